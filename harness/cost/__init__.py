@@ -1,0 +1,10 @@
+"""What a prefill costs, computed from the number of tokens that each LLM layer processed.
+
+Each profile is a module with the same functions over the same operators; `llm_viewer` is the convention of the papers.
+"""
+
+from harness.cost.llm_viewer import kv_bytes, prefill_flops
+from harness.cost.op import Op
+from harness.cost.shape import LLMShape
+
+__all__ = ["LLMShape", "Op", "kv_bytes", "prefill_flops"]

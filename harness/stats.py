@@ -1,0 +1,116 @@
+"""Intervals and tests for accuracies: one run against the truth, two runs against each other on the same samples."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from reducers.errors import WinnowError
+
+LEVEL = 0.95
+Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of `a - b` over paired samples, its 95 % interval, and the p value of "there is no difference"."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+def mean_interval(scores: np.ndarray) -> tuple[float, float, float]:
+    """Mean of the scores with its 95 % interval.
+
+    Wilson's interval where every score is 0 or 1 (Wilson 1927), else Student's t. A single score that is neither
+    has no interval: its bounds are nan.
+
+    Parameters
+    ----------
+    scores : np.ndarray, shape (samples,)
+        One score per sample, failed samples included.
+
+    Raises
+    ------
+    WinnowError
+        When there is no score.
+    """
+    scores = _vector(scores)
+    mean, n = float(scores.mean()), len(scores)
+    if _is_binary(scores):
+        centre, shrink = (mean + Z**2 / (2 * n)), 1 + Z**2 / n
+        half = Z * math.sqrt(mean * (1 - mean) / n + Z**2 / (4 * n**2))
+        return mean, max(0.0, (centre - half) / shrink), min(1.0, (centre + half) / shrink)
+    half = _t_half_width(scores)
+    return mean, mean - half, mean + half
+
+
+def paired_difference(a: np.ndarray, b: np.ndarray) -> Difference:
+    """Mean difference `a - b` of two runs on the same samples.
+
+    Where every score is 0 or 1: adjusted Wald interval for paired proportions (Bonett and Price 2012, which does not
+    collapse to a point when no sample differs) and McNemar's exact test. Else: paired t interval and test.
+
+    Parameters
+    ----------
+    a, b : np.ndarray, shape (samples,)
+        Scores of the two runs; entry i of both is the same sample.
+
+    Raises
+    ------
+    WinnowError
+        When the runs have different numbers of samples, or none.
+    """
+    a, b = _vector(a), _vector(b)
+    if len(a) != len(b):
+        raise WinnowError(
+            f"the runs have {len(a)} and {len(b)} samples: a paired difference needs the same samples in the same order"
+        )
+    if _is_binary(a) and _is_binary(b):
+        return _binary_difference(int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum()), len(a))
+    delta = a - b
+    mean, half = float(delta.mean()), _t_half_width(delta)
+    return Difference(mean, mean - half, mean + half, _t_test(delta))
+
+
+def _binary_difference(gained: int, lost: int, n: int) -> Difference:
+    """Compare paired proportions, given how many samples only the first and only the second run answered right."""
+    from scipy.stats import binomtest
+
+    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    half = Z * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    return Difference((gained - lost) / n, max(-1.0, up - down - half), min(1.0, up - down + half), p)
+
+
+def _t_half_width(values: np.ndarray) -> float:
+    if len(values) < 2:
+        return math.nan
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _t_test(values: np.ndarray) -> float:
+    """Two-sided p value of a zero mean; values that are all equal decide it without a test."""
+    if len(values) < 2:
+        return math.nan
+    if np.ptp(values) == 0:
+        return float(values[0] == 0)
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(values, 0.0).pvalue)
+
+
+def _vector(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, dtype=np.float64).ravel()
+    if scores.size == 0:
+        raise WinnowError("there are no scores: the task has no documents or the run has not answered any")
+    return scores
+
+
+def _is_binary(scores: np.ndarray) -> bool:
+    return bool(np.isin(scores, (0.0, 1.0)).all())
