@@ -25,8 +25,8 @@ find_uv() {
     elif "$python" -m uv --version >/dev/null 2>&1; then
         echo "$python -m uv"
     else
-        "$python" -m venv "$env/uv" || fail "$python cannot make a virtual environment (Debian: apt install python3.11-venv)"
-        "$env/uv/bin/python" -m pip install --quiet uv || fail "cannot install uv: no package index is reachable"
+        "$python" -m venv "$env/uv" >&2 || fail "$python cannot make a virtual environment (Debian: apt install python3.11-venv)"
+        "$env/uv/bin/python" -m pip install --quiet uv >&2 || fail "cannot install uv; is a package index reachable?"
         echo "$env/uv/bin/uv"
     fi
 }
@@ -43,6 +43,7 @@ for pin in "$@"; do
     sed -i "/^${pin%%==*}==/d" "$pins"
     echo "$pin" >> "$pins"
 done
-$uv pip install --quiet --python "$env/bin/python" --constraint "$pins" --editable '.[dev]' ||
-    fail "the installation failed (see above); it needs a package index the first time"
+log=$env/setup.log
+$uv pip install --python "$env/bin/python" --constraint "$pins" --editable '.[dev]' > "$log" 2>&1 ||
+    fail "cannot install the packages of constraints.txt; is a package index reachable? The installer's words are in $log"
 echo "setup: $env is ready"
