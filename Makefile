@@ -7,6 +7,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 COMPAT := .venv-compat
+COMPAT_PINS := transformers==5.17.0 huggingface-hub==1.33.0
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 
@@ -36,7 +37,7 @@ test-compat: $(COMPAT)/.stamp ## The covering tests on the oldest supported tran
 	$(COMPAT)/bin/python -m pytest -n $(WORKERS)
 
 $(COMPAT)/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
-	@scripts/setup_env.sh $(COMPAT) transformers==5.17.0
+	@scripts/setup_env.sh $(COMPAT) $(COMPAT_PINS)
 	@touch $@
 
 lint: setup ## Style, format, types and layers.
