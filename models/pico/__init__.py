@@ -1,0 +1,19 @@
+"""pico: a small vision-language model that Winnow trains itself, and the synthetic world that it knows."""
+
+from models.pico.build import WEIGHTS, build_config, build_model, build_processor, build_tokenizer
+from models.pico.questions import Question, ask
+from models.pico.world import Scene, Thing, render, sample_scene
+
+__all__ = [
+    "WEIGHTS",
+    "Question",
+    "Scene",
+    "Thing",
+    "ask",
+    "build_config",
+    "build_model",
+    "build_processor",
+    "build_tokenizer",
+    "render",
+    "sample_scene",
+]
