@@ -1,0 +1,1 @@
+"""How pico is trained; nothing here is needed to run it."""
