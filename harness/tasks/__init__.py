@@ -1,0 +1,1 @@
+"""Benchmarks that Winnow brings along, as lmms-eval tasks."""
