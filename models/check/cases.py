@@ -1,0 +1,77 @@
+"""Tiny random models and prompts on which the invariants are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+from models.families import FAMILIES
+from models.load import Loaded, ModelSpec, load
+from models.prompt import Prompt
+from reducers.base import Reducer
+
+ARCH = {"llm": "qwen2", "layers": 6, "heads": 4, "kv_heads": 2, "tied": False, "vision": {}}
+BACKENDS = ("sdpa", "eager")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A method on a model with a batch of prompts."""
+
+    loaded: Loaded
+    reducer: Reducer
+    prompts: Sequence[Prompt]
+
+    @property
+    def keys(self) -> list[str]:
+        """A sample key per prompt that depends on the prompt alone."""
+        return [prompt.text for prompt in self.prompts]
+
+
+@cache
+def tiny_model(family: str, attn: str) -> Loaded:
+    """A tiny random model of a family; the same weights for every attention implementation."""
+    return load(ModelSpec(family, "", weights="random", scale="tiny", device="cpu", attn=attn, arch=ARCH))
+
+
+def picture(seed: int, frames: int | None = None) -> np.ndarray:
+    """A noise image ``(40, 60, 3)`` or video ``(frames, 40, 60, 3)``."""
+    shape = (40, 60, 3) if frames is None else (frames, 40, 60, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def video_prompt(frames: int = 4, text: str = "what happens first ?") -> Prompt:
+    """A question about a video."""
+    return Prompt(text, videos=[picture(frames, frames)])
+
+
+def image_prompt(text: str = "is there a red circle in this picture ?") -> Prompt:
+    """A question about an image."""
+    return Prompt(text, images=[Image.fromarray(picture(7))])
+
+
+def text_prompt(text: str = "say something .") -> Prompt:
+    """A prompt without a picture."""
+    return Prompt(text)
+
+
+BATCHES: dict[str, tuple[Prompt, ...]] = {
+    "video": (video_prompt(),),
+    "image": (image_prompt(),),
+    "padded": (video_prompt(), image_prompt(), video_prompt(4, "count ."), text_prompt()),
+}
+"""Single prompts, and a left-padded batch whose samples keep different numbers of tokens."""
+
+
+def cases(
+    reducer: Reducer, families: Sequence[str] = tuple(FAMILIES), backends: Sequence[str] = BACKENDS
+) -> Iterator[tuple[str, Case]]:
+    """All cases of a method, with a name for each."""
+    for family in families:
+        for attn in backends:
+            for batch, prompts in BATCHES.items():
+                yield f"{family}-{attn}-{batch}", Case(tiny_model(family, attn), reducer, prompts)

@@ -1,0 +1,152 @@
+"""The eight invariants that every method must hold on every family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from models.check.cases import Case, text_prompt
+from models.check.oracle import oracle_logits
+from models.engine import Trace, attach
+from reducers.base import Reducer
+
+STEPS = 4
+TOLERANCE = 2e-4
+"""On logits in float32, between two orders of the same sums."""
+
+
+class InvariantError(Exception):
+    """An invariant does not hold; the message says where and by how much."""
+
+
+def keep_everything(case: Case) -> None:
+    """1. Settings that keep everything leave the logits bit-identical."""
+    everything = case.reducer.keep_all()
+    if everything is None:
+        return
+    plain, kept = _generate(case, None)[0], _generate(case, everything)[0]
+    _demand(torch.equal(plain, kept), f"keeping everything changes logits by {_gap(plain, kept):.1e}")
+
+
+def oracle(case: Case) -> None:
+    """2. Prefill and decoding agree with the mask-out oracle, sample by sample."""
+    logits, trace, out = _generate(case, case.reducer)
+    parts = case.loaded.family.parts(case.loaded.model)
+    for b, prompt in enumerate(case.prompts):
+        inputs = case.loaded.family.encode(case.loaded.processor, [prompt])
+        compact = getattr(case.reducer, "positions", "keep") == "compact"
+        answer = out.sequences[b, -STEPS:]
+        expected = oracle_logits(case.loaded.model, parts, inputs, answer, trace.prompts[b], compact)
+        gap = _gap(logits[b], expected)
+        _demand(gap < TOLERANCE, f"sample {b} differs from the oracle by {gap:.1e}")
+
+
+def cache_is_trace_is_plan(case: Case) -> None:
+    """3. The lengths in the KV cache, in the trace and in the plan are the same."""
+    _, trace, out = _generate(case, case.reducer)
+    held = [layer.keys.shape[2] - (STEPS - 1) for layer in out.past_key_values.layers]
+    widest = [max(counts) for counts in zip(*(p.tokens_per_layer for p in trace.prompts), strict=True)]
+    _demand(held == widest, f"the cache holds {held} tokens per layer, the trace says {widest}")
+    if case.reducer.adaptive:
+        return
+    for prompt in trace.prompts:
+        planned = case.reducer.plan([len(span) for span in prompt.layout.spans], len(held))
+        executed = prompt.visual_per_layer
+        _demand(planned == executed, f"planned {planned} visual tokens per layer, kept {executed}")
+
+
+def text_stays(case: Case) -> None:
+    """4. Text is never dropped, survivors are in order, and what is gone stays gone."""
+    for prompt in _generate(case, case.reducer)[1].prompts:
+        pairs = list(zip(prompt.tokens_per_layer, prompt.visual_per_layer, strict=True))
+        text = {tokens - visual for tokens, visual in pairs}
+        expected = prompt.layout.length - len(prompt.layout.visual)
+        _demand(text == {expected}, f"{text} tokens of text were processed, {expected} are in the prompt")
+        falling = sorted(prompt.visual_per_layer, reverse=True) == prompt.visual_per_layer
+        _demand(falling, f"visual tokens come back: {prompt.visual_per_layer}")
+        seen = [int((prompt.last_layer >= layer).sum()) for layer in range(len(pairs))]
+        _demand(seen == prompt.visual_per_layer, f"last layers {seen} against counts {prompt.visual_per_layer}")
+
+
+def batch_is_singles(case: Case) -> None:
+    """5. A batch of n answers like n batches of one."""
+    together, trace, _ = _generate(case, case.reducer)
+    for b, prompt in enumerate(case.prompts):
+        alone, single, _ = _generate(Case(case.loaded, case.reducer, [prompt]), case.reducer)
+        same = torch.equal(trace.prompts[b].last_layer, single.prompts[0].last_layer)
+        _demand(same, f"sample {b} keeps other tokens in a batch than alone")
+        gap = _gap(together[b], alone[0])
+        _demand(gap < TOLERANCE, f"sample {b} differs from its own batch by {gap:.1e}")
+
+
+def leaves_no_trace(case: Case) -> None:
+    """6. After the context, also after an exception in it, the model is as it was."""
+    before, hooks = _generate(case, None)[0], _hooks(case)
+    try:
+        with attach(case.loaded.model, case.reducer):
+            raise InterruptedError
+    except InterruptedError:
+        pass
+    _demand(_hooks(case) == hooks, f"{_hooks(case)} hooks are on the model, {hooks} were before")
+    _demand("get_interface" not in vars(ALL_ATTENTION_FUNCTIONS), "the attention table is still tapped")
+    _demand(torch.equal(before, _generate(case, None)[0]), "the model answers differently afterwards")
+
+
+def no_picture_no_change(case: Case) -> None:
+    """7. Without a visual span the method is an exact no-op."""
+    blind = Case(case.loaded, case.reducer, [text_prompt()])
+    plain, kept = _generate(blind, None)[0], _generate(blind, case.reducer)[0]
+    _demand(torch.equal(plain, kept), f"a prompt without pictures changes by {_gap(plain, kept):.1e}")
+
+
+def repeatable(case: Case) -> None:
+    """8. The same key gives the same result."""
+    first, second = _generate(case, case.reducer)[0], _generate(case, case.reducer)[0]
+    _demand(torch.equal(first, second), f"two runs differ by {_gap(first, second):.1e}")
+
+
+INVARIANTS: dict[str, Callable[[Case], None]] = {
+    check.__name__: check
+    for check in (
+        keep_everything,
+        oracle,
+        cache_is_trace_is_plan,
+        text_stays,
+        batch_is_singles,
+        leaves_no_trace,
+        no_picture_no_change,
+        repeatable,
+    )
+}
+
+
+@torch.no_grad()
+def _generate(case: Case, reducer: Reducer | None) -> tuple[Tensor, Trace, Any]:
+    """Greedy answers of exactly `STEPS` tokens: logits ``(batch, STEPS, vocabulary)``, trace, generate's output."""
+    inputs = case.loaded.family.encode(case.loaded.processor, list(case.prompts))
+    model: Any = case.loaded.model
+    options = {"do_sample": False, "max_new_tokens": STEPS, "min_new_tokens": STEPS, "pad_token_id": 0}
+    options |= {"output_logits": True, "return_dict_in_generate": True}
+    if reducer is None:
+        out, trace = model.generate(**inputs, **options), Trace()
+    else:
+        with attach(model, reducer, keys=case.keys) as trace:
+            out = model.generate(**inputs, **options)
+    return torch.stack(out.logits, 1), trace, out
+
+
+def _hooks(case: Case) -> int:
+    return sum(len(m._forward_pre_hooks) + len(m._forward_hooks) for m in case.loaded.model.modules())
+
+
+def _gap(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+def _demand(holds: bool, message: str) -> None:
+    if not holds:
+        raise InvariantError(message)

@@ -1,0 +1,92 @@
+"""``with attach(model, reducer) as trace``: reduce inside an unmodified Hugging Face model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from models.engine.checks import check_model
+from models.engine.session import Session
+from models.engine.tap import tap
+from models.engine.trace import Trace
+from models.families import family_of
+from reducers.base import Reducer
+from reducers.errors import UnsupportedError
+
+_attached: set[int] = set()
+
+
+@contextmanager
+def attach(
+    model: nn.Module, reducer: Reducer, keys: Sequence[str] = (), relevance: Sequence[Tensor | None] = ()
+) -> Iterator[Trace]:
+    """Reduce visual tokens in every ``model(...)`` and ``model.generate(...)`` while the context is open.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A supported Hugging Face model, e.g. `LlavaOnevisionForConditionalGeneration`; left as it was at the end, also
+        after an exception.
+    reducer : Reducer
+        The method, e.g. ``FastV(ratio=0.5)``.
+    keys : sequence of str
+        A name for each prompt of a batch; randomness depends on it alone. Default: the place in the batch.
+    relevance : sequence of Tensor or None
+        Per prompt the relevance of its visual tokens, for synthetic data that know it.
+
+    Yields
+    ------
+    Trace
+        Filled by each prefill.
+
+    Raises
+    ------
+    UnsupportedError
+        For models and calls that cannot be reduced exactly; says what would work.
+    WinnowError
+        If the method's schedule does not fit the model's depth.
+    """
+    family = family_of(model)
+    parts = family.parts(model)
+    check_model(model, parts, family, reducer)
+    if id(model) in _attached:
+        raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
+    session = Session(parts, family, reducer, keys, relevance)
+    with ExitStack() as stack:
+        _attached.add(id(model))
+        stack.callback(_attached.discard, id(model))
+        _hook(stack, session, model)
+        probed = {layer for _, layer in reducer.probes(len(parts.layers))}
+        if probed:
+            attention: dict[nn.Module, int] = {}
+            for layer in probed:
+                module: Any = parts.layers[layer]
+                attention[module.self_attn] = layer
+            stack.enter_context(tap(attention, session.observe))
+        yield session.trace
+
+
+def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
+    """Register the session's hooks, to be removed when the stack closes."""
+    parts = session.parts
+    handles = [
+        model.register_forward_pre_hook(session.before_model, with_kwargs=True),
+        parts.outer.register_forward_pre_hook(session.before_outer, with_kwargs=True),
+        parts.llm.register_forward_pre_hook(session.before_llm, with_kwargs=True),
+        parts.llm.register_forward_hook(lambda *_: session.after_llm()),
+    ]
+    for number, layer in enumerate(parts.layers):
+        hook = partial(_before_layer, session, number)
+        handles.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
+    for handle in handles:
+        stack.callback(handle.remove)
+
+
+def _before_layer(
+    session: Session, number: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    return session.before_layer(number, args, kwargs)

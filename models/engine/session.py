@@ -1,0 +1,198 @@
+"""The life of one attached model: what each hook does in prefill and in decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.engine import checks
+from models.engine.masks import explicit, narrow
+from models.engine.prefill import Prefill
+from models.engine.sequence import Stage, take
+from models.engine.trace import Trace
+from models.family import Family, Parts
+from reducers.base import Reducer
+from reducers.errors import UnsupportedError
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Session:
+    """Hooks of one `attach`.
+
+    Parameters
+    ----------
+    parts, family, reducer
+        What is attached to what.
+    keys : sequence of str
+        Sample keys in prompt order; empty: the prompt's place in the batch.
+    relevance : sequence of Tensor or None
+        Per prompt the relevance of its visual tokens.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        family: Family,
+        reducer: Reducer,
+        keys: Sequence[str] = (),
+        relevance: Sequence[Tensor | None] = (),
+    ) -> None:
+        self.parts, self.family, self.reducer = parts, family, reducer
+        self.keys, self.relevance = keys, relevance
+        self.trace = Trace()
+        self.prefill: Prefill | None = None
+        self.prefilling = False
+        self._uncached: Tensor | None = None
+        self._masks: dict[tuple[int, int], Tensor | None] = {}
+
+    @property
+    def implementation(self) -> str:
+        """The LLM's attention implementation."""
+        llm: Any = self.parts.llm
+        return str(llm.config._attn_implementation)
+
+    def before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """At the whole model: refuse what only its LM head would notice."""
+        checks.check_labels(kwargs)
+
+    def before_outer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """At the multimodal model: find the visual tokens, in prefill."""
+        ids = checks.check_ids(kwargs.get("input_ids", args[0] if args else None))
+        cache = kwargs.get("past_key_values")
+        checks.check_cache(cache)
+        self.prefilling = cache is None or cache.get_seq_length() == 0
+        self._masks.clear()
+        if self.prefilling:
+            self._check_rerun(ids, cache, kwargs)
+            self.prefill = self._open(ids, kwargs)
+        elif self.prefill is None:
+            raise UnsupportedError("this cache was filled outside of this attach(...): start with the whole prompt")
+        elif self.prefill.entry is not None and ids.shape[1] > 1:
+            raise UnsupportedError(
+                "a conversation cannot go on after a reduction at the entrance: pass the whole prompt"
+            )
+
+    def _check_rerun(self, ids: Tensor, cache: object, kwargs: dict[str, Any]) -> None:
+        """Refuse generation without a cache for methods whose signal would change at every step."""
+        last, self._uncached = self._uncached, None
+        if cache is not None or kwargs.get("use_cache"):
+            return
+        if self.reducer.probes(len(self.parts.layers)):
+            width = ids.shape[1] - 1
+            if last is not None and last.shape[1] == width and torch.equal(last, ids[:, :width]):
+                raise UnsupportedError(
+                    f"{self.reducer.name} reads attention anew at every step: use_cache=True is needed"
+                )
+            self._uncached = ids
+
+    def _open(self, ids: Tensor, kwargs: dict[str, Any]) -> Prefill:
+        mask = checks.check_padding(kwargs.get("attention_mask"), ids)
+        lengths = mask.sum(1).tolist()
+        prompts = [row[len(row) - n :].cpu() for row, n in zip(ids, lengths, strict=True)]
+        layouts = self.family.layouts(self.parts.outer, prompts, kwargs)
+        return Prefill(self.reducer, layouts, ids.shape[1], len(self.parts.layers), self.keys, self.relevance)
+
+    def before_llm(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """At the LLM's entrance: reduce the embeddings, and keep mask and positions true to them in decoding."""
+        prefill = self.prefill
+        assert prefill is not None
+        if self.prefilling and 0 in prefill.acting:
+            embeds = prefill.reduce(0, kwargs["inputs_embeds"], kwargs.get("position_ids"))
+            if prefill.entry is not None:
+                kwargs = kwargs | self._entrance(prefill.entry, embeds, kwargs.get("position_ids"))
+                return args, kwargs
+        elif not self.prefilling and prefill.entry is not None:
+            return args, kwargs | self._step(prefill, prefill.entry, kwargs)
+        return None
+
+    @staticmethod
+    def _entrance(entry: Stage, embeds: Tensor, positions: Tensor | None) -> dict[str, Any]:
+        """Inputs of the LLM in prefill. The explicit mask keeps transformers from reading gaps as packed sequences."""
+        columns = entry.columns.to(embeds.device)
+        if entry.positions is not None:
+            positions = entry.positions.to(embeds.device)
+        elif positions is None:
+            positions = columns
+        else:
+            positions = positions.expand(*positions.shape[:-2], *embeds.shape[:1], positions.shape[-1])
+            positions = positions.gather(-1, columns.expand(*positions.shape[:-1], -1))
+        return {
+            "inputs_embeds": embeds,
+            "attention_mask": entry.valid.long().to(embeds.device),
+            "position_ids": positions,
+        }
+
+    @staticmethod
+    def _step(prefill: Prefill, entry: Stage, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Inputs of the LLM in decoding after a reduction at the entrance."""
+        embeds, mask, positions = kwargs["inputs_embeds"], kwargs.get("attention_mask"), kwargs.get("position_ids")
+        held, new = kwargs["past_key_values"].get_seq_length(), embeds.shape[1]
+        grown = held - entry.columns.shape[1]
+        if positions is None:
+            positions = torch.arange(prefill.width + grown, prefill.width + grown + new, device=embeds.device)[None]
+        if entry.shift is not None:
+            positions = positions - entry.shift.to(embeds.device)[:, None]
+        if mask is not None or entry.ragged:
+            tail = torch.ones(len(embeds), grown + new, dtype=torch.long) if mask is None else mask[:, prefill.width :]
+            mask = torch.cat([entry.valid.to(embeds.device, tail.dtype), tail.to(embeds.device)], 1)
+        return {"attention_mask": mask, "position_ids": positions}
+
+    def before_layer(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """At a decoder layer: reduce where the method acts, and fit mask and positions to what is left."""
+        prefill = self.prefill
+        assert prefill is not None
+        hidden = args[0] if args else kwargs["hidden_states"]
+        if self.prefilling:
+            if layer and layer in prefill.acting:
+                hidden = prefill.reduce(layer, hidden, kwargs.get("position_ids"))
+            prefill.record()
+        stage = prefill.stage(layer)
+        if stage is None:
+            return None
+        kwargs = kwargs | self._fit(stage, hidden, kwargs)
+        return ((hidden, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": hidden})
+
+    def _fit(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Mask and rotary embedding for one layer; position ids go, as only flash attention reads them, wrongly."""
+        rotary: Any = self.parts.llm.rotary_emb
+        cos, sin = kwargs["position_embeddings"]
+        if self.prefilling:
+            if stage.positions is not None:
+                cos, sin = rotary(hidden, stage.positions.to(hidden.device))
+            else:
+                cos, sin = (take(x, stage.columns, 1) for x in (cos, sin))
+        elif stage.shift is not None:
+            cos, sin = rotary(hidden, kwargs["position_ids"].to(hidden.device) - stage.shift.to(hidden.device)[:, None])
+        mask = self._mask(stage, hidden, kwargs)
+        return {"attention_mask": mask, "position_embeddings": (cos, sin), "position_ids": None}
+
+    def _mask(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
+        original = kwargs.get("attention_mask")
+        known = (id(stage), id(original))
+        if known not in self._masks:
+            columns, valid = stage.columns, stage.valid
+            if not self.prefilling:
+                assert self.prefill is not None
+                grown = torch.arange(self.prefill.entry_width, kwargs["past_key_values"].get_seq_length())
+                columns = torch.cat([columns, grown.expand(len(columns), -1)], 1)
+                valid = torch.cat([valid, torch.ones(len(columns), len(grown), dtype=torch.bool)], 1)
+            columns, valid = columns.to(hidden.device), valid.to(hidden.device)
+            mask = narrow(original, columns if self.prefilling else None, columns, valid)
+            if original is None and stage.ragged:
+                mask = explicit(valid, hidden.shape[1], self.implementation)
+            self._masks[known] = mask
+        return self._masks[known]
+
+    def after_llm(self) -> None:
+        """At the LLM's end: close the traces of a prefill."""
+        if self.prefilling and self.prefill is not None:
+            self.trace.prompts = self.prefill.finish()
+
+    def observe(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> None:
+        """At a tapped attention: compute the statistics that were asked for, in prefill."""
+        if self.prefilling and self.prefill is not None:
+            self.prefill.probe(layer, query, key, scaling)

@@ -1,0 +1,39 @@
+"""Encode once: reuse the vision tower's output when the same pixels come again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.families import family_of
+
+
+@contextmanager
+def reuse_tower(model: nn.Module) -> Iterator[None]:
+    """Let the vision tower answer repeated pixels from memory while the context is open.
+
+    Several methods then answer one batch for the price of one encoding. The last output is kept, with its pixels:
+    the memory of one batch.
+    """
+    tower: Any = family_of(model).parts(model).tower
+    forward = tower.forward
+    seen: dict[str, Any] = {}
+
+    def remembered(pixels: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if args or "pixels" not in seen or not _same(seen["pixels"], pixels) or seen["kwargs"] != kwargs:
+            seen.update(output=forward(pixels, *args, **kwargs), pixels=pixels, kwargs=kwargs)
+        return seen["output"]
+
+    tower.forward = remembered
+    try:
+        yield
+    finally:
+        del tower.forward
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a is b or (a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b))

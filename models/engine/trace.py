@@ -1,0 +1,90 @@
+"""What really happened to the tokens of each prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from reducers.layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTrace:
+    """The path of one prompt through the LLM's prefill.
+
+    Parameters
+    ----------
+    layout : Layout
+        The prompt as it came in.
+    tokens_per_layer, visual_per_layer : list of int
+        Tokens (visual tokens) that each decoder layer processed, and that its KV cache holds.
+    last_layer : Tensor
+        Per visual token the last layer that processed it, -1 if none did; shape ``(visual,)``.
+    anchor : Tensor
+        Per visual token the index, among the visual tokens, of the token that it was merged into at last; its own
+        index while it stood for itself; shape ``(visual,)``.
+    """
+
+    layout: Layout
+    tokens_per_layer: list[int]
+    visual_per_layer: list[int]
+    last_layer: Tensor
+    anchor: Tensor
+
+    @property
+    def visual(self) -> int:
+        """Visual tokens in the prompt."""
+        return len(self.layout.visual)
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Share of visual tokens kept: at the entrance, mean over layers, at the last layer (1 if there are none)."""
+        if not self.visual:
+            return 1.0, 1.0, 1.0
+        kept = [n / self.visual for n in self.visual_per_layer]
+        return kept[0], sum(kept) / len(kept), kept[-1]
+
+
+@dataclass
+class Trace:
+    """The prompts of the most recent prefill under `attach`, in batch order."""
+
+    prompts: list[PromptTrace] = field(default_factory=list)
+
+
+class Recorder:
+    """Collects one prompt's trace while its prefill runs."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.removed_at = torch.full((layout.length,), -1)
+        self.anchor = torch.arange(len(layout.visual))
+        self.tokens: list[int] = []
+        self.visual: list[int] = []
+
+    def layer(self, index: Tensor) -> None:
+        """Note the prompt indices that the next layer processes."""
+        self.tokens.append(len(index))
+        self.visual.append(int(self.layout.is_visual[index].sum()))
+
+    def remove(self, index: Tensor, layer: int) -> None:
+        """Note the prompt indices that are gone from the input of `layer` on."""
+        self.removed_at[index] = layer
+
+    def merge(self, visual: Tensor, keep: Tensor, weights: Tensor) -> None:
+        """Note that the visual tokens at prompt indices `visual` were merged into anchors `keep` by `weights`."""
+        rank = torch.full((self.layout.length,), -1)
+        rank[self.layout.visual] = torch.arange(len(self.layout.visual))
+        heaviest = weights.abs().max(0)
+        target = torch.where(heaviest.values > 0, rank[keep[heaviest.indices]], rank[visual])
+        moved = torch.arange(len(self.layout.visual))
+        moved[rank[visual]] = target
+        self.anchor = moved[self.anchor]
+
+    def finish(self) -> PromptTrace:
+        """Close the trace after the last layer."""
+        gone = self.removed_at[self.layout.visual]
+        last = torch.where(gone < 0, len(self.tokens) - 1, gone - 1)
+        return PromptTrace(self.layout, self.tokens, self.visual, last, self.anchor)

@@ -1,0 +1,44 @@
+"""The table of supported families; each is imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from torch import nn
+
+from models.family import Family
+from reducers.errors import UnsupportedError, WinnowError
+
+FAMILIES = {"llava": "models.llava:Llava", "llava_onevision": "models.llava_onevision:LlavaOnevision"}
+"""Family name -> class; the name is also the ``config.model_type`` of Hugging Face."""
+
+
+def find_family(name: str) -> Family:
+    """Find a family by name.
+
+    Raises
+    ------
+    WinnowError
+        Lists the families.
+    """
+    if name not in FAMILIES:
+        raise WinnowError(f"model family '{name}' is not known: choose {', '.join(FAMILIES)}")
+    module, _, cls = FAMILIES[name].partition(":")
+    made: Family = getattr(importlib.import_module(module), cls)()
+    return made
+
+
+def family_of(model: nn.Module) -> Family:
+    """Find the family of a loaded model.
+
+    Raises
+    ------
+    UnsupportedError
+        Lists the families.
+    """
+    config: Any = getattr(model, "config", None)
+    kind = getattr(config, "model_type", type(model).__name__)
+    if kind not in FAMILIES:
+        raise UnsupportedError(f"models of type '{kind}' are not supported: choose one of {', '.join(FAMILIES)}")
+    return find_family(kind)

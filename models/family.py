@@ -1,0 +1,78 @@
+"""What Winnow has to know about a family of models: the only model-specific place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import BatchFeature, PretrainedConfig, ProcessorMixin
+
+from models.prompt import Prompt
+from reducers.layout import Layout
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The modules of a model that the engine hooks into."""
+
+    outer: nn.Module
+    """Receives `input_ids` and pixels, calls the tower and the LLM."""
+    llm: nn.Module
+    """The decoder stack, without the LM head."""
+    layers: Sequence[nn.Module]
+    """Its decoder layers."""
+    tower: nn.Module
+    """The vision tower."""
+
+
+class Family(ABC):
+    """One family of Hugging Face models. Subclasses state layouts, prompts and configurations; they hold no state."""
+
+    name: ClassVar[str]
+    model_types: ClassVar[tuple[str, ...]]
+    """`config.model_type` of the models that the family covers."""
+    mrope: ClassVar[bool] = False
+    """Whether positions are three-dimensional, so that compact numbering is undefined."""
+
+    def parts(self, model: nn.Module) -> Parts:
+        """Find the modules of a loaded model."""
+        outer: Any = model.model
+        return Parts(outer, outer.language_model, outer.language_model.layers, outer.vision_tower)
+
+    @abstractmethod
+    def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
+        """Find the visual spans of each prompt.
+
+        Parameters
+        ----------
+        outer : nn.Module
+            The multimodal model, see `Parts`.
+        prompts : sequence of Tensor
+            Token ids of each prompt without padding, on the CPU.
+        inputs : mapping
+            The other inputs of the model's forward: pixels and image sizes, or what `generate` encoded beforehand
+            (`mm_encoder_outputs`, transformers 5.23).
+        """
+
+    @abstractmethod
+    def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
+        """Turn prompts into the model's inputs, padded on the left, in the family's chat template."""
+
+    @abstractmethod
+    def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
+        """Build the model's configuration from architecture numbers, for random weights."""
+
+    @abstractmethod
+    def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
+        """Build a processor that fits `config`, for random weights."""
+
+
+def runs(mask: Tensor) -> list[tuple[int, int]]:
+    """Start and stop of each contiguous run of True in a 1-D mask."""
+    edges = torch.diff(mask.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
+    starts, stops = (edges == 1).nonzero().flatten(), (edges == -1).nonzero().flatten()
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))

@@ -1,0 +1,150 @@
+"""LLaVA-OneVision (SigLIP tower without CLS, 2x2 pooling of video, any-resolution images).
+
+Hugging Face `llava_onevision`. Video: 27x27 patches are resized to 14x14 = 196 tokens a frame, one newline token closes
+the video: 32 frames give 6272 + 1. Image: the 27x27 base view, then the unpadded grid of tiles, a newline behind each
+row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import BatchFeature, LlavaOnevisionConfig, PretrainedConfig, ProcessorMixin, SiglipVisionConfig
+from transformers.models.llava_onevision.modeling_llava_onevision import get_anyres_image_grid_shape, unpad_image
+
+from models.family import Family, runs
+from models.llava import CHAT_TEMPLATE, chat
+from models.llm import llm_config
+from models.prompt import Prompt
+from reducers.errors import WinnowError
+from reducers.layout import Layout, Span
+
+Piece = tuple[int, list[Span], list[int]]
+"""Tokens of one picture, its spans and its separators, counted from its first token."""
+
+
+class LlavaOnevision(Family):
+    """See the module."""
+
+    name = "llava_onevision"
+    model_types = ("llava_onevision",)
+
+    def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
+        """See `Family.layouts`."""
+        images, videos = _images(outer, inputs), _videos(outer.config, inputs)
+        return [_layout(ids, outer.config, images, videos) for ids in prompts]
+
+    def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
+        """See `Family.encode`."""
+        texts = []
+        for prompt in prompts:
+            kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
+            texts.append(chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}]))
+        images = [prompt.images for prompt in prompts if prompt.images] or None
+        videos = [video for prompt in prompts for video in prompt.videos] or None
+        return processor(text=texts, images=images, videos=videos, padding=True, return_tensors="pt")
+
+    def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
+        """See `Family.config`; the tower's last layer and head are left out, as in the released checkpoints."""
+        vision = arch["vision"]
+        tower = SiglipVisionConfig(
+            hidden_size=vision["hidden"],
+            intermediate_size=vision["mlp"],
+            num_hidden_layers=vision["layers"],
+            num_attention_heads=vision["heads"],
+            image_size=vision["image"],
+            patch_size=vision["patch"],
+            vision_use_head=False,
+        )
+        side = vision["image"]
+        return LlavaOnevisionConfig(
+            vision_config=tower,
+            text_config=llm_config(arch, tokens),
+            image_token_id=tokens["<image>"],
+            video_token_id=tokens["<video>"],
+            image_grid_pinpoints=[[side * rows, side * cols] for rows in range(1, 7) for cols in range(1, 7)],
+            tie_word_embeddings=arch["tied"],
+        )
+
+    def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
+        """See `Family.processor`."""
+        from transformers import LlavaOnevisionImageProcessor, LlavaOnevisionProcessor, LlavaOnevisionVideoProcessor
+
+        side = config.vision_config.image_size
+        size = {"height": side, "width": side}
+        return LlavaOnevisionProcessor(
+            LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=config.image_grid_pinpoints),
+            tokenizer,
+            LlavaOnevisionVideoProcessor(size=size),
+            num_image_tokens=(side // config.vision_config.patch_size) ** 2,
+            vision_feature_select_strategy="full",
+            chat_template=CHAT_TEMPLATE,
+        )
+
+
+def _layout(ids: Tensor, config: PretrainedConfig, images: Iterator[Piece], videos: Iterator[Piece]) -> Layout:
+    """Lay the pictures of one prompt over its runs of placeholder tokens; adjacent pictures share one run."""
+    placeholders = ((config.image_token_id, images), (config.video_token_id, videos))
+    found = [(start, stop, pieces) for token, pieces in placeholders for start, stop in runs(ids == token)]
+    spans: list[Span] = []
+    separators: list[int] = []
+    for start, stop, pieces in sorted(found, key=lambda run: run[0]):
+        while start < stop:
+            length, parts, newlines = next(pieces, (0, [], []))
+            if not 0 < length <= stop - start:
+                raise WinnowError(f"{stop - start} placeholder tokens do not fit the pictures given (next: {length})")
+            spans += [Span(part.positions + start, part.frames, part.rows, part.cols) for part in parts]
+            separators += [start + newline for newline in newlines]
+            start += length
+    return Layout(len(ids), tuple(spans), torch.tensor(separators, dtype=torch.long))
+
+
+def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Piece]:
+    """One piece per video, in the order of the batch; `generate` may have encoded the pixels beforehand."""
+    side = math.ceil(config.vision_config.image_size // config.vision_config.patch_size / 2)
+    pixels, encoded = inputs.get("pixel_values_videos"), (inputs.get("mm_encoder_outputs") or {}).get("video")
+    if pixels is not None:
+        videos, frames = pixels.shape[:2]
+    elif encoded is not None:
+        videos, frames = len(encoded.pooler_output), encoded.pooler_output.shape[1] // side**2
+    else:
+        return
+    tokens = frames * side * side
+    for _ in range(videos):
+        yield tokens + 1, [Span(torch.arange(tokens), frames, side, side)], [tokens]
+
+
+def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
+    """One piece per image, in the order of the batch; several images in a prompt are not tiled."""
+    config, encoded = outer.config, (inputs.get("mm_encoder_outputs") or {}).get("image")
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    if encoded is not None:
+        for features in encoded.pooler_output:
+            newlines = int((features == outer.image_newline.to(features)).all(-1).sum())
+            yield _image(side, newlines, (len(features) - side * side) // newlines - 1)
+        return
+    sizes, numbers = inputs.get("image_sizes"), inputs.get("batch_num_images")
+    for number, size in enumerate([] if sizes is None else sizes):
+        tiled = numbers is None or [n for n in numbers for _ in range(int(n))][number] == 1
+        yield _image(side, *(_tiles(config, size, side) if tiled else (1, 0)))
+
+
+def _image(side: int, rows: int, cols: int) -> Piece:
+    """The base view, then rows x cols of tiles with a newline behind each row; untiled, one newline behind the base."""
+    base = Span(torch.arange(side * side), 1, side, side)
+    grid = torch.arange(rows * (cols + 1)).view(rows, cols + 1) + len(base)
+    tiles = [Span(grid[:, :-1].flatten(), 1, rows, cols)] if cols else []
+    return len(base) + grid.numel(), [base, *tiles], grid[:, -1].tolist()
+
+
+def _tiles(config: PretrainedConfig, size: Tensor, side: int) -> tuple[int, int]:
+    """Rows and columns of an image's tile grid once its padding is cut off and its size capped."""
+    tall, wide = get_anyres_image_grid_shape(size, config.image_grid_pinpoints, config.vision_config.image_size)
+    rows, cols = unpad_image(torch.empty(1, tall * side, wide * side, device="meta"), size).shape[1:]
+    most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
+    excess = math.sqrt(rows * cols / (most * side**2))
+    return (int(rows // excess), int(cols // excess)) if excess > 1.1 else (rows, cols)

@@ -1,0 +1,25 @@
+"""A tokenizer for models with random weights: bytes, so that any text has tokens and nothing is downloaded."""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<video>")
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token per byte after the special tokens; pads on the left."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens=["<image>", "<video>"],
+        padding_side="left",
+    )

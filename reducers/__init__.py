@@ -1,0 +1,9 @@
+"""The reduction methods: pure tensor maths on torch alone, one method a file, no model names."""
+
+from reducers.base import Reducer, Scorer
+from reducers.errors import UnsupportedError, WinnowError
+from reducers.layout import Layout, Span
+from reducers.probes import Rows
+from reducers.reduction import Reduction, View
+
+__all__ = ["Layout", "Reducer", "Reduction", "Rows", "Scorer", "Span", "UnsupportedError", "View", "WinnowError"]

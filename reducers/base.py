@@ -1,0 +1,155 @@
+"""What a method is: a frozen dataclass of hyper-parameters that answers a view of a prompt with a reduction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self, get_args, get_type_hints
+
+import torch
+from torch import Tensor
+
+from reducers.errors import WinnowError
+from reducers.probes import Rows
+from reducers.reduction import Positions, Reduction, View
+from reducers.schedule import K, Schedule
+
+Select = Literal["highest", "lowest"]
+
+
+@dataclass(frozen=True)
+class Reducer:
+    """Base of all methods. The fields are the hyper-parameters; a method overrides what it needs."""
+
+    adaptive: ClassVar[bool] = False
+    """Whether the counts depend on the prompt's content, so that a plan is only an estimate."""
+
+    def __post_init__(self) -> None:
+        """Check every field that is declared with a fixed set of choices."""
+        for name, hint in get_type_hints(type(self)).items():
+            choices = get_args(hint)
+            if getattr(hint, "__origin__", None) is Literal and getattr(self, name) not in choices:
+                raise WinnowError(f"reducer.{name}={getattr(self, name)} is not allowed: choose {' | '.join(choices)}")
+
+    @property
+    def name(self) -> str:
+        """The method's name, as in ``reducer=<name>``."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """LLM layers at whose input the method acts, ascending; 0 is the entrance."""
+        return ()
+
+    def probes(self, depth: int) -> tuple[tuple[Rows, int], ...]:
+        """The statistics that the method needs, with the LLM layer of each."""
+        return ()
+
+    def reduce(self, view: View) -> Reduction | None:
+        """Answer one prompt at one site; None leaves it as it is."""
+        return None
+
+    def count(self, original: int, present: int, layer: int, depth: int) -> int:
+        """Visual tokens of one span that are left at the input of `layer`, where the method acts."""
+        return present
+
+    def plan(self, visual: Sequence[int], depth: int) -> list[int]:
+        """Visual tokens that each LLM layer processes.
+
+        Parameters
+        ----------
+        visual : sequence of int
+            Visual tokens of each span of the prompt.
+        depth : int
+            Layers of the LLM.
+
+        Returns
+        -------
+        list of int
+            One number per layer; exact for methods that are not `adaptive`.
+        """
+        acting, present, planned = set(self.layers(depth)), list(visual), []
+        for layer in range(depth):
+            if layer in acting:
+                present = [self.count(n0, n, layer, depth) for n0, n in zip(visual, present, strict=True)]
+            planned.append(sum(present))
+        return planned
+
+    def keep_all(self) -> Self | None:
+        """The same method with settings that keep everything, for the test that it then changes nothing."""
+        everything: dict[str, Any] = {"ratio": 1.0}
+        return replace(self, **everything) if "ratio" in {f.name for f in fields(self)} else None
+
+    def knobs(self, depth: int) -> dict[str, object]:
+        """The resolved native hyper-parameters, as the first line of a run prints them."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        schedule = values.pop("schedule", None)
+        return values | ({"schedule": schedule.resolve(depth).describe()} if isinstance(schedule, Schedule) else {})
+
+
+@dataclass(frozen=True)
+class Scorer(Reducer, ABC):
+    """A method that ranks visual tokens and keeps the best: its author writes only `score`.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of each span's visual tokens that is left once the method has acted, in (0, 1].
+    select : {"highest", "lowest"}
+        ``lowest`` keeps the tokens that score worst: the anti-method of any score.
+    positions : {"keep", "compact"}
+        Position ids of the survivors.
+    schedule : K or None
+        The layer at whose input the method acts; None is the LLM's entrance.
+    """
+
+    ratio: float = 0.5
+    select: Select = "highest"
+    positions: Positions = "keep"
+    schedule: K | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ratio, then the choices."""
+        check_ratio(self.ratio)
+        super().__post_init__()
+
+    @abstractmethod
+    def score(self, view: View) -> Tensor:
+        """Score each visual token present, in the order of `View.visual`, shape ``(present,)``."""
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.layers`."""
+        return (self.schedule.resolve(depth).k if self.schedule else 0,)
+
+    def count(self, original: int, present: int, layer: int, depth: int) -> int:
+        """See `Reducer.count`: the rounded share, at least one token, at most those present."""
+        return min(present, max(1, round(original * self.ratio))) if present else 0
+
+    def reduce(self, view: View) -> Reduction:
+        """Keep the top of each span, ties to the lower index, in prompt order."""
+        score = self.score(view).float()
+        if self.select == "lowest":
+            score = -score
+        visual, kept = view.visual, []
+        for span in view.layout.spans:
+            here = torch.isin(visual, span.positions).nonzero().flatten()
+            best = top(score[here], self.count(len(span), len(here), view.layer, view.depth))
+            kept.append(visual[here[best]])
+        return Reduction(torch.cat(kept), positions=self.positions)
+
+
+def top(score: Tensor, count: int) -> Tensor:
+    """Indices of the `count` largest values, ascending; equal values go to the lower index."""
+    return score.sort(descending=True, stable=True).indices[:count].sort().values
+
+
+def check_ratio(ratio: float, name: str = "ratio") -> None:
+    """Refuse a retention ratio outside (0, 1].
+
+    Raises
+    ------
+    WinnowError
+        Names the value.
+    """
+    if not 0 < ratio <= 1:
+        raise WinnowError(f"{name}={ratio} is not allowed: choose a share of visual tokens kept, 0 < {name} <= 1")

@@ -1,0 +1,100 @@
+"""Where the visual tokens of one prompt lie: spans of frames x rows x columns between text and separators."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+def _no_positions() -> Tensor:
+    return torch.empty(0, dtype=torch.long)
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """A grid of visual tokens.
+
+    Parameters
+    ----------
+    positions : Tensor
+        Prompt indices of the grid cells in raster order, shape ``(frames * rows * cols,)``, ascending. They need not be
+        contiguous: separators may stand between rows or frames.
+    frames, rows, cols : int
+        The grid.
+    """
+
+    positions: Tensor
+    frames: int
+    rows: int
+    cols: int
+
+    def __post_init__(self) -> None:
+        """Refuse a grid that does not fit its positions."""
+        if len(self.positions) != self.frames * self.rows * self.cols:
+            raise ValueError(f"{len(self.positions)} positions for a {self.frames}x{self.rows}x{self.cols} grid")
+
+    @property
+    def tokens_per_frame(self) -> int:
+        """Visual tokens in one frame."""
+        return self.rows * self.cols
+
+    def __len__(self) -> int:
+        """Visual tokens in the span."""
+        return len(self.positions)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """One unpadded prompt.
+
+    Parameters
+    ----------
+    length : int
+        Tokens in the prompt.
+    spans : tuple of Span
+        The visual spans in prompt order.
+    separators : Tensor
+        Prompt indices of tokens that belong to the picture but show nothing (newlines between rows or frames); they
+        are neither candidates for removal nor text.
+    key : str
+        Names the sample (seed, task, document); all randomness is derived from it, so that batches, order and
+        resumption cannot change a choice.
+    relevance : Tensor or None
+        How much each visual token has to do with the question, shape ``(visual,)``; known for synthetic data only.
+    """
+
+    length: int
+    spans: tuple[Span, ...] = ()
+    separators: Tensor = field(default_factory=_no_positions)
+    key: str = ""
+    relevance: Tensor | None = None
+
+    @cached_property
+    def visual(self) -> Tensor:
+        """Prompt indices of all visual tokens, shape ``(visual,)``, ascending."""
+        return torch.cat([span.positions for span in self.spans]) if self.spans else _no_positions()
+
+    @cached_property
+    def is_visual(self) -> Tensor:
+        """Mask over the prompt, shape ``(length,)``."""
+        mask = torch.zeros(self.length, dtype=torch.bool)
+        mask[self.visual] = True
+        return mask
+
+    @cached_property
+    def question(self) -> Tensor:
+        """Prompt indices of the text after the last visual token: the rows that can see every visual token."""
+        mask = ~self.is_visual
+        mask[self.separators] = False
+        if len(self.visual):
+            mask[: int(self.visual[-1])] = False
+        return mask.nonzero().flatten()
+
+    def generator(self, *salt: object) -> torch.Generator:
+        """Random numbers that depend on the sample's key and the salt alone."""
+        digest = hashlib.sha256("/".join(map(str, (self.key, *salt))).encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

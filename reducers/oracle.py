@@ -1,0 +1,33 @@
+"""The oracle of synthetic data: rank by what the question is about. Shows that an instrument can tell methods apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reducers.base import Scorer
+from reducers.errors import UnsupportedError
+from reducers.reduction import View
+
+
+@dataclass(frozen=True)
+class Oracle(Scorer):
+    """Keep the tokens of the asked object, the rest at random; ``select=lowest`` is the anti-oracle."""
+
+    def score(self, view: View) -> Tensor:
+        """See `Scorer.score`.
+
+        Raises
+        ------
+        UnsupportedError
+            If the data do not say which visual tokens matter.
+        """
+        layout = view.layout
+        if layout.relevance is None:
+            raise UnsupportedError("reducer=oracle needs documents with a 'relevance' column: use a pico task")
+        relevance = torch.zeros(layout.length)
+        relevance[layout.visual] = layout.relevance.float()
+        tie_break = torch.rand(layout.length, generator=layout.generator("oracle"))
+        return (relevance + tie_break * 0.5)[view.visual]

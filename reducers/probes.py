@@ -1,0 +1,60 @@
+"""Statistics that a reducer asks for and the engine computes, only in the layers where they are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Attention that each token receives from some query rows of one LLM layer, averaged over heads.
+
+    Parameters
+    ----------
+    which : {"last", "text", "all"}
+        ``last``: the last prompt token's row. ``text``: the sum over the text rows behind the last visual token.
+        ``all``: the mean over all rows (the column mean of the causal attention matrix).
+    """
+
+    which: Literal["last", "text", "all"]
+
+
+def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int = 256) -> Tensor:
+    """Sum over query rows of the causal softmax attention, averaged over heads, without an n x n matrix.
+
+    Parameters
+    ----------
+    query : Tensor
+        Shape ``(heads, n, head_dim)``, after RoPE.
+    key : Tensor
+        Shape ``(kv_heads, n, head_dim)``, after RoPE; heads are grouped as in grouped-query attention.
+    rows : Tensor
+        Indices of the query rows that vote, shape ``(r,)``.
+    scaling : float
+        Factor on the logits.
+    chunk : int
+        Rows per block; bounds the memory at ``heads * chunk * n``.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n,)``, float32.
+    """
+    groups = query.shape[0] // key.shape[0]
+    key = key.float()
+    received = query.new_zeros(key.shape[1], dtype=key.dtype)
+    for block in rows.split(chunk):
+        seen = int(block.max()) + 1
+        q = query[:, block].float().unflatten(0, (-1, groups))
+        logits = (q @ key[:, None, :seen].mT) * scaling
+        future = _columns(seen, block) > block[:, None]
+        weights = logits.masked_fill_(future, float("-inf")).softmax(-1)
+        received[:seen] += weights.sum(-2).mean((0, 1))
+    return received
+
+
+def _columns(seen: int, like: Tensor) -> Tensor:
+    return like.new_ones(seen).cumsum(0) - 1

@@ -1,0 +1,21 @@
+"""Random dropping: the control that a score has to beat at the same layer and budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reducers.base import Scorer
+from reducers.reduction import View
+
+
+@dataclass(frozen=True)
+class RandomDrop(Scorer):
+    """Keep a uniform sample of each span's visual tokens, drawn from the sample's key."""
+
+    def score(self, view: View) -> Tensor:
+        """See `Scorer.score`."""
+        noise = torch.rand(view.layout.length, generator=view.layout.generator("random"))
+        return noise[view.visual]

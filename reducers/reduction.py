@@ -1,0 +1,76 @@
+"""A reducer's answer, and the view of a prompt on which it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor
+
+from reducers.layout import Layout, Span
+from reducers.probes import Rows
+
+Positions = Literal["keep", "compact"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """What is left of the visual tokens.
+
+    Parameters
+    ----------
+    keep : Tensor
+        Prompt indices of the visual tokens that stay, ascending, shape ``(kept,)``. With `weights` they are the anchors
+        of the merged tokens: a merged token takes its anchor's place and position.
+    weights : Tensor or None
+        Shape ``(kept, present)``: each output token as a weighted sum of the visual tokens present, in the order of
+        `View.visual`. Groups may overlap and rows need not sum to one. None: tokens are kept as they are.
+    positions : {"keep", "compact"}
+        Whether survivors keep the position ids they had, or all tokens are renumbered without gaps.
+    """
+
+    keep: Tensor
+    weights: Tensor | None = None
+    positions: Positions = "keep"
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One prompt at one site of the LLM, unpadded. Indices and signals live on the CPU, hidden states on the device.
+
+    Parameters
+    ----------
+    layout : Layout
+        The whole prompt, before any reduction.
+    index : Tensor
+        Prompt indices of the tokens that are still present, ascending, shape ``(n,)``.
+    hidden : Tensor
+        Their hidden states, shape ``(n, width)``.
+    layer : int
+        The LLM layer whose input this is; 0 is the entrance.
+    depth : int
+        Layers of the LLM.
+    removed_at : Tensor
+        Per prompt token the layer at whose input it was removed, -1 while it is present, shape ``(length,)``.
+    signals : mapping
+        ``(probe, layer) ->`` values on the prompt axis, shape ``(length,)``; 0 where a token was absent.
+    """
+
+    layout: Layout
+    index: Tensor
+    hidden: Tensor
+    layer: int
+    depth: int
+    removed_at: Tensor
+    signals: Mapping[tuple[Rows, int], Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def visual(self) -> Tensor:
+        """Prompt indices of the visual tokens still present, ascending, shape ``(present,)``."""
+        return self.index[self.layout.is_visual[self.index]]
+
+    def present(self, span: Span) -> Tensor:
+        """Mask over the cells of a span: which are still here, shape ``(frames * rows * cols,)``."""
+        return self.removed_at[span.positions] < 0

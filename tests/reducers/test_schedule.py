@@ -1,0 +1,42 @@
+import pytest
+
+from reducers.errors import WinnowError
+from reducers.schedule import Cuts, K, Rounds, Window
+
+
+def test_absolute_numbers_stay() -> None:
+    assert K(2).resolve(28) == K(2)
+
+
+def test_numbers_scale_by_share_of_depth() -> None:
+    assert Window(14, 22, of=28).resolve(32) == Window(16, 25)
+    assert Cuts((8, 16, 24), of=32).resolve(28) == Cuts((7, 14, 21))
+
+
+def test_scaled_numbers_are_at_least_one() -> None:
+    assert K(1, of=60).resolve(4) == K(1)
+
+
+def test_negative_numbers_count_from_the_end() -> None:
+    assert Rounds(6, -4, 3).resolve(32).end == 28
+    assert Rounds(6, -4, 3).resolve(60).end == 56
+
+
+@pytest.mark.parametrize("schedule", [K(29), K(0), Window(3, 40), Rounds(5, -40, 1), Cuts((3, 99))])
+def test_layers_beyond_the_depth_are_named(schedule: K) -> None:
+    with pytest.raises(WinnowError, match=r"lies beyond the LLM's 28 layers: choose 1\.\.28"):
+        schedule.resolve(28)
+
+
+def test_cuts_must_rise() -> None:
+    with pytest.raises(WinnowError, match="must rise"):
+        Cuts((4, 4)).resolve(28)
+
+
+def test_interval_must_come() -> None:
+    with pytest.raises(WinnowError, match="interval=0"):
+        Rounds(3, 5, 0)
+
+
+def test_forced_rounds() -> None:
+    assert list(Rounds(6, -4, 3).resolve(32).forced()) == [6, 9, 12, 15, 18, 21, 24, 27]
