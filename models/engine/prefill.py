@@ -129,7 +129,7 @@ class Prefill:
             return
         index, start = self.index[b], hidden.shape[1] - len(self.index[b])
         here = self.layouts[b].is_visual[index].nonzero().flatten()
-        anchors = torch.searchsorted(index, answer.keep)
+        anchors = torch.searchsorted(index, answer.keep.contiguous())
         self.recorders[b].merge(index[here], answer.keep, answer.weights)
         merged = answer.weights.to(hidden.device, torch.float32) @ hidden[b, (here + start).to(hidden.device)].float()
         hidden[b, (anchors + start).to(hidden.device)] = merged.to(hidden.dtype)

@@ -124,5 +124,5 @@ def test_trends_need_three_layers() -> None:
 
 
 def test_shares_are_checked() -> None:
-    with pytest.raises(WinnowError, match="reducer.r=1.5"):
+    with pytest.raises(WinnowError, match=r"reducer\.r=1\.5"):
         VAS(r=1.5)
