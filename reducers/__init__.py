@@ -2,8 +2,19 @@
 
 from reducers.base import Reducer, Scorer
 from reducers.errors import UnsupportedError, WinnowError
-from reducers.layout import Layout, Span
+from reducers.layout import Grid, Layout, Span
 from reducers.probes import Rows
 from reducers.reduction import Reduction, View
 
-__all__ = ["Layout", "Reducer", "Reduction", "Rows", "Scorer", "Span", "UnsupportedError", "View", "WinnowError"]
+__all__ = [
+    "Grid",
+    "Layout",
+    "Reducer",
+    "Reduction",
+    "Rows",
+    "Scorer",
+    "Span",
+    "UnsupportedError",
+    "View",
+    "WinnowError",
+]

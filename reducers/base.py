@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from reducers.errors import WinnowError
-from reducers.probes import Rows
+from reducers.layout import Grid
+from reducers.probes import Probe
 from reducers.reduction import Positions, Reduction, View
 from reducers.schedule import K, Schedule
+from reducers.tower import Tower, TowerProbe, TowerView
 
 Select = Literal["highest", "lowest"]
 
@@ -41,25 +43,53 @@ class Reducer:
         """LLM layers at whose input the method acts, ascending; 0 is the entrance."""
         return ()
 
-    def probes(self, depth: int) -> tuple[tuple[Rows, int], ...]:
-        """The statistics that the method needs, with the LLM layer of each."""
+    def inside(self, depth: int) -> tuple[int, ...]:
+        """LLM layers inside which the method acts, between attention and MLP."""
+        return ()
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """Vision blocks inside which the method acts, between attention and MLP; `tower.used`: on the features."""
+        return ()
+
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
+        """The statistics of the LLM that the method needs, with the layer of each."""
+        return ()
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """The statistics of the vision tower that the method needs, with the block of each."""
         return ()
 
     def reduce(self, view: View) -> Reduction | None:
-        """Answer one prompt at one site; None leaves it as it is."""
+        """Answer one prompt at the input of a layer; None leaves it as it is."""
         return None
 
-    def count(self, original: int, present: int, layer: int, depth: int) -> int:
+    def reduce_inside(self, view: View) -> Reduction | None:
+        """Answer one prompt inside a layer."""
+        return None
+
+    def reduce_frame(self, view: TowerView) -> Reduction | None:
+        """Answer one frame inside a vision block, or on the features."""
+        return None
+
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
         """Visual tokens of one span that are left at the input of `layer`, where the method acts."""
         return present
 
-    def plan(self, visual: Sequence[int], depth: int) -> list[int]:
-        """Visual tokens that each LLM layer processes.
+    def count_inside(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """Visual tokens of one span that leave `layer`, inside which the method acts."""
+        return present
+
+    def count_frame(self, tower: Tower) -> int:
+        """Tokens of one frame that leave the vision tower."""
+        return tower.patches
+
+    def plan(self, spans: Sequence[tuple[int, int]], depth: int) -> list[int]:
+        """Visual tokens that each LLM layer processes, for methods that act in the LLM.
 
         Parameters
         ----------
-        visual : sequence of int
-            Visual tokens of each span of the prompt.
+        spans : sequence of (int, int)
+            Frames and tokens per frame of each span of the prompt.
         depth : int
             Layers of the LLM.
 
@@ -68,11 +98,14 @@ class Reducer:
         list of int
             One number per layer; exact for methods that are not `adaptive`.
         """
-        acting, present, planned = set(self.layers(depth)), list(visual), []
+        grids, layers, inside = [Grid(*span) for span in spans], set(self.layers(depth)), set(self.inside(depth))
+        present, planned = [grid.tokens for grid in grids], []
         for layer in range(depth):
-            if layer in acting:
-                present = [self.count(n0, n, layer, depth) for n0, n in zip(visual, present, strict=True)]
+            if layer in layers:
+                present = [self.count(g, n, layer, depth) for g, n in zip(grids, present, strict=True)]
             planned.append(sum(present))
+            if layer in inside:
+                present = [self.count_inside(g, n, layer, depth) for g, n in zip(grids, present, strict=True)]
         return planned
 
     def keep_all(self) -> Self | None:
@@ -121,9 +154,9 @@ class Scorer(Reducer, ABC):
         """See `Reducer.layers`."""
         return (self.schedule.resolve(depth).k if self.schedule else 0,)
 
-    def count(self, original: int, present: int, layer: int, depth: int) -> int:
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
         """See `Reducer.count`: the rounded share, at least one token, at most those present."""
-        return min(present, max(1, round(original * self.ratio))) if present else 0
+        return min(present, max(1, round(grid.tokens * self.ratio))) if present else 0
 
     def reduce(self, view: View) -> Reduction:
         """Keep the top of each span, ties to the lower index, in prompt order."""
@@ -133,7 +166,7 @@ class Scorer(Reducer, ABC):
         visual, kept = view.visual, []
         for span in view.layout.spans:
             here = torch.isin(visual, span.positions).nonzero().flatten()
-            best = top(score[here], self.count(len(span), len(here), view.layer, view.depth))
+            best = top(score[here], self.count(span.grid, len(here), view.layer, view.depth))
             kept.append(visual[here[best]])
         return Reduction(torch.cat(kept), positions=self.positions)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reducers.base import Reducer
+from reducers.layout import Grid
 from reducers.reduction import Reduction, View
 
 
@@ -16,7 +17,7 @@ class Blind(Reducer):
         """See `Reducer.layers`."""
         return (0,)
 
-    def count(self, original: int, present: int, layer: int, depth: int) -> int:
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
         """See `Reducer.count`."""
         return 0
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reducers.base import Scorer, check_ratio
 from reducers.errors import WinnowError
-from reducers.probes import Rows
+from reducers.probes import Probe, Rows
 from reducers.reduction import View
 from reducers.schedule import K
 
@@ -52,7 +52,7 @@ class FastV(Scorer):
         """See `Reducer.keep_all`."""
         return replace(self, R=None, ratio=1.0)
 
-    def probes(self, depth: int) -> tuple[tuple[Rows, int], ...]:
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""
         return ((Rows(self.rows), self.schedule.resolve(depth).k - 1),)
 

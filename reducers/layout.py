@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,18 @@ from torch import Tensor
 
 def _no_positions() -> Tensor:
     return torch.empty(0, dtype=torch.long)
+
+
+class Grid(NamedTuple):
+    """The size of a span."""
+
+    frames: int
+    tokens_per_frame: int
+
+    @property
+    def tokens(self) -> int:
+        """Visual tokens in all frames."""
+        return self.frames * self.tokens_per_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +51,9 @@ class Span:
             raise ValueError(f"{len(self.positions)} positions for a {self.frames}x{self.rows}x{self.cols} grid")
 
     @property
-    def tokens_per_frame(self) -> int:
-        """Visual tokens in one frame."""
-        return self.rows * self.cols
+    def grid(self) -> Grid:
+        """Frames and tokens per frame."""
+        return Grid(self.frames, self.rows * self.cols)
 
     def __len__(self) -> int:
         """Visual tokens in the span."""

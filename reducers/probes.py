@@ -9,7 +9,12 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Rows:
+class Probe:
+    """Base of the statistics of an LLM layer, one value per token on the prompt axis."""
+
+
+@dataclass(frozen=True)
+class Rows(Probe):
     """Attention that each token receives from some query rows of one LLM layer, averaged over heads.
 
     Parameters
@@ -20,6 +25,43 @@ class Rows:
     """
 
     which: Literal["last", "text", "all"]
+
+
+@dataclass(frozen=True)
+class LookAhead(Probe):
+    """The last prompt token's attention, mean over heads, in a layer that is about to run (PDrop).
+
+    The hidden states that enter the layer pass through its own norm, projections and RoPE; nothing is cached.
+    """
+
+
+@dataclass(frozen=True)
+class PageRank(Probe):
+    """Power iteration on the sharpened attention of a layer (AIM), root mean square over heads.
+
+    Parameters
+    ----------
+    temperature : float
+        Divides the logits once more, before the row softmax.
+    iterations : int
+        Products with the attention matrix, from the uniform vector.
+    """
+
+    temperature: float = 0.1
+    iterations: int = 5
+
+
+@dataclass(frozen=True)
+class Keys(Probe):
+    """Key states of a layer, ``(length, kv_heads, head_dim)``, on the model's device.
+
+    Parameters
+    ----------
+    rope : bool
+        After RoPE, or straight from the key projection.
+    """
+
+    rope: bool = False
 
 
 def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int = 256) -> Tensor:

@@ -10,9 +10,9 @@ from typing import Literal
 from torch import Tensor
 
 from reducers.layout import Layout, Span
-from reducers.probes import Rows
+from reducers.probes import Probe
 
-Positions = Literal["keep", "compact"]
+Positions = Literal["keep", "compact", "mean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +25,12 @@ class Reduction:
         Prompt indices of the visual tokens that stay, ascending, shape ``(kept,)``. With `weights` they are the anchors
         of the merged tokens: a merged token takes its anchor's place and position.
     weights : Tensor or None
-        Shape ``(kept, present)``: each output token as a weighted sum of the visual tokens present, in the order of
-        `View.visual`. Groups may overlap and rows need not sum to one. None: tokens are kept as they are.
-    positions : {"keep", "compact"}
-        Whether survivors keep the position ids they had, or all tokens are renumbered without gaps.
+        Sparse (COO), shape ``(kept, present)``: each output token as a weighted sum of the visual tokens present, in
+        the order of `View.visual`. Groups may overlap and rows need not sum to one; the order of the rows is the order
+        of the contents. None: tokens are kept as they are.
+    positions : {"keep", "compact", "mean"}
+        Survivors keep the position ids they had; or all tokens are renumbered without gaps; or a merged token gets the
+        weighted mean of its members' ids, rounded down.
     """
 
     keep: Tensor
@@ -55,7 +57,7 @@ class View:
     removed_at : Tensor
         Per prompt token the layer at whose input it was removed, -1 while it is present, shape ``(length,)``.
     signals : mapping
-        ``(probe, layer) ->`` values on the prompt axis, shape ``(length,)``; 0 where a token was absent.
+        ``(probe, layer) ->`` values on the prompt axis, shape ``(length, ...)``; 0 where a token was absent.
     """
 
     layout: Layout
@@ -64,12 +66,17 @@ class View:
     layer: int
     depth: int
     removed_at: Tensor
-    signals: Mapping[tuple[Rows, int], Tensor] = field(default_factory=dict)
+    signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
 
     @cached_property
     def visual(self) -> Tensor:
         """Prompt indices of the visual tokens still present, ascending, shape ``(present,)``."""
         return self.index[self.layout.is_visual[self.index]]
+
+    @property
+    def visual_hidden(self) -> Tensor:
+        """Hidden states of the visual tokens present, shape ``(present, width)``."""
+        return self.hidden[self.layout.is_visual[self.index].to(self.hidden.device)]
 
     def present(self, span: Span) -> Tensor:
         """Mask over the cells of a span: which are still here, shape ``(frames * rows * cols,)``."""

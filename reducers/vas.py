@@ -14,8 +14,8 @@ from torch import Tensor
 
 from reducers.base import Reducer, check_ratio
 from reducers.errors import WinnowError
-from reducers.layout import Span
-from reducers.probes import Rows
+from reducers.layout import Grid, Span
+from reducers.probes import Probe, Rows
 from reducers.reduction import Positions, Reduction, View
 from reducers.schedule import Rounds
 
@@ -88,7 +88,7 @@ class VAS(Reducer):
             raise WinnowError(f"schedule.start={window.start} is too early: reducer=vas needs {HISTORY} layers before")
         return tuple(range(window.start, window.end + 1))
 
-    def probes(self, depth: int) -> tuple[tuple[Rows, int], ...]:
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`: every layer from three before the window to its end."""
         acting = self.layers(depth)
         return tuple((Rows(self.rows), layer) for layer in range(acting[0] - HISTORY, acting[-1])) if acting else ()
@@ -108,13 +108,13 @@ class VAS(Reducer):
     def _trigger(self) -> float:
         return self.trigger if self.trigger is not None else self.r if self.r is not None else 0.3
 
-    def count(self, original: int, present: int, layer: int, depth: int) -> int:
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
         """See `Reducer.count`: forced rounds only, with fractions of frames allowed."""
         window = self.schedule.resolve(depth)
         if self.final == "drop" and layer == window.end:
             return 0
         rounds = sum(due <= layer for due in window.forced())
-        return max(1, round(original * (1 - self.drop(depth)) ** rounds)) if original else 0
+        return max(1, round(grid.tokens * (1 - self.drop(depth)) ** rounds)) if present else 0
 
     def reduce(self, view: View) -> Reduction | None:
         """Drop from each span what its own trends say."""

@@ -54,7 +54,7 @@ def cache_is_trace_is_plan(case: Case) -> None:
     if case.reducer.adaptive:
         return
     for prompt in trace.prompts:
-        planned = case.reducer.plan([len(span) for span in prompt.layout.spans], len(held))
+        planned = case.reducer.plan([span.grid for span in prompt.layout.spans], len(held))
         executed = prompt.visual_per_layer
         _demand(planned == executed, f"planned {planned} visual tokens per layer, kept {executed}")
 

@@ -15,7 +15,7 @@ from models.engine.trace import PromptTrace, Recorder
 from reducers.base import Reducer
 from reducers.errors import WinnowError
 from reducers.layout import Layout
-from reducers.probes import Rows, received_attention
+from reducers.probes import Probe, Rows, received_attention
 from reducers.reduction import Reduction, View
 
 T = TypeVar("T")
@@ -53,11 +53,11 @@ class Prefill:
         self.layouts = [replace(x, key=k, relevance=r) for x, k, r in zip(layouts, names, extras, strict=True)]
         self.reducer, self.width, self.depth = reducer, width, depth
         self.acting = set(reducer.layers(depth)) if any(x.spans for x in layouts) else set()
-        self.wanted: dict[int, list[Rows]] = {}
+        self.wanted: dict[int, list[Probe]] = {}
         for rows, layer in reducer.probes(depth) if self.acting else ():
             self.wanted.setdefault(layer, []).append(rows)
         self.index = [torch.arange(x.length) for x in self.layouts]
-        self.signals: list[dict[tuple[Rows, int], Tensor]] = [{} for _ in self.layouts]
+        self.signals: list[dict[tuple[Probe, int], Tensor]] = [{} for _ in self.layouts]
         self.recorders = [Recorder(x) for x in self.layouts]
         self.stages: list[tuple[int, Stage]] = []
         self.entry: Stage | None = None
@@ -157,6 +157,7 @@ class Prefill:
     def probe(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> None:
         """Compute the statistics asked for in `layer`, prompt by prompt, without padding."""
         for b, rows in ((b, rows) for rows in self.wanted.get(layer, ()) for b in range(len(self.layouts))):
+            assert isinstance(rows, Rows)
             layout, index = self.layouts[b], self.index[b]
             if not layout.spans:
                 continue
@@ -177,7 +178,7 @@ class Prefill:
         """
         traces = [recorder.finish() for recorder in self.recorders]
         for trace in () if self.reducer.adaptive else traces:
-            planned = self.reducer.plan([len(span) for span in trace.layout.spans], self.depth)
+            planned = self.reducer.plan([span.grid for span in trace.layout.spans], self.depth)
             if planned != trace.visual_per_layer:
                 executed = trace.visual_per_layer
                 raise WinnowError(f"reducer {self.reducer.name} planned {planned} visual tokens but kept {executed}")

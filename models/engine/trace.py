@@ -77,10 +77,10 @@ class Recorder:
         """Note that the visual tokens at prompt indices `visual` were merged into anchors `keep` by `weights`."""
         rank = torch.full((self.layout.length,), -1)
         rank[self.layout.visual] = torch.arange(len(self.layout.visual))
-        heaviest = weights.abs().max(0)
-        target = torch.where(heaviest.values > 0, rank[keep[heaviest.indices]], rank[visual])
+        (row, column), weight = weights.coalesce().indices(), weights.coalesce().values().abs()
         moved = torch.arange(len(self.layout.visual))
-        moved[rank[visual]] = target
+        by_weight = weight.sort(stable=True).indices
+        moved[rank[visual[column[by_weight]]]] = rank[keep[row[by_weight]]]
         self.anchor = moved[self.anchor]
 
     def finish(self) -> PromptTrace:

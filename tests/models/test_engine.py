@@ -15,7 +15,8 @@ from reducers.base import Reducer, Scorer
 from reducers.blind import Blind
 from reducers.errors import UnsupportedError, WinnowError
 from reducers.fastv import FastV
-from reducers.probes import Rows
+from reducers.layout import Grid
+from reducers.probes import Probe, Rows
 from reducers.random import RandomDrop
 from reducers.reduction import Reduction, View
 from reducers.schedule import K
@@ -42,7 +43,7 @@ class Peek(Reducer):
     def layers(self, depth: int) -> tuple[int, ...]:
         return (depth - 1,)
 
-    def probes(self, depth: int) -> tuple[tuple[Rows, int], ...]:
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         return tuple((Rows(self.which), layer) for layer in range(depth - 1))
 
     def reduce(self, view: View) -> None:
@@ -225,7 +226,7 @@ class Wrong(Scorer):
 
     def reduce(self, view: View) -> Reduction:
         keep = {"text": torch.tensor([0]), "order": view.visual[:4].flip(0), "weights": view.visual[:4]}[self.fault]
-        return Reduction(keep, weights=torch.ones(1, 1) if self.fault == "weights" else None)
+        return Reduction(keep, weights=torch.ones(1, 1).to_sparse() if self.fault == "weights" else None)
 
 
 @pytest.mark.parametrize(
@@ -244,15 +245,15 @@ class PairMean(Reducer):
     def layers(self, depth: int) -> tuple[int, ...]:
         return (0,)
 
-    def count(self, original: int, present: int, layer: int, depth: int) -> int:
-        return -(-original // 2)
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        return -(-grid.tokens // 2)
 
     def reduce(self, view: View) -> Reduction:
         n = len(view.visual)
         weights = torch.zeros(-(-n // 2), n)
         for i in range(n):
             weights[i // 2, i] = 0.5 if n - n % 2 > i else 1.0
-        return Reduction(view.visual[::2], weights)
+        return Reduction(view.visual[::2], weights.to_sparse())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

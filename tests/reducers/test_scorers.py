@@ -44,19 +44,19 @@ def test_lowest_and_highest_part_the_tokens(score: list[float], count: int) -> N
 
 
 def test_counts_of_the_papers() -> None:
-    assert FastV(R=0.5).plan([576], 32) == [576] * 2 + [288] * 30
-    assert FastV(R=0.75).plan([576], 32)[2] == 144
-    shares = [n / 576 for n in FastV(R=0.5).plan([576], 32)]
+    assert FastV(R=0.5).plan([(1, 576)], 32) == [576] * 2 + [288] * 30
+    assert FastV(R=0.75).plan([(1, 576)], 32)[2] == 144
+    shares = [n / 576 for n in FastV(R=0.5).plan([(1, 576)], 32)]
     assert sum(shares) / 32 == pytest.approx(0.53125)  # VAS' Img-Memory column
-    assert sum(FastV(R=0.5).plan([4608], 28)) / 28 / 4608 == pytest.approx(0.53571, abs=1e-5)
-    assert Blind().plan([576], 32) == [0] * 32
+    assert sum(FastV(R=0.5).plan([(32, 144)], 28)) / 28 / 4608 == pytest.approx(0.53571, abs=1e-5)
+    assert Blind().plan([(1, 576)], 32) == [0] * 32
 
 
 def test_each_span_has_its_own_budget() -> None:
     prompt = layout((2, 2, 2), (1, 1, 1), (1, 3, 3))
     kept = RandomDrop(ratio=0.25).reduce(view(prompt)).keep
     assert [int(torch.isin(kept, span.positions).sum()) for span in prompt.spans] == [2, 1, 2]
-    assert RandomDrop(ratio=0.25).plan([8, 1, 9], 4) == [5] * 4
+    assert RandomDrop(ratio=0.25).plan([(2, 4), (1, 1), (1, 9)], 4) == [5] * 4
 
 
 def test_random_depends_on_the_key_alone() -> None:

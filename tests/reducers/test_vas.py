@@ -65,13 +65,13 @@ def test_vas_is_algorithm_1(frames: int, positions: int, r: float, forced: bool,
     [(0.3, 3, 0.397), (0.4, 3, 0.327), (0.5, 3, 0.281), (0.2, 4, 0.573), (0.3, 4, 0.452)],
 )
 def test_forced_rounds_explain_table_4(r: float, interval: int, memory: float) -> None:
-    plan = VAS(r=r, schedule=Rounds(6, -4, interval)).plan([1568], 32)
+    plan = VAS(r=r, schedule=Rounds(6, -4, interval)).plan([(8, 196)], 32)
     assert sum(plan) / 32 / 1568 == pytest.approx(memory, abs=2e-3)
 
 
 def test_presets_of_the_40b_model() -> None:
     share = {
-        start: sum(VAS(r=0.3, schedule=Rounds(start, -4, 4)).plan([1568], 60)) / 60 / 1568 for start in (7, 13, 20)
+        start: sum(VAS(r=0.3, schedule=Rounds(start, -4, 4)).plan([(8, 196)], 60)) / 60 / 1568 for start in (7, 13, 20)
     }
     assert share[13] == pytest.approx(0.37, abs=2e-3)
     assert share[7] == pytest.approx(0.271, abs=2e-3)
@@ -80,7 +80,7 @@ def test_presets_of_the_40b_model() -> None:
 
 def test_ratio_is_the_floor_of_the_forced_rounds() -> None:
     method = VAS(ratio=0.25, schedule=Rounds(6, -4, 3))
-    assert method.plan([1568], 32)[-1] == pytest.approx(0.25 * 1568, abs=1)
+    assert method.plan([(8, 196)], 32)[-1] == pytest.approx(0.25 * 1568, abs=1)
     assert method.drop(32) == pytest.approx(1 - 0.25 ** (1 / 8))
 
 
@@ -115,7 +115,7 @@ def test_reset_waits_for_three_new_layers() -> None:
 def test_final_drop_leaves_nothing() -> None:
     prompt = layout((4, 1, 5))
     assert len(VAS(final="drop", schedule=NOW).reduce(view(prompt, 20)).keep) == 0
-    assert VAS(final="drop", schedule=NOW).plan([20], 28)[20:] == [0] * 8
+    assert VAS(final="drop", schedule=NOW).plan([(4, 5)], 28)[20:] == [0] * 8
 
 
 def test_trends_need_three_layers() -> None:

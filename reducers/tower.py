@@ -1,0 +1,98 @@
+"""The vision tower as a reducer sees it: one frame, its patches, and what the blocks computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A vision tower.
+
+    Parameters
+    ----------
+    blocks : int
+        Transformer blocks.
+    used : int
+        Blocks that the features have passed: 23 of 24 in LLaVA-1.5 (``hidden_states[-2]``), all of SigLIP's 26.
+    rows, cols : int
+        The grid of patches.
+    cls : bool
+        Whether a CLS token stands before the patches.
+    """
+
+    blocks: int
+    used: int
+    rows: int
+    cols: int
+    cls: bool
+
+    @property
+    def patches(self) -> int:
+        """Patches in one frame."""
+        return self.rows * self.cols
+
+
+@dataclass(frozen=True)
+class TowerProbe:
+    """Base of the statistics of a vision block, one value per patch token present."""
+
+
+@dataclass(frozen=True)
+class ClsRow(TowerProbe):
+    """Attention of the CLS query to each patch, mean over heads, ``(present,)``; needs a tower with CLS."""
+
+
+@dataclass(frozen=True)
+class ColumnMean(TowerProbe):
+    """Attention that each patch receives, mean over heads and over the patch queries, ``(present,)``."""
+
+
+@dataclass(frozen=True)
+class Headless(TowerProbe):
+    """PruMerge's class attention, ``(present,)``: one softmax over full-width projections instead of heads.
+
+    ``softmax(q . k_j / sqrt(width))`` over all tokens, CLS included, from the raw outputs of `q_proj` and `k_proj`; q is
+    the CLS token's, or the mean of the patches' where there is no CLS.
+    """
+
+
+@dataclass(frozen=True)
+class TowerKeys(TowerProbe):
+    """Key projections, ``(present, heads, head_dim)``."""
+
+
+@dataclass(frozen=True)
+class TowerValues(TowerProbe):
+    """Value projections, ``(present, heads, head_dim)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class TowerView:
+    """One frame between attention and MLP of a vision block, or its features behind the last used block.
+
+    Parameters
+    ----------
+    tower : Tower
+        The whole tower.
+    block : int
+        The block; `tower.used` at the features.
+    hidden : Tensor
+        The patch tokens present, without CLS, ``(present, width)``.
+    index : Tensor
+        The patch at whose place each token stands, ascending, ``(present,)``, on the CPU.
+    size : Tensor
+        Patches merged into each token, ``(present,)``, on the CPU.
+    signals : mapping
+        ``(probe, block) ->`` values in the order of `index`.
+    """
+
+    tower: Tower
+    block: int
+    hidden: Tensor
+    index: Tensor
+    size: Tensor
+    signals: Mapping[tuple[TowerProbe, int], Tensor] = field(default_factory=dict)
