@@ -11,6 +11,8 @@ joint      language model and projector learn together on rendered scenes.
 
 The first two do not depend on each other and may run at the same time (`--only tower`, `--only words`). Processes can
 share a stage and average their gradients: `torchrun --nproc_per_node 2 scripts/train_pico.py --only joint`.
+
+The shipped weights are seed 0, one thread per stage, on two shared cores: 4, 15, 1 and 15 minutes.
 """
 
 import argparse
@@ -44,7 +46,7 @@ STAGES = {
     "words": Stage(lambda model, rng: train_words(model, rng, steps=1500), ("language_model", "lm_head")),
     "projector": Stage(lambda model, rng: train_projector(model, rng, steps=400), ("multi_modal_projector",)),
     "joint": Stage(
-        lambda model, rng: train_joint(model, rng, steps=1500), ("multi_modal_projector", "language_model", "lm_head")
+        lambda model, rng: train_joint(model, rng, steps=800), ("multi_modal_projector", "language_model", "lm_head")
     ),
 }
 
