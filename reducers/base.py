@@ -83,8 +83,8 @@ class Reducer:
         """Tokens of one frame that leave the vision tower."""
         return tower.patches
 
-    def plan(self, spans: Sequence[tuple[int, int]], depth: int) -> list[int]:
-        """Visual tokens that each LLM layer processes, for methods that act in the LLM.
+    def plan(self, spans: Sequence[tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
+        """Visual tokens that each LLM layer processes.
 
         Parameters
         ----------
@@ -92,6 +92,8 @@ class Reducer:
             Frames and tokens per frame of each span of the prompt.
         depth : int
             Layers of the LLM.
+        tower : Tower or None
+            The vision tower; needed for methods that act in it.
 
         Returns
         -------
@@ -100,6 +102,8 @@ class Reducer:
         """
         grids, layers, inside = [Grid(*span) for span in spans], set(self.layers(depth)), set(self.inside(depth))
         present, planned = [grid.tokens for grid in grids], []
+        if tower is not None and self.blocks(tower):
+            present = [grid.frames * self.count_frame(tower) for grid in grids]
         for layer in range(depth):
             if layer in layers:
                 present = [self.count(g, n, layer, depth) for g, n in zip(grids, present, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 
@@ -96,6 +97,42 @@ def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float,
         weights = logits.masked_fill_(future, float("-inf")).softmax(-1)
         received[:seen] += weights.sum(-2).mean((0, 1))
     return received
+
+
+def page_rank(
+    query: Tensor, key: Tensor, scaling: float, temperature: float = 0.1, iterations: int = 5, chunk: int = 256
+) -> Tensor:
+    """Power iteration ``v <- v M`` on the causal row softmax M of sharpened logits, without an n x n matrix.
+
+    AIM, `get_importance`: v starts uniform, there is no damping, and the heads are joined by the root mean square.
+
+    Parameters
+    ----------
+    query, key, scaling
+        As in `received_attention`.
+    temperature, iterations
+        See `PageRank`.
+    chunk : int
+        Rows per block; the logits are computed anew in each iteration.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n,)``, float32.
+    """
+    groups, n = query.shape[0] // key.shape[0], query.shape[1]
+    query, key = query.float().unflatten(0, (-1, groups)) * (scaling / temperature), key.float()[:, None]
+    rank = query.new_full((*query.shape[:2], 1, n), 1 / n)
+    for _ in range(iterations):
+        moved = torch.zeros_like(rank)
+        for block in torch.arange(n, device=query.device).split(chunk):
+            seen = int(block[-1]) + 1
+            logits = query[:, :, block] @ key[..., :seen, :].mT
+            future = _columns(seen, block) > block[:, None]
+            weights = logits.masked_fill_(future, float("-inf")).softmax(-1)
+            moved[..., :seen] += rank[..., block] @ weights
+        rank = moved
+    return rank.square().mean((0, 1))[0].sqrt()
 
 
 def _columns(seen: int, like: Tensor) -> Tensor:

@@ -31,11 +31,15 @@ class Reduction:
     positions : {"keep", "compact", "mean"}
         Survivors keep the position ids they had; or all tokens are renumbered without gaps; or a merged token gets the
         weighted mean of its members' ids, rounded down.
+    drop_text : Tensor or None
+        Prompt indices of text tokens to drop, for the ablation that prunes text. The first and the last token of a
+        prompt cannot go.
     """
 
     keep: Tensor
     weights: Tensor | None = None
     positions: Positions = "keep"
+    drop_text: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.engine.checks import check_model
+from models.engine.middle import Middle
 from models.engine.session import Session
 from models.engine.tap import tap
 from models.engine.trace import Trace
 from models.families import family_of
 from reducers.base import Reducer
 from reducers.errors import UnsupportedError
+from reducers.probes import Keys, LookAhead
 
 _attached: set[int] = set()
 
@@ -60,13 +62,7 @@ def attach(
         _attached.add(id(model))
         stack.callback(_attached.discard, id(model))
         _hook(stack, session, model)
-        probed = {layer for _, layer in reducer.probes(len(parts.layers))}
-        if probed:
-            attention: dict[nn.Module, int] = {}
-            for layer in probed:
-                module: Any = parts.layers[layer]
-                attention[module.self_attn] = layer
-            stack.enter_context(tap(attention, session.observe))
+        _probe(stack, session)
         yield session.trace
 
 
@@ -84,6 +80,28 @@ def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
         handles.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
     for handle in handles:
         stack.callback(handle.remove)
+
+
+def _probe(stack: ExitStack, session: Session) -> None:
+    """Tap the attentions and key projections that the method asks for, and hook into the layers it acts inside."""
+    depth, attention = len(session.parts.layers), dict[nn.Module, int]()
+    for probe, number in session.reducer.probes(depth):
+        layer: Any = session.parts.layers[number]
+        if isinstance(probe, Keys) and not probe.rope:
+            hook = partial(_after_keys, session, number)
+            stack.callback(layer.self_attn.k_proj.register_forward_hook(hook).remove)
+        elif not isinstance(probe, LookAhead):
+            attention[layer.self_attn] = number
+    if attention:
+        stack.enter_context(tap(attention, session.observe))
+    for number in session.reducer.inside(depth):
+        Middle(partial(session.inside_layer, number)).hook(
+            stack, session.parts.layers[number], "post_attention_layernorm"
+        )
+
+
+def _after_keys(session: Session, number: int, module: nn.Module, args: tuple[Any, ...], keys: Tensor) -> None:
+    session.after_key_projection(number, keys)
 
 
 def _before_layer(

@@ -84,6 +84,8 @@ def check_reduction(answer: Reduction, view: View, reducer: Reducer) -> None:
         raise WinnowError(f"{where} keeps tokens that are not visual tokens of this prompt, or already gone")
     if bool((keep[1:] <= keep[:-1]).any()):
         raise WinnowError(f"{where} returned indices that are not strictly ascending: sort them")
+    if answer.drop_text is not None and not bool(torch.isin(answer.drop_text, view.index[1:-1]).all()):
+        raise WinnowError(f"{where} drops text that is gone, or the first or last token of the prompt: these must stay")
     if answer.weights is not None and answer.weights.shape != (len(keep), len(view.visual)):
         expected = (len(keep), len(view.visual))
         raise WinnowError(f"{where} returned weights of shape {tuple(answer.weights.shape)}, expected {expected}")

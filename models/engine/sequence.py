@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from reducers.reduction import Reduction
+
 
 @dataclass(frozen=True, eq=False)
 class Stage:
@@ -55,6 +57,40 @@ def compact_positions(first: Tensor, valid: Tensor) -> Tensor:
     """Positions without gaps, counted from each sample's `first`, shape ``(batch, n)``; padding gets `first` too."""
     rank = valid.long().cumsum(1) - 1
     return first[:, None] + rank.clamp(min=0)
+
+
+def mean_positions(
+    positions: Tensor, answers: Sequence[Reduction | None], index: Sequence[Tensor], visual: Sequence[Tensor]
+) -> Tensor:
+    """Give each merged token the weighted mean of its members' positions, rounded down.
+
+    Parameters
+    ----------
+    positions : Tensor
+        Current position ids, ``(batch, n)``.
+    answers : sequence of Reduction or None
+        One per prompt.
+    index : sequence of Tensor
+        Prompt indices present, per prompt; they stand in the last columns.
+    visual : sequence of Tensor
+        Mask of the visual tokens, per prompt.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(batch, n)``, changed at the anchors.
+    """
+    positions = positions.clone()
+    for b, answer in enumerate(answers):
+        if answer is None or answer.weights is None or answer.positions != "mean":
+            continue
+        start = positions.shape[1] - len(index[b])
+        members = visual[b][index[b]].nonzero().flatten() + start
+        weights = answer.weights.cpu().double()
+        total = torch.sparse.mm(weights, torch.ones(len(members), 1, dtype=torch.double))
+        mean = torch.sparse.mm(weights, positions[b, members, None].double()) / total
+        positions[b, torch.searchsorted(index[b], answer.keep.contiguous()) + start] = (mean[:, 0] + 1e-6).long()
+    return positions
 
 
 def take(values: Tensor, columns: Tensor, dim: int) -> Tensor:

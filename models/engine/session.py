@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.engine import checks
+from models.engine.ahead import look_ahead
 from models.engine.masks import explicit, narrow
 from models.engine.prefill import Prefill
 from models.engine.sequence import Stage, take
@@ -16,6 +17,7 @@ from models.engine.trace import Trace
 from models.family import Family, Parts
 from reducers.base import Reducer
 from reducers.errors import UnsupportedError
+from reducers.probes import Keys
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -47,6 +49,7 @@ class Session:
         self.prefill: Prefill | None = None
         self.prefilling = False
         self._uncached: Tensor | None = None
+        self._positions: Tensor | None = None
         self._masks: dict[tuple[int, int], Tensor | None] = {}
 
     @property
@@ -147,8 +150,12 @@ class Session:
         assert prefill is not None
         hidden = args[0] if args else kwargs["hidden_states"]
         if self.prefilling:
+            self._positions = kwargs.get("position_ids")
+            if prefill.signals.wants_ahead(layer):
+                query, key, scaling = look_ahead(self.parts.layers[layer], hidden, self._rotary(prefill.stage(layer), hidden, kwargs))
+                prefill.signals.ahead(layer, prefill.index, query, key, scaling)
             if layer and layer in prefill.acting:
-                hidden = prefill.reduce(layer, hidden, kwargs.get("position_ids"))
+                hidden = prefill.reduce(layer, hidden, self._positions)
             prefill.record()
         stage = prefill.stage(layer)
         if stage is None:
@@ -158,17 +165,20 @@ class Session:
 
     def _fit(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Mask and rotary embedding for one layer; position ids go, as only flash attention reads them, wrongly."""
+        mask, embeddings = self._mask(stage, hidden, kwargs), self._rotary(stage, hidden, kwargs)
+        return {"attention_mask": mask, "position_embeddings": embeddings, "position_ids": None}
+
+    def _rotary(self, stage: Stage | None, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Rotary cosine and sine of the tokens in `hidden`."""
         rotary: Any = self.parts.llm.rotary_emb
         cos, sin = kwargs["position_embeddings"]
-        if self.prefilling:
+        if stage is not None and self.prefilling:
             if stage.positions is not None:
-                cos, sin = rotary(hidden, stage.positions.to(hidden.device))
-            else:
-                cos, sin = (take(x, stage.columns, 1) for x in (cos, sin))
-        elif stage.shift is not None:
-            cos, sin = rotary(hidden, kwargs["position_ids"].to(hidden.device) - stage.shift.to(hidden.device)[:, None])
-        mask = self._mask(stage, hidden, kwargs)
-        return {"attention_mask": mask, "position_embeddings": (cos, sin), "position_ids": None}
+                return rotary(hidden, stage.positions.to(hidden.device))
+            return take(cos, stage.columns, 1), take(sin, stage.columns, 1)
+        if stage is not None and stage.shift is not None and bool(stage.shift.any()):
+            return rotary(hidden, kwargs["position_ids"].to(hidden.device) - stage.shift.to(hidden.device)[:, None])
+        return cos, sin
 
     def _mask(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
         original = kwargs.get("attention_mask")
@@ -190,9 +200,22 @@ class Session:
     def after_llm(self) -> None:
         """At the LLM's end: close the traces of a prefill."""
         if self.prefilling and self.prefill is not None:
-            self.trace.prompts = self.prefill.finish()
+            self.trace.prompts = self.prefill.finish(None)
 
-    def observe(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> None:
+    def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         """At a tapped attention: compute the statistics that were asked for, in prefill."""
         if self.prefilling and self.prefill is not None:
-            self.prefill.probe(layer, query, key, scaling)
+            self.prefill.signals.observe(layer, self.prefill.index, query, key, scaling)
+
+    def after_key_projection(self, layer: int, keys: Tensor) -> None:
+        """At a key projection, ``(batch, n, kv_heads * head_dim)``: keep what was asked for before RoPE."""
+        if self.prefilling and self.prefill is not None:
+            attention: Any = self.parts.layers[layer]
+            keys = keys.unflatten(-1, (-1, attention.self_attn.head_dim)).transpose(1, 2)
+            self.prefill.signals.keys(Keys(rope=False), layer, self.prefill.index, keys)
+
+    def inside_layer(self, layer: int, hidden: Tensor) -> Tensor:
+        """Between attention and MLP of a decoder layer: reduce, in prefill."""
+        if not self.prefilling or self.prefill is None or layer not in self.prefill.inside:
+            return hidden
+        return self.prefill.reduce_inside(layer, hidden, self._positions)

@@ -1,4 +1,4 @@
-"""Reads queries and keys out of unmodified attention modules, whatever the attention implementation.
+"""Reads queries, keys and values out of unmodified attention modules, whatever the attention implementation.
 
 transformers asks one process-wide table for its attention function at every call. While a tap is open, the table hands
 out a wrapper that shows roped queries and keys to an observer and then calls the original function; the mask builder
@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-Observer = Callable[[int, Tensor, Tensor, float], None]
-"""Called with the layer, query ``(batch, heads, n, d)``, key ``(batch, kv_heads, n, d)`` and the logits' scaling."""
+Observer = Callable[[int, Tensor, Tensor, Tensor, float], None]
+"""Called with the layer, query ``(batch, heads, n, d)``, key and value ``(batch, kv_heads, n, d)``, logits' scaling."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def tap(modules: Mapping[nn.Module, int], observe: Observer) -> Iterator[None]:
         def tapped(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
             if module in modules:
                 scaling = kwargs.get("scaling")
-                observe(modules[module], query, key, query.shape[-1] ** -0.5 if scaling is None else scaling)
+                observe(modules[module], query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling)
             return attention(module, query, key, value, *args, **kwargs)
 
         return tapped
