@@ -13,6 +13,7 @@ from transformers import BatchFeature, PretrainedConfig, ProcessorMixin
 
 from models.prompt import Prompt
 from reducers.layout import Layout
+from reducers.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Parts:
     """Its decoder layers."""
     tower: nn.Module
     """The vision tower."""
+    blocks: Sequence[nn.Module]
+    """Its transformer blocks."""
+    projector: nn.Module
+    """Maps features of the tower to the LLM's width."""
 
 
 class Family(ABC):
@@ -41,7 +46,19 @@ class Family(ABC):
     def parts(self, model: nn.Module) -> Parts:
         """Find the modules of a loaded model."""
         outer: Any = model.model
-        return Parts(outer, outer.language_model, outer.language_model.layers, outer.vision_tower)
+        llm, tower = outer.language_model, outer.vision_tower
+        return Parts(outer, llm, llm.layers, tower, tower.encoder.layers, outer.multi_modal_projector)
+
+    def tower(self, config: PretrainedConfig) -> Tower:
+        """Describe the vision tower of a model with this configuration."""
+        vision = config.vision_config
+        side, layer = vision.image_size // vision.patch_size, config.vision_feature_layer
+        used = vision.num_hidden_layers + 1 + layer if layer < 0 else layer
+        return Tower(vision.num_hidden_layers, used, side, side, cls=vision.model_type == "clip_vision_model")
+
+    def pooled_slots(self, config: PretrainedConfig) -> int | None:
+        """Visual tokens a frame where the model pools behind its projector; None where the projector is pointwise."""
+        return None
 
     @abstractmethod
     def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:

@@ -38,6 +38,10 @@ class LlavaOnevision(Family):
         images, videos = _images(outer, inputs), _videos(outer.config, inputs)
         return [_layout(ids, outer.config, images, videos) for ids in prompts]
 
+    def pooled_slots(self, config: PretrainedConfig) -> int:
+        """See `Family.pooled_slots`: 2x2 pooling of video, 27x27 to 14x14."""
+        return _pooled_side(config) ** 2
+
     def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
         """See `Family.encode`."""
         texts = []
@@ -105,7 +109,7 @@ def _layout(ids: Tensor, config: PretrainedConfig, images: Iterator[Piece], vide
 
 def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     """One piece per video, in the order of the batch; `generate` may have encoded the pixels beforehand."""
-    side = math.ceil(config.vision_config.image_size // config.vision_config.patch_size / 2)
+    side = _pooled_side(config)
     pixels, encoded = inputs.get("pixel_values_videos"), (inputs.get("mm_encoder_outputs") or {}).get("video")
     if pixels is not None:
         videos, frames = pixels.shape[:2]
@@ -116,6 +120,10 @@ def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Pie
     tokens = frames * side * side
     for _ in range(videos):
         yield tokens + 1, [Span(torch.arange(tokens), frames, side, side)], [tokens]
+
+
+def _pooled_side(config: PretrainedConfig) -> int:
+    return math.ceil(config.vision_config.image_size // config.vision_config.patch_size / 2)
 
 
 def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.engine.tap import tap
 
 
-class _Seen(Exception):
+class _SeenError(Exception):
     """Ends the look-ahead as soon as queries and keys are known."""
 
     def __init__(self, query: Tensor, key: Tensor, scaling: float) -> None:
@@ -40,12 +40,12 @@ def look_ahead(layer: nn.Module, hidden: Tensor, embeddings: tuple[Tensor, Tenso
     inner: Any = layer
 
     def stop(number: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
-        raise _Seen(query, key, scaling)
+        raise _SeenError(query, key, scaling)
 
     with torch.no_grad(), tap({inner.self_attn: 0}, stop):
         try:
             normed = inner.input_layernorm(hidden)
             inner.self_attn(hidden_states=normed, position_embeddings=embeddings, attention_mask=None)
-        except _Seen as seen:
+        except _SeenError as seen:
             return seen.query, seen.key, seen.scaling
     raise RuntimeError(f"{type(layer).__name__} has computed its attention without the attention table")

@@ -63,6 +63,8 @@ def attach(
         stack.callback(_attached.discard, id(model))
         _hook(stack, session, model)
         _probe(stack, session)
+        if session.tower is not None:
+            session.tower.hook(stack)
         yield session.trace
 
 

@@ -1,8 +1,8 @@
 """Reducing between attention and MLP of an unmodified transformer block.
 
 The block computes ``x + mlp(norm(x))`` on the sequence behind its attention. Three hooks turn that into
-``y + mlp(norm(y))`` for a shorter y: the norm gets y, the MLP's output is put aside (the block adds a zero instead), and
-the block's own output is replaced by the sum.
+``y + mlp(norm(y))`` for a shorter y: the norm gets y, the MLP's output is put aside (the block adds a zero instead),
+and the block's own output is replaced by the sum.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from models.engine.ahead import look_ahead
 from models.engine.masks import explicit, narrow
 from models.engine.prefill import Prefill
 from models.engine.sequence import Stage, take
+from models.engine.tower_session import TowerSession
 from models.engine.trace import Trace
 from models.family import Family, Parts
 from reducers.base import Reducer
@@ -43,8 +44,10 @@ class Session:
         keys: Sequence[str] = (),
         relevance: Sequence[Tensor | None] = (),
     ) -> None:
+        outer: Any = parts.outer
         self.parts, self.family, self.reducer = parts, family, reducer
         self.keys, self.relevance = keys, relevance
+        self.tower = TowerSession(parts, family, reducer) if reducer.blocks(family.tower(outer.config)) else None
         self.trace = Trace()
         self.prefill: Prefill | None = None
         self.prefilling = False
@@ -103,14 +106,21 @@ class Session:
         """At the LLM's entrance: reduce the embeddings, and keep mask and positions true to them in decoding."""
         prefill = self.prefill
         assert prefill is not None
-        if self.prefilling and 0 in prefill.acting:
-            embeds = prefill.reduce(0, kwargs["inputs_embeds"], kwargs.get("position_ids"))
+        if self.prefilling:
+            embeds = self._enter(prefill, kwargs["inputs_embeds"], kwargs.get("position_ids"))
             if prefill.entry is not None:
                 kwargs = kwargs | self._entrance(prefill.entry, embeds, kwargs.get("position_ids"))
                 return args, kwargs
-        elif not self.prefilling and prefill.entry is not None:
+        elif prefill.entry is not None:
             return args, kwargs | self._step(prefill, prefill.entry, kwargs)
         return None
+
+    def _enter(self, prefill: Prefill, embeds: Tensor, positions: Tensor | None) -> Tensor:
+        """Drop the slots that the tower left empty, then ask the method."""
+        if self.tower is not None:
+            embeds = prefill.apply(self.tower.answers(prefill.layouts), 0, embeds, positions)
+            self.tower.provenance(prefill.recorders)
+        return prefill.reduce(0, embeds, positions) if 0 in prefill.acting else embeds
 
     @staticmethod
     def _entrance(entry: Stage, embeds: Tensor, positions: Tensor | None) -> dict[str, Any]:
@@ -152,7 +162,9 @@ class Session:
         if self.prefilling:
             self._positions = kwargs.get("position_ids")
             if prefill.signals.wants_ahead(layer):
-                query, key, scaling = look_ahead(self.parts.layers[layer], hidden, self._rotary(prefill.stage(layer), hidden, kwargs))
+                query, key, scaling = look_ahead(
+                    self.parts.layers[layer], hidden, self._rotary(prefill.stage(layer), hidden, kwargs)
+                )
                 prefill.signals.ahead(layer, prefill.index, query, key, scaling)
             if layer and layer in prefill.acting:
                 hidden = prefill.reduce(layer, hidden, self._positions)
@@ -200,7 +212,7 @@ class Session:
     def after_llm(self) -> None:
         """At the LLM's end: close the traces of a prefill."""
         if self.prefilling and self.prefill is not None:
-            self.trace.prompts = self.prefill.finish(None)
+            self.trace.prompts = self.prefill.finish(self.tower.tower if self.tower is not None else None)
 
     def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         """At a tapped attention: compute the statistics that were asked for, in prefill."""

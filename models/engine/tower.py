@@ -16,8 +16,8 @@ from models.families import family_of
 def reuse_tower(model: nn.Module) -> Iterator[None]:
     """Let the vision tower answer repeated pixels from memory while the context is open.
 
-    Several methods then answer one batch for the price of one encoding. The last output is kept, with its pixels:
-    the memory of one batch.
+    Several methods then answer one batch for the price of one encoding; those that act in the tower encode anew. The
+    last output is kept, with its pixels: the memory of one batch.
     """
     tower: Any = family_of(model).parts(model).tower
     forward = tower.forward
@@ -28,11 +28,30 @@ def reuse_tower(model: nn.Module) -> Iterator[None]:
             seen.update(output=forward(pixels, *args, **kwargs), pixels=pixels, kwargs=kwargs)
         return seen["output"]
 
-    tower.forward = remembered
+    with replaced(tower, "forward", remembered):
+        yield
+
+
+@contextmanager
+def fresh_tower(tower: Any) -> Iterator[None]:
+    """Let the tower compute everything itself while the context is open, inside `reuse_tower` too."""
+    with replaced(tower, "forward", type(tower).forward.__get__(tower)):
+        yield
+
+
+@contextmanager
+def replaced(thing: Any, name: str, value: Any) -> Iterator[None]:
+    """Set an attribute on an instance and leave the instance as it was."""
+    missing = object()
+    before = vars(thing).get(name, missing)
+    vars(thing)[name] = value
     try:
         yield
     finally:
-        del tower.forward
+        if before is missing:
+            del vars(thing)[name]
+        else:
+            vars(thing)[name] = before
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
