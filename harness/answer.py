@@ -1,0 +1,147 @@
+"""Answers documents: each is decoded and encoded once for all cells that share the model and the tasks."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from harness.documents import Document
+from harness.errors import first_line, root_cause
+from harness.generate import Batch, answer, encode
+from harness.journal import Journal
+from harness.media import make_prompt
+from harness.method import Built
+from harness.record import Row
+from harness.store import Run
+from models.engine import reuse_tower
+from models.load import Loaded
+from models.prompt import Prompt
+
+Prompted = list[tuple[Document, Prompt]]
+
+
+@dataclass(eq=False)
+class Work:
+    """One cell at work: its run, its method and what it has answered so far."""
+
+    run: Run
+    built: Built
+    rows: dict[tuple[str, int], Row]
+    journal: Journal
+
+    def needs(self, document: Document) -> bool:
+        """Whether the document has no good answer yet."""
+        row = self.rows.get((document.task, document.doc_id))
+        return row is None or row.status != "ok" or row.doc != document.fingerprint
+
+    def keep(self, rows: Sequence[Row], wanted: set[tuple[str, int]]) -> int:
+        """Bring the wanted ones of these rows to the disk; return how many."""
+        kept = [row for row in rows if row.key in wanted]
+        self.journal.append(kept)
+        self.rows |= {row.key: row for row in kept}
+        return len(kept)
+
+    def fail(self, document: Document, error: BaseException) -> Row:
+        """The row of a document that could not be answered; the traceback goes into ``failures.log``."""
+        with (self.run.folder / "failures.log").open("a", encoding="utf-8") as log:
+            log.write(f"{document.task}/{document.doc_id}\n{''.join(traceback.format_exception(error))}\n")
+        reason = first_line(root_cause(error))
+        return Row(document.task, document.doc_id, document.fingerprint, status="failed", reason=reason)
+
+
+def batches(documents: Sequence[Document], size: int) -> Iterator[list[Document]]:
+    """Cut documents into batches in their order, the same whatever has been answered already."""
+    batch: list[Document] = []
+    for document in documents:
+        if batch and (len(batch) == size or document.generation != batch[0].generation):
+            yield batch
+            batch = []
+        batch.append(document)
+    if batch:
+        yield batch
+
+
+def answer_all(
+    works: Sequence[Work], documents: Sequence[Document], load: Callable[[], Loaded], advance: Callable[[int], Any]
+) -> None:
+    """Answer what is missing.
+
+    Parameters
+    ----------
+    works : sequence of Work
+        Cells of one model, one set of tasks and one batch size.
+    documents : sequence of Document
+        Of one task, in order.
+    load : callable
+        Gives the model; called when something has to be answered.
+    advance : callable
+        Told of each number of documents that were dealt with.
+    """
+    cell = works[0].run.cell
+    for batch in batches(documents, cell.batch_size):
+        wanted = {work: {(d.task, d.doc_id) for d in batch if work.needs(d)} for work in works}
+        if not any(wanted.values()):
+            continue
+        loaded = load()
+        prompts, broken = _prompts(batch, cell.model.frames)
+        with reuse_tower(loaded.model):
+            encoded = _try_encode(loaded, prompts)
+            for work in works:
+                if wanted[work]:
+                    failed = [work.fail(document, error) for document, error in broken]
+                    rows = _answer_batch(work, loaded, prompts, encoded)
+                    advance(work.keep([*rows, *failed], wanted[work]))
+
+
+def _prompts(batch: Sequence[Document], frames: int) -> tuple[Prompted, list[tuple[Document, BaseException]]]:
+    """Decode the pictures of each document; a task that exits the interpreter over a missing file fails like others."""
+    good: Prompted = []
+    broken: list[tuple[Document, BaseException]] = []
+    for document in batch:
+        try:
+            good.append((document, make_prompt(document.text, document.visuals(), frames)))
+        except (Exception, SystemExit) as error:
+            broken.append((document, error))
+    return good, broken
+
+
+def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:
+    """Encode all prompts together; None if that fails, as then each is tried by itself."""
+    try:
+        return (
+            encode(loaded, [document for document, _ in prompts], [prompt for _, prompt in prompts])
+            if prompts
+            else None
+        )
+    except Exception:
+        _free_memory()
+        return None
+
+
+def _answer_batch(work: Work, loaded: Loaded, prompts: Prompted, batch: Batch | None) -> list[Row]:
+    """Answer a batch; if that fails as a whole, each document by itself."""
+    seed, reducer = work.run.cell.seed, work.built.reducer
+    if batch is not None:
+        try:
+            return answer(loaded, reducer, batch, seed)
+        except Exception as error:
+            _free_memory()
+            if len(prompts) == 1:
+                return [work.fail(prompts[0][0], error)]
+    rows = []
+    for document, prompt in prompts:
+        try:
+            rows += answer(loaded, reducer, encode(loaded, [document], [prompt]), seed)
+        except Exception as error:
+            _free_memory()
+            rows.append(work.fail(document, error))
+    return rows
+
+
+def _free_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,76 @@
+"""The program behind `run.py`: composes cells with Hydra, runs them, turns errors into a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+import configs
+from harness.cell import Cell
+from harness.compose import compose
+from harness.exits import INTERRUPTED, OK, USER_ERROR, RunFailedError
+from harness.messages import one_line
+from harness.schema import register
+from reducers.errors import WinnowError
+
+_noted: list[tuple[DictConfig, str]] = []
+
+
+def job(config: DictConfig) -> None:
+    """Take one configuration: note it for later, or run it in place where the launcher is a remote one.
+
+    Cells of a sweep in this process run together afterwards, so that they share the loaded model and each document is
+    decoded and encoded once.
+    """
+    hydra_config = HydraConfig.get()
+    reducer = hydra_config.runtime.choices["reducer"]
+    if hydra_config.mode == RunMode.MULTIRUN and not hydra_config.launcher._target_.endswith("BasicLauncher"):
+        code = _run([compose(config, reducer)])
+        if code:
+            raise RunFailedError(f"a run with reducer={reducer} did not complete", code)
+    else:
+        _noted.append((config, reducer))
+
+
+def main() -> int:
+    """Run what the command line asks for; return the exit code."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handlers below instead of Hydra's own printing
+    _noted.clear()
+    register()
+    try:
+        hydra.main(config_path=str(configs.FOLDER), config_name="config", version_base="1.3")(job)()
+        return _run([compose(config, reducer) for config, reducer in _noted])
+    except RunFailedError as error:
+        return _fail(str(error), error.code)
+    except WinnowError as error:
+        return _fail(str(error), USER_ERROR)
+    except (HydraException, OmegaConfBaseException) as error:
+        return _fail(one_line(error), USER_ERROR)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _fail(
+            f"cannot write {error.filename}: {error.strerror}; choose another folder with results=…", USER_ERROR
+        )
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was answered is kept: run the same command again to go on", INTERRUPTED)
+
+
+def _run(cells: list[Cell]) -> int:
+    if not cells:
+        return OK
+    from harness.runner import run
+
+    return run(cells)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}" if code == USER_ERROR else message, file=sys.stderr)
+    return code

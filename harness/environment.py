@@ -1,0 +1,59 @@
+"""Where a run happened: recorded with it, but no part of its identity."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "winnow", "torch", "torchvision", "transformers", "tokenizers", "lmms-eval", "datasets", "decord", "av", "numpy",
+    "hydra-core", "omegaconf",
+)  # fmt: skip
+
+
+def describe(model: Any = None) -> dict[str, Any]:
+    """Versions, machine and code state; with a loaded model also its device and the commit of its weights."""
+    found: dict[str, Any] = {
+        "versions": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "cpus": os.cpu_count(),
+        "git": _git(),
+    }
+    if model is not None:
+        found["device"] = str(model.device)
+        found["weights_commit"] = getattr(model.config, "_commit_hash", None)
+        if model.device.type == "cuda":
+            import torch
+
+            found["gpu"] = torch.cuda.get_device_name(model.device)
+    return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> str | None:
+    """The commit of this checkout, marked where it was edited; None outside of one."""
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            check=False,
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,129 @@
+"""Closes a run: samples, scores and traces to disk, then the result, then DONE."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness import files
+from harness.answer import Work
+from harness.cell import Cell
+from harness.cost import kv_bytes, prefill_flops
+from harness.label import label
+from harness.method import Built, budget_of, llm_shape
+from harness.record import Row, mean_shares
+from harness.scoring import Scored
+
+PROFILE = "llm-viewer-compat"
+"""The convention behind FLOPs and KV bytes: `harness.cost.llm_viewer`, half-precision cache."""
+
+
+def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Write what was measured; mark the run as done if every document was answered.
+
+    Parameters
+    ----------
+    work : Work
+    rows : sequence of Row
+        One per document, by task and in document order.
+    scored : sequence of Scored
+        One per task.
+    """
+    folder = work.run.folder
+    for task in scored:
+        lines = "".join(json.dumps(sample, ensure_ascii=False, default=str) + "\n" for sample in task.samples)
+        files.write_text(folder / f"samples_{task.summary['task']}.jsonl", lines)
+    _write_table(folder / "scores.parquet", _scores(scored))
+    _write_table(folder / "traces.parquet", [_trace(row) for row in rows if row.status == "ok"])
+    result = summarise(work.run.cell, work.built, rows, scored)
+    identity = work.run.identity
+    result = {"id": identity.run, "context": identity.context, "settings": identity.settings} | result
+    files.write_json(folder / "result.json", result)
+    if result["status"] == "complete":
+        work.run.finish()
+    return result
+
+
+def summarise(cell: Cell, built: Built, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Gather one row of a table."""
+    failed = sum(row.status != "ok" for row in rows)
+    return {
+        "status": "incomplete" if failed else "complete",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": cell.model.name,
+        "reducer": cell.method.name,
+        "label": label(cell),
+        "knobs": built.knobs,
+        "asked": cell.asked,
+        "ratio": built.ratio,
+        "budget": _budget(cell, built, rows),
+        "seed": cell.seed,
+        "limit": cell.limit,
+        "dtype": cell.model.dtype,
+        "attn": cell.model.attn,
+        "documents": len(rows),
+        "failed": failed,
+        "shares": _shares(rows),
+        "cost": _cost(cell, rows),
+        "tasks": [task.summary for task in scored],
+    }
+
+
+def _shares(rows: Sequence[Row]) -> dict[str, float] | None:
+    if all(row.status != "ok" for row in rows):
+        return None
+    return dict(zip(("entrance", "mean", "last"), (round(x, 6) for x in mean_shares(rows)), strict=True))
+
+
+def _cost(cell: Cell, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Mean over the answered documents of the cost of what really happened."""
+    answered = [row.tokens_per_layer for row in rows if row.status == "ok"]
+    if not answered:
+        return None
+    shape = llm_shape(cell.model)
+    flops = [prefill_flops(shape, tokens, cell.model.mlp_add) for tokens in answered]
+    cache = [kv_bytes(shape, tokens) for tokens in answered]
+    full = [prefill_flops(shape, [row.length] * shape.layers, cell.model.mlp_add) for row in rows if row.status == "ok"]
+    return {
+        "profile": PROFILE,
+        "tflops": sum(flops) / len(flops) / 1e12,
+        "flops_share": sum(flops) / sum(full),
+        "kv_bytes": sum(cache) / len(cache),
+    }
+
+
+def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """What was asked for, planned and achieved, in the budget's unit."""
+    if not cell.has_budget:
+        return None
+    measured = [
+        budget_of(cell, row.tokens_per_layer, row.visual_per_layer, row.visual) for row in rows if row.status == "ok"
+    ]
+    achieved = [value for value in measured if value is not None]
+    kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)
+    mean = sum(achieved) / len(achieved) if achieved else None
+    return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean}
+
+
+def _scores(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    return [
+        {key: sample[key] for key in ("task", "doc_id", "doc", "status")} | {"metric": metric, "score": score}
+        for task in scored
+        for sample in task.samples
+        for metric, score in sample["scores"].items()
+    ]
+
+
+def _trace(row: Row) -> dict[str, Any]:
+    names = ("task", "doc_id", "length", "visual", "tokens_per_layer", "visual_per_layer", "last_layer", "anchor")
+    return {name: getattr(row, name) for name in names}
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    files.write(path, lambda draft: pq.write_table(pa.Table.from_pylist(rows), draft, compression="zstd"))

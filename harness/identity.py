@@ -1,0 +1,131 @@
+"""The identity of a run: a hash of everything that can change an answer, and of nothing that cannot."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cell import Cell
+from harness.folders import locate
+from harness.sources import digest, fingerprint, hash_files, module_file, modules_below
+
+LIBRARIES = ("torch", "transformers", "lmms-eval", "decord")
+ANSWERING = ("harness.media", "harness.documents", "harness.generate")
+"""The harness' own modules that have a say in an answer: frames, prompts, decoding."""
+
+
+STATE = ("code", "versions", "files", "data", "solver")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What names a run.
+
+    Attributes
+    ----------
+    run : str
+        The run's id.
+    context : str
+        Hash of everything but the method: runs with equal contexts answered the same documents with the same model.
+    settings : str
+        Hash of what was asked for, without code, versions and data: older runs of the same settings are outdated.
+    inputs : dict
+        What was hashed, for the record.
+    """
+
+    run: str
+    context: str
+    settings: str
+    inputs: dict[str, Any]
+
+
+def identify(cell: Cell) -> Identity:
+    """Name the run of a cell, without torch."""
+    context = _context(cell)
+    inputs = {"context": context, "method": _method(cell)}
+    return Identity(_short(inputs), _short(context), _short(_without(inputs, STATE)), inputs)
+
+
+def _short(value: dict[str, Any]) -> str:
+    return digest(_ordered(value))[:12]
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:
+    """Leave out the keys `names` at every depth."""
+    if isinstance(value, dict):
+        return {key: _without(item, names) for key, item in value.items() if key not in names}
+    return value
+
+
+def _ordered(value: Any) -> Any:
+    """Sort mappings, so that the order of keys does not matter."""
+    if isinstance(value, dict):
+        return tuple((key, _ordered(value[key])) for key in sorted(value))
+    return tuple(map(_ordered, value)) if isinstance(value, list | tuple) else value
+
+
+def _context(cell: Cell) -> dict[str, Any]:
+    model = cell.model
+    context: dict[str, Any] = {
+        "model": _weights(cell)
+        | {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames},
+        "tasks": _tasks(cell),
+        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "code": {
+            "engine": fingerprint([*modules_below("models.engine"), "models.load"], follow=()),
+            "family": fingerprint([f"models.{model.family}"], follow=("models",)),
+            "answering": fingerprint(ANSWERING, follow=()),
+        },
+    }
+    if model.dtype != "float32":
+        context["batch_size"] = cell.batch_size  # below float32 padding can flip a token
+    return context
+
+
+def _weights(cell: Cell) -> dict[str, Any]:
+    """Which weights: of random ones the numbers, of a folder the content, of a hub's the name and revision."""
+    model = cell.model
+    if model.weights == "random":
+        return {"weights": "random", "scale": model.scale, "arch": model.arch}
+    source = model.repo if model.weights == "pretrained" else model.weights
+    folder = locate(source)
+    if folder is None:
+        return {"repo": source, "revision": model.revision}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".md", ".txt"}]
+    return {"files": hash_files(files, folder)}
+
+
+def _tasks(cell: Cell) -> dict[str, Any]:
+    tasks, folder = cell.tasks, locate(cell.tasks.folder)
+    files = [path for path in folder.rglob("*") if path.suffix in {".py", ".yaml", ".json"}] if folder else []
+    modules = [tasks.prepare.partition(":")[0]] if tasks.prepare else []
+    return {
+        "names": list(tasks.tasks),
+        "metric": tasks.metric,
+        "limit": cell.limit,
+        "max_new_tokens": tasks.max_new_tokens,
+        "generation": tasks.generation,
+        "files": hash_files(files, folder) if folder else tasks.folder,
+        "data": fingerprint(modules) if modules else None,
+    }
+
+
+def _method(cell: Cell) -> dict[str, Any]:
+    method = cell.method
+    module = method.target.partition(":")[0]
+    packages = ("reducers", module.partition(".")[0])
+    inputs: dict[str, Any] = {
+        "target": method.target,
+        "args": method.args,
+        "schedule": method.schedule,
+        "ratio": method.ratio,
+        "code": fingerprint([module], follow=packages) if module_file(module) else None,
+    }
+    if method.seeded:
+        inputs["seed"] = cell.seed
+    if cell.has_budget:
+        budget, nominal = cell.budget, cell.model.nominal
+        inputs["budget"] = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol, "nominal": vars(nominal)}
+        inputs["solver"] = fingerprint(["harness.budget", "harness.method"], follow=("harness",))
+    return inputs

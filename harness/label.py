@@ -1,0 +1,41 @@
+"""How a method is called in tables: its name and whatever of its settings is not the default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+import configs
+from harness.cell import Cell
+
+
+def label(cell: Cell) -> str:
+    """Name a cell's method, e.g. ``fastv rows=all``."""
+    method = cell.method
+    if method.name == "custom":
+        words = [method.target.rpartition(":")[2], *_words(method.args, {})]
+    else:
+        words = [method.name, *_words(method.args, _defaults(method.name))]
+    if method.seeded and cell.seed:
+        words.append(f"seed={cell.seed}")
+    return " ".join(words)
+
+
+def _words(args: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in args.items() if name not in defaults or defaults[name] != value]
+
+
+def _defaults(reducer: str) -> dict[str, Any]:
+    listed: dict[str, Any] = yaml.safe_load((configs.FOLDER / "reducer" / f"{reducer}.yaml").read_text())
+    return listed
+
+
+def headline(cell: Cell, run: str, knobs: dict[str, Any], ratio: float | None, planned: float | None) -> str:
+    """The first line of a run: the resolved native knobs."""
+    words = [f"{name}={value}" for name, value in knobs.items() if name != "schedule" and value is not None]
+    schedule = knobs.get("schedule")
+    at = [f"at {schedule}"] if schedule else []
+    budget = [f"for {cell.asked} (planned {planned:.4g}, ratio {ratio:.4g})"] if planned is not None and ratio else []
+    method = " ".join([cell.method.name, *words, *at, *budget])
+    return f"{cell.model.name} · {method} · {cell.tasks.name} · run {run}"

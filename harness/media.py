@@ -1,0 +1,95 @@
+"""Frames of videos, decoded with decord at uniform places."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from harness.errors import first_line
+from models.prompt import Prompt
+from reducers.errors import WinnowError
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+
+
+def uniform_indices(total: int, frames: int) -> np.ndarray:
+    """Indices of `frames` frames, evenly spread from the first to the last; a short video repeats some."""
+    return np.linspace(0, total - 1, frames).round().astype(int)
+
+
+def decode_video(path: Path | str, frames: int) -> np.ndarray:
+    """Decode some frames of a video.
+
+    Parameters
+    ----------
+    path : Path or str
+    frames : int
+        How many, at uniform places.
+
+    Returns
+    -------
+    ndarray
+        RGB, shape ``(frames, height, width, 3)``, uint8.
+
+    Raises
+    ------
+    WinnowError
+        Names the file and the reason.
+    """
+    path = Path(path)
+    return _decode(path, path.stat().st_mtime_ns if path.is_file() else 0, frames)
+
+
+@lru_cache(maxsize=1)
+def _decode(path: Path, changed: int, frames: int) -> np.ndarray:
+    """Decode; the last video is remembered, as benchmarks ask several questions in a row about one."""
+    if not path.is_file():
+        raise WinnowError(f"video {path} does not exist: download the benchmark's videos, or mend HF_HOME")
+    if path.stat().st_size == 0:
+        raise WinnowError(f"video {path} is empty (0 bytes): download it again")
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        reader = decord.VideoReader(str(path), num_threads=1)
+        total = len(reader)
+        decoded: np.ndarray = reader.get_batch(uniform_indices(total, frames)).asnumpy()
+    except Exception as error:  # decord raises its own classes, RuntimeError and IndexError alike
+        raise WinnowError(
+            f"video {path} cannot be decoded ({first_line(error)}): it is truncated or no video; download it again"
+        ) from error
+    return decoded
+
+
+def make_prompt(text: str, visuals: list[Any], frames: int) -> Prompt:
+    """Turn what lmms-eval gives a model (pictures and paths of videos) into a prompt.
+
+    Raises
+    ------
+    WinnowError
+        For files that cannot be decoded and kinds of visuals that are not supported.
+    """
+    videos, images = [], []
+    for visual in visuals:
+        if isinstance(visual, Image.Image):
+            images.append(visual.convert("RGB"))
+        elif isinstance(visual, str | Path) and Path(visual).suffix.lower() in PICTURES:
+            images.append(_open_picture(Path(visual)))
+        elif isinstance(visual, str | Path):
+            videos.append(decode_video(visual, frames))
+        else:
+            raise WinnowError(
+                f"visuals of type {type(visual).__name__} are not supported: only pictures and video files are"
+            )
+    return Prompt(text, videos, images)
+
+
+def _open_picture(path: Path) -> Image.Image:
+    try:
+        return Image.open(path).convert("RGB")
+    except OSError as error:
+        raise WinnowError(f"picture {path} cannot be read ({first_line(error)}): download it again") from error

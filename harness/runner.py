@@ -1,0 +1,99 @@
+"""Runs cells: what is finished is printed, the rest is answered together wherever model and tasks are shared."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from harness import files
+from harness.cell import Cell
+from harness.claim import Claim
+from harness.exits import BUSY, INCOMPLETE, OK
+from harness.label import headline
+from harness.store import Run
+from harness.tables import show
+
+if TYPE_CHECKING:
+    from harness.method import Built
+
+
+def run(cells: Sequence[Cell]) -> int:
+    """Run cells and print their rows.
+
+    Returns
+    -------
+    int
+        The exit code; see `harness.exits`.
+
+    Raises
+    ------
+    WinnowError
+        For mistakes in the input, before any model loads.
+    """
+    started = time.perf_counter()
+    runs = list({found.id: found for found in map(Run, cells)}.values())
+    pending = [found for found in runs if found.cell.force or not found.done]
+    built = _build(pending)
+    for found in runs:
+        _announce(found, built.get(found.id))
+    codes = {OK}
+    if pending:
+        codes |= _run_pending(pending, built)
+    finished = [found.result() for found in runs if (found.folder / "result.json").exists()]
+    show(finished, runs[0].cell.results)
+    if len(runs) > 1:
+        seconds = time.perf_counter() - started
+        kept = len(runs) - len(pending)
+        print(f"{len(runs)} cells ({kept} stored before) in {seconds:.0f} s: wall clock of the sweep, no method's time")
+    return INCOMPLETE if INCOMPLETE in codes else BUSY if BUSY in codes else OK
+
+
+def _build(pending: Sequence[Run]) -> dict[str, Built]:
+    """Make every method before any model loads, so that a mistake costs no time; imports torch."""
+    if not pending:
+        return {}
+    from harness.method import build_method
+
+    return {found.id: build_method(found.cell) for found in pending}
+
+
+def _announce(found: Run, built: Built | None) -> None:
+    if built is not None:
+        print(headline(found.cell, found.id, built.knobs, built.ratio, built.planned), flush=True)
+        return
+    stored = found.result()
+    planned = (stored["budget"] or {}).get("planned")
+    print(headline(found.cell, found.id, stored["knobs"], stored["ratio"], planned) + " · stored", flush=True)
+
+
+def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
+    """Claim what is free and run it, group by group."""
+    codes: set[int] = set()
+    groups: dict[str, list[Run]] = {}
+    for found in pending:
+        cell = found.cell
+        groups.setdefault(repr((cell.model, cell.tasks, cell.limit, cell.batch_size)), []).append(found)
+    for group in groups.values():
+        with ExitStack() as claims:
+            mine = [found for found in group if _claim(found, claims)]
+            if len(mine) < len(group):
+                codes.add(BUSY)
+            free = [found for found in mine if found.cell.force or not found.done]
+            if free:
+                from harness.group import run_group
+
+                codes.add(run_group(free, built))
+    return codes
+
+
+def _claim(found: Run, claims: ExitStack) -> bool:
+    with files.writable(found.cell.results):
+        claim = Claim(found.folder)
+    if claim.held:
+        claims.enter_context(claim)
+    else:
+        print(f"run {found.id} is being worked on by {claim.holder}: left to it", file=sys.stderr)
+    return claim.held

@@ -1,0 +1,100 @@
+"""The types of the configuration, which Hydra checks every YAML and every override against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+import configs
+
+GROUPS = ("model", "reducer", "schedule", "tasks", "experiment")
+
+
+@dataclass
+class NominalConfig:
+    """The prompt that budgets and plans are computed for."""
+
+    frames: int = MISSING
+    tokens_per_frame: int = MISSING
+    text: int = MISSING
+
+
+@dataclass
+class ModelConfig:
+    """A model; see `configs/model`."""
+
+    name: str = MISSING
+    family: str = MISSING
+    repo: str = MISSING
+    weights: str = "pretrained"
+    scale: str = "full"
+    revision: str | None = None
+    dtype: str = "float32"
+    device: str = "auto"
+    attn: str = "sdpa"
+    frames: int = MISSING
+    has_cls: bool = MISSING
+    mlp_add: bool = True
+    nominal: NominalConfig = field(default_factory=NominalConfig)
+    arch: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TasksConfig:
+    """A set of lmms-eval tasks; see `configs/tasks`."""
+
+    name: str = MISSING
+    tasks: list[str] = MISSING
+    folder: str = MISSING
+    prepare: str | None = None
+    relevance: bool = False
+    metric: str = MISSING
+    max_new_tokens: int = MISSING
+    generation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class BudgetConfig:
+    """A compute budget instead of a ratio."""
+
+    mean: float | None = None
+    flops: float | None = None
+    tol: float = 0.02
+
+
+@dataclass
+class RunConfig:
+    """Everything that `run.py` is told. Reducers and schedules have their own keys and are checked by their YAML."""
+
+    model: ModelConfig = MISSING
+    reducer: Any = MISSING
+    schedule: Any = MISSING
+    tasks: TasksConfig = MISSING
+    ratio: Any = None
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    seed: int = 0
+    batch_size: int = 16
+    limit: int | None = None
+    results: str = MISSING
+    force: bool = False
+
+
+def register() -> None:
+    """Tell Hydra the types, the help text's list of groups, and that `reducer.args` of a custom method is open."""
+    store = ConfigStore.instance()
+    store.store(name="_schema", node=RunConfig)
+    store.store(group="_schema", name="custom", node=DictConfig({"args": DictConfig({}, flags={"struct": False})}))
+    OmegaConf.register_new_resolver("winnow_groups", describe_groups, replace=True)
+
+
+def options(group: str) -> list[str]:
+    """List the choices of a configuration group."""
+    return sorted(path.stem for path in (configs.FOLDER / group).glob("*.yaml"))
+
+
+def describe_groups() -> str:
+    """One line per group with its choices, for the help text."""
+    return "".join(f"  {group:<12}{', '.join(options(group))}\n" for group in GROUPS)

@@ -1,0 +1,114 @@
+"""The table of runs: one row each, on the terminal or as Markdown or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.console import output
+from harness.drop import BASELINE, baselines, drops, settle
+
+Format = Literal["rich", "md", "csv"]
+Result = dict[str, Any]
+CAPTION = (
+    "Shares of visual tokens and FLOPs are what really happened in the prefill, averaged over documents. Accuracy: all "
+    "documents, 95 % interval. Drop: paired, against reducer=none. FLOPs and KV cache are modelled (llm-viewer-compat, "
+    "LLM only, 16-bit cache), not measured."
+)
+
+
+def rows(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
+    """One row per result: column -> text. Rows of a model stand together, the unreduced run first."""
+    found = baselines(results)
+    tasks = list(dict.fromkeys(task["task"] for result in results for task in result["tasks"]))
+    ordered = sorted(results, key=_order)
+    return [_row(result, tasks, drops(result, found.get(result["context"]), folder)) for result in ordered]
+
+
+def _order(result: Result) -> tuple[Any, ...]:
+    share = (result["shares"] or {}).get("mean", 0.0)
+    names = [task["task"] for task in result["tasks"]]
+    return (
+        result["model"],
+        names,
+        result["context"],
+        result["reducer"] != BASELINE,
+        result["label"],
+        -share,
+        result["id"],
+    )
+
+
+def _row(result: Result, tasks: Sequence[str], drop: dict[str, dict[str, float]]) -> dict[str, str]:
+    shares, cost, budget = result["shares"], result["cost"], result["budget"]
+    asked = result["asked"]
+    if budget and budget["achieved"] is not None:
+        asked += f" → {budget['achieved']:.3g}"
+    row = {"model": result["model"], "reducer": result["label"], "at": _place(result), "ratio": asked}
+    for name in ("entrance", "mean", "last"):
+        row[name] = f"{100 * shares[name]:.1f}" if shares else ""
+    scored = {task["task"]: task for task in result["tasks"]}
+    for name in tasks:
+        row[name] = _plus_minus(scored.get(name))
+        row[f"Δ {name}"] = _plus_minus(drop.get(name), sign=True)
+    row["TFLOPs"] = f"{cost['tflops']:.3g}" if cost else ""
+    row["FLOPs %"] = f"{100 * cost['flops_share']:.1f}" if cost else ""
+    row["KV MB"] = f"{cost['kv_bytes'] / 1e6:.3g}" if cost else ""
+    row["n"] = str(result["documents"])
+    row["run"] = result["id"] + (f" incomplete: {result['failed']} failed" if result["failed"] else "")
+    return row
+
+
+def _place(result: Result) -> str:
+    return str(result["knobs"].get("schedule") or "")
+
+
+def _plus_minus(value: dict[str, float] | None, sign: bool = False) -> str:
+    """Mean and half of the interval's width."""
+    if value is None:
+        return ""
+    half = (value["high"] - value["low"]) / 2
+    return f"{value['mean']:{'+' if sign else ''}.1f} ± {half:.1f}"
+
+
+def render(table: Sequence[dict[str, str]], form: Format) -> str:
+    """Write the table as Markdown or CSV."""
+    names = _columns(table)
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: row[name] for name in names} for row in table)
+        return text.getvalue().rstrip("\n")
+    lines = [names, ["---"] * len(names), *([row[name].replace("|", "\\|") for name in names] for row in table)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _columns(table: Sequence[dict[str, str]]) -> list[str]:
+    """The columns that hold something."""
+    return [name for name in table[0] if any(row[name] for row in table)] if table else []
+
+
+def show(results: Sequence[Result], folder: Path, form: Format = "rich") -> None:
+    """Print the table of some results."""
+    if not results:
+        return
+    settle(results, folder)
+    table = rows(results, folder)
+    if form != "rich":
+        print(render(table, form))
+        return
+    from rich import box
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, caption=CAPTION, caption_justify="left", pad_edge=False)
+    left = {"model", "reducer", "at", "run"}
+    for name in _columns(table):
+        title = {"entrance": "entrance %", "mean": "mean %", "last": "last %"}.get(name, name)
+        drawn.add_column(title, justify="left" if name in left else "right", no_wrap=name != "run")
+    for row in table:
+        drawn.add_row(*(row[name] for name in _columns(table)))
+    output().print(drawn)
