@@ -10,7 +10,11 @@ from torch import nn
 from models.family import Family
 from reducers.errors import UnsupportedError, WinnowError
 
-FAMILIES = {"llava": "models.llava:Llava", "llava_onevision": "models.llava_onevision:LlavaOnevision"}
+FAMILIES = {
+    "llava": "models.llava:Llava",
+    "llava_onevision": "models.llava_onevision:LlavaOnevision",
+    "qwen2_vl": "models.qwen2_vl:Qwen2VL",
+}
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face."""
 
 

@@ -42,6 +42,10 @@ class Family(ABC):
     """`config.model_type` of the models that the family covers."""
     mrope: ClassVar[bool] = False
     """Whether positions are three-dimensional, so that compact numbering is undefined."""
+    cls: ClassVar[bool] = False
+    """Whether the vision tower has a CLS token."""
+    no_tower: ClassVar[str] = ""
+    """Why methods cannot act in the vision tower; empty where they can."""
 
     def parts(self, model: nn.Module) -> Parts:
         """Find the modules of a loaded model."""

@@ -25,6 +25,7 @@ class Llava(Family):
 
     name = "llava"
     model_types = ("llava",)
+    cls = True
 
     def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
         """See `Family.layouts`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<video>")
+SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<video>", "<|vision_start|>", "<|vision_end|>")
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -20,6 +20,6 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
-        extra_special_tokens=["<image>", "<video>"],
+        extra_special_tokens=list(SPECIAL[3:]),
         padding_side="left",
     )

@@ -41,7 +41,7 @@ def oracle_logits(
     Tensor
         Shape ``(steps, vocabulary)``: row i is what the model says before answer token i.
     """
-    hidden = _embeddings(model, parts, inputs, answer)
+    hidden, original = _entrance(model, parts, inputs, answer)
     length, total = trace.layout.length, hidden.shape[1]
     causal = torch.ones(total, total, dtype=torch.bool).tril()
     llm: Any = parts.llm
@@ -49,11 +49,11 @@ def oracle_logits(
         present = torch.ones(total, dtype=torch.bool)
         present[trace.layout.visual] = trace.last_layer >= number
         mask = (causal & present) | torch.eye(total, dtype=torch.bool)
-        positions = (present.long().cumsum(0) - 1).clamp(min=0) if compact else torch.arange(total)
+        positions = (present.long().cumsum(0) - 1).clamp(min=0)[None] if compact else original
         hidden = layer(
             hidden,
             attention_mask=_as(mask[None, None], hidden.dtype, llm.config._attn_implementation),
-            position_embeddings=llm.rotary_emb(hidden, positions[None]),
+            position_embeddings=llm.rotary_emb(hidden, positions),
         )
     head: Any = model
     logits: Tensor = head.lm_head(llm.norm(hidden[0, length - 1 : total - 1]))
@@ -67,15 +67,19 @@ def _as(mask: Tensor, dtype: torch.dtype, implementation: str) -> Tensor:
     return torch.zeros(mask.shape, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
-def _embeddings(model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor) -> Tensor:
-    """Embeddings of prompt and answer as the plain model hands them to its LLM."""
-    caught: list[Tensor] = []
-    handle = parts.llm.register_forward_pre_hook(
-        lambda module, args, kwargs: caught.append(kwargs["inputs_embeds"]), with_kwargs=True
-    )
+def _entrance(model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings and position ids of prompt and answer as the plain model hands them to its LLM."""
+    caught: list[dict[str, Any]] = []
+    handle = parts.llm.register_forward_pre_hook(lambda module, args, kwargs: caught.append(kwargs), with_kwargs=True)
     try:
         model(**inputs, use_cache=False)
     finally:
         handle.remove()
     llm: Any = parts.llm
-    return torch.cat([caught[0], llm.embed_tokens(answer[None])], 1)
+    embeds, positions = caught[0]["inputs_embeds"], caught[0].get("position_ids")
+    if positions is None:
+        positions = torch.arange(embeds.shape[1])[None]
+    positions = positions[-3:] if positions.ndim == 3 else positions
+    later = positions.max() + 1 + torch.arange(len(answer))
+    positions = torch.cat([positions, later.expand(*positions.shape[:-1], -1)], -1)
+    return torch.cat([embeds, llm.embed_tokens(answer[None])], 1), positions

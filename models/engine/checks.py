@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from models.family import Family, Parts
+from models.support import impossible
 from reducers.base import Reducer
 from reducers.errors import UnsupportedError, WinnowError
 from reducers.reduction import Reduction, View
@@ -34,8 +35,8 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
     if config._attn_implementation not in IMPLEMENTATIONS:
         choices = " | ".join(IMPLEMENTATIONS)
         raise UnsupportedError(f"attn={config._attn_implementation} is not supported: choose {choices}")
-    if family.mrope and getattr(reducer, "positions", "keep") != "keep":
-        raise UnsupportedError(f"{reducer.name}: positions=compact is undefined under M-RoPE: use positions=keep")
+    if reason := impossible(family, reducer):
+        raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
     reducer.layers(len(parts.layers))
 
 

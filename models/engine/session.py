@@ -47,12 +47,14 @@ class Session:
         outer: Any = parts.outer
         self.parts, self.family, self.reducer = parts, family, reducer
         self.keys, self.relevance = keys, relevance
-        self.tower = TowerSession(parts, family, reducer) if reducer.blocks(family.tower(outer.config)) else None
+        acts = not family.no_tower and reducer.blocks(family.tower(outer.config))
+        self.tower = TowerSession(parts, family, reducer) if acts else None
         self.trace = Trace()
         self.prefill: Prefill | None = None
         self.prefilling = False
         self._uncached: Tensor | None = None
         self._positions: Tensor | None = None
+        self._numbered = False
         self._masks: dict[tuple[int, int], Tensor | None] = {}
 
     @property
@@ -70,6 +72,7 @@ class Session:
         ids = checks.check_ids(kwargs.get("input_ids", args[0] if args else None))
         cache = kwargs.get("past_key_values")
         checks.check_cache(cache)
+        self._numbered = kwargs.get("position_ids") is not None
         self.prefilling = cache is None or cache.get_seq_length() == 0
         self._masks.clear()
         if self.prefilling:
@@ -112,7 +115,7 @@ class Session:
                 kwargs = kwargs | self._entrance(prefill.entry, embeds, kwargs.get("position_ids"))
                 return args, kwargs
         elif prefill.entry is not None:
-            return args, kwargs | self._step(prefill, prefill.entry, kwargs)
+            return args, kwargs | self._step(prefill, prefill.entry, kwargs, self._numbered)
         return None
 
     def _enter(self, prefill: Prefill, embeds: Tensor, positions: Tensor | None) -> Tensor:
@@ -140,13 +143,18 @@ class Session:
         }
 
     @staticmethod
-    def _step(prefill: Prefill, entry: Stage, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Inputs of the LLM in decoding after a reduction at the entrance."""
+    def _step(prefill: Prefill, entry: Stage, kwargs: dict[str, Any], numbered: bool) -> dict[str, Any]:
+        """Inputs of the LLM in decoding after a reduction at the entrance.
+
+        Where the caller numbered nothing, the model counted from the cache of layer 0, which misses what is gone.
+        """
         embeds, mask, positions = kwargs["inputs_embeds"], kwargs.get("attention_mask"), kwargs.get("position_ids")
         held, new = kwargs["past_key_values"].get_seq_length(), embeds.shape[1]
         grown = held - entry.columns.shape[1]
         if positions is None:
             positions = torch.arange(prefill.width + grown, prefill.width + grown + new, device=embeds.device)[None]
+        elif not numbered:
+            positions = positions + prefill.width - entry.columns.shape[1]
         if entry.shift is not None:
             positions = positions - entry.shift.to(embeds.device)[:, None]
         if mask is not None or entry.ragged:

@@ -1,0 +1,136 @@
+"""Qwen2-VL (own tower without CLS, 2x2 patch merger, M-RoPE).
+
+Hugging Face `qwen2_vl`. Two frames make one temporal step; a step of H x W pixels gives ``(H / 28) * (W / 28)`` tokens,
+so 32 frames capped at 256 tokens a step are 16 x 256 = 4096. Vision start and end tokens stand around each picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, Qwen2VLConfig
+
+from models.family import Family, Parts, runs
+from models.llava import chat
+from models.prompt import Prompt
+from reducers.errors import WinnowError
+from reducers.layout import Layout, Span
+
+
+class Qwen2VL(Family):
+    """See the module."""
+
+    name = "qwen2_vl"
+    model_types = ("qwen2_vl",)
+    mrope = True
+    no_tower: ClassVar[str] = "its merger joins 2x2 patches, so that vectors that are no grid cannot pass it"
+
+    def parts(self, model: nn.Module) -> Parts:
+        """See `Family.parts`."""
+        outer: Any = model.model
+        llm, tower = outer.language_model, outer.visual
+        return Parts(outer, llm, llm.layers, tower, tower.blocks, tower.merger)
+
+    def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
+        """See `Family.layouts`; the grids are read off the three-dimensional position ids, or off ``*_grid_thw``."""
+        config, positions = outer.config, inputs.get("position_ids")
+        grids = {
+            token: iter(_grids(inputs.get(f"{kind}_grid_thw"), config.vision_config.spatial_merge_size))
+            for kind, token in (("image", config.image_token_id), ("video", config.video_token_id))
+        }
+        layouts = []
+        for b, ids in enumerate(prompts):
+            places = None if positions is None or positions.ndim < 3 else positions[-3:, b, -len(ids) :].cpu()
+            spans = []
+            for token, given in grids.items():
+                for start, stop in runs(ids == token):
+                    grid = next(given, None) if places is None else _from_positions(places[:, start:stop])
+                    spans.append(_span(start, stop, grid))
+            layouts.append(Layout(len(ids), tuple(sorted(spans, key=lambda span: int(span.positions[0])))))
+        return layouts
+
+    def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
+        """See `Family.encode`; frames are taken as they come, none is sampled away."""
+        texts = []
+        for prompt in prompts:
+            kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
+            texts.append(chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}]))
+        images = [image for prompt in prompts for image in prompt.images] or None
+        videos = [video for prompt in prompts for video in prompt.videos] or None
+        return processor(text=texts, images=images, videos=videos, padding=True, return_tensors="pt")
+
+    def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
+        """See `Family.config`."""
+        vision, head = arch["vision"], arch["hidden"] // arch["heads"]
+        sections = [head // 2 - 2 * (3 * head // 16), 3 * head // 16, 3 * head // 16]
+        return Qwen2VLConfig(
+            text_config={
+                "vocab_size": max(arch["vocab"], max(tokens.values()) + 1),
+                "hidden_size": arch["hidden"],
+                "intermediate_size": arch["mlp"],
+                "num_hidden_layers": arch["layers"],
+                "num_attention_heads": arch["heads"],
+                "num_key_value_heads": arch["kv_heads"],
+                "rope_parameters": {"rope_type": "default", "mrope_section": sections, "rope_theta": 1e6},
+                "pad_token_id": tokens["<pad>"],
+                "bos_token_id": tokens["<s>"],
+                "eos_token_id": tokens["</s>"],
+            },
+            vision_config={
+                "depth": vision["layers"],
+                "embed_dim": vision["hidden"],
+                "num_heads": vision["heads"],
+                "mlp_ratio": vision["mlp"] // vision["hidden"],
+                "hidden_size": arch["hidden"],
+                "patch_size": vision["patch"],
+            },
+            image_token_id=tokens["<image>"],
+            video_token_id=tokens["<video>"],
+            vision_start_token_id=tokens["<|vision_start|>"],
+            vision_end_token_id=tokens["<|vision_end|>"],
+            tie_word_embeddings=arch["tied"],
+        )
+
+    def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
+        """See `Family.processor`; pictures stay as large as they are, in whole merged patches."""
+        from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+
+        patch = config.vision_config.patch_size
+        size = {"shortest_edge": (2 * patch) ** 2, "longest_edge": 512 * (2 * patch) ** 2}
+        tokenizer.image_token, tokenizer.video_token = "<image>", "<video>"
+        return Qwen2VLProcessor(
+            Qwen2VLImageProcessor(patch_size=patch, size=size),
+            tokenizer,
+            Qwen2VLVideoProcessor(patch_size=patch, size=size),
+            chat_template=CHAT_TEMPLATE,
+        )
+
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] + ' ' }}{% for part in message['content'] %}"
+    "{% if part['type'] == 'text' %}{{ part['text'] + ' ' }}"
+    "{% else %}{{ '<|vision_start|><' + part['type'] + '><|vision_end|>' }}{% endif %}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}"
+)
+"""The template of models with random weights; trained models bring their own."""
+
+
+def _grids(sizes: Tensor | None, merge: int) -> list[tuple[int, int, int]]:
+    """Frames, rows and columns of merged tokens, from patch counts ``(pictures, 3)``."""
+    rows = [] if sizes is None else sizes.tolist()
+    return [(int(t), int(h) // merge, int(w) // merge) for t, h, w in rows]
+
+
+def _from_positions(places: Tensor) -> tuple[int, int, int]:
+    """Frames, rows and columns of a run of visual tokens from its temporal, vertical, horizontal ids, ``(3, n)``."""
+    rows, cols = (int(axis.max() - axis.min()) + 1 for axis in places[1:])
+    return places.shape[1] // (rows * cols), rows, cols
+
+
+def _span(start: int, stop: int, grid: tuple[int, int, int] | None) -> Span:
+    if grid is None or stop - start != grid[0] * grid[1] * grid[2]:
+        raise WinnowError(f"{stop - start} placeholder tokens do not fit the pictures given (next grid: {grid})")
+    return Span(torch.arange(start, stop), *grid)

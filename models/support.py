@@ -1,0 +1,29 @@
+"""Which method works on which family, and why not: from declared needs alone, before a model loads."""
+
+from __future__ import annotations
+
+from models.family import Family
+from reducers.base import Reducer
+from reducers.errors import UnsupportedError
+from reducers.tower import Tower
+
+
+def impossible(family: Family, reducer: Reducer) -> str:
+    """Say why a method cannot act on a family; empty where it can.
+
+    Parameters
+    ----------
+    family : Family
+        The family.
+    reducer : Reducer
+        The method with its options.
+    """
+    if family.mrope and getattr(reducer, "positions", "keep") != "keep":
+        return f"positions={getattr(reducer, 'positions', '')} is undefined under M-RoPE: use positions=keep"
+    tower = Tower(blocks=24, used=23 if family.cls else 24, rows=24, cols=24, cls=family.cls)
+    try:
+        acts = bool(reducer.blocks(tower))
+        reducer.tower_probes(tower)
+    except UnsupportedError as error:
+        return str(error)
+    return f"acts in the vision tower, but {family.no_tower}" if acts and family.no_tower else ""
