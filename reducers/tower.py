@@ -55,8 +55,8 @@ class ColumnMean(TowerProbe):
 class Headless(TowerProbe):
     """PruMerge's class attention, ``(present,)``: one softmax over full-width projections instead of heads.
 
-    ``softmax(q . k_j / sqrt(width))`` over all tokens, CLS included, from the raw outputs of `q_proj` and `k_proj`; q is
-    the CLS token's, or the mean of the patches' where there is no CLS.
+    ``softmax(q . k_j / sqrt(width))`` over all tokens, CLS included, from the raw outputs of `q_proj` and `k_proj`; q
+    is the CLS token's, or the mean of the patches' where there is no CLS.
     """
 
 

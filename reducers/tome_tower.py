@@ -1,0 +1,88 @@
+"""ToMe inside the vision tower: every block merges its most similar pairs of tokens.
+
+Bolya et al., "Token Merging: Your ViT but Faster" (ICLR 2023), section 3; official `tome/merge.py` and `patch/timm.py`.
+At 25 % in CLIP it is a row of LLaVA-PruMerge's Table 7. Only the blocks that the features pass count: a constant r=19
+leaves 139 of 576 patches behind 23 of them, r=18 leaves 162, and ``ratio=0.25`` is 144 (18 blocks of 19, 5 of 18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from reducers.base import Reducer, check_ratio
+from reducers.blocks import Order, arrange, check_merges, merges
+from reducers.matching import bipartite_match, group_mean
+from reducers.reduction import Reduction
+from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
+
+
+@dataclass(frozen=True)
+class ToMeTower(Reducer):
+    """Match the even tokens to the odd ones by their keys, merge the r most similar; a CLS token never merges.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of a frame's patches that leaves the tower, spread evenly over its blocks.
+    r : int or sequence of int or None
+        The paper's knob, the tokens merged away in each block; wins over `ratio`.
+    inflection : float
+        The official ramp of a single `r` over the blocks: -1 falls to 0, 1 rises from 0, 0 is constant.
+    weighted : bool
+        Weigh tokens by the number of patches that they hold (paper). False: plain means, as in ports that pass no sizes
+        from block to block.
+    proportional : bool
+        Add log(size) to the attention logits of each key in later blocks (paper, off-the-shelf weights).
+    order : {"raster", "official"}
+        Sort by own or destination patch after every block, or leave unmerged before merged tokens as the official code
+        does for classifiers: the next block then splits another order, and an LLM reads the tokens in it.
+    """
+
+    ratio: float = 0.25
+    r: int | Sequence[int] | None = None
+    inflection: float = 0.0
+    weighted: bool = True
+    proportional: bool = True
+    order: Order = "raster"
+
+    def __post_init__(self) -> None:
+        """Check the numbers, then the choices."""
+        check_ratio(self.ratio)
+        object.__setattr__(self, "r", check_merges(self.r))
+        super().__post_init__()
+
+    def keep_all(self) -> ToMeTower:
+        """See `Reducer.keep_all`."""
+        return replace(self, r=0)
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`: those that merge anything."""
+        return tuple(block for block, count in enumerate(self._merges(tower)) if count)
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        return tuple((TowerKeys(), block) for block in self.blocks(tower))
+
+    def count_frame(self, tower: Tower) -> int:
+        """See `Reducer.count_frame`."""
+        return tower.patches - sum(self._merges(tower))
+
+    def reduce_frame(self, view: TowerView) -> Reduction:
+        """Merge each source into its destination, at the destination's place."""
+        metric = view.signals[TowerKeys(), view.block].float().mean(1)
+        first: Literal[0, 1] = 1 if view.tower.cls else 0  # officially a CLS token is the first of the even half
+        source, destination = bipartite_match(metric, self._merges(view.tower)[view.block], first)
+        place = torch.arange(len(view.index))
+        group = place.index_copy(0, source, destination)
+        kept = place[group == place]
+        kept = torch.cat([kept[kept % 2 == first], kept[kept % 2 != first]])
+        row = torch.empty_like(place).index_copy_(0, kept, torch.arange(len(kept)))
+        weights = group_mean(row[group], len(kept), view.size if self.weighted else None)
+        return arrange(weights, view.index[kept], self.order)
+
+    def _merges(self, tower: Tower) -> list[int]:
+        return merges(tower, self.r, self.ratio, self.inflection)
