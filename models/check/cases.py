@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import torch
 from PIL import Image
 
 from models.families import FAMILIES
@@ -34,8 +35,16 @@ class Case:
 
 @cache
 def tiny_model(family: str, attn: str) -> Loaded:
-    """A tiny random model of a family; the same weights for every attention implementation."""
-    return load(ModelSpec(family, "", weights="random", scale="tiny", device="cpu", attn=attn, arch=ARCH))
+    """A tiny random model of a family; the same weights for every attention implementation.
+
+    The weights are drawn larger than usual, so that attention is sharp and a wrong mask or position shows.
+    """
+    loaded = load(ModelSpec(family, "", weights="random", scale="tiny", device="cpu", attn=attn, arch=ARCH))
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(6)
+    return loaded
 
 
 def picture(seed: int, frames: int | None = None) -> np.ndarray:
