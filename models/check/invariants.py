@@ -11,7 +11,9 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from models.check.cases import Case, text_prompt
 from models.check.oracle import oracle_logits
+from models.check.replay import replay_features, replay_logits
 from models.engine import Trace, attach
+from models.engine.trace import Step
 from reducers.base import Reducer
 
 STEPS = 4
@@ -33,14 +35,23 @@ def keep_everything(case: Case) -> None:
 
 
 def oracle(case: Case) -> None:
-    """2. Prefill and decoding agree with the mask-out oracle, sample by sample."""
+    """2. Prefill and decoding agree with the oracle of their kind, sample by sample.
+
+    Masking out for drops with kept positions, a hook-free replay for everything else.
+    """
     logits, trace, out = _generate(case, case.reducer)
     parts = case.loaded.family.parts(case.loaded.model)
+    features = _features(case, trace)
     for b, prompt in enumerate(case.prompts):
         inputs = case.loaded.family.encode(case.loaded.processor, [prompt])
-        compact = getattr(case.reducer, "positions", "keep") == "compact"
-        answer = out.sequences[b, -STEPS:]
-        expected = oracle_logits(case.loaded.model, parts, inputs, answer, trace.prompts[b], compact)
+        answer, told = out.sequences[b, -STEPS:], trace.prompts[b]
+        policies = {step.reduction.positions for step in told.steps}
+        if features is None and policies <= {"keep"} and not any(_rewrites(step) for step in told.steps):
+            expected = oracle_logits(case.loaded.model, parts, inputs, answer, told)
+        else:
+            given = None if features is None else features[: len(told.layout.visual)]
+            features = None if features is None else features[len(told.layout.visual) :]
+            expected = replay_logits(case.loaded.model, parts, inputs, answer, told, given)
         gap = _gap(logits[b], expected)
         _demand(gap < TOLERANCE, f"sample {b} differs from the oracle by {gap:.1e}")
 
@@ -137,6 +148,21 @@ def _generate(case: Case, reducer: Reducer | None) -> tuple[Tensor, Trace, Any]:
         with attach(model, reducer, keys=case.keys) as trace:
             out = model.generate(**inputs, **options)
     return torch.stack(out.logits, 1), trace, out
+
+
+def _rewrites(step: Step) -> bool:
+    return step.reduction.weights is not None or step.reduction.drop_text is not None
+
+
+def _features(case: Case, trace: Trace) -> Tensor | None:
+    """Vectors of all visual slots of the batch, replayed, where the method acted in the tower."""
+    if trace.frames is None or not trace.frames.steps:
+        return None
+    outer: Any = case.loaded.family.parts(case.loaded.model).outer
+    inputs = case.loaded.family.encode(case.loaded.processor, list(case.prompts))
+    pixels = inputs["pixel_values"] if "pixel_values" in inputs else inputs["pixel_values_videos"].flatten(0, 1)
+    slots = case.loaded.family.pooled_slots(outer.config)
+    return replay_features(case.loaded.family.parts(case.loaded.model), pixels, trace.frames, slots)
 
 
 def _hooks(case: Case) -> int:

@@ -1,8 +1,7 @@
 """The mask-out oracle: what the model must say when tokens are removed, computed without removing any.
 
 One pass over prompt and answer, without cache and hooks, through the model's own decoder layers. A token that a method
-dropped before layer k is still computed, but from layer k on its column is masked. Under ``positions=compact`` each
-layer gets the renumbered positions explicitly.
+dropped before layer k is still computed, but from layer k on its column is masked.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from models.family import Parts
 
 @torch.no_grad()
 def oracle_logits(
-    model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor, trace: PromptTrace, compact: bool
+    model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor, trace: PromptTrace
 ) -> Tensor:
     """Logits of each answer token under the drops that `trace` tells.
 
@@ -33,15 +32,13 @@ def oracle_logits(
         Generated token ids, shape ``(steps,)``.
     trace : PromptTrace
         Which visual token was last seen where.
-    compact : bool
-        Whether survivors are renumbered.
 
     Returns
     -------
     Tensor
         Shape ``(steps, vocabulary)``: row i is what the model says before answer token i.
     """
-    hidden, original = _entrance(model, parts, inputs, answer)
+    hidden, original = entrance(model, parts, inputs, answer)
     length, total = trace.layout.length, hidden.shape[1]
     causal = torch.ones(total, total, dtype=torch.bool).tril()
     llm: Any = parts.llm
@@ -49,25 +46,24 @@ def oracle_logits(
         present = torch.ones(total, dtype=torch.bool)
         present[trace.layout.visual] = trace.last_layer >= number
         mask = (causal & present) | torch.eye(total, dtype=torch.bool)
-        positions = (present.long().cumsum(0) - 1).clamp(min=0)[None] if compact else original
         hidden = layer(
             hidden,
-            attention_mask=_as(mask[None, None], hidden.dtype, llm.config._attn_implementation),
-            position_embeddings=llm.rotary_emb(hidden, positions),
+            attention_mask=as_mask(mask[None, None], hidden.dtype, llm.config._attn_implementation),
+            position_embeddings=llm.rotary_emb(hidden, original),
         )
     head: Any = model
     logits: Tensor = head.lm_head(llm.norm(hidden[0, length - 1 : total - 1]))
     return logits
 
 
-def _as(mask: Tensor, dtype: torch.dtype, implementation: str) -> Tensor:
+def as_mask(mask: Tensor, dtype: torch.dtype, implementation: str) -> Tensor:
     """The mask in the form that the attention implementation takes."""
     if implementation == "sdpa":
         return mask
     return torch.zeros(mask.shape, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
-def _entrance(model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor) -> tuple[Tensor, Tensor]:
+def entrance(model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings and position ids of prompt and answer as the plain model hands them to its LLM."""
     caught: list[dict[str, Any]] = []
     handle = parts.llm.register_forward_pre_hook(lambda module, args, kwargs: caught.append(kwargs), with_kwargs=True)

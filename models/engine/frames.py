@@ -27,6 +27,14 @@ class Frames:
         The tower.
     number : int
         Frames in the batch.
+
+    Attributes
+    ----------
+    index, size, anchor : list of Tensor
+        Per frame the patches at whose places tokens stand, the patches merged into each, and per patch the one that it
+        was merged into at last.
+    steps : list
+        The reductions in order, as ``(block, one per frame)``.
     """
 
     def __init__(self, reducer: Reducer, tower: Tower, number: int) -> None:
@@ -34,6 +42,7 @@ class Frames:
         self.index = [torch.arange(tower.patches) for _ in range(number)]
         self.size = [torch.ones(tower.patches, dtype=torch.long) for _ in range(number)]
         self.anchor = [torch.arange(tower.patches) for _ in range(number)]
+        self.steps: list[tuple[int, list[Reduction | None]]] = []
         self.signals: list[dict[tuple[TowerProbe, int], Tensor]] = [{} for _ in range(number)]
 
     @property
@@ -69,16 +78,18 @@ class Frames:
         Tensor
             Shape ``(frames, n', width)``; `hidden` itself if nothing changes.
         """
-        first, rows, changed = int(cls), [], False
+        first, rows = int(cls), []
+        answers: list[Reduction | None] = []
         for f, index in enumerate(self.index):
             state = hidden[f, first : first + len(index)]
             view = TowerView(self.tower, block, state, index, self.size[f], self.signals[f])
             answer = self.reducer.reduce_frame(view)
-            changed |= answer is not None
+            answers.append(answer)
             kept = state if answer is None else self._apply(f, state, answer)
             rows.append(torch.cat([hidden[f, :first], kept]))
-        if not changed:
+        if all(answer is None for answer in answers):
             return hidden
+        self.steps.append((block, answers))
         width = max(len(row) for row in rows)
         return torch.stack([torch.cat([row, row[:1].expand(width - len(row), -1)]) for row in rows])
 

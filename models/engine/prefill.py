@@ -12,7 +12,7 @@ from torch import Tensor
 from models.engine.checks import check_reduction
 from models.engine.sequence import Stage, compact_positions, mean_positions, pad_left, take
 from models.engine.signals import Signals
-from models.engine.trace import PromptTrace, Recorder
+from models.engine.trace import PromptTrace, Recorder, Step
 from reducers.base import Reducer
 from reducers.errors import WinnowError
 from reducers.layout import Layout
@@ -83,7 +83,8 @@ class Prefill:
 
     def reduce_inside(self, layer: int, hidden: Tensor, positions: Tensor | None) -> Tensor:
         """Ask the method inside `layer`; what goes is missing from the next layer on, see `apply`."""
-        return self.apply(self._answers(layer, hidden, self.reducer.reduce_inside), layer + 1, hidden, positions)
+        answers = self._answers(layer, hidden, self.reducer.reduce_inside)
+        return self.apply(answers, layer, hidden, positions, inside=True)
 
     def _answers(self, layer: int, hidden: Tensor, method: Method) -> list[Reduction | None]:
         return [self._answer(b, layer, hidden, method) for b in range(len(self.layouts))]
@@ -100,18 +101,25 @@ class Prefill:
         return None if unchanged else answer
 
     def apply(
-        self, answers: Sequence[Reduction | None], layer: int, hidden: Tensor, positions: Tensor | None
+        self,
+        answers: Sequence[Reduction | None],
+        layer: int,
+        hidden: Tensor,
+        positions: Tensor | None,
+        inside: bool = False,
     ) -> Tensor:
-        """Carry out one answer per prompt, from the input of `layer` on.
+        """Carry out one answer per prompt.
 
         Parameters
         ----------
         answers : sequence of Reduction or None
             One per prompt; None leaves it as it is.
         layer : int
-            0 is the entrance.
+            From the input of this layer on; 0 is the entrance.
         hidden : Tensor
             Shape ``(batch, n, width)``.
+        inside : bool
+            From behind this layer's attention on.
         positions : Tensor or None
             Position ids of the sequence that layer 0 saw (at the entrance: of the prompt), for renumbering.
 
@@ -125,17 +133,18 @@ class Prefill:
         if any(answer is not None and answer.weights is not None for answer in answers):
             hidden = hidden.clone()
         width, columns = hidden.shape[1], []
-        before = list(self.index)
+        before, start = list(self.index), layer + inside
         for b, answer in enumerate(answers):
             places = torch.arange(len(before[b]))
             if answer is not None:
                 self._merge(b, hidden, answer)
                 places = self._places(b, answer)
-                self.recorders[b].remove(before[b][~torch.isin(before[b], before[b][places])], layer)
+                self.recorders[b].remove(before[b][~torch.isin(before[b], before[b][places])], start)
+                self.recorders[b].steps.append(Step(layer, inside, answer))
             self.index[b] = before[b][places]
             columns.append(places + width - len(before[b]))
         gathered, valid = pad_left(columns)
-        self._push(layer, gathered, valid, answers, before, positions)
+        self._push(start, gathered, valid, answers, before, positions)
         return take(hidden, gathered, 1)
 
     def _places(self, b: int, answer: Reduction) -> Tensor:

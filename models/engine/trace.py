@@ -7,7 +7,28 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from models.engine.frames import Frames
 from reducers.layout import Layout
+from reducers.reduction import Reduction
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One reduction that was carried out.
+
+    Parameters
+    ----------
+    layer : int
+        The LLM layer.
+    inside : bool
+        Between its attention and its MLP; else at its input, 0 being the entrance.
+    reduction : Reduction
+        What was kept, and which input positions each merged token stands for, with weights.
+    """
+
+    layer: int
+    inside: bool
+    reduction: Reduction
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +46,8 @@ class PromptTrace:
     anchor : Tensor
         Per visual token the index, among the visual tokens, of the token that it was merged into at last; its own
         index while it stood for itself; shape ``(visual,)``.
+    steps : list of Step
+        The reductions in order.
     """
 
     layout: Layout
@@ -32,6 +55,7 @@ class PromptTrace:
     visual_per_layer: list[int]
     last_layer: Tensor
     anchor: Tensor
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def visual(self) -> int:
@@ -49,9 +73,18 @@ class PromptTrace:
 
 @dataclass
 class Trace:
-    """The prompts of the most recent prefill under `attach`, in batch order."""
+    """The most recent prefill under `attach`.
+
+    Parameters
+    ----------
+    prompts : list of PromptTrace
+        In batch order.
+    frames : Frames or None
+        What happened in the vision tower, for methods that act there.
+    """
 
     prompts: list[PromptTrace] = field(default_factory=list)
+    frames: Frames | None = None
 
 
 class Recorder:
@@ -63,6 +96,7 @@ class Recorder:
         self.anchor = torch.arange(len(layout.visual))
         self.tokens: list[int] = []
         self.visual: list[int] = []
+        self.steps: list[Step] = []
 
     def layer(self, index: Tensor) -> None:
         """Note the prompt indices that the next layer processes."""
@@ -87,4 +121,4 @@ class Recorder:
         """Close the trace after the last layer."""
         gone = self.removed_at[self.layout.visual]
         last = torch.where(gone < 0, len(self.tokens) - 1, gone - 1)
-        return PromptTrace(self.layout, self.tokens, self.visual, last, self.anchor)
+        return PromptTrace(self.layout, self.tokens, self.visual, last, self.anchor, self.steps)

@@ -86,10 +86,10 @@ def test_beams_and_samples_agree_with_the_oracle(family: str) -> None:
     assert len(trace.prompts) == 2
     for row in range(2):
         answer = sampled.sequences[row, -4:]
-        expected = oracle_logits(model, parts, inputs, answer, trace.prompts[row], compact=False)
+        expected = oracle_logits(model, parts, inputs, answer, trace.prompts[row])
         assert (torch.stack(sampled.logits, 1)[row] - expected).abs().max() < 2e-4
     best = out.sequences[0, -4:]
-    expected = oracle_logits(model, parts, inputs, best, trace.prompts[0], compact=False)
+    expected = oracle_logits(model, parts, inputs, best, trace.prompts[0])
     score = expected.log_softmax(-1).gather(1, best[:, None]).sum()
     assert abs(float(out.sequences_scores[0]) * 4 - float(score)) < 1e-3
 
@@ -141,7 +141,7 @@ def test_second_turn_on_the_cache() -> None:
         ids = torch.cat([first.sequences, more], 1)
         second = greedy(model, {"input_ids": ids, "past_key_values": first.past_key_values})
     answer = second.sequences[0, inputs["input_ids"].shape[1] :]
-    expected = oracle_logits(model, parts, inputs, answer, trace.prompts[0], compact=False)[-4:]
+    expected = oracle_logits(model, parts, inputs, answer, trace.prompts[0])[-4:]
     assert (torch.stack(second.logits, 1)[0] - expected).abs().max() < 2e-4
 
 

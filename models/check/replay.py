@@ -1,0 +1,157 @@
+"""The replay oracle: a hook-free pass, layer by layer, that carries out the reductions which a trace tells.
+
+For merges, new positions, dropped text and everything that happens in the vision tower, where masking cannot say what
+ought to come out. Each layer of the model is called as a plain function on the sequence that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.check.oracle import as_mask, entrance
+from models.engine.frames import Frames
+from models.engine.trace import PromptTrace
+from models.family import Parts
+from reducers.reduction import Reduction
+
+
+@torch.no_grad()
+def replay_logits(
+    model: nn.Module,
+    parts: Parts,
+    inputs: Mapping[str, Any],
+    answer: Tensor,
+    trace: PromptTrace,
+    features: Tensor | None = None,
+) -> Tensor:
+    """Logits of each answer token under the reductions of `trace`; parameters as in `oracle_logits`.
+
+    Parameters
+    ----------
+    features : Tensor or None
+        The vectors of the visual slots, ``(visual, width)``, where the vision tower was reduced.
+    """
+    hidden, positions = entrance(model, parts, inputs, answer)
+    if features is not None:
+        hidden[0, trace.layout.visual] = features
+    head: Any = model
+    llm: Any = parts.llm
+    walk = _Walk(trace, hidden[0], positions[..., 0, :])
+    for number, layer in enumerate(parts.layers):
+        block: Any = layer
+        walk.act(number, inside=False)
+        total = len(walk.hidden)
+        mask = torch.ones(total, total, dtype=torch.bool).tril()[None, None]
+        state = walk.hidden[None]
+        attended, _ = block.self_attn(
+            hidden_states=block.input_layernorm(state),
+            attention_mask=as_mask(mask, state.dtype, llm.config._attn_implementation),
+            position_embeddings=llm.rotary_emb(state, walk.positions[..., None, :]),
+        )
+        walk.hidden = (state + attended)[0]
+        walk.act(number, inside=True)
+        state = walk.hidden[None]
+        walk.hidden = (state + block.mlp(block.post_attention_layernorm(state)))[0]
+    logits: Tensor = head.lm_head(llm.norm(walk.hidden[-len(answer) - 1 : -1]))
+    return logits
+
+
+class _Walk:
+    """A sequence on its way through the layers, with plain lists for bookkeeping."""
+
+    def __init__(self, trace: PromptTrace, hidden: Tensor, positions: Tensor) -> None:
+        self.trace, self.hidden, self.positions = trace, hidden, positions
+        self.tokens = list(range(len(hidden)))
+
+    def act(self, layer: int, inside: bool) -> None:
+        """Carry out what the trace says about this place."""
+        for step in self.trace.steps:
+            if (step.layer, step.inside) == (layer, inside):
+                self._reduce(step.reduction)
+
+    def _reduce(self, reduction: Reduction) -> None:
+        visual = set(self.trace.layout.visual.tolist())
+        keep = reduction.keep.tolist()
+        members = [i for i, token in enumerate(self.tokens) if token in visual]
+        hidden, positions = self.hidden.clone(), self.positions.clone()
+        if reduction.weights is not None:
+            weights = reduction.weights.to_dense().double()
+            for row, token in zip(weights, keep, strict=True):
+                place = self.tokens.index(token)
+                hidden[place] = (row[:, None] * self.hidden[members].double()).sum(0).to(hidden.dtype)
+                if reduction.positions == "mean":
+                    positions[place] = int((row * self.positions[members].double()).sum() / row.sum() + 1e-6)
+        gone = set() if reduction.drop_text is None else set(reduction.drop_text.tolist())
+        stays = [i for i, t in enumerate(self.tokens) if t not in gone and (t not in visual or t in set(keep))]
+        self.tokens = [self.tokens[i] for i in stays]
+        self.hidden, self.positions = hidden[stays], positions[..., stays]
+        if reduction.positions == "compact":
+            self.positions = self.positions[0] + torch.arange(len(stays))
+
+
+@torch.no_grad()
+def replay_features(parts: Parts, pixels: Tensor, frames: Frames, slots: int | None) -> Tensor:
+    """The projected vectors of a reduced tower, in their slots.
+
+    Parameters
+    ----------
+    parts : Parts
+        The model's modules.
+    pixels : Tensor
+        Shape ``(frames, 3, height, width)``.
+    frames : Frames
+        What the engine says it did.
+    slots : int or None
+        See `Family.pooled_slots`.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(frames * slots, width)``; zero where a slot holds nothing.
+    """
+    return torch.cat([_frame_features(parts, pixels[f : f + 1], frames, f, slots) for f in range(len(pixels))])
+
+
+def _frame_features(parts: Parts, pixels: Tensor, frames: Frames, f: int, slots: int | None) -> Tensor:
+    """One frame, block by block, with its own books of places and sizes."""
+    tower: Any = parts.tower
+    first, index = int(frames.tower.cls), list(range(frames.tower.patches))
+    size = torch.ones(len(index))
+    hidden = tower.embeddings(pixels)
+    hidden = (tower.pre_layrnorm(hidden) if hasattr(tower, "pre_layrnorm") else hidden)[0]
+    for number, block in enumerate(parts.blocks[: frames.tower.used]):
+        inner: Any = block
+        bias = torch.cat([torch.zeros(first), size.log()]) if getattr(frames.reducer, "proportional", False) else None
+        mask = None if bias is None else bias[None, None, None].expand(1, 1, len(hidden), -1)
+        attended, _ = inner.self_attn(hidden_states=inner.layer_norm1(hidden)[None], attention_mask=mask)
+        hidden = hidden + attended[0]
+        patches, index, size = _reduced(frames, number, f, hidden[first:], index, size)
+        hidden = torch.cat([hidden[:first], patches])
+        hidden = hidden + inner.mlp(inner.layer_norm2(hidden))
+    patches, index, size = _reduced(frames, frames.tower.used, f, hidden[first:], index, size)
+    projected = parts.projector(patches[None])[0]
+    full = projected.new_zeros(frames.tower.patches if slots is None else slots, projected.shape[1])
+    full[index if slots is None else list(range(len(index)))] = projected
+    return full
+
+
+def _reduced(
+    frames: Frames, block: int, f: int, patches: Tensor, index: list[int], size: Tensor
+) -> tuple[Tensor, list[int], Tensor]:
+    """Carry out what `frames` says about one frame at one block."""
+    for at, answers in frames.steps:
+        answer = answers[f] if at == block else None
+        if answer is not None:
+            weights = torch.zeros(len(answer.keep), len(index), dtype=torch.double)
+            if answer.weights is None:
+                weights[range(len(answer.keep)), [index.index(int(p)) for p in answer.keep]] = 1
+            else:
+                weights = answer.weights.to_dense().double()
+            patches = (weights @ patches.double()).to(patches.dtype)
+            size = (weights != 0).float() @ size
+            index = answer.keep.tolist()
+    return patches, index, size
