@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from towers import CLIP, SIGLIP, check, contents, draw, frame, walk
+from towers import CLIP, SIGLIP, check, contents, frame, natural, walk
 
 from reducers.blocks import merges
 from reducers.cgsm import CGSM
@@ -179,15 +179,16 @@ def test_cgsm_counts_of_llava() -> None:
     assert walk(CLIP, CGSM())[-1] == 277
 
 
-def test_cgsm_on_real_valued_keys() -> None:
-    for seed in range(20):
-        method = CGSM(r=9)
-        view = frame(TINY, method, 0, 24, seed)
-        view.signals[TowerKeys(), 0].copy_(torch.randn(24, 2, 4, generator=draw(seed)))
-        slots, tokens = cgsm_by_hand(view, 9, method)
-        answer = method.reduce_frame(view)
-        assert answer.keep.tolist() == slots
-        assert (contents(view, answer) - torch.stack(tokens)).abs().max() < 1e-4
+@pytest.mark.parametrize("tower", [TINY, BARE])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_both_on_real_numbers(tower: Tower, dtype: torch.dtype) -> None:
+    for seed in range(25):
+        for method, by_hand in ((ToMeTower(r=9), tome_by_hand), (CGSM(r=9), cgsm_by_hand)):
+            view = natural(frame(tower, method, 0, 24, seed, dtype), seed)
+            slots, tokens = by_hand(view, 9, method)
+            answer = method.reduce_frame(view)
+            assert answer.keep.tolist() == slots
+            assert (contents(view, answer) - torch.stack(tokens)).abs().max() < 1e-4
 
 
 def test_a_guide_that_is_not_there() -> None:

@@ -16,11 +16,11 @@ def draw(seed: int) -> torch.Generator:
 
 
 def tied_keys(n: int, seed: int) -> Tensor:
-    """Keys of two heads whose mean, and which flattened, have exact cosines with many ties; some are zero vectors."""
+    """Keys of four equal heads: their mean and all of them have exact cosines with many ties; some are zero vectors."""
     random = draw(seed)
     mean = torch.randint(0, 2, (n, 4), generator=random) * 2.0 - 1
     mean[torch.rand(n, generator=random) < 0.15] = 0
-    return torch.stack([mean, mean], 1)
+    return torch.stack([mean] * 4, 1)
 
 
 def tied_scores(n: int, seed: int) -> Tensor:
@@ -42,6 +42,15 @@ def frame(
         values = tied_keys(n, seed + salt) if wide else tied_scores(n, seed + salt)
         signals[probe, at] = values.to(dtype) if wide else values
     return TowerView(tower, block, hidden, index, size, signals)
+
+
+def natural(view: TowerView, seed: int) -> TowerView:
+    """The same frame with signals of real numbers, without ties."""
+    random = draw(seed)
+    for (probe, _), values in view.signals.items():
+        noise = torch.randn(values.shape, generator=random).to(values.dtype)
+        values.copy_(noise if isinstance(probe, TowerKeys | TowerValues) else noise.softmax(0))
+    return view
 
 
 def contents(view: TowerView, answer: Reduction) -> Tensor:

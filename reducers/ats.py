@@ -1,0 +1,127 @@
+"""ATS: sample the tokens that stay from the distribution of their significance, inside the vision tower.
+
+Fayyaz et al., "Adaptive Token Sampling for Efficient Vision Transformers" (ECCV 2022), section 3; official
+`ats_block.py`. At inference the inverse transform sampling is a fixed grid of levels, so nothing is random. A token
+that is not sampled still is a key of the block's attention, and its own row goes: the reduction behind the attention.
+The official ImageNet model samples in blocks 3 to 11 of 12; here at three depths, as the other methods of
+LLaVA-PruMerge's Table 7. Two things of the official code are left out: tokens ascend by patch, not by score (only an
+LLM could tell), and softmax has no epsilon of 1e-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from reducers.base import Reducer, check_ratio
+from reducers.blocks import Guide, blocks_at, check_depths, equal_cuts, guide_probe
+from reducers.errors import WinnowError
+from reducers.reduction import Reduction
+from reducers.tower import Tower, TowerProbe, TowerValues, TowerView
+
+
+@dataclass(frozen=True)
+class ATS(Reducer):
+    """Score patches by CLS attention times the norm of their value; keep those nearest to equally spaced quantiles.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of a frame's patches that is sampled at most, reached by equal cuts. Levels that meet in one patch leave
+        fewer, so the share that leaves the tower depends on the picture.
+    n : int or None
+        The official knob: ``n - 1`` levels at every place; wins over `ratio`.
+    least : int
+        The official lower bound of `n`.
+    at : sequence of float
+        Where it samples, as shares of the tower's depth.
+    candidates : {"official", "all"}
+        With fewer levels than patches the official code only looks at as many of the highest scores; the paper at all.
+    guide : {"auto", "cls", "mean"}
+        Whose attention counts: the CLS token's (paper), the mean over all patches', or CLS where there is one.
+    """
+
+    adaptive: ClassVar[bool] = True
+
+    ratio: float = 0.25
+    n: int | None = None
+    least: int = 8
+    at: Sequence[float] = (0.25, 0.5, 0.75)
+    candidates: Literal["official", "all"] = "official"
+    guide: Guide = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the numbers, then the choices."""
+        check_ratio(self.ratio)
+        for name, value in (("n", self.n), ("least", self.least)):
+            if value is not None and value < 2:
+                raise WinnowError(
+                    f"reducer.{name}={value} is not allowed: choose 2 or more, which is one level or more"
+                )
+        object.__setattr__(self, "at", check_depths(self.at))
+        super().__post_init__()
+
+    def keep_all(self) -> ATS:
+        """See `Reducer.keep_all`."""
+        return replace(self, n=None, ratio=1.0)
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`."""
+        return blocks_at(self.at, tower)
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        guide = guide_probe(self.guide, tower)
+        return tuple((probe, block) for block in self.blocks(tower) for probe in (guide, TowerValues()))
+
+    def count_frame(self, tower: Tower) -> int:
+        """See `Reducer.count_frame`: the most that can be left."""
+        return min([tower.patches, *(self._levels(tower, block) for block in self.blocks(tower))])
+
+    def reduce_frame(self, view: TowerView) -> Reduction | None:
+        """Sample once, unless the ratio leaves a level for every patch."""
+        levels = self._levels(view.tower, view.block)
+        if self.n is None and levels >= len(view.index):
+            return None
+        attention = view.signals[guide_probe(self.guide, view.tower), view.block].float().cpu()
+        norm = view.signals[TowerValues(), view.block].float().flatten(1).norm(dim=1).cpu()
+        return Reduction(view.index[sample(attention * norm, levels, self.candidates == "official")])
+
+    def _levels(self, tower: Tower, block: int) -> int:
+        if self.n is not None:
+            return max(self.n, self.least) - 1
+        cuts = self.blocks(tower)
+        return equal_cuts(tower.patches, self.ratio, len(cuts))[cuts.index(block)]
+
+
+def sample(score: Tensor, levels: int, best_only: bool) -> Tensor:
+    """Where a grid of levels meets the cumulative distribution of the scores (paper section 3.2).
+
+    Parameters
+    ----------
+    score : Tensor
+        Not negative, of any sum, shape ``(n,)``; if nothing scores, all count the same.
+    levels : int
+        Equally spaced from 1 down to the smallest positive value of the distribution, which is scaled to [0, 1].
+    best_only : bool
+        Only the `levels` highest scores may be met.
+
+    Returns
+    -------
+    Tensor
+        Indices, ascending and without repetition, between one and `levels` of them.
+    """
+    if len(score) == 1:
+        return torch.zeros(1, dtype=torch.long)
+    score = score.double() if score.sum() > 0 else torch.ones(len(score), dtype=torch.double)
+    ascending = score.sort(stable=True)
+    cdf = ascending.values.cumsum(0)
+    cdf = (cdf - cdf[0]) / (cdf[-1] - cdf[0])
+    grid = torch.linspace(1.0, float(cdf[cdf > 0][0]), levels, dtype=torch.double)
+    skipped = max(0, len(score) - levels) if best_only else 0
+    met = (grid[:, None] - cdf[skipped:]).abs().argmin(1) + skipped
+    return ascending.indices[met.unique()].sort().values

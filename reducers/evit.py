@@ -1,0 +1,106 @@
+"""EViT: at three depths of the vision tower keep the attentive patches and fuse the inattentive ones into one token.
+
+Liang et al., "Not All Patches Are What You Need" (ICLR 2022), section 3; official `evit.py`. Tuned in the original,
+training-free here, as in LLaVA-PruMerge's Table 7: 576 patches become 364, 231, 147 at rate 0.63, the fused token of
+each cut included, which is an ordinary patch afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from reducers.base import Reducer, check_ratio
+from reducers.blocks import Guide, Order, arrange, blocks_at, check_depths, equal_cuts, guide_probe
+from reducers.reduction import Reduction
+from reducers.tower import Tower, TowerProbe, TowerView
+
+RATE = 0.63
+"""The rate that leaves a quarter of the patches behind three cuts."""
+
+
+@dataclass(frozen=True)
+class EViT(Reducer):
+    """Rank by the CLS token's attention, mean over heads, between attention and MLP.
+
+    Parameters
+    ----------
+    ratio : float or None
+        Share of a frame's patches that leaves the tower, fused tokens included, by equal cuts. None: `rate` counts.
+    rate : float or None
+        The paper's knob: each cut keeps ``ceil(rate * n)`` of n patches, and the fused token; wins over `ratio`.
+        None: from `ratio`, or 0.63.
+    at : sequence of float
+        Where the cuts are, as shares of the tower's depth: blocks 6, 12, 18 of 24 (official: 3, 6, 9 of 12).
+    fuse : bool
+        Fuse the inattentive patches into one token, the sum of a_j x_j with the raw attention a (official). False: drop
+        them.
+    guide : {"auto", "cls", "mean"}
+        Whose attention ranks: the CLS token's (paper), the mean over all patches', or CLS where there is one.
+    order : {"raster", "official"}
+        Every token at its own patch, the fused one at the last patch that was dropped; or by falling attention, the
+        fused one last, as the official code leaves them for a classifier.
+    """
+
+    ratio: float | None = None
+    rate: float | None = None
+    at: Sequence[float] = (0.25, 0.5, 0.75)
+    fuse: bool = True
+    guide: Guide = "auto"
+    order: Order = "raster"
+
+    def __post_init__(self) -> None:
+        """Check the shares, then the choices."""
+        for name in ("ratio", "rate"):
+            if getattr(self, name) is not None:
+                check_ratio(getattr(self, name), name)
+        object.__setattr__(self, "at", check_depths(self.at))
+        super().__post_init__()
+
+    def keep_all(self) -> EViT:
+        """See `Reducer.keep_all`."""
+        return replace(self, rate=1.0)
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`."""
+        return blocks_at(self.at, tower)
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        return tuple((guide_probe(self.guide, tower), block) for block in self.blocks(tower))
+
+    def count_frame(self, tower: Tower) -> int:
+        """See `Reducer.count_frame`."""
+        present = tower.patches
+        for block in self.blocks(tower):
+            kept, fused = self._counts(tower, block, present)
+            present = kept + fused
+        return present
+
+    def reduce_frame(self, view: TowerView) -> Reduction | None:
+        """Keep the most attentive, fuse the rest."""
+        present = len(view.index)
+        kept, fused = self._counts(view.tower, view.block, present)
+        if kept == present:
+            return None
+        attention = view.signals[guide_probe(self.guide, view.tower), view.block].float().cpu()
+        rank = attention.sort(descending=True, stable=True).indices
+        slots = rank[:kept]
+        weights = torch.eye(present)[slots]
+        if fused:
+            rest = torch.where(torch.isin(torch.arange(present), slots), 0.0, attention)
+            weights, slots = torch.cat([weights, rest[None]]), torch.cat([slots, rank[kept:].max()[None]])
+        return arrange(weights, view.index[slots], self.order)
+
+    def _counts(self, tower: Tower, block: int, present: int) -> tuple[int, int]:
+        """Patches that a cut keeps of those present, and fused tokens that it adds."""
+        if self.rate is None and self.ratio is not None:
+            cuts = self.blocks(tower)
+            left = min(present, equal_cuts(tower.patches, self.ratio, len(cuts))[cuts.index(block)])
+            fused = int(self.fuse and 1 < left < present)
+            return left - fused, fused
+        kept = math.ceil((self.rate or RATE) * present)
+        return kept, int(self.fuse and kept < present)

@@ -1,0 +1,156 @@
+"""LLaVA-PruMerge: keep the patches whose class attention is an outlier, each enriched by its most similar neighbours.
+
+Shang et al., "LLaVA-PruMerge" (ICCV 2025), section 3 and Algorithm 1; official `clip_encoder.py`. Default is the code,
+which reads full-width ("headless") attention and keys of the tower's LAST block, compares keys by cosine, adds the
+neighbours to the centre, adds one token for all that was not selected, and for PruMerge+ about three uniform tokens per
+outlier. On towers without a CLS token the mean query of the block that yields the features stands for it, as in AIM's
+port to SigLIP (which has no uniform tokens: ``plus=False``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from reducers.base import Reducer, check_ratio
+from reducers.blocks import Order, arrange, guide_probe
+from reducers.errors import WinnowError
+from reducers.reduction import Reduction
+from reducers.tower import Headless, Tower, TowerKeys, TowerProbe, TowerView
+
+
+@dataclass(frozen=True)
+class PruMerge(Reducer):
+    """Select by outliers (AITS), then merge by similar keys (TS), on the features of each frame.
+
+    Parameters
+    ----------
+    ratio : float or None
+        A fixed share of a frame's patches, all added tokens included, instead of the adaptive count: PruMerge+ takes as
+        many outliers as fit with their uniform tokens, and what is missing comes by attention.
+    plus : bool
+        PruMerge+: add spatially uniform tokens, at least as many as outliers.
+    variant : {"official", "paper"}
+        ``paper``: attention per head and keys of the block that yields the features (the penultimate of CLIP), dot
+        product of keys, ``sum a_q y_q`` without the centre, as many uniform tokens as outliers, no extra token.
+    merge : bool
+        False: the selection alone (the paper's AITS row), without the extra token unless `extra` asks for it.
+    k : int
+        Neighbours of each selected token, selected ones included.
+    normalise : bool
+        Divide the neighbours' attention by its sum: the weighted average of the paper's Figure 2, commented out in the
+        code.
+    extra : bool or None
+        Add the attention-weighted sum of the unselected as a last token, which takes the place of the last unselected
+        patch. None: as the variant.
+    order : {"official", "raster"} or None
+        Outliers by falling attention, uniform tokens, the extra token (official); or raster. None: as the variant.
+    """
+
+    ratio: float | None = None
+    plus: bool = False
+    variant: Literal["official", "paper"] = "official"
+    merge: bool = True
+    k: int = 32
+    normalise: bool = False
+    extra: bool | None = None
+    order: Order | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers, then the choices."""
+        if self.ratio is not None:
+            check_ratio(self.ratio)
+        if self.k < 1:
+            raise WinnowError(f"reducer.k={self.k} is not allowed: choose 1 or more neighbours")
+        if self.order not in (None, "official", "raster"):
+            raise WinnowError(f"reducer.order={self.order} is not allowed: choose official | raster | null")
+        super().__post_init__()
+
+    @property
+    def adaptive(self) -> bool:  # type: ignore[override]
+        """Whether the picture decides the count: unless a ratio fixes it."""
+        return self.ratio is None
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`: the features."""
+        return (tower.used,)
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`: the official code reads a block that the features have not passed."""
+        official = self.variant == "official"
+        block = tower.blocks - 1 if official and tower.cls else tower.used - 1
+        attention = Headless() if official else guide_probe("auto", tower)
+        return ((attention, block), (TowerKeys(), block))
+
+    def count_frame(self, tower: Tower) -> int:
+        """See `Reducer.count_frame`: without a ratio the averages of the paper's Table 1, 5.5 % and 25 %."""
+        return max(1, round(tower.patches * (self.ratio or (0.25 if self.plus else 0.055))))
+
+    def reduce_frame(self, view: TowerView) -> Reduction | None:
+        """Select, merge, add the extra token."""
+        present, total = len(view.index), self.count_frame(view.tower) if self.ratio else None
+        if total is not None and total >= present:
+            return None
+        attention, keys = (view.signals[probe].float() for probe in self.tower_probes(view.tower))
+        attention = attention.cpu()
+        chosen = self._select(attention, total)
+        weights = torch.eye(present)[chosen]
+        if self.merge:
+            weights = self._merge(weights, chosen, attention, keys.flatten(1))
+        rest = torch.ones(present, dtype=torch.bool).index_fill_(0, chosen, False)
+        if self._extra and rest.any() and total != 1:
+            weights = torch.cat([weights, (attention * rest)[None]])
+            chosen = torch.cat([chosen, rest.nonzero()[-1]])
+        return arrange(weights, view.index[chosen], self.order or ("official" if self._official else "raster"))
+
+    @property
+    def _official(self) -> bool:
+        return self.variant == "official"
+
+    @property
+    def _extra(self) -> bool:
+        return self._official and self.merge if self.extra is None else self.extra
+
+    def _select(self, attention: Tensor, total: int | None) -> Tensor:
+        """Outliers by falling attention, then uniform tokens; with a total exactly as many as fit."""
+        rank = attention.sort(descending=True, stable=True).indices
+        if total is None:
+            return torch.cat(self._with_uniform(rank, outliers(attention)))
+        total = max(1, total - self._extra)
+        best, uniform = self._with_uniform(rank, 1)
+        while len(best) < total and sum(map(len, larger := self._with_uniform(rank, len(best) + 1))) <= total:
+            best, uniform = larger
+        uniform = uniform[: total - 1]
+        others = rank[~torch.isin(rank, uniform)]
+        return torch.cat([others[: total - len(uniform)], uniform])
+
+    def _with_uniform(self, rank: Tensor, m: int) -> tuple[Tensor, Tensor]:
+        """The m best and the uniform tokens that PruMerge+ adds to them."""
+        n, best = len(rank), rank[:m]
+        if not self.plus:
+            return best, rank[:0]
+        if self._official:
+            uniform = torch.arange(0, n - 1, max(1, n // m // 3))
+        else:
+            uniform = ((torch.arange(m) + 0.5) * n / m).long()
+        return best, uniform[~torch.isin(uniform, best)]
+
+    def _merge(self, weights: Tensor, chosen: Tensor, attention: Tensor, keys: Tensor) -> Tensor:
+        """Add to each selected token its k most similar ones, weighted by their attention; ties to the lower index."""
+        if self._official:
+            keys = torch.nn.functional.normalize(keys, dim=-1)
+        similarity = (keys[chosen.to(keys.device)] @ keys.mT).cpu().scatter(1, chosen[:, None], float("-inf"))
+        near = similarity.sort(dim=1, descending=True, stable=True).indices[:, : min(self.k, len(keys) - 1)]
+        share = attention[near]
+        if self.normalise:
+            share = share / share.sum(1, keepdim=True).clamp_min(torch.finfo(share.dtype).tiny)
+        return (weights if self._official else torch.zeros_like(weights)).scatter(1, near, share)
+
+
+def outliers(attention: Tensor) -> int:
+    """How many values lie above the upper fence Q3 + 1.5 (Q3 - Q1), with numpy's linear percentiles; at least one."""
+    quarters = torch.quantile(attention.double(), torch.tensor([0.25, 0.75], dtype=torch.double))
+    return max(1, int((attention > quarters[1] + 1.5 * (quarters[1] - quarters[0])).sum()))
