@@ -102,7 +102,7 @@ class Reducer:
         """
         grids, layers, inside = [Grid(*span) for span in spans], set(self.layers(depth)), set(self.inside(depth))
         present, planned = [grid.tokens for grid in grids], []
-        if tower is not None and self.blocks(tower):
+        if tower is not None and self.blocks(tower) and self.count_frame(tower) < tower.patches:
             present = [grid.frames * self.count_frame(tower) for grid in grids]
         for layer in range(depth):
             if layer in layers:

@@ -29,7 +29,9 @@ def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor
     rows = group[member]
     mass = torch.ones(len(member)) if size is None else size[member].float()
     total = torch.zeros(groups).index_add_(0, rows, mass)
-    return torch.sparse_coo_tensor(torch.stack([rows, member]), mass / total[rows], (groups, len(group))).coalesce()
+    return torch.sparse_coo_tensor(
+        torch.stack([rows, member]), mass / total[rows], (groups, len(group)), check_invariants=False
+    ).coalesce()
 
 
 def bipartite_match(metric: Tensor, count: int, sources: Literal[0, 1] = 0) -> tuple[Tensor, Tensor]:

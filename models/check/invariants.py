@@ -64,8 +64,9 @@ def cache_is_trace_is_plan(case: Case) -> None:
     _demand(held == widest, f"the cache holds {held} tokens per layer, the trace says {widest}")
     if case.reducer.adaptive:
         return
+    tower = trace.frames.tower if trace.frames is not None else None
     for prompt in trace.prompts:
-        planned = case.reducer.plan([span.grid for span in prompt.layout.spans], len(held))
+        planned = case.reducer.plan([span.grid for span in prompt.layout.spans], len(held), tower)
         executed = prompt.visual_per_layer
         _demand(planned == executed, f"planned {planned} visual tokens per layer, kept {executed}")
 

@@ -47,8 +47,8 @@ class Frames:
 
     @property
     def reduced(self) -> bool:
-        """Whether any frame has lost patches."""
-        return any(len(index) < self.tower.patches for index in self.index)
+        """Whether any frame is no longer the grid that came in."""
+        return bool(self.steps)
 
     def observe(
         self, block: int, probes: Sequence[TowerProbe], query: Tensor, key: Tensor, value: Tensor, scaling: float
@@ -84,6 +84,8 @@ class Frames:
             state = hidden[f, first : first + len(index)]
             view = TowerView(self.tower, block, state, index, self.size[f], self.signals[f])
             answer = self.reducer.reduce_frame(view)
+            if answer is not None and answer.weights is None and len(answer.keep) == len(index):
+                answer = None
             answers.append(answer)
             kept = state if answer is None else self._apply(f, state, answer)
             rows.append(torch.cat([hidden[f, :first], kept]))
