@@ -22,7 +22,6 @@ $(VENV)/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
 
 run: setup ## Run the pico sweep (10 cells) and print its table.
 	$(BIN)/python run.py experiment=pico
-	$(BIN)/winnow tables
 
 test: lint ## Lint, then the covering tests: guards every change.
 	$(PYTEST)
