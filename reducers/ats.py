@@ -10,22 +10,21 @@ LLM could tell), and softmax has no epsilon of 1e-6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from reducers.base import Reducer, check_ratio
-from reducers.blocks import Guide, blocks_at, check_depths, equal_cuts, guide_probe
+from reducers.base import check_ratio
+from reducers.blocks import Cutter, guide_probe
 from reducers.errors import WinnowError
 from reducers.reduction import Reduction
 from reducers.tower import Tower, TowerProbe, TowerValues, TowerView
 
 
 @dataclass(frozen=True)
-class ATS(Reducer):
+class ATS(Cutter):
     """Score patches by CLS attention times the norm of their value; keep those nearest to equally spaced quantiles.
 
     Parameters
@@ -37,12 +36,8 @@ class ATS(Reducer):
         The official knob: ``n - 1`` levels at every place; wins over `ratio`.
     least : int
         The official lower bound of `n`.
-    at : sequence of float
-        Where it samples, as shares of the tower's depth.
     candidates : {"official", "all"}
         With fewer levels than patches the official code only looks at as many of the highest scores; the paper at all.
-    guide : {"auto", "cls", "mean"}
-        Whose attention counts: the CLS token's (paper), the mean over all patches', or CLS where there is one.
     """
 
     adaptive: ClassVar[bool] = True
@@ -50,9 +45,7 @@ class ATS(Reducer):
     ratio: float = 0.25
     n: int | None = None
     least: int = 8
-    at: Sequence[float] = (0.25, 0.5, 0.75)
     candidates: Literal["official", "all"] = "official"
-    guide: Guide = "auto"
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
@@ -62,21 +55,16 @@ class ATS(Reducer):
                 raise WinnowError(
                     f"reducer.{name}={value} is not allowed: choose 2 or more, which is one level or more"
                 )
-        object.__setattr__(self, "at", check_depths(self.at))
         super().__post_init__()
 
     def keep_all(self) -> ATS:
         """See `Reducer.keep_all`."""
         return replace(self, n=None, ratio=1.0)
 
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`."""
-        return blocks_at(self.at, tower)
-
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
-        guide = guide_probe(self.guide, tower)
-        return tuple((probe, block) for block in self.blocks(tower) for probe in (guide, TowerValues()))
+        guides = super().tower_probes(tower)
+        return tuple(pair for guide, block in guides for pair in ((guide, block), (TowerValues(), block)))
 
     def count_frame(self, tower: Tower) -> int:
         """See `Reducer.count_frame`: the most that can be left."""
@@ -94,8 +82,7 @@ class ATS(Reducer):
     def _levels(self, tower: Tower, block: int) -> int:
         if self.n is not None:
             return max(self.n, self.least) - 1
-        cuts = self.blocks(tower)
-        return equal_cuts(tower.patches, self.ratio, len(cuts))[cuts.index(block)]
+        return self.equal_cut(tower, block, self.ratio)
 
 
 def sample(score: Tensor, levels: int, best_only: bool) -> Tensor:

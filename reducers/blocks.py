@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from torch import Tensor
 
+from reducers.base import Reducer, check_ratio
 from reducers.errors import UnsupportedError, WinnowError
 from reducers.reduction import Reduction
 from reducers.tower import ClsRow, ColumnMean, Tower, TowerProbe
@@ -16,6 +18,106 @@ Guide = Literal["auto", "cls", "mean"]
 
 Order = Literal["official", "raster"]
 """The order of the tokens that a method leaves: as its official code lists them, or each at the place of its patch."""
+
+
+@dataclass(frozen=True)
+class TowerReducer(Reducer):
+    """Base of the methods that leave fewer tokens of each frame to the LLM.
+
+    Parameters
+    ----------
+    positions : {"compact", "keep"}
+        The LLM numbers what is left without gaps, as in all official codes; or tokens keep the ids of their patches.
+    """
+
+    positions: Literal["compact", "keep"] = "compact"
+
+
+@dataclass(frozen=True)
+class Cutter(TowerReducer):
+    """Base of the methods that rank patches by attention and cut at some depths of the tower.
+
+    Parameters
+    ----------
+    at : sequence of float
+        Where they cut, as shares of the tower's depth: blocks 6, 12, 18 of 24.
+    guide : {"auto", "cls", "mean"}
+        Whose attention ranks: the CLS token's (papers), the mean over all patches', or CLS where there is one.
+    """
+
+    at: Sequence[float] = (0.25, 0.5, 0.75)
+    guide: Guide = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse places outside the tower, then check the choices."""
+        if not self.at or any(not 0 <= depth < 1 for depth in self.at):
+            raise WinnowError(
+                f"reducer.at={list(self.at)} is not allowed: choose shares of the tower's depth, 0 <= share < 1"
+            )
+        object.__setattr__(self, "at", tuple(self.at))
+        super().__post_init__()
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`: as far as the features pass them."""
+        places = sorted({int(depth * tower.blocks) for depth in self.at})
+        return tuple(block for block in places if block < tower.used)
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        return tuple((guide_probe(self.guide, tower), block) for block in self.blocks(tower))
+
+    def equal_cut(self, tower: Tower, block: int, ratio: float) -> int:
+        """Tokens left after the cut at `block`, if all cuts are by equal factors and the last leaves `ratio`."""
+        cuts = self.blocks(tower)
+        return max(1, round(tower.patches * ratio ** ((cuts.index(block) + 1) / len(cuts))))
+
+
+@dataclass(frozen=True)
+class Merger(TowerReducer):
+    """Base of the methods that merge some tokens away in every block.
+
+    Parameters
+    ----------
+    ratio : float or None
+        Share of a frame's patches that leaves the tower, spread evenly over its blocks. None: `r` counts.
+    r : int or sequence of int or None
+        Tokens merged away in each block, at most half; wins over `ratio`.
+    weighted : bool
+        Weights as the method has them. False: a simpler mean, which the method names.
+    proportional : bool
+        Add log(size) to the attention logits of each key in later blocks.
+    """
+
+    ratio: float | None = None
+    r: int | Sequence[int] | None = None
+    weighted: bool = True
+    proportional: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse negative numbers of merges, then check the choices."""
+        if self.ratio is not None:
+            check_ratio(self.ratio)
+        listed = [self.r or 0] if self.r is None or isinstance(self.r, int) else list(self.r)
+        if any(number < 0 for number in listed):
+            raise WinnowError(f"reducer.r={self.r} is not allowed: choose 0 or more tokens per block")
+        object.__setattr__(self, "r", self.r if self.r is None or isinstance(self.r, int) else tuple(self.r))
+        super().__post_init__()
+
+    def keep_all(self) -> Self:
+        """See `Reducer.keep_all`."""
+        return replace(self, r=0)
+
+    def merges(self, tower: Tower) -> list[int]:
+        """Tokens that each block merges away."""
+        return merges(tower, self.r, self.ratio or 1.0)
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`: those that merge anything."""
+        return tuple(block for block, count in enumerate(self.merges(tower)) if count)
+
+    def count_frame(self, tower: Tower) -> int:
+        """See `Reducer.count_frame`."""
+        return tower.patches - sum(self.merges(tower))
 
 
 def guide_probe(guide: Guide, tower: Tower) -> TowerProbe:
@@ -31,31 +133,6 @@ def guide_probe(guide: Guide, tower: Tower) -> TowerProbe:
             "reducer.guide=cls needs a vision tower with a CLS token, which this model's lacks: choose mean, or auto"
         )
     return ClsRow() if tower.cls and guide != "mean" else ColumnMean()
-
-
-def check_depths(depths: Sequence[float]) -> tuple[float, ...]:
-    """Refuse places outside the tower.
-
-    Raises
-    ------
-    WinnowError
-        Names the value.
-    """
-    if not depths or any(not 0 <= depth < 1 for depth in depths):
-        raise WinnowError(
-            f"reducer.at={list(depths)} is not allowed: choose shares of the tower's depth, 0 <= share < 1"
-        )
-    return tuple(depths)
-
-
-def blocks_at(depths: Sequence[float], tower: Tower) -> tuple[int, ...]:
-    """Blocks at shares of the tower's depth, as far as the features pass them: 1/4, 1/2, 3/4 of 24 are 6, 12, 18."""
-    return tuple(block for block in sorted({int(depth * tower.blocks) for depth in depths}) if block < tower.used)
-
-
-def equal_cuts(patches: int, ratio: float, cuts: int) -> list[int]:
-    """Tokens left after each of some cuts by equal factors, the last of which leaves `ratio` of the patches."""
-    return [max(1, round(patches * ratio ** (cut / cuts))) for cut in range(1, cuts + 1)]
 
 
 def merges(tower: Tower, r: int | Sequence[int] | None, ratio: float, inflection: float = 0.0) -> list[int]:
@@ -86,20 +163,6 @@ def merges(tower: Tower, r: int | Sequence[int] | None, ratio: float, inflection
         counts.append(min(wanted[block], present // 2))
         present -= counts[-1]
     return counts
-
-
-def check_merges(r: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
-    """Refuse negative numbers of merges; a list becomes a tuple.
-
-    Raises
-    ------
-    WinnowError
-        Names the value.
-    """
-    listed = [] if r is None else [r] if isinstance(r, int) else list(r)
-    if any(number < 0 for number in listed):
-        raise WinnowError(f"reducer.r={r} is not allowed: choose 0 or more tokens per block")
-    return r if r is None or isinstance(r, int) else tuple(r)
 
 
 def arrange(weights: Tensor, slots: Tensor, order: Order) -> Reduction:

@@ -8,14 +8,12 @@ LLaVA's r=13 in every CLIP block leaves 277 of 576 patches behind 23 blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from reducers.base import Reducer, check_ratio
-from reducers.blocks import Guide, check_merges, guide_probe, merges
+from reducers.blocks import Guide, Merger, guide_probe, merges
 from reducers.reduction import Reduction
 from reducers.tower import ColumnMean, Tower, TowerKeys, TowerProbe, TowerView
 
@@ -24,7 +22,7 @@ R = 13
 
 
 @dataclass(frozen=True)
-class CGSM(Reducer):
+class CGSM(Merger):
     """Let every token look for a partner among all; merge the unimportant into what resembles them.
 
     Parameters
@@ -42,39 +40,20 @@ class CGSM(Reducer):
         Add log(size) to the attention logits of each key in later blocks (official).
     """
 
-    ratio: float | None = None
-    r: int | Sequence[int] | None = None
     guide: Guide = "auto"
-    weighted: bool = True
-    proportional: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the numbers, then the choices."""
-        if self.ratio is not None:
-            check_ratio(self.ratio)
-        object.__setattr__(self, "r", check_merges(self.r))
-        super().__post_init__()
-
-    def keep_all(self) -> CGSM:
-        """See `Reducer.keep_all`."""
-        return replace(self, r=0)
-
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`: those that merge anything."""
-        return tuple(block for block, count in enumerate(self._merges(tower)) if count)
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
         probes = dict.fromkeys((TowerKeys(), ColumnMean(), guide_probe(self.guide, tower)))
         return tuple((probe, block) for block in self.blocks(tower) for probe in probes)
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`."""
-        return tower.patches - sum(self._merges(tower))
+    def merges(self, tower: Tower) -> list[int]:
+        """See `Merger.merges`."""
+        return merges(tower, R, 1.0) if self.r is None and self.ratio is None else super().merges(tower)
 
     def reduce_frame(self, view: TowerView) -> Reduction:
         """Merge the sources into their destinations, which keep their places."""
-        count = min(self._merges(view.tower)[view.block], len(view.index) // 2)
+        count = min(self.merges(view.tower)[view.block], len(view.index) // 2)
         keys = view.signals[TowerKeys(), view.block].float().mean(1)
         guide = view.signals[guide_probe(self.guide, view.tower), view.block]
         importance = (view.signals[ColumnMean(), view.block] + guide).float().cpu()
@@ -82,9 +61,6 @@ class CGSM(Reducer):
         weights = _ensemble(source, destination, importance if self.weighted else None, view.size.float())
         kept = torch.ones(len(view.index), dtype=torch.bool).index_fill_(0, source, False)
         return Reduction(view.index[kept], weights[kept].to_sparse())
-
-    def _merges(self, tower: Tower) -> list[int]:
-        return merges(tower, self.r if self.r is not None or self.ratio is not None else R, self.ratio or 1.0)
 
 
 def complete_match(keys: Tensor, importance: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -8,22 +8,21 @@ each cut included, which is an ordinary patch afterwards.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from reducers.base import Reducer, check_ratio
-from reducers.blocks import Guide, Order, arrange, blocks_at, check_depths, equal_cuts, guide_probe
+from reducers.base import check_ratio
+from reducers.blocks import Cutter, Order, arrange, guide_probe
 from reducers.reduction import Reduction
-from reducers.tower import Tower, TowerProbe, TowerView
+from reducers.tower import Tower, TowerView
 
 RATE = 0.63
 """The rate that leaves a quarter of the patches behind three cuts."""
 
 
 @dataclass(frozen=True)
-class EViT(Reducer):
+class EViT(Cutter):
     """Rank by the CLS token's attention, mean over heads, between attention and MLP.
 
     Parameters
@@ -33,13 +32,9 @@ class EViT(Reducer):
     rate : float or None
         The paper's knob: each cut keeps ``ceil(rate * n)`` of n patches, and the fused token; wins over `ratio`.
         None: from `ratio`, or 0.63.
-    at : sequence of float
-        Where the cuts are, as shares of the tower's depth: blocks 6, 12, 18 of 24 (official: 3, 6, 9 of 12).
     fuse : bool
         Fuse the inattentive patches into one token, the sum of a_j x_j with the raw attention a (official). False: drop
         them.
-    guide : {"auto", "cls", "mean"}
-        Whose attention ranks: the CLS token's (paper), the mean over all patches', or CLS where there is one.
     order : {"raster", "official"}
         Every token at its own patch, the fused one at the last patch that was dropped; or by falling attention, the
         fused one last, as the official code leaves them for a classifier.
@@ -47,9 +42,7 @@ class EViT(Reducer):
 
     ratio: float | None = None
     rate: float | None = None
-    at: Sequence[float] = (0.25, 0.5, 0.75)
     fuse: bool = True
-    guide: Guide = "auto"
     order: Order = "raster"
 
     def __post_init__(self) -> None:
@@ -57,20 +50,11 @@ class EViT(Reducer):
         for name in ("ratio", "rate"):
             if getattr(self, name) is not None:
                 check_ratio(getattr(self, name), name)
-        object.__setattr__(self, "at", check_depths(self.at))
         super().__post_init__()
 
     def keep_all(self) -> EViT:
         """See `Reducer.keep_all`."""
         return replace(self, rate=1.0)
-
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`."""
-        return blocks_at(self.at, tower)
-
-    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """See `Reducer.tower_probes`."""
-        return tuple((guide_probe(self.guide, tower), block) for block in self.blocks(tower))
 
     def count_frame(self, tower: Tower) -> int:
         """See `Reducer.count_frame`."""
@@ -98,8 +82,7 @@ class EViT(Reducer):
     def _counts(self, tower: Tower, block: int, present: int) -> tuple[int, int]:
         """Patches that a cut keeps of those present, and fused tokens that it adds."""
         if self.rate is None and self.ratio is not None:
-            cuts = self.blocks(tower)
-            left = min(present, equal_cuts(tower.patches, self.ratio, len(cuts))[cuts.index(block)])
+            left = min(present, self.equal_cut(tower, block, self.ratio))
             fused = int(self.fuse and 1 < left < present)
             return left - fused, fused
         kept = math.ceil((self.rate or RATE) * present)

@@ -15,15 +15,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from reducers.base import Reducer, check_ratio
-from reducers.blocks import Order, arrange, guide_probe
+from reducers.base import check_ratio
+from reducers.blocks import Order, TowerReducer, arrange, guide_probe
 from reducers.errors import WinnowError
 from reducers.reduction import Reduction
 from reducers.tower import Headless, Tower, TowerKeys, TowerProbe, TowerView
 
 
 @dataclass(frozen=True)
-class PruMerge(Reducer):
+class PruMerge(TowerReducer):
     """Select by outliers (AITS), then merge by similar keys (TS), on the features of each frame.
 
     Parameters

@@ -7,21 +7,19 @@ leaves 139 of 576 patches behind 23 of them, r=18 leaves 162, and ``ratio=0.25``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from reducers.base import Reducer, check_ratio
-from reducers.blocks import Order, arrange, check_merges, merges
+from reducers.blocks import Merger, Order, arrange, merges
 from reducers.matching import bipartite_match, group_mean
 from reducers.reduction import Reduction
 from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
 
 
 @dataclass(frozen=True)
-class ToMeTower(Reducer):
+class ToMeTower(Merger):
     """Match the even tokens to the odd ones by their keys, merge the r most similar; a CLS token never merges.
 
     Parameters
@@ -43,39 +41,22 @@ class ToMeTower(Reducer):
     """
 
     ratio: float = 0.25
-    r: int | Sequence[int] | None = None
     inflection: float = 0.0
-    weighted: bool = True
-    proportional: bool = True
     order: Order = "raster"
-
-    def __post_init__(self) -> None:
-        """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
-        object.__setattr__(self, "r", check_merges(self.r))
-        super().__post_init__()
-
-    def keep_all(self) -> ToMeTower:
-        """See `Reducer.keep_all`."""
-        return replace(self, r=0)
-
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`: those that merge anything."""
-        return tuple(block for block, count in enumerate(self._merges(tower)) if count)
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
         return tuple((TowerKeys(), block) for block in self.blocks(tower))
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`."""
-        return tower.patches - sum(self._merges(tower))
+    def merges(self, tower: Tower) -> list[int]:
+        """See `Merger.merges`."""
+        return merges(tower, self.r, self.ratio, self.inflection)
 
     def reduce_frame(self, view: TowerView) -> Reduction:
         """Merge each source into its destination, at the destination's place."""
         metric = view.signals[TowerKeys(), view.block].float().mean(1)
         first: Literal[0, 1] = 1 if view.tower.cls else 0  # officially a CLS token is the first of the even half
-        source, destination = bipartite_match(metric, self._merges(view.tower)[view.block], first)
+        source, destination = bipartite_match(metric, self.merges(view.tower)[view.block], first)
         place = torch.arange(len(view.index))
         group = place.index_copy(0, source, destination)
         kept = place[group == place]
@@ -83,6 +64,3 @@ class ToMeTower(Reducer):
         row = torch.empty_like(place).index_copy_(0, kept, torch.arange(len(kept)))
         weights = group_mean(row[group], len(kept), view.size if self.weighted else None)
         return arrange(weights, view.index[kept], self.order)
-
-    def _merges(self, tower: Tower) -> list[int]:
-        return merges(tower, self.r, self.ratio, self.inflection)
