@@ -14,7 +14,7 @@ from reducers.errors import WinnowError
 from reducers.layout import Grid
 from reducers.probes import Probe
 from reducers.reduction import Positions, Reduction, View
-from reducers.schedule import K, Schedule
+from reducers.schedule import Cuts, K, Schedule
 from reducers.tower import Tower, TowerProbe, TowerView
 
 Select = Literal["highest", "lowest"]
@@ -26,6 +26,9 @@ class Reducer:
 
     adaptive: ClassVar[bool] = False
     """Whether the counts depend on the prompt's content, so that a plan is only an estimate."""
+
+    by_frame: ClassVar[bool] = False
+    """Whether all frames of a span keep the same number of tokens."""
 
     def __post_init__(self) -> None:
         """Check every field that is declared with a fixed set of choices."""
@@ -83,13 +86,13 @@ class Reducer:
         """Tokens of one frame that leave the vision tower."""
         return tower.patches
 
-    def plan(self, spans: Sequence[tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
+    def plan(self, spans: Sequence[tuple[int, ...]], depth: int, tower: Tower | None = None) -> list[int]:
         """Visual tokens that each LLM layer processes.
 
         Parameters
         ----------
-        spans : sequence of (int, int)
-            Frames and tokens per frame of each span of the prompt.
+        spans : sequence of Grid or (int, int)
+            Frames, tokens per frame and perhaps columns of each span of the prompt.
         depth : int
             Layers of the LLM.
         tower : Tower or None
@@ -125,42 +128,23 @@ class Reducer:
 
 
 @dataclass(frozen=True)
-class Scorer(Reducer, ABC):
-    """A method that ranks visual tokens and keeps the best: its author writes only `score`.
+class Ranker(Reducer, ABC):
+    """A method that ranks visual tokens and keeps the best, as many as its `count` says.
 
     Parameters
     ----------
-    ratio : float
-        Share of each span's visual tokens that is left once the method has acted, in (0, 1].
     select : {"highest", "lowest"}
         ``lowest`` keeps the tokens that score worst: the anti-method of any score.
     positions : {"keep", "compact"}
         Position ids of the survivors.
-    schedule : K or None
-        The layer at whose input the method acts; None is the LLM's entrance.
     """
 
-    ratio: float = 0.5
     select: Select = "highest"
     positions: Positions = "keep"
-    schedule: K | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        super().__post_init__()
 
     @abstractmethod
     def score(self, view: View) -> Tensor:
         """Score each visual token present, in the order of `View.visual`, shape ``(present,)``."""
-
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return (self.schedule.resolve(depth).k if self.schedule else 0,)
-
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
-        """See `Reducer.count`: the rounded share, at least one token, at most those present."""
-        return min(present, max(1, round(grid.tokens * self.ratio))) if present else 0
 
     def reduce(self, view: View) -> Reduction:
         """Keep the top of each span, ties to the lower index, in prompt order."""
@@ -173,6 +157,43 @@ class Scorer(Reducer, ABC):
             best = top(score[here], self.count(span.grid, len(here), view.layer, view.depth))
             kept.append(visual[here[best]])
         return Reduction(torch.cat(kept), positions=self.positions)
+
+
+@dataclass(frozen=True)
+class Scorer(Ranker):
+    """A ranking method that keeps a share: its author writes only `score`.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of each span's visual tokens that is left once the method has acted, in (0, 1]. Several cuts share the
+        drop: each keeps the same part of what the one before left.
+    schedule : K, Cuts or None
+        The layers at whose input the method acts; None is the LLM's entrance.
+    """
+
+    ratio: float = 0.5
+    schedule: K | Cuts | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ratio, then the choices."""
+        check_ratio(self.ratio)
+        super().__post_init__()
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.layers`."""
+        return acting(self.schedule, depth)
+
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """See `Reducer.count`: the rounded share, at least one token, at most those present."""
+        layers = self.layers(depth)
+        part = (layers.index(layer) + 1) / len(layers)
+        return min(present, max(1, round(grid.tokens * self.ratio**part))) if present else 0
+
+
+def acting(schedule: Schedule | None, depth: int) -> tuple[int, ...]:
+    """Layers at whose input a method acts that may also stand at the entrance (no schedule)."""
+    return schedule.resolve(depth).acts if schedule else (0,)
 
 
 def top(score: Tensor, count: int) -> Tensor:

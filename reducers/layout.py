@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -16,15 +17,27 @@ def _no_positions() -> Tensor:
 
 
 class Grid(NamedTuple):
-    """The size of a span."""
+    """The size of a span: frames, tokens in each, and columns where they are known."""
 
     frames: int
     tokens_per_frame: int
+    columns: int | None = None
 
     @property
     def tokens(self) -> int:
         """Visual tokens in all frames."""
         return self.frames * self.tokens_per_frame
+
+    @property
+    def cols(self) -> int:
+        """Columns of a frame; where they are unknown a square is assumed, else a single row."""
+        side = math.isqrt(self.tokens_per_frame)
+        return self.columns or (side if side * side == self.tokens_per_frame else max(1, self.tokens_per_frame))
+
+    @property
+    def rows(self) -> int:
+        """Rows of a frame."""
+        return self.tokens_per_frame // self.cols
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +65,8 @@ class Span:
 
     @property
     def grid(self) -> Grid:
-        """Frames and tokens per frame."""
-        return Grid(self.frames, self.rows * self.cols)
+        """The size."""
+        return Grid(self.frames, self.rows * self.cols, self.cols)
 
     def __len__(self) -> int:
         """Visual tokens in the span."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from reducers.reduction import Positions, Reduction
 
 
 def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor:
@@ -34,6 +37,61 @@ def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor
     ).coalesce()
 
 
+def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tensor | None = None) -> Reduction | None:
+    """Merge every visual token present into the mean at its anchor.
+
+    Parameters
+    ----------
+    anchor : Tensor
+        Prompt index of the token at whose place each one ends, shape ``(present,)``.
+    visual : Tensor
+        `View.visual`.
+    positions : {"keep", "compact", "mean"}
+        Position ids of the merged tokens.
+    size : Tensor or None
+        Weight of each token inside its group; None: all equal.
+
+    Returns
+    -------
+    Reduction or None
+        None if every token stays alone.
+    """
+    keep, group = anchor.unique(return_inverse=True)
+    return None if len(keep) == len(visual) else Reduction(keep, group_mean(group, len(keep), size), positions)
+
+
+def block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
+    """Join the sparse weights of several spans, none of which reaches into another."""
+    rows = torch.tensor([block.shape[0] for block in blocks])
+    cols = torch.tensor([block.shape[1] for block in blocks])
+    starts = torch.stack([rows.cumsum(0) - rows, cols.cumsum(0) - cols])
+    places = [block.coalesce().indices() + start[:, None] for block, start in zip(blocks, starts.T, strict=True)]
+    values = torch.cat([block.coalesce().values() for block in blocks])
+    return torch.sparse_coo_tensor(torch.cat(places, 1), values, (int(rows.sum()), int(cols.sum()))).coalesce()
+
+
+def rank_pairs(metric: Tensor, sources: Literal[0, 1] = 0) -> tuple[Tensor, Tensor]:
+    """Rank the tokens of one half by their similarity to the best partner in the other half.
+
+    Parameters
+    ----------
+    metric : Tensor
+        Shape ``(..., n, width)``, n > 1; see `bipartite_match`.
+    sources : {0, 1}
+        Whether the even or the odd places are ranked.
+
+    Returns
+    -------
+    tuple of Tensor
+        The places of the half by falling similarity, ties to the lower place, and the partner of each, both of shape
+        ``(..., half)``, on the CPU.
+    """
+    unit = torch.nn.functional.normalize(metric.float(), dim=-1)
+    best = (unit[..., sources::2, :] @ unit[..., 1 - sources :: 2, :].mT).max(-1)
+    order = best.values.sort(dim=-1, descending=True, stable=True).indices
+    return (order * 2 + sources).cpu(), (best.indices.gather(-1, order) * 2 + 1 - sources).cpu()
+
+
 def bipartite_match(metric: Tensor, count: int, sources: Literal[0, 1] = 0) -> tuple[Tensor, Tensor]:
     """Match the most similar tokens of the even half to tokens of the odd half (ToMe, AIM).
 
@@ -55,7 +113,5 @@ def bipartite_match(metric: Tensor, count: int, sources: Literal[0, 1] = 0) -> t
     count = min(count, len(metric) // 2)
     if count <= 0:
         return torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long)
-    unit = torch.nn.functional.normalize(metric.float(), dim=-1)
-    best = (unit[sources::2] @ unit[1 - sources :: 2].mT).max(-1)
-    order = best.values.sort(descending=True, stable=True).indices[:count]
-    return (order * 2 + sources).cpu(), (best.indices[order] * 2 + 1 - sources).cpu()
+    source, destination = rank_pairs(metric, sources)
+    return source[:count], destination[:count]

@@ -17,6 +17,19 @@ class Schedule:
     """
 
     _layers: ClassVar[tuple[str, ...]] = ()
+    _open: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def acts(self) -> tuple[int, ...]:
+        """Layers at whose input a method acts that ranks once and keeps a share (resolved numbers only).
+
+        Raises
+        ------
+        WinnowError
+            For schedules that say something else.
+        """
+        kind = type(self).__name__.lower()
+        raise WinnowError(f"a schedule of kind '{kind}' does not say at which layers to act: choose k or cuts")
 
     def resolve(self, depth: int) -> Self:
         """The same schedule with absolute layer numbers for an LLM of `depth` layers.
@@ -32,8 +45,9 @@ class Schedule:
     def _resolve(self, name: str, value: int, depth: int) -> int:
         of: int | None = getattr(self, "of", None)
         layer = depth + value if value < 0 else value if of is None else max(1, round(value * depth / of))
-        if not 1 <= layer <= depth:
-            raise WinnowError(f"schedule.{name}={value} lies beyond the LLM's {depth} layers: choose 1..{depth}")
+        last = depth + (name in self._open)
+        if not 1 <= layer <= last:
+            raise WinnowError(f"schedule.{name}={value} lies beyond the LLM's {depth} layers: choose 1..{last}")
         return layer
 
     def describe(self) -> str:
@@ -49,15 +63,21 @@ class K(Schedule):
     of: int | None = None
     _layers: ClassVar[tuple[str, ...]] = ("k",)
 
+    @property
+    def acts(self) -> tuple[int, ...]:
+        """See `Schedule.acts`."""
+        return (self.k,)
+
 
 @dataclass(frozen=True)
 class Window(Schedule):
-    """Act from layer `l1` on and have nothing left from layer `l2` on."""
+    """Act from layer `l1` on and have nothing left from layer `l2` on, which may lie one beyond the last layer."""
 
     l1: int
     l2: int
     of: int | None = None
     _layers: ClassVar[tuple[str, ...]] = ("l1", "l2")
+    _open: ClassVar[tuple[str, ...]] = ("l2",)
 
 
 @dataclass(frozen=True)
@@ -87,6 +107,11 @@ class Cuts(Schedule):
     cuts: tuple[int, ...]
     of: int | None = None
 
+    @property
+    def acts(self) -> tuple[int, ...]:
+        """See `Schedule.acts`."""
+        return self.cuts
+
     def resolve(self, depth: int) -> Self:
         """See `Schedule.resolve`."""
         layers = tuple(self._resolve(f"cuts[{i}]", cut, depth) for i, cut in enumerate(self.cuts))
@@ -95,4 +120,13 @@ class Cuts(Schedule):
         return replace(self, cuts=layers, of=None)
 
 
-SCHEDULES: dict[str, type[Schedule]] = {"k": K, "window": Window, "rounds": Rounds, "cuts": Cuts}
+@dataclass(frozen=True)
+class First(Schedule):
+    """Act inside each of the first `layers` layers."""
+
+    layers: int
+    of: int | None = None
+    _layers: ClassVar[tuple[str, ...]] = ("layers",)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {"k": K, "window": Window, "rounds": Rounds, "cuts": Cuts, "first": First}
