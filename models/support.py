@@ -18,12 +18,14 @@ def impossible(family: Family, reducer: Reducer) -> str:
     reducer : Reducer
         The method with its options.
     """
-    if family.mrope and getattr(reducer, "positions", "keep") != "keep":
-        return f"positions={getattr(reducer, 'positions', '')} is undefined under M-RoPE: use positions=keep"
     tower = Tower(blocks=24, used=23 if family.cls else 24, rows=24, cols=24, cls=family.cls)
     try:
         acts = bool(reducer.blocks(tower))
         reducer.tower_probes(tower)
     except UnsupportedError as error:
         return str(error)
-    return f"acts in the vision tower, but {family.no_tower}" if acts and family.no_tower else ""
+    if acts and family.no_tower:
+        return f"acts in the vision tower, but {family.no_tower}"
+    if family.mrope and getattr(reducer, "positions", "keep") != "keep":
+        return f"positions={getattr(reducer, 'positions', '')} is undefined under M-RoPE: use positions=keep"
+    return ""

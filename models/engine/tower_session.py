@@ -70,15 +70,25 @@ class TowerSession:
         outer: Any = self.parts.outer
         if self.slots is None:
             return
-        pool = outer.apply_pooling
-        stack.enter_context(replaced(outer, "apply_pooling", lambda x: x if x.shape[1] == self.slots else pool(x)))
-        stack.enter_context(replaced(outer, "pack_image_features", self._refuse_tiles))
+        pool, pack = outer.apply_pooling, outer.pack_image_features
 
-    def _refuse_tiles(self, *args: Any, **kwargs: Any) -> None:
-        raise UnsupportedError(
-            f"reducer={self.reducer.name} ends with fewer vectors than the tiles of an any-resolution image need: "
-            "use videos, or a model with a pointwise projector"
-        )
+        def pool_grids(features: Tensor) -> Tensor:
+            return features if self._reduced else pool(features)
+
+        def pack_tiles(*args: Any, **kwargs: Any) -> Any:
+            if self._reduced:
+                raise UnsupportedError(
+                    f"reducer={self.reducer.name} ends with fewer vectors than the tiles of an any-resolution image "
+                    "need: use videos, or a model with a pointwise projector"
+                )
+            return pack(*args, **kwargs)
+
+        stack.enter_context(replaced(outer, "apply_pooling", pool_grids))
+        stack.enter_context(replaced(outer, "pack_image_features", pack_tiles))
+
+    @property
+    def _reduced(self) -> bool:
+        return self.frames is not None and self.frames.reduced
 
     def _before_first(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
