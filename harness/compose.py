@@ -41,7 +41,7 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     tasks: TasksConfig = OmegaConf.to_object(config.tasks)  # type: ignore[assignment]
     budget: BudgetConfig = OmegaConf.to_object(config.budget)  # type: ignore[assignment]
     _check_counts(plain, model)
-    _check_probes(plain["reducer"]["_probes_"], reducer, model, tasks)
+    check_probes(plain["reducer"]["_probes_"], reducer, model, tasks)
     method, budget = _method(reducer, plain, budget)
     numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
     return Cell(model, method, tasks, budget, Path(plain["results"]), **numbers)
@@ -98,7 +98,7 @@ def _check_counts(plain: dict[str, Any], model: ModelConfig) -> None:
         raise WinnowError("tasks.tasks=[] is empty: name at least one lmms-eval task")
 
 
-def _check_probes(probes: list[str], reducer: str, model: ModelConfig, tasks: TasksConfig) -> None:
+def check_probes(probes: list[str], reducer: str, model: ModelConfig, tasks: TasksConfig) -> None:
     """Refuse pairs that cannot work, before anything is loaded."""
     if "cls" in probes and not model.has_cls:
         raise WinnowError(

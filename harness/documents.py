@@ -108,7 +108,7 @@ class Tasks:
             raise
         except (Exception, SystemExit) as error:
             cause = root_cause(error)
-            if isinstance(cause, IndexError):
+            if isinstance(cause, IndexError | StopIteration):
                 raise WinnowError(f"task '{name}' has no documents: mend its data, or choose another task") from error
             raise WinnowError(f"task '{name}' cannot be loaded: {first_line(cause)}") from error
         if task.OUTPUT_TYPE != "generate_until":

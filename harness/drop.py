@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def drops(result: Result, baseline: Result | None, folder: Path) -> dict[str, di
     result, baseline : dict
         Results; without a baseline, or for the baseline itself, there is nothing to compare.
     folder : Path
-        Where the runs lie. The comparison is kept with the result, as it takes a second to make.
+        Where the runs lie.
     """
     if baseline is None or baseline["id"] == result["id"] or result["status"] != "complete":
         return {}
@@ -36,18 +37,20 @@ def drops(result: Result, baseline: Result | None, folder: Path) -> dict[str, di
         return found
     metrics = {task["task"]: task["metric"] for task in result["tasks"]}
     ours, theirs = (_scores(folder / r["id"] / "scores.parquet", metrics) for r in (result, baseline))
-    tasks = {name: _compare(name, ours[name], theirs[name]) for name in metrics}
-    result["drop"] = {"baseline": [baseline["id"], baseline["finished"]], "tasks": tasks}
-    return tasks
+    return {name: _compare(name, ours[name], theirs[name]) for name in metrics}
 
 
 def settle(results: Sequence[Result], folder: Path) -> None:
-    """Keep the comparisons of these results on disk."""
+    """Keep the comparisons of these results with them, in memory and on disk, as each takes a second to make."""
     found = baselines(results)
     for result in results:
-        before = result.get("drop")
-        if drops(result, found.get(result["context"]), folder) and result.get("drop") != before:
-            files.write_json(folder / result["id"] / "result.json", result)
+        baseline = found.get(result["context"])
+        tasks = drops(result, baseline, folder)
+        kept = {"baseline": [baseline["id"], baseline["finished"]], "tasks": tasks} if baseline and tasks else None
+        if kept and kept != result.get("drop"):
+            result["drop"] = kept
+            with suppress(OSError):  # somebody else's runs can be looked at, too
+                files.write_json(folder / result["id"] / "result.json", result)
 
 
 def _compare(name: str, ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[str, float]:

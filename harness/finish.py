@@ -16,7 +16,8 @@ from harness.answer import Work
 from harness.cell import Cell
 from harness.cost import kv_bytes, prefill_flops
 from harness.label import label
-from harness.method import Built, budget_of, llm_shape
+from harness.method import Built
+from harness.nominal import cost_of, llm_shape
 from harness.record import Row, mean_shares
 from harness.scoring import Scored
 
@@ -102,8 +103,10 @@ def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | N
     """What was asked for, planned and achieved, in the budget's unit."""
     if not cell.has_budget:
         return None
+    shape, add = llm_shape(cell.model), cell.model.mlp_add
+    answered = [row for row in rows if row.status == "ok"]
     measured = [
-        budget_of(cell, row.tokens_per_layer, row.visual_per_layer, row.visual) for row in rows if row.status == "ok"
+        cost_of(cell.budget, shape, row.tokens_per_layer, row.visual_per_layer, row.visual, add) for row in answered
     ]
     achieved = [value for value in measured if value is not None]
     kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)

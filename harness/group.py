@@ -17,11 +17,12 @@ from harness.documents import Document, Tasks
 from harness.exits import INCOMPLETE, OK
 from harness.finish import finish
 from harness.lmms import quiet
-from harness.method import Built, llm_shape
+from harness.method import Built
+from harness.nominal import llm_shape, model_spec
 from harness.schema import ModelConfig
 from harness.scoring import score_task
 from harness.store import Run
-from models.load import Loaded, ModelSpec, load
+from models.load import Loaded, load
 from reducers.errors import WinnowError
 
 
@@ -79,9 +80,8 @@ def load_model(model: ModelConfig) -> Loaded:
     WinnowError
         If it cannot be loaded, or is of another shape than the YAML says.
     """
-    names = ("family", "repo", "weights", "scale", "revision", "dtype", "device", "attn", "arch")
     with quiet():
-        loaded = load(ModelSpec(**{name: getattr(model, name) for name in names}))
+        loaded = load(model_spec(model))
     made: Any = loaded.model
     config = made.config.get_text_config()
     shape = llm_shape(model)

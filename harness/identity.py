@@ -127,5 +127,5 @@ def _method(cell: Cell) -> dict[str, Any]:
     if cell.has_budget:
         budget, nominal = cell.budget, cell.model.nominal
         inputs["budget"] = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol, "nominal": vars(nominal)}
-        inputs["solver"] = fingerprint(["harness.budget", "harness.method"], follow=("harness",))
+        inputs["solver"] = fingerprint(["harness.budget", "harness.nominal"], follow=("harness",))
     return inputs

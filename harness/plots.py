@@ -65,6 +65,7 @@ def _figure(curves: dict[str, list[tuple[float, dict[str, float]]]], title: str,
     import matplotlib as mpl
 
     mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "winnow"
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")

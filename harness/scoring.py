@@ -147,7 +147,11 @@ def _summary(metric: str, name: str, samples: Sequence[Mapping[str, Any]], their
         "reasons": dict(reasons.most_common(5)),
         **interval(by_metric[metric]),
         "lmms_eval": next((value for key, value in theirs.items() if key.startswith(f"{metric},")), None),
-        "breakdown": {key: interval(values) | {"documents": len(values)} for key, values in sorted(by_metric.items())},
+        "breakdown": {
+            key: interval(values) | {"documents": len(values)}
+            for key, values in sorted(by_metric.items())
+            if all(0 <= value <= 1 for value in values)
+        },
     }
 
 

@@ -89,8 +89,7 @@ def results_below(folder: Path, outdated: bool = False) -> list[dict[str, Any]]:
     outdated : bool
         Also those that were run again since, with the same settings but other code, versions or data.
     """
-    found = sorted(
-        (files.read_json(path) for path in folder.glob(f"*/{RESULT}")), key=lambda result: result["finished"]
-    )
+    results = (files.read_json(path) for path in folder.glob(f"*/{RESULT}"))
+    found = sorted(results, key=lambda result: (result["finished"], result["id"]))
     newest = {result["settings"]: result["id"] for result in found}
     return [result for result in found if outdated or newest[result["settings"]] == result["id"]]

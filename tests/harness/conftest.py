@@ -1,0 +1,59 @@
+"""Runs of pico in this process, on a benchmark that is written once per test session."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder with the pico benchmark, shared by the workers of a parallel session."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "winnow-cache"
+    before = os.environ.get("WINNOW_CACHE")
+    from harness.tasks.pico.data import ensure
+
+    ensure(cache)
+    os.environ.pop("WINNOW_CACHE") if before is None else os.environ.update(WINNOW_CACHE=before)
+    return cache
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """The folder of a test's runs."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: Path, results: Path
+) -> Callable[..., Ran]:
+    """Give run.py's program some overrides, in this process; small batches of few documents unless told otherwise."""
+    from harness import app
+
+    monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
+
+    def go(*overrides: str) -> Ran:
+        defaults = [f"results={results}", "limit=8", "batch_size=4"]
+        names = {word.partition("=")[0] for word in overrides}
+        words = [word for word in defaults if word.partition("=")[0] not in names]
+        monkeypatch.setattr(sys, "argv", ["run.py", *overrides, *words])
+        code = app.main()
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return go

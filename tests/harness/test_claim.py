@@ -1,0 +1,100 @@
+"""Only one living process holds a run."""
+
+import json
+import multiprocessing
+import os
+import time
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+import pytest
+
+from harness import claim
+from harness.claim import Claim
+
+FORK = multiprocessing.get_context("fork")
+
+
+def forge(folder: Path, number: int = 1, **holder: object) -> Path:
+    """A claim of some other holder."""
+    path = folder / f"claim.{number:06d}"
+    path.write_text(json.dumps({"host": claim._host(), "pid": 2**22 + 1, "started": "1"} | holder))
+    return path
+
+
+def test_second_claim_is_refused_and_says_by_whom(tmp_path: Path) -> None:
+    with Claim(tmp_path) as first:
+        second = Claim(tmp_path)
+        assert first.held and not second.held
+        assert second.holder.startswith(f"process {os.getpid()} on ")
+    assert Claim(tmp_path).held
+    assert not list(tmp_path.glob(".claim*"))
+
+
+def test_release_leaves_nothing(tmp_path: Path) -> None:
+    forge(tmp_path, 3)
+    with Claim(tmp_path) as taken:
+        assert taken.held and taken.path is not None and taken.path.name == "claim.000004"
+    assert not list(tmp_path.iterdir())
+
+
+def test_dead_holder_is_taken_over(tmp_path: Path) -> None:
+    forge(tmp_path)
+    assert Claim(tmp_path).held
+
+
+def test_number_of_a_dead_process_given_to_another_is_not_its_holder(tmp_path: Path) -> None:
+    forge(tmp_path, pid=os.getpid(), started="0")
+    assert Claim(tmp_path).held
+
+
+def test_holder_elsewhere_lives_by_its_heartbeat(tmp_path: Path) -> None:
+    path = forge(tmp_path, host="elsewhere/pid")
+    assert Claim(tmp_path).holder == f"process {2**22 + 1} on elsewhere"
+    os.utime(path, (time.time() - claim.STALE - 1,) * 2)
+    assert Claim(tmp_path).held
+
+
+def test_half_written_claim_dies_with_its_heartbeat(tmp_path: Path) -> None:
+    path = tmp_path / "claim.000001"
+    path.write_text("{")
+    assert not Claim(tmp_path).held
+    os.utime(path, (0, 0))
+    assert Claim(tmp_path).held
+
+
+def test_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "HEARTBEAT", 0.01)
+    with Claim(tmp_path) as held:
+        assert held.path is not None
+        os.utime(held.path, (0, 0))
+        deadline = time.time() + 10
+        while held.path.stat().st_mtime == 0 and time.time() < deadline:
+            time.sleep(0.01)
+        assert held.path.stat().st_mtime > 0
+
+
+def compete(folder: Path, start: float, won: "Queue[int]") -> None:
+    time.sleep(max(0, start - time.time()))
+    held = Claim(folder)
+    if held.held:
+        won.put(os.getpid())
+    time.sleep(0.5)
+
+
+@pytest.mark.parametrize("dead", [0, 1], ids=["free", "dead holder"])
+def test_one_of_many_wins(tmp_path: Path, dead: int) -> None:
+    for attempt in range(5):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        if dead:
+            forge(folder)
+        won: Queue[int] = FORK.Queue()
+        start = time.time() + 0.2
+        rivals = [FORK.Process(target=compete, args=(folder, start, won)) for _ in range(6)]
+        for rival in rivals:
+            rival.start()
+        for rival in rivals:
+            rival.join()
+        assert won.get(timeout=5)
+        assert won.empty()

@@ -1,0 +1,187 @@
+"""The YAML files agree with the code that they configure."""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+
+import configs
+from harness import schedules
+from harness.cell import Cell
+from harness.compose import compose
+from harness.folders import locate
+from harness.method import build_method
+from harness.nominal import llm_shape
+from harness.schema import GROUPS, options, register
+from models.families import FAMILIES
+from models.load import DTYPES
+from reducers.errors import WinnowError
+from reducers.registry import find
+from reducers.schedule import SCHEDULES
+
+REDUCERS = [name for name in options("reducer") if name != "custom"]
+
+
+@contextmanager
+def hydra() -> Iterator[None]:
+    register()
+    with initialize_config_dir(str(configs.FOLDER), version_base="1.3"):
+        yield
+
+
+def cell(*overrides: str) -> Cell:
+    with hydra():
+        choice = next((word.removeprefix("reducer=") for word in overrides if word.startswith("reducer=")), "none")
+        return compose(hydra_compose("config", [*overrides]), choice)
+
+
+def listed(group: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((configs.FOLDER / group / f"{name}.yaml").read_text())
+    return found
+
+
+def default(field: Field[Any]) -> Any:
+    return field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", REDUCERS)
+def test_reducer_lists_every_parameter_with_its_default(name: str) -> None:
+    entry = listed("reducer", name)
+    known = {field.name: default(field) for field in fields(find(entry["_target_"]))}
+    schedule = known.pop("schedule", None)
+    assert ("_ratio_" in entry) == ("ratio" in known)
+    assert entry.get("_ratio_") == known.pop("ratio", None)
+    parameters = {key: value for key, value in entry.items() if not key.startswith("_") and key != "defaults"}
+    assert {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()} == known
+    assert set(entry.get("_native_", ())) <= set(known)
+    composed = cell(f"reducer={name}")
+    if composed.method.schedule is None:
+        assert schedule is None
+    else:
+        numbers = dict(composed.method.schedule)
+        assert SCHEDULES[numbers.pop("kind")](**numbers) == schedule
+
+
+@pytest.mark.parametrize("name", REDUCERS)
+def test_reducer_says_whether_it_draws_at_random(name: str) -> None:
+    entry = listed("reducer", name)
+    module = importlib.import_module(entry["_target_"].partition(":")[0])
+    assert bool(entry.get("_seeded_")) == ("generator(" in Path(str(module.__file__)).read_text())
+
+
+@pytest.mark.parametrize("name", [*REDUCERS, "custom"])
+def test_reducer_says_where_its_ratio_is_taken(name: str) -> None:
+    first = (configs.FOLDER / "reducer" / f"{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith("#") and "ratio" in first
+
+
+@pytest.mark.parametrize("name", options("schedule"))
+def test_schedule_states_its_rule_for_other_depths(name: str) -> None:
+    text = (configs.FOLDER / "schedule" / f"{name}.yaml").read_text()
+    entry = yaml.safe_load(text)
+    assert text.startswith("#")
+    if entry["kind"] == schedules.BY_REDUCER:
+        parts = {key: value for key, value in entry.items() if key != "kind"}
+    else:
+        parts = {entry["kind"]: {key: value for key, value in entry.items() if key != "kind"}}
+    for kind, numbers in parts.items():
+        assert set(numbers) == set(schedules.KINDS[kind])
+
+
+def test_pico_schedules_agree() -> None:
+    pico = listed("schedule", "pico")
+    for kind in ("k", "rounds"):
+        alone = listed("schedule", f"pico_{kind}")
+        assert alone.pop("kind") == kind and alone == pico[kind]
+
+
+@pytest.mark.parametrize("name", options("model"))
+def test_model_is_known_and_of_its_shape(name: str) -> None:
+    composed = cell(f"model={name}")
+    model = composed.model
+    assert model.name == name and model.family in FAMILIES and model.dtype in DTYPES
+    assert model.nominal.frames == model.frames
+    shape = llm_shape(model)
+    assert shape.heads * shape.head_dim == shape.hidden and shape.heads % shape.kv_heads == 0
+
+
+def test_pico_yaml_is_the_shipped_checkpoint() -> None:
+    from transformers import AutoConfig
+
+    from models.load import locate as weights
+
+    composed = cell().model
+    config = AutoConfig.from_pretrained(weights(composed.repo))
+    arch = composed.arch
+    assert config.text_config.vocab_size == arch["vocab"]
+    assert config.text_config.num_hidden_layers == arch["layers"]
+    assert config.vision_config.num_hidden_layers == arch["vision"]["layers"]
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    assert side * side == composed.nominal.tokens_per_frame
+
+
+@pytest.mark.parametrize("name", options("tasks"))
+def test_tasks_exist(name: str) -> None:
+    tasks = cell(f"tasks={name}").tasks
+    folder = locate(tasks.folder)
+    assert folder is not None and tasks.name == name
+    assert all((folder / f"{task}.yaml").exists() for task in tasks.tasks)
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "experiment"])
+def test_every_choice_is_one_that_composes(group: str) -> None:
+    for name in options(group):
+        with hydra():
+            hydra_compose("config", [f"{group}={name}"])
+
+
+def test_pico_experiment_is_ten_cells() -> None:
+    params = listed("experiment", "pico")["hydra"]["sweeper"]["params"]
+    from harness.identity import identify
+
+    found = {}
+    for reducer in params["reducer"].split(","):
+        for ratio in params["ratio"].split(","):
+            made = cell(f"reducer={reducer}", f"ratio={ratio}", f"schedule={params['schedule']}")
+            found[identify(made).run] = made
+    assert len(found) == 10
+    places = {made.method.name: made.method.schedule for made in found.values()}
+    assert places["random"] == places["fastv"] and places["none"] is None
+    for made in found.values():
+        build_method(made)
+
+
+def test_ratio_is_normalised_away_where_it_means_nothing() -> None:
+    assert cell("reducer=none", "ratio=0.5") == cell("reducer=none")
+    assert cell("reducer=blind", "budget.mean=0.5") == cell("reducer=blind")
+    assert cell("reducer=fastv", "reducer.R=0.7", "ratio=0.5").method.ratio is None
+    assert cell("reducer=fastv", "ratio=null").method.ratio == 0.5
+    assert cell("reducer=vas").method.ratio is None
+
+
+@pytest.mark.parametrize(
+    ("reducer", "schedule", "expected"),
+    [
+        ("fastv", "pico", {"kind": "k", "k": 5, "of": None}),
+        ("random", "pico", {"kind": "k", "k": 5, "of": None}),
+        ("random", "none", None),
+        ("none", "pico", None),
+        ("blind", "none", None),
+    ],
+)
+def test_schedule_is_chosen_by_the_reducer(reducer: str, schedule: str, expected: Any) -> None:
+    assert cell(f"reducer={reducer}", f"schedule={schedule}").method.schedule == expected
+
+
+def test_schedule_for_no_kind_of_the_reducer_is_refused() -> None:
+    with pytest.raises(WinnowError, match="takes cuts: choose schedule=cuts"):
+        schedules.choose_schedule("pdrop", ["cuts"], listed("schedule", "pico"))
+    with pytest.raises(WinnowError, match=r"schedule.kind=foo is not known: choose none, k, window, rounds, cuts"):
+        schedules.choose_schedule("fastv", ["k"], {"kind": "foo"})

@@ -1,0 +1,88 @@
+"""The journal keeps what was answered, and says where it is damaged."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from harness import journal
+from harness.record import Row, from_line, mean_shares
+from reducers.errors import WinnowError
+
+
+def row(doc_id: int, answer: str = "red", **more: object) -> Row:
+    return Row("task", doc_id, "print", answer, **more)  # type: ignore[arg-type]
+
+
+def test_row_survives_the_line() -> None:
+    full = row(
+        3, "a\u2028b\n\"c\" é", length=9, visual=4, tokens_per_layer=[9, 7], visual_per_layer=[4, 2],
+        last_layer=[1, 0, 1, 0], anchor=[0, 0, 2, 2], batch=4, seconds=0.25,
+    )  # fmt: skip
+    assert from_line(full.to_line()) == full
+    assert "\n" not in full.to_line()
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"task": "x"}', '{"task": "x", "doc_id": 1, "doc": "y", "z": 1}', "null"])
+def test_line_that_is_no_row(line: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        from_line(line)
+
+
+def test_last_row_wins_over_all_segments(tmp_path: Path) -> None:
+    first, second = journal.Journal(tmp_path), None
+    first.append([row(0, "old"), row(1)])
+    second = journal.Journal(tmp_path)
+    second.append([row(0, "new")])
+    assert {key[1]: value.answer for key, value in journal.read(tmp_path).items()} == {0: "new", 1: "red"}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_half_written_last_line_is_ignored(tmp_path: Path) -> None:
+    segment = journal.Journal(tmp_path)
+    segment.append([row(0), row(1, "a\u2028b")])
+    whole = segment.path.read_text()
+    for cut in range(len(whole)):
+        segment.path.write_text(whole[:cut])
+        assert len(journal.read(tmp_path)) == whole[:cut].count("\n")
+
+
+def test_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    segment = journal.Journal(tmp_path)
+    segment.append([row(0), row(1), row(2)])
+    lines = segment.path.read_text().splitlines()
+    lines[1] = lines[1][:20]
+    segment.path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(WinnowError, match=rf"{segment.path.name}, line 2 is damaged .* say force=true"):
+        journal.read(tmp_path)
+
+
+def test_no_journal_is_an_empty_one(tmp_path: Path) -> None:
+    assert journal.read(tmp_path / "none") == {}
+
+
+def write(folder: Path, worker: int) -> None:
+    segment = journal.Journal(folder)
+    for doc_id in range(worker, 40, 4):
+        segment.append([row(doc_id, str(worker))])
+
+
+def test_several_workers(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=write, args=(tmp_path, number)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    found = journal.read(tmp_path)
+    assert {key[1]: value.answer for key, value in found.items()} == {i: str(i % 4) for i in range(40)}
+
+
+def test_shares() -> None:
+    half = row(0, visual=4, visual_per_layer=[4, 2, 0], tokens_per_layer=[5, 3, 1])
+    text = row(1, visual=0, visual_per_layer=[0, 0, 0], tokens_per_layer=[5, 5, 5])
+    failed = row(2, status="failed")
+    assert half.shares == (1.0, 0.5, 0.0) and text.shares == (1.0, 1.0, 1.0)
+    assert mean_shares([half, text, failed]) == (1.0, 0.75, 0.5)
+    with pytest.raises(WinnowError, match="no document was answered"):
+        mean_shares([failed])

@@ -1,0 +1,227 @@
+"""The border to lmms-eval: its tasks become documents, its scores become means over all documents."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.documents import Document, Tasks
+from harness.record import Row
+from harness.schema import TasksConfig
+from harness.scoring import Scored, score_task
+from reducers.errors import WinnowError
+
+YAML = """
+task: {name}
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: {rows}
+test_split: test
+output_type: {kind}
+doc_to_visual: !function utils.doc_to_visual
+doc_to_text: "{{{{question}}}}"
+doc_to_target: answer
+process_results: !function utils.process_results
+generation_kwargs: {generation}
+metric_list:
+  - metric: right
+    aggregation: !function utils.of_those_that_answered
+    higher_is_better: true
+"""
+UTILS = """
+import sys
+
+def doc_to_visual(doc):
+    if doc["question"] == "gone":
+        sys.exit("video path: gone.mp4 does not exist, please check.")
+    print("chatter")
+    return []
+
+def process_results(doc, results):
+    if doc["question"] == "broken":
+        raise KeyError("the category")
+    score = float(results[0] == doc["answer"])
+    return {"right": {"score": score, "pred": results[0]}, "submission": results[0], "two": 2 * score}
+
+def of_those_that_answered(items):
+    items = [item for item in items if item["pred"]]
+    return 100 * sum(item["score"] for item in items) / len(items)
+"""
+
+
+class Bench:
+    """A folder of lmms-eval tasks made for a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "utils.py").write_text(UTILS)
+
+    def add(
+        self, name: str, questions: list[str], generation: str = "{max_new_tokens: 4}", kind: str = "generate_until"
+    ) -> None:
+        rows = self.folder / f"{name}.json"
+        rows.write_text("\n".join(json.dumps({"question": q, "answer": q.upper()}) for q in questions))
+        text = YAML.format(name=name, rows=rows, generation=generation, kind=kind)
+        (self.folder / f"{name}.yaml").write_text(text)
+
+    def tasks(self, *names: str, **more: Any) -> Tasks:
+        defaults = {"metric": "right", "max_new_tokens": 16} | more
+        return Tasks(TasksConfig(name="t", tasks=list(names), folder=str(self.folder), **defaults))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    return Bench(folder)
+
+
+def answered(documents: list[Document], answer: Callable[[Document], str | None]) -> dict[tuple[str, int], Row]:
+    rows = {}
+    for document in documents:
+        text = answer(document)
+        more = {"status": "failed", "reason": "out of memory"} if text is None else {"answer": text}
+        rows[document.task, document.doc_id] = Row(document.task, document.doc_id, document.fingerprint, **more)  # type: ignore[arg-type]
+    return rows
+
+
+def score(tasks: Tasks, name: str, answer: Callable[[Document], str | None], folder: Path) -> Scored:
+    documents = tasks.documents(name, None)
+    return score_task(tasks, name, documents, answered(documents, answer), None, folder)
+
+
+def test_documents_in_order_with_prompt_and_settings(bench: Bench) -> None:
+    bench.add(
+        "plain", ["a", "b", "c"], "{max_new_tokens: 4, image_aspect_ratio: original, temperature: 0, until: ['.']}"
+    )
+    documents = bench.tasks("plain").documents("plain", None)
+    assert [(d.task, d.doc_id, d.text) for d in documents] == [("plain", 0, "a"), ("plain", 1, "b"), ("plain", 2, "c")]
+    assert documents[0].generation == {"max_new_tokens": 4} and documents[0].until == (".",)
+    assert documents[0].visuals() == [] and documents[0].relevance is None
+    assert len({d.fingerprint for d in documents}) == 3
+
+
+def test_limit_and_defaults(bench: Bench) -> None:
+    bench.add("plain", ["a", "b", "c"], "{}")
+    (only,) = bench.tasks("plain").documents("plain", 1)
+    assert only.generation == {"max_new_tokens": 16}
+    assert bench.tasks("plain").documents("plain", 99)[2].doc_id == 2
+
+
+def test_settings_can_be_overridden_but_not_into_sampling(bench: Bench) -> None:
+    bench.add("plain", ["a"], "{max_new_tokens: 4, do_sample: true}")
+    with pytest.raises(WinnowError, match=r"samples its answers: say tasks\.generation\.do_sample=false"):
+        bench.tasks("plain").documents("plain", None)
+    tasks = bench.tasks("plain", generation={"do_sample": False, "num_beams": 2})
+    assert tasks.documents("plain", None)[0].generation == {"max_new_tokens": 4, "num_beams": 2}
+
+
+def test_fingerprint_follows_the_data(bench: Bench) -> None:
+    bench.add("plain", ["a"])
+    before = bench.tasks("plain").documents("plain", None)[0].fingerprint
+    bench.add("plain", ["b"])
+    assert bench.tasks("plain").documents("plain", None)[0].fingerprint != before
+
+
+def test_quiet_on_the_screen(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    bench.add("plain", ["a", "b"])
+    tasks = bench.tasks("plain")
+    tasks.documents("plain", None)[0].visuals()
+    score(tasks, "plain", lambda d: "A", bench.folder)
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err == ""
+    assert logging.root.manager.disable == 0
+
+
+def test_exit_over_a_missing_video_is_an_error_of_that_document(bench: Bench) -> None:
+    bench.add("plain", ["a", "gone"])
+    documents = bench.tasks("plain").documents("plain", None)
+    with pytest.raises(SystemExit, match=r"gone\.mp4 does not exist"):
+        documents[1].visuals()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", "task 'empty' has no documents"),
+        ("choice", "is of type multiple_choice: choose one of type generate_until"),
+    ],
+)
+def test_tasks_that_cannot_be_run(bench: Bench, name: str, message: str) -> None:
+    bench.add("empty", [])
+    bench.add("choice", ["a"], kind="multiple_choice")
+    with pytest.raises(WinnowError, match=message):
+        bench.tasks(name).documents(name, None)
+
+
+def test_task_that_does_not_load_tells_the_root_cause(bench: Bench) -> None:
+    bench.add("plain", ["a"])
+    (bench.folder / "plain.json").unlink()
+    with pytest.raises(WinnowError, match=r"task 'plain' cannot be loaded: FileNotFoundError: .*plain\.json"):
+        bench.tasks("plain").documents("plain", None)
+
+
+def test_mean_is_over_all_documents(bench: Bench, tmp_path: Path) -> None:
+    """lmms-eval's own number drops what was not answered; ours counts it as wrong."""
+    bench.add("plain", ["a", "b", "c", "d"])
+    answers = {"a": "A", "b": "A", "c": "", "d": None}
+    scored = score(bench.tasks("plain"), "plain", lambda d: answers[d.text], tmp_path)
+    summary = scored.summary
+    assert (summary["documents"], summary["failed"], summary["reasons"]) == (4, 1, {"out of memory": 1})
+    assert summary["mean"] == 25 and summary["lmms_eval"] == 50
+    assert summary["low"] < 25 < summary["high"]
+    assert [s["scores"]["right"] for s in scored.samples] == [1, 0, 0, 0]
+    assert scored.samples[0]["target"] == "A" and scored.samples[3]["status"] == "failed"
+    assert "two" not in summary["breakdown"] and "submission" not in summary["breakdown"]
+
+
+def test_failed_document_scores_nothing_even_if_its_empty_answer_would(bench: Bench, tmp_path: Path) -> None:
+    bench.add("plain", ["", "b"])
+    scored = score(bench.tasks("plain"), "plain", lambda d: None if d.text == "" else "B", tmp_path)
+    assert scored.summary["mean"] == 50
+
+
+def test_error_in_scoring_tells_the_root_cause(bench: Bench, tmp_path: Path) -> None:
+    bench.add("plain", ["a", "broken"])
+    with pytest.raises(WinnowError, match="lmms-eval cannot score task 'plain': KeyError: 'the category'"):
+        score(bench.tasks("plain"), "plain", lambda d: "A", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("wrong", "gives no 'wrong' per document: set tasks.metric to one of right, two"),
+        ("two", "with two=2: only 0 to 1"),
+    ],
+)
+def test_metric_that_cannot_be_averaged(bench: Bench, tmp_path: Path, metric: str, message: str) -> None:
+    bench.add("plain", ["a"])
+    with pytest.raises(WinnowError, match=message):
+        score(bench.tasks("plain", metric=metric), "plain", lambda d: "A", tmp_path)
+
+
+def test_ranks_stay_away_from_lmms_eval(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    bench.add("plain", ["a", "b", "c"])
+    assert score(bench.tasks("plain"), "plain", lambda d: "A", tmp_path).summary["documents"] == 3
+    assert os.environ["RANK"] == "1"
+
+
+def test_replay_survives_being_cleaned(bench: Bench) -> None:
+    bench.add("plain", ["a"])
+    bench.tasks("plain")
+    from harness.lmms import replay
+
+    model = replay({("plain", 0): "A"})
+    model.clean()
+    assert repr(model) == "winnow.Replay"
+    for method in (model.loglikelihood, model.generate_until_multi_round):
+        with pytest.raises(WinnowError, match="cannot be run: choose one"):
+            method([])
