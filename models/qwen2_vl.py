@@ -104,7 +104,7 @@ class Qwen2VL(Family):
         return Qwen2VLProcessor(
             Qwen2VLImageProcessor(patch_size=patch, size=size),
             tokenizer,
-            Qwen2VLVideoProcessor(patch_size=patch, size=size),
+            Qwen2VLVideoProcessor(patch_size=patch, size=size, cap_pixels_per_frame=False),
             chat_template=CHAT_TEMPLATE,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.families import FAMILIES
 from models.load import Loaded, ModelSpec, load
 from models.prompt import Prompt
 from reducers.base import Reducer
@@ -34,12 +33,13 @@ class Case:
 
 
 @cache
-def tiny_model(family: str, attn: str) -> Loaded:
+def tiny_model(family: str, attn: str, layers: int = 6) -> Loaded:
     """A tiny random model of a family; the same weights for every attention implementation.
 
     The weights are drawn larger than usual, so that attention is sharp and a wrong mask or position shows.
     """
-    loaded = load(ModelSpec(family, "", weights="random", scale="tiny", device="cpu", attn=attn, arch=ARCH))
+    arch = ARCH | {"tiny_layers": layers}
+    loaded = load(ModelSpec(family, "", weights="random", scale="tiny", device="cpu", attn=attn, arch=arch))
     with torch.no_grad():
         for parameter in loaded.model.parameters():
             if parameter.ndim > 1:
@@ -74,13 +74,3 @@ BATCHES: dict[str, tuple[Prompt, ...]] = {
     "padded": (video_prompt(), image_prompt(), video_prompt(4, "count ."), text_prompt()),
 }
 """Single prompts, and a left-padded batch whose samples keep different numbers of tokens."""
-
-
-def cases(
-    reducer: Reducer, families: Sequence[str] = tuple(FAMILIES), backends: Sequence[str] = BACKENDS
-) -> Iterator[tuple[str, Case]]:
-    """All cases of a method, with a name for each."""
-    for family in families:
-        for attn in backends:
-            for batch, prompts in BATCHES.items():
-                yield f"{family}-{attn}-{batch}", Case(tiny_model(family, attn), reducer, prompts)
