@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -86,7 +87,7 @@ class Reducer:
         """Tokens of one frame that leave the vision tower."""
         return tower.patches
 
-    def plan(self, spans: Sequence[tuple[int, ...]], depth: int, tower: Tower | None = None) -> list[int]:
+    def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
         """Visual tokens that each LLM layer processes.
 
         Parameters
@@ -211,3 +212,17 @@ def check_ratio(ratio: float, name: str = "ratio") -> None:
     """
     if not 0 < ratio <= 1:
         raise WinnowError(f"{name}={ratio} is not allowed: choose a share of visual tokens kept, 0 < {name} <= 1")
+
+
+def halvings(ratio: float) -> int:
+    """How often a ratio halves, for methods that can do nothing else.
+
+    Raises
+    ------
+    WinnowError
+        If it is no power of one half; lists the choices.
+    """
+    times = round(math.log2(1 / ratio))
+    if abs(ratio * 2**times - 1) > 0.02:
+        raise WinnowError(f"ratio={ratio} is not allowed: this method halves, choose 1, 0.5, 0.25, 0.125, 0.0625, ...")
+    return times

@@ -32,7 +32,7 @@ class Grid(NamedTuple):
     def cols(self) -> int:
         """Columns of a frame; where they are unknown a square is assumed, else a single row."""
         side = math.isqrt(self.tokens_per_frame)
-        return self.columns or (side if side * side == self.tokens_per_frame else max(1, self.tokens_per_frame))
+        return self.columns or max(1, side if side * side == self.tokens_per_frame else self.tokens_per_frame)
 
     @property
     def rows(self) -> int:

@@ -43,7 +43,7 @@ def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tenso
     Parameters
     ----------
     anchor : Tensor
-        Prompt index of the token at whose place each one ends, shape ``(present,)``.
+        Prompt index of the token at whose place each one ends, -1 for a token that is dropped; shape ``(present,)``.
     visual : Tensor
         `View.visual`.
     positions : {"keep", "compact", "mean"}
@@ -57,6 +57,8 @@ def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tenso
         None if every token stays alone.
     """
     keep, group = anchor.unique(return_inverse=True)
+    dropped = int((keep < 0).sum())
+    keep, group = keep[dropped:], group - dropped
     return None if len(keep) == len(visual) else Reduction(keep, group_mean(group, len(keep), size), positions)
 
 
@@ -67,7 +69,8 @@ def block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
     starts = torch.stack([rows.cumsum(0) - rows, cols.cumsum(0) - cols])
     places = [block.coalesce().indices() + start[:, None] for block, start in zip(blocks, starts.T, strict=True)]
     values = torch.cat([block.coalesce().values() for block in blocks])
-    return torch.sparse_coo_tensor(torch.cat(places, 1), values, (int(rows.sum()), int(cols.sum()))).coalesce()
+    shape = int(rows.sum()), int(cols.sum())
+    return torch.sparse_coo_tensor(torch.cat(places, 1), values, shape, check_invariants=False).coalesce()
 
 
 def rank_pairs(metric: Tensor, sources: Literal[0, 1] = 0) -> tuple[Tensor, Tensor]:

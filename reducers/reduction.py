@@ -62,6 +62,9 @@ class View:
         Per prompt token the layer at whose input it was removed, -1 while it is present, shape ``(length,)``.
     signals : mapping
         ``(probe, layer) ->`` values on the prompt axis, shape ``(length, ...)``; 0 where a token was absent.
+    size : Tensor or None
+        How many visual tokens were merged into each token of the prompt, itself included, shape ``(length,)``; None
+        where nobody counts.
     """
 
     layout: Layout
@@ -71,6 +74,7 @@ class View:
     depth: int
     removed_at: Tensor
     signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
+    size: Tensor | None = None
 
     @cached_property
     def visual(self) -> Tensor:

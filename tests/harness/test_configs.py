@@ -65,7 +65,7 @@ def test_reducer_lists_every_parameter_with_its_default(name: str) -> None:
     if composed.method.schedule is None:
         assert schedule is None
     else:
-        numbers = dict(composed.method.schedule)
+        numbers = {key: tuple(v) if isinstance(v, list) else v for key, v in composed.method.schedule.items()}
         assert SCHEDULES[numbers.pop("kind")](**numbers) == schedule
 
 

@@ -1,0 +1,62 @@
+"""AIM: merge similar visual tokens before the LLM, then prune unimportant ones inside it.
+
+Zhong et al., "AIM: Adaptive Inference of Multi-Modal LLMs via Token Merging and Pruning" (ICCV 2025). Its two halves
+stand in `reducers.aim_merge` and `reducers.aim_prune`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from reducers.aim_merge import AIMMerge
+from reducers.aim_prune import NEVER, AIMPrune
+from reducers.base import Select
+from reducers.compose import Composed
+from reducers.reduction import Positions
+from reducers.schedule import Window
+
+
+@dataclass(frozen=True)
+class AIM(Composed):
+    """Merging and pruning.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of visual tokens that merging leaves; pruning comes on top, by `schedule`. Paper: 0.25.
+    metric, counts, order, images, positions
+        See `AIMMerge`; pruning keeps the positions of what entered.
+    apply, slope, temperature, iterations, select, schedule
+        See `AIMPrune`.
+    """
+
+    ratio: float = 0.25
+    metric: Literal["embeddings", "keys"] = "embeddings"
+    counts: Literal["code", "paper"] = "code"
+    order: Literal["raster", "official"] = "raster"
+    images: bool = True
+    apply: Literal["next", "same"] = "next"
+    slope: float | None = None
+    temperature: float = 0.1
+    iterations: int = 5
+    select: Select = "highest"
+    positions: Positions = "compact"
+    schedule: Window = Window(14, 22, of=28)
+
+    def parts(self) -> tuple[AIMMerge, AIMPrune]:
+        """See `Composed.parts`."""
+        merge = AIMMerge(self.ratio, self.metric, self.counts, self.order, self.images, self.positions)
+        prune = AIMPrune(
+            apply=self.apply,
+            slope=self.slope,
+            temperature=self.temperature,
+            iterations=self.iterations,
+            select=self.select,
+            schedule=self.schedule,
+        )
+        return merge, prune
+
+    def keep_all(self) -> AIM:
+        """See `Reducer.keep_all`."""
+        return replace(self, ratio=1.0, schedule=NEVER)

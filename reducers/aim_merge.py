@@ -1,0 +1,130 @@
+"""AIM merging: halve each frame again and again by averaging its most similar tokens, before the LLM sees them.
+
+Zhong et al., "AIM: Adaptive Inference of Multi-Modal LLMs via Token Merging and Pruning" (ICCV 2025), section 3.1;
+official `llava/model/token_merge.py`. One iteration on t tokens compares the even with the odd ones by cosine and
+averages the most similar even ones into their best odd one, all with equal weight, however many tokens they stand for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from reducers.base import Reducer, check_ratio
+from reducers.layout import Grid
+from reducers.matching import block_diagonal, group_mean, rank_pairs
+from reducers.reduction import Positions, Reduction, View
+from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
+
+
+@dataclass(frozen=True)
+class AIMMerge(Reducer):
+    """Merge inside each frame at the LLM's entrance.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of each frame's tokens that is left: full halvings, then one smaller step (0.375 of 196: 98, then 74).
+    metric : {"embeddings", "keys"}
+        What is compared: the embeddings; or, as the official LLaVA-1.5 code does, the keys of the tower's last block,
+        with the merging done on the tower's features.
+    counts : {"code", "paper"}
+        An odd t loses floor(t/2) in the code (196, 98, 49, 25, 13, 7, 4); the paper counts 24, 12, 6, 3.
+    order : {"raster", "official"}
+        Sort by own or destination place after every iteration; or the code's order, left-over even tokens first.
+    images : bool
+        False: spans of a single frame pass through, as in the official LLaVA-OneVision code.
+    positions : {"compact", "keep", "mean"}
+        Official: compact. The merged token otherwise keeps its destination's id, or gets the mean of its members'.
+    """
+
+    by_frame: ClassVar[bool] = True
+
+    ratio: float = 0.25
+    metric: Literal["embeddings", "keys"] = "embeddings"
+    counts: Literal["code", "paper"] = "code"
+    order: Literal["raster", "official"] = "raster"
+    images: bool = True
+    positions: Positions = "compact"
+
+    def __post_init__(self) -> None:
+        """Check the ratio, then the choices."""
+        check_ratio(self.ratio)
+        super().__post_init__()
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.layers`."""
+        return (0,) if self.metric == "embeddings" else ()
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`."""
+        return (tower.used,) if self.metric == "keys" else ()
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        return ((TowerKeys(), tower.blocks - 1),) if self.metric == "keys" else ()
+
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """See `Reducer.count`."""
+        return grid.frames * (grid.tokens_per_frame - sum(self.removals(grid)))
+
+    def count_frame(self, tower: Tower) -> int:
+        """See `Reducer.count_frame`."""
+        return tower.patches - sum(self.removals(Grid(1, tower.patches)))
+
+    def removals(self, grid: Grid) -> list[int]:
+        """Tokens that each iteration takes from a frame."""
+        if grid.frames == 1 and not self.images:
+            return []
+        left, steps, halvings = grid.tokens_per_frame, [], math.floor(math.log2(1 / self.ratio) + 1e-9)
+        rest = int(left * (0.5**halvings - self.ratio) + 1e-9)
+        wanted = [left >> i for i in range(1, halvings + 1)]
+        for i in range(halvings + 1):
+            most = left // 2 if self.counts == "code" or left == 1 else left - left // 2
+            step = rest if i == halvings else wanted[i] if self.counts == "code" else most
+            steps.append(min(step, most))
+            left -= steps[-1]
+        return [step for step in steps if step]
+
+    def reduce(self, view: View) -> Reduction | None:
+        """Merge each span by its embeddings."""
+        spans = view.layout.spans
+        frames = view.visual_hidden.split([len(span) for span in spans])
+        merged = [self._merge(x.unflatten(0, (s.frames, -1)), s.grid) for x, s in zip(frames, spans, strict=True)]
+        keep = torch.cat([span.positions[anchor] for span, (anchor, _) in zip(spans, merged, strict=True)])
+        weights = block_diagonal([weights for _, weights in merged])
+        return None if len(keep) == len(view.visual) else Reduction(keep, weights, self.positions)
+
+    def reduce_frame(self, view: TowerView) -> Reduction | None:
+        """Merge the features of one frame by its keys."""
+        keys = view.signals[TowerKeys(), view.tower.blocks - 1].flatten(1)
+        anchor, weights = self._merge(keys[None], Grid(1, len(keys)))
+        return None if len(anchor) == len(keys) else Reduction(view.index[anchor], weights)
+
+    def _merge(self, metric: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        """Anchors, ascending, and weights of one span, given what is compared ``(frames, tokens, width)``."""
+        frames, metric = len(metric), metric.float()
+        anchor = torch.arange(grid.tokens).view(frames, -1)
+        weights = group_mean(anchor.flatten(), grid.tokens)
+        for count in self.removals(grid):
+            slot, order = self._slots(metric, count)
+            slot = slot + torch.arange(frames)[:, None] * order.shape[1]
+            mean = group_mean(slot.flatten(), order.numel())
+            metric = torch.sparse.mm(mean.to(metric.device), metric.flatten(0, 1)).unflatten(0, (frames, -1))
+            weights, anchor = torch.sparse.mm(mean, weights), anchor.gather(1, order)
+        return anchor.sort(1).values.flatten(), weights
+
+    def _slots(self, metric: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """One iteration: the slot to which each token goes, and the token at whose place each slot stands."""
+        source, destination = rank_pairs(metric)
+        odd = torch.arange(1, metric.shape[1], 2).expand(len(metric), -1)
+        order = torch.cat([source[:, count:], odd], 1)
+        if self.order == "raster":
+            order = order.sort(1).values
+        slot = torch.empty(metric.shape[:2], dtype=torch.long)
+        slot.scatter_(1, order, torch.arange(order.shape[1]).expand_as(order))
+        return slot.scatter_(1, source[:, :count], slot.gather(1, destination[:, :count])), order

@@ -1,0 +1,77 @@
+"""Spatial and temporal average: the toy methods that VAS' Table 3 compares with.
+
+Each round halves: neighbours in a frame, or equal positions of adjacent frames, become their mean. VILA's 8 frames of
+14x14 tokens go to 14x7 and 7x7 (spatial), or to 4 and 2 frames (temporal), at layers 12 and 20 of 32.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from reducers.base import Reducer, acting, check_ratio, halvings
+from reducers.layout import Grid
+from reducers.matching import merge_into
+from reducers.pooling import Window, anchors, window_counts, windows
+from reducers.reduction import Positions, Reduction, View
+from reducers.schedule import Cuts, K
+
+
+@dataclass(frozen=True)
+class Average(Reducer):
+    """Average adjacent tokens; what has no neighbour left passes through.
+
+    Parameters
+    ----------
+    ratio : float
+        Share that is left once the method has acted, a power of one half; several cuts share the halvings.
+    axis : {"spatial", "temporal"}
+        Neighbours in a frame, or in time.
+    pairs : {"alternate", "width"}
+        Spatial halvings pair columns, then rows, then columns (14x14, 14x7, 7x7); or columns alone.
+    positions : {"keep", "compact", "mean"}
+        Position ids of the means; they stand at their last member's place.
+    schedule : K, Cuts or None
+        The layers at whose input the method acts; None is the LLM's entrance.
+    """
+
+    ratio: float = 0.5
+    axis: Literal["spatial", "temporal"] = "spatial"
+    pairs: Literal["alternate", "width"] = "alternate"
+    positions: Positions = "keep"
+    schedule: K | Cuts | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ratio, then the choices."""
+        check_ratio(self.ratio)
+        halvings(self.ratio)
+        super().__post_init__()
+        object.__setattr__(self, "by_frame", self.axis == "spatial")
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.layers`."""
+        return acting(self.schedule, depth)
+
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """See `Reducer.count`."""
+        return min(present, math.prod(window_counts(grid, self._window(layer, depth))))
+
+    def reduce(self, view: View) -> Reduction | None:
+        """Average the tokens present in each window of the original grid."""
+        window, ends = self._window(view.layer, view.depth), []
+        for span in view.layout.spans:
+            here = view.present(span)
+            ends.append(anchors(windows(span.grid, window)[here], span.positions[here], "last"))
+        return merge_into(torch.cat(ends), view.visual, self.positions)
+
+    def _window(self, layer: int, depth: int) -> Window:
+        """What has become one token at the input of `layer`."""
+        layers = self.layers(depth)
+        done = -(-halvings(self.ratio) * (layers.index(layer) + 1) // len(layers))
+        if self.axis == "temporal":
+            return 2**done, 1, 1
+        down = done // 2 if self.pairs == "alternate" else 0
+        return 1, 2**down, 2 ** (done - down)

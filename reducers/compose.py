@@ -1,0 +1,144 @@
+"""Two methods together: one on the way to the LLM, one inside it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reducers.base import Reducer
+from reducers.errors import WinnowError
+from reducers.layout import Grid, Layout, Span
+from reducers.probes import Probe
+from reducers.reduction import Reduction, View
+from reducers.tower import Tower, TowerProbe, TowerView
+
+
+@dataclass(frozen=True)
+class Composed(Reducer, ABC):
+    """Base of the methods that consist of two. What enters the LLM is the second one's whole prompt."""
+
+    @abstractmethod
+    def parts(self) -> tuple[Reducer, Reducer]:
+        """The method in the vision tower or at the entrance, and the method inside the LLM."""
+
+    def __post_init__(self) -> None:
+        """Check the choices, and take over what the parts say of themselves."""
+        super().__post_init__()
+        object.__setattr__(self, "adaptive", any(part.adaptive for part in self.parts()))
+
+    def keep_all(self) -> Reducer | None:  # type: ignore[override]
+        """See `Reducer.keep_all`."""
+        entrance, llm = (part.keep_all() for part in self.parts())
+        return None if entrance is None or llm is None else Compose(entrance, llm)
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.layers`.
+
+        Raises
+        ------
+        WinnowError
+            If both act at the entrance, or the first one inside the LLM.
+        """
+        entrance, llm = self.parts()
+        if set(entrance.layers(depth)) - {0} or entrance.inside(depth):
+            raise WinnowError(f"{entrance.name} acts inside the LLM: for the entrance choose a method without schedule")
+        if 0 in llm.layers(depth):
+            raise WinnowError(f"{llm.name} acts at the entrance: give it a schedule, so that it acts inside the LLM")
+        return entrance.layers(depth) + llm.layers(depth)
+
+    def inside(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.inside`."""
+        return self.parts()[1].inside(depth)
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """See `Reducer.blocks`."""
+        return self.parts()[0].blocks(tower)
+
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
+        """See `Reducer.probes`."""
+        return self.parts()[1].probes(depth)
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        return self.parts()[0].tower_probes(tower)
+
+    def reduce(self, view: View) -> Reduction | None:
+        """See `Reducer.reduce`."""
+        entrance, llm = self.parts()
+        if view.layer == 0:
+            return entrance.reduce(view)
+        return llm.reduce(self._entered(view)) if len(view.visual) else None
+
+    def reduce_inside(self, view: View) -> Reduction | None:
+        """See `Reducer.reduce_inside`."""
+        return self.parts()[1].reduce_inside(self._entered(view))
+
+    def reduce_frame(self, view: TowerView) -> Reduction | None:
+        """See `Reducer.reduce_frame`."""
+        return self.parts()[0].reduce_frame(view)
+
+    def count_frame(self, tower: Tower) -> int:
+        """See `Reducer.count_frame`."""
+        return self.parts()[0].count_frame(tower)
+
+    def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
+        """See `Reducer.plan`."""
+        entrance, llm = self.parts()
+        grids = [Grid(*span) for span in spans]
+        counts = [entrance.plan([grid], depth, tower)[0] for grid in grids]
+        return llm.plan([self._regrid(grid, count) for grid, count in zip(grids, counts, strict=True)], depth)
+
+    def _regrid(self, grid: Grid, count: int) -> Grid:
+        """The grid of a span of which `count` tokens entered: frames x 1 x tokens, or one frame where they differ."""
+        if count == grid.tokens:
+            return grid
+        frames = grid.frames if self.parts()[0].by_frame and count else 1
+        return Grid(frames, count // frames, count // frames)
+
+    def _entered(self, view: View) -> View:
+        """The view with nothing but the tokens that entered the LLM."""
+        layout, spans = view.layout, []
+        entered = [span.positions[view.removed_at[span.positions] != 0] for span in layout.spans]
+        for span, positions in zip(layout.spans, entered, strict=True):
+            grid = self._regrid(span.grid, len(positions))
+            spans.append(Span(positions, grid.frames, grid.rows, grid.cols))
+        mine = torch.isin(layout.visual, torch.cat(entered))
+        separators = torch.cat([layout.separators, layout.visual[~mine]]).sort().values
+        relevance: Tensor | None = None if layout.relevance is None else layout.relevance[mine]
+        return replace(view, layout=Layout(layout.length, tuple(spans), separators, layout.key, relevance))
+
+
+@dataclass(frozen=True)
+class Compose(Composed):
+    """An entrance method, then an in-LLM method, whose shares are of what entered.
+
+    Parameters
+    ----------
+    entrance : Reducer
+        Acts in the vision tower or at the LLM's entrance.
+    llm : Reducer
+        Acts inside the LLM.
+    """
+
+    entrance: Reducer
+    llm: Reducer
+
+    @property
+    def positions(self) -> str:
+        """The policy that is not ``keep``, if either part has one."""
+        policies = [getattr(part, "positions", "keep") for part in self.parts()]
+        return next((policy for policy in policies if policy != "keep"), "keep")
+
+    def parts(self) -> tuple[Reducer, Reducer]:
+        """See `Composed.parts`."""
+        return self.entrance, self.llm
+
+    def knobs(self, depth: int) -> dict[str, Any]:
+        """See `Reducer.knobs`."""
+        named = (("entrance", self.entrance), ("llm", self.llm))
+        return {f"{at}.{key}": value for at, part in named for key, value in part.knobs(depth).items()}

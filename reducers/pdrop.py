@@ -1,0 +1,73 @@
+"""PyramidDrop: drop visual tokens at the end of each stage of the LLM, by the attention that the next layer will pay.
+
+Xing et al., "PyramidDrop" (CVPR 2025); official `modeling_llama_pdrop.py`. The hidden states at the cut pass through
+the next layer's own norm, projections and RoPE; the last instruction token's attention ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from reducers.base import Scorer
+from reducers.errors import WinnowError
+from reducers.layout import Grid
+from reducers.probes import LookAhead, Probe
+from reducers.reduction import Positions, View
+from reducers.schedule import Cuts
+
+
+@dataclass(frozen=True)
+class PDrop(Scorer):
+    """Keep a falling share of the original tokens at each cut.
+
+    Parameters
+    ----------
+    ratio : float
+        Share that the last stage keeps; each cut keeps the same part of what is there (0.125 with three cuts: 0.5).
+    ratios : sequence of float or None
+        The shares of the original tokens that are left after each cut; wins over `ratio`.
+    positions : {"compact", "keep"}
+        Official: renumbered at every stage. Undefined under M-RoPE, where ``keep`` works.
+    schedule : Cuts
+        Paper: quarters of the depth.
+    """
+
+    ratio: float = 0.125
+    ratios: Sequence[float] | None = None
+    positions: Positions = "compact"
+    schedule: Cuts = Cuts((8, 16, 24), of=32)
+
+    def __post_init__(self) -> None:
+        """Check the shares, then the choices."""
+        if self.ratios is not None:
+            ratios = tuple(self.ratios)
+            object.__setattr__(self, "ratios", ratios)
+            if len(ratios) != len(self.schedule.cuts) or list(ratios) != sorted(ratios, reverse=True):
+                raise WinnowError(
+                    f"reducer.ratios={list(ratios)} is not allowed: give one falling share for each of the cuts "
+                    f"{list(self.schedule.cuts)}"
+                )
+            object.__setattr__(self, "ratio", ratios[-1])
+        super().__post_init__()
+
+    def keep_all(self) -> PDrop:
+        """See `Reducer.keep_all`."""
+        return replace(self, ratio=1.0, ratios=None)
+
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
+        """See `Reducer.probes`."""
+        return tuple((LookAhead(), layer) for layer in self.layers(depth))
+
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """See `Reducer.count`: rounded down, at least one token."""
+        layers = self.layers(depth)
+        stage = layers.index(layer)
+        share = self.ratios[stage] if self.ratios else self.ratio ** ((stage + 1) / len(layers))
+        return min(present, max(1, int(grid.tokens * share + 1e-6)))
+
+    def score(self, view: View) -> Tensor:
+        """See `Scorer.score`."""
+        return view.signals[LookAhead(), view.layer][view.visual]

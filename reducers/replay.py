@@ -1,0 +1,54 @@
+"""Random dropping at truly equal budget: as many tokens as another run had, sample by sample and layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+
+from reducers.base import Reducer, top
+from reducers.errors import WinnowError
+from reducers.reduction import Reduction, View
+
+
+@dataclass(frozen=True)
+class Replay(Reducer):
+    """Keep a uniform sample of the prompt's visual tokens, of the size that a recorded run had in each layer.
+
+    Parameters
+    ----------
+    counts : mapping of str to sequence of int
+        Per sample key the visual tokens that each layer processed.
+    """
+
+    adaptive: ClassVar[bool] = True
+
+    counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.layers`: the recorded run may have dropped anywhere."""
+        return tuple(range(depth))
+
+    def reduce(self, view: View) -> Reduction | None:
+        """Drop down to the recorded count.
+
+        Raises
+        ------
+        WinnowError
+            If the sample was not recorded, or with another model or other pictures.
+        """
+        key, present = view.layout.key, len(view.visual)
+        recorded = self.counts.get(key)
+        if recorded is None:
+            raise WinnowError(f"the run to replay has no sample '{key}': use one with the same tasks, limit and seed")
+        if len(recorded) != view.depth or recorded[view.layer] > present:
+            raise WinnowError(
+                f"the run to replay does not fit sample '{key}': it has {len(recorded)} layers and {max(recorded)} "
+                f"visual tokens, this run {view.depth} and {len(view.layout.visual)}; use the same model and frames"
+            )
+        if recorded[view.layer] == present:
+            return None
+        noise = torch.rand(view.layout.length, generator=view.layout.generator("random"))
+        return Reduction(view.visual[top(noise[view.visual], recorded[view.layer])])

@@ -1,0 +1,19 @@
+"""Sequential sampling: keep the first tokens, the weakest control of LLaVA-PruMerge's Table 4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from reducers.base import Scorer
+from reducers.reduction import View
+
+
+@dataclass(frozen=True)
+class Sequential(Scorer):
+    """Keep each span's first tokens in raster order; ``select=lowest`` keeps its last ones."""
+
+    def score(self, view: View) -> Tensor:
+        """See `Scorer.score`."""
+        return -view.visual

@@ -1,0 +1,93 @@
+"""ToMe inside the LLM: each of the first layers merges its most similar pairs of visual tokens.
+
+Bolya et al., "Token Merging: Your ViT but Faster" (ICLR 2023), as VAS runs it in its Table 1: keys, cosine, plain mean,
+a fixed number per layer in the first 24 layers (48 for PLLaVA, 36 for VILA, 120 for LongVA; VILA's printed memory fits
+32). There is no code. A layer's KV cache still holds what came in, as tokens merge behind its attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from reducers.base import Reducer, check_ratio
+from reducers.errors import UnsupportedError, WinnowError
+from reducers.layout import Grid
+from reducers.matching import bipartite_match, merge_into
+from reducers.probes import Keys, Probe
+from reducers.reduction import Positions, Reduction, View
+from reducers.schedule import First
+
+
+@dataclass(frozen=True)
+class ToMe(Reducer):
+    """Merge even visual tokens of a span into their best odd ones; text never merges, the raster order stays.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of each span's visual tokens that is left once the last merging layer is done, by an even drop per layer.
+    r : int or None
+        Tokens merged away in each layer and span, at most half; wins over `ratio`.
+    rope : bool
+        Compare keys after RoPE, which also encode where a token stands, instead of those before.
+    size_weighted : bool
+        Weigh tokens by how many they stand for (original ToMe), instead of equally (VAS).
+    positions : {"keep", "compact", "mean"}
+        A merged token keeps its destination's id, or as it says.
+    schedule : First
+        Paper: the first 24 layers, whatever the depth.
+    """
+
+    ratio: float = 0.5
+    r: int | None = None
+    rope: bool = False
+    size_weighted: bool = False
+    positions: Positions = "keep"
+    schedule: First = First(24)
+
+    def __post_init__(self) -> None:
+        """Check the numbers, then the choices."""
+        check_ratio(self.ratio)
+        if self.r is not None and self.r < 0:
+            raise WinnowError(f"reducer.r={self.r} is not allowed: choose 0 or more tokens per layer")
+        super().__post_init__()
+
+    def keep_all(self) -> ToMe:
+        """See `Reducer.keep_all`."""
+        return replace(self, r=0)
+
+    def inside(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.inside`."""
+        return tuple(range(self.schedule.resolve(depth).layers))
+
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
+        """See `Reducer.probes`."""
+        return tuple((Keys(self.rope), layer) for layer in self.inside(depth))
+
+    def count_inside(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """See `Reducer.count_inside`."""
+        done = (layer + 1) / self.schedule.resolve(depth).layers
+        wanted = grid.tokens - round(grid.tokens * (1 - self.ratio) * done) if self.r is None else present - self.r
+        return min(present, max(wanted, present - present // 2))
+
+    def reduce_inside(self, view: View) -> Reduction | None:
+        """Merge each span."""
+        keys = view.signals[Keys(self.rope), view.layer]
+        ends = []
+        for span in view.layout.spans:
+            positions = span.positions[view.present(span)]
+            count = len(positions) - self.count_inside(span.grid, len(positions), view.layer, view.depth)
+            source, destination = bipartite_match(keys[positions.to(keys.device)].float().mean(1), count)
+            ends.append(positions.index_copy(0, source, positions[destination]))
+        return merge_into(torch.cat(ends), view.visual, self.positions, self._size(view))
+
+    def _size(self, view: View) -> Tensor | None:
+        """How many tokens each visual token present stands for, if that counts."""
+        if not self.size_weighted:
+            return None
+        if view.size is None:
+            raise UnsupportedError("reducer.size_weighted=true needs an engine that counts merged tokens: use false")
+        return view.size[view.visual]
