@@ -66,7 +66,7 @@ class AIMTemporal(Reducer):
         weights = group_mean(anchor.flatten(), anchor.numel())
         for _ in range(halvings(self.ratio)):
             pairs = len(frames) // 2
-            later = torch.arange(1, 2 * pairs, 2)
+            later = 2 * torch.arange(pairs) + 1
             slot = torch.arange(len(frames))[:, None] // 2 * tokens + torch.arange(tokens)
             if not self.aligned:
                 slot[later - 1] += _partner(frames[later - 1], frames[later]) - torch.arange(tokens)

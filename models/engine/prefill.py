@@ -92,7 +92,8 @@ class Prefill:
     def _answer(self, b: int, layer: int, hidden: Tensor, method: Method) -> Reduction | None:
         layout, index = self.layouts[b], self.index[b]
         state = hidden[b, hidden.shape[1] - len(index) :]
-        view = View(layout, index, state, layer, self.depth, self.recorders[b].removed_at, self.signals.values[b])
+        recorder, signals = self.recorders[b], self.signals.values[b]
+        view = View(layout, index, state, layer, self.depth, recorder.removed_at, signals, recorder.size)
         answer = method(view) if len(view.visual) or (layout.spans and layer) else None
         if answer is None:
             return None

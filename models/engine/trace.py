@@ -94,6 +94,7 @@ class Recorder:
         self.layout = layout
         self.removed_at = torch.full((layout.length,), -1)
         self.anchor = torch.arange(len(layout.visual))
+        self.size = torch.ones(layout.length, dtype=torch.long)
         self.tokens: list[int] = []
         self.visual: list[int] = []
         self.steps: list[Step] = []
@@ -112,6 +113,8 @@ class Recorder:
         rank = torch.full((self.layout.length,), -1)
         rank[self.layout.visual] = torch.arange(len(self.layout.visual))
         (row, column), weight = weights.coalesce().indices(), weights.coalesce().values().abs()
+        sizes = torch.zeros(len(keep), dtype=torch.long).index_add_(0, row, self.size[visual[column]])
+        self.size[keep] = sizes
         moved = torch.arange(len(self.layout.visual))
         by_weight = weight.sort(stable=True).indices
         moved[rank[visual[column[by_weight]]]] = rank[keep[row[by_weight]]]

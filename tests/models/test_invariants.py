@@ -10,19 +10,32 @@ from models.check.cases import BACKENDS, BATCHES, tiny_model
 from models.engine import attach
 from models.families import FAMILIES
 from models.support import impossible
+from reducers.aim import AIM
+from reducers.aim_merge import AIMMerge
+from reducers.aim_prune import AIMPrune
+from reducers.aim_temporal import AIMTemporal
 from reducers.ats import ATS
+from reducers.average import Average
 from reducers.base import Reducer
 from reducers.blind import Blind
 from reducers.cgsm import CGSM
+from reducers.compose import Compose
 from reducers.errors import UnsupportedError
 from reducers.evit import EViT
 from reducers.fastv import FastV
+from reducers.grid import GridSample
 from reducers.none import NoReduction
+from reducers.pdrop import PDrop
 from reducers.prumerge import PruMerge
 from reducers.random import RandomDrop
-from reducers.schedule import K, Rounds
+from reducers.schedule import Cuts, First, K, Rounds, Window
+from reducers.sequential import Sequential
+from reducers.tome import ToMe
 from reducers.tome_tower import ToMeTower
+from reducers.uniform import Uniform
 from reducers.vas import VAS
+from reducers.vcc import VCC
+from reducers.vtw import VTW
 
 EARLY = Rounds(start=3, end=5, interval=1)
 METHODS: dict[str, Reducer] = {
@@ -39,6 +52,29 @@ METHODS: dict[str, Reducer] = {
     "vas": VAS(r=0.4, trigger=0.3, schedule=EARLY),
     "vas-spatial": VAS(ratio=0.2, forced="spatial", both="spatial", normalise=True, schedule=EARLY),
     "vas-compact": VAS(r=0.3, positions="compact", final="drop", schedule=EARLY),
+    "random-cuts": RandomDrop(ratio=0.25, schedule=Cuts((2, 4))),
+    "sequential": Sequential(ratio=0.2),
+    "uniform-layer": Uniform(ratio=0.2, schedule=K(2)),
+    "grid": GridSample(a=2, b=3),
+    "spatial-average": Average(ratio=0.25, schedule=Cuts((2, 4))),
+    "temporal-average": Average(ratio=0.5, axis="temporal", positions="mean"),
+    "vtw": VTW(schedule=K(3)),
+    "vtw-compact": VTW(ratio=0.5, positions="compact"),
+    "pdrop": PDrop(schedule=Cuts((1, 3, 5))),
+    "pdrop-keep": PDrop(ratios=(0.6, 0.2), positions="keep", schedule=Cuts((2, 4))),
+    "vcc": VCC(stride=2),
+    "vcc-square": VCC(stride=4, mode="2d", remainder="drop", positions="keep", schedule=K(3)),
+    "tome": ToMe(ratio=0.4, schedule=First(4)),
+    "tome-sized": ToMe(r=7, rope=True, size_weighted=True, positions="mean", schedule=First(3)),
+    "aim-merge": AIMMerge(ratio=0.25),
+    "aim-merge-official": AIMMerge(ratio=0.375, order="official", counts="paper", positions="keep"),
+    "aim-merge-keys": AIMMerge(ratio=0.25, metric="keys"),
+    "aim-temporal": AIMTemporal(ratio=0.25),
+    "aim-prune": AIMPrune(schedule=Window(2, 5)),
+    "aim-prune-same": AIMPrune(apply="same", schedule=Window(1, 4)),
+    "aim": AIM(ratio=0.25, schedule=Window(2, 5)),
+    "aim-keep": AIM(ratio=0.5, positions="keep", schedule=Window(1, 3)),
+    "compose": Compose(PruMerge(ratio=0.3), FastV(ratio=0.5)),
     "prumerge": PruMerge(),
     "prumerge-raster": PruMerge(ratio=0.3, order="raster", positions="keep"),
     "prumerge-plus": PruMerge(plus=True, ratio=0.3, k=4),
