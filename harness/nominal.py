@@ -40,7 +40,7 @@ class Nominal:
     ----------
     family : Family
     shape : LLMShape
-    tower : Tower
+    tower : Tower or None
     span : (int, int)
         Frames and visual tokens per frame.
     text : int
@@ -51,7 +51,7 @@ class Nominal:
 
     family: Family
     shape: LLMShape
-    tower: Tower
+    tower: Tower | None
     span: tuple[int, int]
     text: int
     mlp_add: bool

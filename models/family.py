@@ -53,8 +53,10 @@ class Family(ABC):
         llm, tower = outer.language_model, outer.vision_tower
         return Parts(outer, llm, llm.layers, tower, tower.encoder.layers, outer.multi_modal_projector)
 
-    def tower(self, config: PretrainedConfig) -> Tower:
-        """Describe the vision tower of a model with this configuration."""
+    def tower(self, config: PretrainedConfig) -> Tower | None:
+        """Describe the vision tower of a model with this configuration; None where methods cannot act in it."""
+        if self.no_tower:
+            return None
         vision = config.vision_config
         side, layer = vision.image_size // vision.patch_size, config.vision_feature_layer
         used = vision.num_hidden_layers + 1 + layer if layer < 0 else layer

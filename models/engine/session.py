@@ -47,8 +47,9 @@ class Session:
         outer: Any = parts.outer
         self.parts, self.family, self.reducer = parts, family, reducer
         self.keys, self.relevance = keys, relevance
-        acts = not family.no_tower and reducer.blocks(family.tower(outer.config))
-        self.tower = TowerSession(parts, family, reducer) if acts else None
+        tower = family.tower(outer.config)
+        acts = tower is not None and reducer.blocks(tower)
+        self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and acts else None
         self.trace = Trace()
         self.prefill: Prefill | None = None
         self.prefilling = False

@@ -30,10 +30,9 @@ from reducers.tower import Tower, TowerProbe
 class TowerSession:
     """See the module; one per `attach`."""
 
-    def __init__(self, parts: Parts, family: Family, reducer: Reducer) -> None:
+    def __init__(self, parts: Parts, family: Family, reducer: Reducer, tower: Tower) -> None:
         outer: Any = parts.outer
-        self.parts, self.reducer = parts, reducer
-        self.tower: Tower = family.tower(outer.config)
+        self.parts, self.reducer, self.tower = parts, reducer, tower
         self.slots = family.pooled_slots(outer.config)
         self.acting = reducer.blocks(self.tower)
         self.frames: Frames | None = None

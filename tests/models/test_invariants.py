@@ -118,4 +118,5 @@ def test_invariant(invariant: str, method: str, family: str, attn: str, batch: s
 
 def acts_in_tower(case: Case) -> bool:
     model: Any = case.loaded.model
-    return bool(case.reducer.blocks(case.loaded.family.tower(model.config)))
+    tower = case.loaded.family.tower(model.config)
+    return tower is not None and bool(case.reducer.blocks(tower))
