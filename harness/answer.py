@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -66,7 +65,7 @@ def batches(documents: Sequence[Document], size: int) -> Iterator[list[Document]
 
 
 def answer_all(
-    works: Sequence[Work], documents: Sequence[Document], load: Callable[[], Loaded], advance: Callable[[int], Any]
+    works: Sequence[Work], documents: Sequence[Document], load: Callable[[], Loaded], advance: Callable[[int], None]
 ) -> None:
     """Answer what is missing.
 

@@ -37,11 +37,10 @@ class Claim:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.path, self.holder = folder, None, ""
+        self.folder, self.holder = folder, ""
+        self.path: Path | None = None
         self._stop = threading.Event()
         self._try()
-
-    path: Path | None
 
     @property
     def held(self) -> bool:

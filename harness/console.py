@@ -1,13 +1,8 @@
-"""Where output goes: results to standard output, progress to standard error."""
+"""The console for results."""
 
 from __future__ import annotations
 
-import sys
-
 from rich.console import Console
-
-STATUS = Console(file=sys.__stderr__)
-"""Bound to the real standard error, so that it shows while libraries are kept quiet."""
 
 
 def output() -> Console:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+import transformers
 
 from harness import environment, files
 from harness.answer import Work, answer_all
-from harness.console import STATUS
 from harness.documents import Document, Tasks
 from harness.exits import INCOMPLETE, OK
 from harness.finish import finish
 from harness.lmms import quiet
 from harness.method import Built
 from harness.nominal import llm_shape, model_spec
+from harness.progress import progress
 from harness.schema import ModelConfig
 from harness.scoring import score_task
 from harness.store import Run
@@ -35,14 +34,13 @@ def run_group(runs: Sequence[Run], built: dict[str, Built]) -> int:
         If tasks or model cannot be loaded, or the results folder is not writable.
     """
     cell = runs[0].cell
-    with files.writable(cell.results), _bar() as bar:
-        loading = bar.add_task("loading tasks", total=None)
-        tasks = Tasks(cell.tasks)
-        documents = {name: tasks.documents(name, cell.limit) for name in cell.tasks.tasks}
-        bar.remove_task(loading)
+    with files.writable(cell.results):
+        with progress("loading tasks"):
+            tasks = Tasks(cell.tasks)
+            documents = {name: tasks.documents(name, cell.limit) for name in cell.tasks.tasks}
         works = [_open(found, built[found.id]) for found in runs]
-        _answer(works, documents, bar)
-        return max(_close(work, tasks, documents, bar) for work in works)
+        _answer(works, documents)
+        return max(_close(work, tasks, documents) for work in works)
 
 
 def _open(found: Run, built: Built) -> Work:
@@ -52,24 +50,21 @@ def _open(found: Run, built: Built) -> Work:
     return Work(found, built, found.rows(), found.journal())
 
 
-def _answer(works: Sequence[Work], documents: dict[str, list[Document]], bar: Progress) -> None:
-    missing = sum(work.needs(document) for work in works for name in documents for document in documents[name])
-    if not missing:
-        return
-    model = works[0].run.cell.model
-    progress = bar.add_task("loading model", total=missing)
+def _answer(works: Sequence[Work], documents: dict[str, list[Document]]) -> None:
+    """Answer what is missing; the model is loaded only if something is."""
 
     @cache
     def loaded() -> Loaded:
-        made = load_model(model)
+        made = load_model(works[0].run.cell.model)
         for work in works:
             files.write_json(work.run.folder / "env.json", environment.describe(made.model))
         return made
 
     for name, found in documents.items():
-        bar.update(progress, description=f"answering {name}")
-        answer_all(works, found, loaded, lambda count: bar.advance(progress, count))
-    bar.remove_task(progress)
+        missing = sum(work.needs(document) for work in works for document in found)
+        if missing:
+            with progress(f"answering {name}", missing) as advance:
+                answer_all(works, found, loaded, advance)
 
 
 def load_model(model: ModelConfig) -> Loaded:
@@ -80,6 +75,7 @@ def load_model(model: ModelConfig) -> Loaded:
     WinnowError
         If it cannot be loaded, or is of another shape than the YAML says.
     """
+    transformers.logging.set_verbosity_error()
     with quiet():
         loaded = load(model_spec(model))
     made: Any = loaded.model
@@ -93,19 +89,15 @@ def load_model(model: ModelConfig) -> Loaded:
     return loaded
 
 
-def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]], bar: Progress) -> int:
+def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]]) -> int:
     """Score one run and write its result; a task that cannot be scored leaves the answers as they are."""
-    scoring = bar.add_task(f"scoring {work.built.reducer.name}", total=None)
+    limit, folder = work.run.cell.limit, work.run.folder
     try:
-        scored = [
-            score_task(tasks, name, found, work.rows, work.run.cell.limit, work.run.folder)
-            for name, found in documents.items()
-        ]
+        with progress(f"scoring {work.built.reducer.name}"):
+            scored = [score_task(tasks, name, found, work.rows, limit, folder) for name, found in documents.items()]
     except WinnowError as error:
         print(f"run {work.run.id} is not scored: {error}", file=sys.stderr)
         return INCOMPLETE
-    finally:
-        bar.remove_task(scoring)
     rows = [work.rows[document.task, document.doc_id] for found in documents.values() for document in found]
     result = finish(work, rows, scored)
     if result["status"] == "complete":
@@ -117,17 +109,3 @@ def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]], bar: 
         file=sys.stderr,
     )
     return INCOMPLETE
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    """A progress bar on the terminal, nothing in a log."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=STATUS, transient=True, disable=not STATUS.is_terminal) as bar:
-        yield bar

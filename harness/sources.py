@@ -89,9 +89,9 @@ def _parse(path: Path, changed: int) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     imports = tuple(sorted(set(_imports(tree))))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_text(body[0]) and not isinstance(node, ast.If):
-            body[:] = body[1:]
+        for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+            if isinstance(block, list):
+                block[:] = [statement for statement in block if not _is_text(statement)]
     return digest(ast.dump(tree)), imports
 
 
