@@ -1,0 +1,94 @@
+"""Write `docs/support.md`: which method works on which family, from what the methods declare.
+
+``python scripts/support_matrix.py`` rewrites the page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+import configs
+from models.families import FAMILIES, find_family
+from models.support import impossible
+from reducers.base import Reducer
+from reducers.registry import find
+from reducers.tower import Tower
+
+PAGE = Path(__file__).parents[1] / "docs" / "support.md"
+DEPTH = 32
+TOWERS = [Tower(24, 23, 24, 24, cls=True), Tower(26, 26, 27, 27, cls=False)]
+INTRODUCTION = """# Methods and models
+
+Made by `scripts/support_matrix.py` from what the methods declare; a test keeps it current. Each method stands with its
+default options. A pair that is impossible is refused before a model loads, with the reason below.
+
+"""
+
+TILES = """On `llava_onevision`, methods that act in the tower work on videos: the tiles of an any-resolution image need
+the whole grid, and a frame that keeps more vectors than its pooled slots (196) is refused.
+"""
+
+
+def methods() -> dict[str, Reducer]:
+    """Every method that has a YAML of its own and works without further arguments, with its defaults."""
+    made = {}
+    for path in sorted((configs.FOLDER / "reducer").glob("*.yaml")):
+        target = yaml.safe_load(path.read_text()).get("_target_")
+        if target:
+            made[path.stem] = find(target)()
+    return made
+
+
+def sites(reducer: Reducer) -> str:
+    """Where a method acts."""
+    acting, found = reducer.layers(DEPTH), []
+    for tower in TOWERS:
+        blocks = reducer.blocks(tower)
+        found += ["tower"] if any(block < tower.used for block in blocks) else []
+        found += ["features"] if tower.used in blocks else []
+    found += ["entrance"] if 0 in acting else []
+    found += ["layer"] if any(acting) else []
+    found += ["inside"] if reducer.inside(DEPTH) else []
+    return ", ".join(dict.fromkeys(found)) or "–"
+
+
+def probes(reducer: Reducer) -> str:
+    """What a method asks the engine to compute."""
+    asked = [repr(probe) for probe, _ in reducer.probes(DEPTH)]
+    asked += [repr(probe) for tower in TOWERS for probe, _ in reducer.tower_probes(tower)]
+    return ", ".join(f"`{probe}`" for probe in dict.fromkeys(asked)) or "–"
+
+
+def options(reducer: Reducer) -> str:
+    """Options with a fixed set of values: most of them are places where paper and code part."""
+    hints = get_type_hints(type(reducer))
+    named = {field.name: hints[field.name] for field in fields(reducer)}
+    choices = {name: get_args(hint) for name, hint in named.items() if get_origin(hint) is Literal}
+    told = {
+        name: " ".join(f"**{value}**" if value == getattr(reducer, name) else str(value) for value in values)
+        for name, values in choices.items()
+    }
+    return "; ".join(f"{name}: {values}" for name, values in told.items()) or "–"
+
+
+def page() -> str:
+    """The whole page."""
+    made, families = methods(), {name: find_family(name) for name in FAMILIES}
+    lines = [f"| method | acts at | probes | {' | '.join(families)} |", "| --- " * (3 + len(families)) + "|"]
+    reasons: dict[str, str] = {}
+    for name, reducer in made.items():
+        why = [impossible(family, reducer) for family in families.values()]
+        cells = [reasons.setdefault(reason, f"({len(reasons) + 1})") if reason else "yes" for reason in why]
+        lines.append(f"| `{name}` | {sites(reducer)} | {probes(reducer)} | {' | '.join(cells)} |")
+    lines += ["", *(f"{mark} {reason}  " for reason, mark in reasons.items()), "", TILES]
+    lines += ["## Options", "", "| method | options, the default in bold |", "| --- | --- |"]
+    lines += [f"| `{name}` | {options(reducer)} |" for name, reducer in made.items()]
+    return INTRODUCTION + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
