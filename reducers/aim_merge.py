@@ -16,7 +16,7 @@ from torch import Tensor
 
 from reducers.base import Reducer, check_ratio
 from reducers.layout import Grid
-from reducers.matching import block_diagonal, group_mean, rank_pairs
+from reducers.matching import block_diagonal, follow, group_mean, rank_pairs
 from reducers.reduction import Positions, Reduction, View
 from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
 
@@ -109,14 +109,15 @@ class AIMMerge(Reducer):
         """Anchors, ascending, and weights of one span, given what is compared ``(frames, tokens, width)``."""
         frames, metric = len(metric), metric.float()
         anchor = torch.arange(grid.tokens).view(frames, -1)
-        weights = group_mean(anchor.flatten(), grid.tokens)
+        group, share = anchor.flatten(), torch.ones(grid.tokens)
         for count in self.removals(grid):
             slot, order = self._slots(metric, count)
-            slot = slot + torch.arange(frames)[:, None] * order.shape[1]
-            mean = group_mean(slot.flatten(), order.numel())
+            slot = (slot + torch.arange(frames)[:, None] * order.shape[1]).flatten()
+            mean = group_mean(slot, order.numel())
             metric = torch.sparse.mm(mean.to(metric.device), metric.flatten(0, 1)).unflatten(0, (frames, -1))
-            weights, anchor = torch.sparse.mm(mean, weights), anchor.gather(1, order)
-        return anchor.sort(1).values.flatten(), weights
+            group, share = follow(group, share, slot)
+            anchor = anchor.gather(1, order)
+        return anchor.sort(1).values.flatten(), group_mean(group, anchor.numel(), share)
 
     def _slots(self, metric: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """One iteration: the slot to which each token goes, and the token at whose place each slot stands."""

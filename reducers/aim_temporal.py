@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from reducers.base import Reducer, check_ratio, halvings
 from reducers.layout import Grid
-from reducers.matching import block_diagonal, group_mean
+from reducers.matching import block_diagonal, follow, group_mean
 from reducers.reduction import Positions, Reduction, View
 
 
@@ -63,7 +63,7 @@ class AIMTemporal(Reducer):
         """Anchors and weights of one span, given its embeddings ``(frames, tokens, width)``."""
         frames, tokens = frames.float(), frames.shape[1]
         anchor = torch.arange(len(frames) * tokens).view(-1, tokens)
-        weights = group_mean(anchor.flatten(), anchor.numel())
+        group, share = anchor.flatten(), torch.ones(anchor.numel())
         for _ in range(halvings(self.ratio)):
             pairs = len(frames) // 2
             later = 2 * torch.arange(pairs) + 1
@@ -73,8 +73,8 @@ class AIMTemporal(Reducer):
             anchor = torch.cat([anchor[later], anchor[2 * pairs :]])
             mean = group_mean(slot.flatten(), anchor.numel())
             frames = torch.sparse.mm(mean.to(frames.device), frames.flatten(0, 1)).unflatten(0, (-1, tokens))
-            weights = torch.sparse.mm(mean, weights)
-        return anchor.flatten(), weights
+            group, share = follow(group, share, slot.flatten())
+        return anchor.flatten(), group_mean(group, anchor.numel(), share)
 
 
 def _partner(earlier: Tensor, later: Tensor) -> Tensor:

@@ -88,6 +88,7 @@ class Composed(Reducer, ABC):
 
     def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
         """See `Reducer.plan`."""
+        self.layers(depth)  # refuses parts that act in each other's place
         entrance, llm = self.parts()
         grids = [Grid(*span) for span in spans]
         counts = [entrance.plan([grid], depth, tower)[0] for grid in grids]

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from reducers.reduction import Positions, Reduction
 
+if not torch.sparse.check_sparse_tensor_invariants.is_enabled():
+    torch.sparse.check_sparse_tensor_invariants.disable()  # as it is, but said aloud: else torch warns on first use
+
 
 def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor:
     """Weights of the mean of each group of tokens.
@@ -60,6 +63,24 @@ def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tenso
     dropped = int((keep < 0).sum())
     keep, group = keep[dropped:], group - dropped
     return None if len(keep) == len(visual) else Reduction(keep, group_mean(group, len(keep), size), positions)
+
+
+def follow(group: Tensor, share: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
+    """Carry tokens through one more merge in which all members of a group count the same.
+
+    Parameters
+    ----------
+    group, share : Tensor
+        The group in which each token is, and its share in it, both of shape ``(n,)``.
+    slot : Tensor
+        The new group of each group.
+
+    Returns
+    -------
+    tuple of Tensor
+        The new groups and shares.
+    """
+    return slot[group], share / slot.bincount()[slot[group]]
 
 
 def block_diagonal(blocks: Sequence[Tensor]) -> Tensor:

@@ -1,12 +1,13 @@
 """Uniform sampling: the control that keeps tokens as evenly as can be, in time and in space.
 
-Taking every n-th token would fall in step with the grid and keep the same column of every frame. Here each frame orders
-its cells by a threshold mask of low discrepancy (Roberts' plastic-number sequence) that moves on from frame to frame,
-and the frames take turns: any budget is spread evenly, and a smaller one is part of a larger one.
+Taking every n-th token would fall in step with the grid and keep the same column of every frame. Here the fractional
+part of an irrational step per column, row and frame says when a cell has its turn, and the frames take turns: any
+budget is spread evenly over frames, rows and columns, and a smaller one is part of a larger one.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +17,7 @@ from reducers.base import Scorer
 from reducers.layout import Grid
 from reducers.reduction import View
 
-PLASTIC = 1.2207440846057596
-"""The root of x^4 = x + 1: its inverse powers fill three dimensions evenly."""
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,13 @@ class Uniform(Scorer):
 
     def score(self, view: View) -> Tensor:
         """See `Scorer.score`."""
-        turns = [-turn(span.grid)[view.present(span)] for span in view.layout.spans]
-        return torch.cat(turns)
+        return torch.cat([-turns(span.grid)[view.present(span)] for span in view.layout.spans])
 
 
-def turn(grid: Grid) -> Tensor:
+def turns(grid: Grid) -> Tensor:
     """The turn at which each cell is taken, a permutation of ``0 .. tokens - 1``."""
     frame, row, col = (torch.arange(n, dtype=torch.double) for n in (grid.frames, grid.rows, grid.cols))
-    phase = frame[:, None, None] / PLASTIC + row[:, None] / PLASTIC**2 + col / PLASTIC**3
-    inside = (phase % 1).flatten(1).argsort(stable=True, dim=1).argsort(1)
-    order = (frame / PLASTIC % 1).argsort(stable=True).argsort()
+    phase = (frame[:, None, None] * math.sqrt(3) + row[:, None] * math.sqrt(2) + col * GOLDEN) % 1
+    inside = phase.flatten(1).argsort(stable=True, dim=1).argsort(1)
+    order = (frame * GOLDEN % 1).argsort(stable=True).argsort()
     return (inside * grid.frames + order[:, None]).flatten()

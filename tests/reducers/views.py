@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from reducers.base import Reducer
 from reducers.layout import Layout, Span
-from reducers.probes import Rows
-from reducers.reduction import View
+from reducers.probes import Keys, Probe
+from reducers.reduction import Reduction, View
 
 
 def layout(*grids: tuple[int, int, int], head: int = 3, gap: int = 2, tail: int = 5, key: str = "k") -> Layout:
@@ -23,11 +24,53 @@ def layout(*grids: tuple[int, int, int], head: int = 3, gap: int = 2, tail: int 
 def view(
     prompt: Layout,
     layer: int = 0,
-    signals: Mapping[tuple[Rows, int], Tensor] | None = None,
+    signals: Mapping[tuple[Probe, int], Tensor] | None = None,
     removed_at: Tensor | None = None,
     depth: int = 28,
+    hidden: Tensor | None = None,
 ) -> View:
-    """The prompt at the input of a layer, with what was removed before."""
+    """The prompt at the input of a layer, with what was removed before; `hidden` are the states of the whole prompt."""
     gone = torch.full((prompt.length,), -1) if removed_at is None else removed_at
     index = (gone < 0).nonzero().flatten()
-    return View(prompt, index, torch.zeros(len(index), 4), layer, depth, gone, signals or {})
+    state = torch.zeros(len(index), 4) if hidden is None else hidden[index]
+    return View(prompt, index, state, layer, depth, gone, {} if signals is None else signals)
+
+
+class Noise(dict[tuple[Probe, int], Tensor]):
+    """Random values for whatever probe is asked for, with many ties."""
+
+    def __init__(self, prompt: Layout, seed: int = 0) -> None:
+        super().__init__()
+        self._length, self._draw = prompt.length, torch.Generator().manual_seed(seed)
+
+    def __missing__(self, key: tuple[Probe, int]) -> Tensor:
+        shape = (self._length, 2, 4) if isinstance(key[0], Keys) else (self._length,)
+        self[key] = torch.randint(0, 5, shape, generator=self._draw).float()
+        return self[key]
+
+
+def walk(method: Reducer, prompt: Layout, depth: int, seed: int = 0) -> list[Tensor]:
+    """The prompt indices that each layer sees when a method goes through the layers of an LLM without states."""
+    gone, seen, signals = torch.full((prompt.length,), -1), [], Noise(prompt, seed)
+    hidden = torch.randn(prompt.length, 4, generator=torch.Generator().manual_seed(seed))
+    for layer in range(depth):
+        if layer in method.layers(depth):
+            gone = _without(method.reduce(view(prompt, layer, signals, gone, depth, hidden)), prompt, gone, layer)
+        seen.append((gone < 0).nonzero().flatten())
+        if layer in method.inside(depth):
+            answer = method.reduce_inside(view(prompt, layer, signals, gone, depth, hidden))
+            gone = _without(answer, prompt, gone, layer + 1)
+    return seen
+
+
+def _without(answer: Reduction | None, prompt: Layout, gone: Tensor, layer: int) -> Tensor:
+    if answer is None:
+        return gone
+    assert bool((answer.keep[1:] > answer.keep[:-1]).all()) and bool((gone[answer.keep] < 0).all())
+    assert answer.weights is None or answer.weights.shape[0] == len(answer.keep)
+    gone = gone.clone()
+    stays = torch.zeros(prompt.length, dtype=torch.bool).index_fill_(0, answer.keep, True)
+    gone[prompt.is_visual & ~stays & (gone < 0)] = layer
+    if answer.drop_text is not None:
+        gone[answer.drop_text] = layer
+    return gone
