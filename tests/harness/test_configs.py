@@ -97,7 +97,7 @@ def test_schedule_states_its_rule_for_other_depths(name: str) -> None:
 
 def test_pico_schedules_agree() -> None:
     pico = listed("schedule", "pico")
-    for kind in ("k", "rounds"):
+    for kind in ("k", "rounds", "window", "cuts", "first"):
         alone = listed("schedule", f"pico_{kind}")
         assert alone.pop("kind") == kind and alone == pico[kind]
 
@@ -181,7 +181,8 @@ def test_schedule_is_chosen_by_the_reducer(reducer: str, schedule: str, expected
 
 
 def test_schedule_for_no_kind_of_the_reducer_is_refused() -> None:
+    rounds_only = {"kind": "by_reducer", "rounds": listed("schedule", "pico")["rounds"]}
     with pytest.raises(WinnowError, match="takes cuts: choose schedule=cuts"):
-        schedules.choose_schedule("pdrop", ["cuts"], listed("schedule", "pico"))
+        schedules.choose_schedule("pdrop", ["cuts"], rounds_only)
     with pytest.raises(WinnowError, match=r"schedule.kind=foo is not known: choose none, k, window, rounds, cuts"):
         schedules.choose_schedule("fastv", ["k"], {"kind": "foo"})

@@ -72,6 +72,7 @@ METHODS: dict[str, Reducer] = {
     "aim-temporal": AIMTemporal(ratio=0.25),
     "aim-prune": AIMPrune(schedule=Window(2, 5)),
     "aim-prune-same": AIMPrune(apply="same", schedule=Window(1, 4)),
+    "aim-prune-text": AIMPrune(prune="text", schedule=Window(2, 5)),
     "aim": AIM(ratio=0.25, schedule=Window(2, 5)),
     "aim-keep": AIM(ratio=0.5, positions="keep", schedule=Window(1, 3)),
     "compose": Compose(PruMerge(ratio=0.3), FastV(ratio=0.5)),
