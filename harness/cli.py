@@ -1,4 +1,4 @@
-"""The command `winnow`: looks at finished runs."""
+"""The command `winnow`: looks at finished runs, and checks methods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.exits import USER_ERROR
+from harness.exits import INCOMPLETE, USER_ERROR
 from harness.tables import Format, Result
 from reducers.errors import WinnowError
 
@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @app.callback()
 def winnow() -> None:
-    """Look at finished runs; `python run.py --help` tells how to make some."""
+    """Look at finished runs, and check methods; `python run.py --help` tells how to run something."""
 
 
 @app.command()
@@ -48,6 +48,29 @@ def plot(
 
     draw(_some(results_below(results), results), out, task, model)
     print(out)
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(help="The method, as their.package:Class.")],
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arg", help="A field of it, e.g. --arg ratio=0.25 --arg schedule.kind=k --arg schedule.k=2."
+        ),
+    ] = None,
+    layers: Annotated[int, typer.Option(help="Depth of the tiny models that it is tried on.")] = 8,
+) -> None:
+    """Hold a method of your own to the invariants, on tiny models of every family; exit code 1 if it breaks one."""
+    import torch
+
+    from harness.check import check as findings
+    from harness.check import make, report
+
+    torch.set_num_threads(1)  # tiny models are faster on one
+    reducer = make(target, options or [])
+    if report(reducer, list(findings(reducer, layers))):
+        raise typer.Exit(INCOMPLETE)
 
 
 def _some(found: list[Result], folder: Path) -> list[Result]:
