@@ -29,6 +29,8 @@ class Method:
         Whether `ratio` is one of its fields.
     seeded : bool
         Whether it draws at random.
+    parts : tuple of Method
+        The methods that it consists of.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Method:
     ratio: float | None = None
     takes_ratio: bool = False
     seeded: bool = False
+    parts: tuple[Method, ...] = ()
 
 
 @dataclass(frozen=True)

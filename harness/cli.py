@@ -55,9 +55,7 @@ def check(
     target: Annotated[str, typer.Argument(help="The method, as their.package:Class.")],
     options: Annotated[
         list[str] | None,
-        typer.Option(
-            "--arg", help="A field of it, e.g. --arg ratio=0.25 --arg schedule.kind=k --arg schedule.k=2."
-        ),
+        typer.Option("--arg", help="A field of it, e.g. --arg ratio=0.25 --arg schedule.kind=k --arg schedule.k=2."),
     ] = None,
     layers: Annotated[int, typer.Option(help="Depth of the tiny models that it is tried on.")] = 8,
 ) -> None:

@@ -11,12 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 
 import configs
 from harness.cell import Cell, Method
+from harness.like import resolve
 from harness.messages import unknown_option
+from harness.parts import COMPOSE, PARTS, TARGET, expand
 from harness.schedules import choose_schedule
 from harness.schema import BudgetConfig, ModelConfig, RunConfig, TasksConfig
 from reducers.errors import WinnowError
 
-CUSTOM = "custom"
+CUSTOM, REPLAY = "custom", "reducers.replay:Replay"
 
 
 def compose(config: DictConfig, reducer: str) -> Cell:
@@ -42,7 +44,12 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     budget: BudgetConfig = OmegaConf.to_object(config.budget)  # type: ignore[assignment]
     _check_counts(plain, model)
     check_probes(plain["reducer"]["_probes_"], reducer, model, tasks)
-    method, budget = _method(reducer, plain, budget)
+    if reducer == COMPOSE:
+        method, budget = _composed(plain, model, tasks, check_budget(budget, plain["ratio"]))
+    elif plain["reducer"].get("like") is not None:
+        method, budget = _replay(reducer, plain), BudgetConfig()
+    else:
+        method, budget = _method(reducer, plain, budget)
     numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
     return Cell(model, method, tasks, budget, Path(plain["results"]), **numbers)
 
@@ -50,7 +57,7 @@ def compose(config: DictConfig, reducer: str) -> Cell:
 def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Method, BudgetConfig]:
     """Resolve the method and the budget; both ratio and budget are dropped for methods that take none."""
     node = plain["reducer"]
-    args = {key: value for key, value in node.items() if not key.startswith("_")}
+    args = {key: value for key, value in node.items() if not key.startswith("_") and key != "like"}
     target = node.get("_target_")
     if name == CUSTOM:
         target, args = args["target"], args["args"]
@@ -65,6 +72,36 @@ def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Met
     if takes and not native and budget.mean is None and budget.flops is None:
         ratio = asked if asked is not None else node["_ratio_"]
     return Method(name, target, args, schedule, ratio, takes, bool(node.get("_seeded_"))), budget
+
+
+def _replay(name: str, plain: dict[str, Any]) -> Method:
+    """Resolve ``reducer.like``: that run says how many tokens are kept where; ratio and schedule are dropped."""
+    node, listed = plain["reducer"], _listed(name)
+    for key in node:
+        if key != "like" and node[key] != listed.get(key, node[key]):
+            raise WinnowError(f"reducer.like and reducer.{key}={node[key]} exclude each other: give only one of them")
+    run = resolve(node["like"], Path(plain["results"]))
+    return Method(name, REPLAY, {"like": run}, seeded=True)
+
+
+def _composed(
+    plain: dict[str, Any], model: ModelConfig, tasks: TasksConfig, budget: BudgetConfig
+) -> tuple[Method, BudgetConfig]:
+    """Resolve the two parts, each as if it stood alone."""
+    given = {"ratio": plain["ratio"], "budget.mean": budget.mean, "budget.flops": budget.flops}
+    for name, value in given.items():
+        if value is not None:
+            raise WinnowError(
+                f"{name}={value} is not for two methods: say reducer.entrance.ratio and reducer.llm.ratio"
+            )
+    choose_schedule(COMPOSE, [], plain["schedule"])
+    parts = []
+    for at in PARTS:
+        node = expand(at, plain["reducer"][at])
+        name = plain["reducer"][at]["name"]
+        check_probes(node["reducer"]["_probes_"], name, model, tasks)
+        parts.append(_method(name, node, BudgetConfig())[0])
+    return Method(COMPOSE, TARGET, {}, seeded=any(p.seeded for p in parts), parts=tuple(parts)), BudgetConfig()
 
 
 def check_share(value: object, name: str) -> float | None:
@@ -124,9 +161,14 @@ def _check_keys(node: DictConfig, schema: type, prefix: str = "") -> None:
             _check_keys(value, kind, f"{prefix}{key}.")
 
 
+def _listed(choice: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((configs.FOLDER / "reducer" / f"{choice}.yaml").read_text())
+    return found
+
+
 def _check_reducer_keys(node: DictConfig, choice: str) -> None:
     """Refuse keys that the reducer's YAML does not list."""
-    listed = yaml.safe_load((configs.FOLDER / "reducer" / f"{choice}.yaml").read_text())
+    listed = _listed(choice)
     for key in map(str, node):
         if key not in listed:
             parameters = [name for name in listed if not name.startswith("_") and name != "defaults"]

@@ -1,11 +1,11 @@
-"""What a method costs in accuracy: the paired difference to the unreduced run on the same documents."""
+"""What a method costs in accuracy: paired differences, to the unreduced run and to random dropping at equal budget."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness import files
 from reducers.errors import WinnowError
@@ -19,8 +19,16 @@ def baselines(results: Iterable[Result]) -> dict[str, Result]:
     return {r["context"]: r for r in results if r["reducer"] == BASELINE and r["status"] == "complete"}
 
 
-def drops(result: Result, baseline: Result | None, folder: Path) -> dict[str, dict[str, float]]:
-    """Compare a run with its baseline, task by task, in points of accuracy (negative: the method lost).
+def replays(results: Iterable[Result]) -> dict[str, Result]:
+    """Find, by the id of a run, the last finished run that dropped at random as many tokens as it did."""
+    finished = (r for r in results if r["status"] == "complete" and r["knobs"].get("like"))
+    return {r["knobs"]["like"]: r for r in sorted(finished, key=lambda r: r["finished"])}
+
+
+def drops(
+    result: Result, baseline: Result | None, folder: Path, kept: Literal["drop", "gain"] = "drop"
+) -> dict[str, dict[str, float]]:
+    """Compare a run with another one, task by task, in points of accuracy (negative: the method lost).
 
     Parameters
     ----------
@@ -28,10 +36,12 @@ def drops(result: Result, baseline: Result | None, folder: Path) -> dict[str, di
         Results; without a baseline, or for the baseline itself, there is nothing to compare.
     folder : Path
         Where the runs lie.
+    kept : {"drop", "gain"}
+        Under which key the result keeps the comparison: against no reduction, or against random dropping.
     """
     if baseline is None or baseline["id"] == result["id"] or result["status"] != "complete":
         return {}
-    known = result.get("drop") or {}
+    known = result.get(kept) or {}
     if known.get("baseline") == [baseline["id"], baseline["finished"]]:
         found: dict[str, dict[str, float]] = known["tasks"]
         return found
@@ -42,15 +52,21 @@ def drops(result: Result, baseline: Result | None, folder: Path) -> dict[str, di
 
 def settle(results: Sequence[Result], folder: Path) -> None:
     """Keep the comparisons of these results with them, in memory and on disk, as each takes a second to make."""
-    found = baselines(results)
+    unreduced, random = baselines(results), replays(results)
     for result in results:
-        baseline = found.get(result["context"])
-        tasks = drops(result, baseline, folder)
-        kept = {"baseline": [baseline["id"], baseline["finished"]], "tasks": tasks} if baseline and tasks else None
-        if kept and kept != result.get("drop"):
-            result["drop"] = kept
-            with suppress(OSError):  # somebody else's runs can be looked at, too
-                files.write_json(folder / result["id"] / "result.json", result)
+        _settle(result, unreduced.get(result["context"]), folder, "drop")
+        _settle(result, random.get(result["id"]), folder, "gain")
+
+
+def _settle(result: Result, baseline: Result | None, folder: Path, kept: Literal["drop", "gain"]) -> None:
+    tasks = drops(result, baseline, folder, kept)
+    if baseline is None or not tasks:
+        return
+    made = {"baseline": [baseline["id"], baseline["finished"]], "tasks": tasks}
+    if made != result.get(kept):
+        result[kept] = made
+        with suppress(OSError):  # somebody else's runs can be looked at, too
+            files.write_json(folder / result["id"] / "result.json", result)
 
 
 def _compare(name: str, ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[str, float]:

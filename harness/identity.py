@@ -6,7 +6,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cell import Cell
+from harness.cell import Cell, Method
 from harness.folders import locate
 from harness.sources import digest, fingerprint, hash_files, module_file, modules_below
 
@@ -43,7 +43,7 @@ class Identity:
 def identify(cell: Cell) -> Identity:
     """Name the run of a cell, without torch."""
     context = _context(cell)
-    inputs = {"context": context, "method": _method(cell)}
+    inputs = {"context": context, "method": _method(cell.method) | _draws(cell)}
     return Identity(_short(inputs), _short(context), _short(_without(inputs, STATE)), inputs)
 
 
@@ -111,8 +111,7 @@ def _tasks(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _method(cell: Cell) -> dict[str, Any]:
-    method = cell.method
+def _method(method: Method) -> dict[str, Any]:
     module = method.target.partition(":")[0]
     packages = ("reducers", module.partition(".")[0])
     inputs: dict[str, Any] = {
@@ -122,8 +121,14 @@ def _method(cell: Cell) -> dict[str, Any]:
         "ratio": method.ratio,
         "code": fingerprint([module], follow=packages) if module_file(module) else None,
     }
-    if method.seeded:
-        inputs["seed"] = cell.seed
+    if method.parts:
+        inputs["parts"] = [_method(part) for part in method.parts]
+    return inputs
+
+
+def _draws(cell: Cell) -> dict[str, Any]:
+    """The seed, if it matters, and the budget, if there is one."""
+    inputs: dict[str, Any] = {"seed": cell.seed} if cell.method.seeded else {}
     if cell.has_budget:
         budget, nominal = cell.budget, cell.model.nominal
         inputs["budget"] = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol, "nominal": vars(nominal)}

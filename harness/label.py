@@ -7,19 +7,26 @@ from typing import Any
 import yaml
 
 import configs
-from harness.cell import Cell
+from harness.cell import Cell, Method
 
 
 def label(cell: Cell) -> str:
-    """Name a cell's method, e.g. ``fastv rows=all``."""
+    """Name a cell's method, e.g. ``fastv rows=all`` or ``aim_merge 0.25 + aim_prune``."""
     method = cell.method
     if method.name == "custom":
         words = [method.target.rpartition(":")[2], *_words(method.args, {})]
+    elif method.parts:
+        words = [" + ".join(_part(part) for part in method.parts)]
     else:
         words = [method.name, *_words(method.args, _defaults(method.name))]
     if method.seeded and cell.seed:
         words.append(f"seed={cell.seed}")
     return " ".join(words)
+
+
+def _part(method: Method) -> str:
+    ratio = [] if method.ratio is None else [f"{method.ratio:g}"]
+    return " ".join([method.name, *ratio, *_words(method.args, _defaults(method.name))])
 
 
 def _words(args: dict[str, Any], defaults: dict[str, Any]) -> list[str]:

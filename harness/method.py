@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from harness.budget import Solution, solve
-from harness.cell import Cell
-from harness.compose import CUSTOM
+from harness.cell import Cell, Method
+from harness.compose import CUSTOM, REPLAY
 from harness.fieldtypes import check_types
+from harness.like import counts
 from harness.nominal import Nominal, cost_of, nominal
+from harness.parts import PARTS
 from models.support import impossible
 from reducers.base import Reducer
 from reducers.errors import WinnowError
@@ -51,12 +53,16 @@ def build_method(cell: Cell) -> Built:
         For values that the method does not take, schedules beyond the model's depth, pairs of model and method that
         are impossible, budgets out of reach, and methods that would drop nothing.
     """
-    prompt, cls, values = nominal(cell.model), find(cell.method.target), _values(cell)
+    method, prompt = cell.method, nominal(cell.model)
+    values = _values(method)
+    if method.target == REPLAY:
+        values["counts"] = counts(cell, method.args["like"])
     solution = None
     if cell.has_budget:
-        solution = _solve(cell, cls, prompt, lambda ratio: _make(cell, cls, values, ratio))
-    ratio = solution.ratio if solution else cell.method.ratio
-    reducer = _make(cell, cls, values, ratio)
+        solution = _solve(cell, find(method.target), prompt, lambda ratio: _make(method, values, ratio))
+    ratio = solution.ratio if solution else method.ratio
+    reducer = _make(method, values, ratio)
+    reducer.layers(prompt.shape.layers)
     why = impossible(prompt.family, reducer)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
@@ -64,12 +70,14 @@ def build_method(cell: Cell) -> Built:
     return Built(reducer, reducer.knobs(prompt.shape.layers), ratio, solution.achieved if solution else None)
 
 
-def _values(cell: Cell) -> dict[str, Any]:
-    values = {name: _frozen(value) for name, value in cell.method.args.items()}
-    if cell.method.schedule is not None:
-        numbers = {name: _frozen(value) for name, value in cell.method.schedule.items()}
+def _values(method: Method) -> dict[str, Any]:
+    values = {name: _frozen(value) for name, value in method.args.items()}
+    if method.schedule is not None:
+        numbers = {name: _frozen(value) for name, value in method.schedule.items()}
         kind = str(numbers.pop("kind"))
         values["schedule"] = SCHEDULES[kind](**numbers)
+    for at, part in zip(PARTS, method.parts, strict=False):
+        values[at] = _make(part, _values(part), part.ratio, f"reducer.{at}.")
     return values
 
 
@@ -77,11 +85,11 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def _make(cell: Cell, cls: type[Reducer], values: Mapping[str, Any], ratio: float | None) -> Reducer:
+def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix: str = "reducer.") -> Reducer:
     """Build with one ratio; a method's own default stands where none was given."""
     given = dict(values) | ({} if ratio is None else {"ratio": ratio})
-    check_types(cls, given, "reducer.")
-    return build(cell.method.target, **given)
+    check_types(find(method.target), given, prefix)
+    return build(method.target, **given)
 
 
 def _solve(cell: Cell, cls: type[Reducer], prompt: Nominal, make: Callable[[float], Reducer]) -> Solution:

@@ -83,10 +83,12 @@ class RunConfig:
 
 
 def register() -> None:
-    """Tell Hydra the types, the help text's list of groups, and that `reducer.args` of a custom method is open."""
+    """Tell Hydra the types, the help text's list of groups, and which keys of reducers are open."""
     store = ConfigStore.instance()
     store.store(name="_schema", node=RunConfig)
-    store.store(group="_schema", name="custom", node=DictConfig({"args": DictConfig({}, flags={"struct": False})}))
+    for name, keys in {"custom": ["args"], "compose": ["entrance", "llm"]}.items():
+        node = DictConfig({key: DictConfig({}, flags={"struct": False}) for key in keys})
+        store.store(group="_schema", name=name, node=node)
     OmegaConf.register_new_resolver("winnow_groups", describe_groups, replace=True)
 
 

@@ -14,7 +14,7 @@ from harness.cell import Cell
 from harness.identity import Identity, identify
 from harness.record import Row
 
-DONE, RESULT, JOURNAL = "DONE", "result.json", "journal"
+DONE, RESULT, CONFIG, JOURNAL = "DONE", "result.json", "config.yaml", "journal"
 
 
 class Run:
@@ -44,9 +44,7 @@ class Run:
     def open(self, environment: dict[str, Any]) -> None:
         """Make the folder and note what the run is, and where it runs."""
         config = {"id": self.id, "inputs": self.identity.inputs, "cell": _plain(self.cell)}
-        files.write_text(
-            self.folder / "config.yaml", yaml.safe_dump(_safe(config), sort_keys=False, allow_unicode=True)
-        )
+        files.write_text(self.folder / CONFIG, yaml.safe_dump(_safe(config), sort_keys=False, allow_unicode=True))
         files.write_json(self.folder / "env.json", environment)
 
     def rows(self) -> dict[tuple[str, int], Row]:

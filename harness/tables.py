@@ -9,23 +9,33 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.console import output
-from harness.drop import BASELINE, baselines, drops, settle
+from harness.drop import BASELINE, baselines, drops, replays, settle
 
 Format = Literal["rich", "md", "csv"]
 Result = dict[str, Any]
+Compared = dict[str, dict[str, float]]
 CAPTION = (
     "Shares of visual tokens and FLOPs are what really happened in the prefill, averaged over documents. Accuracy: all "
-    "documents, 95 % interval. Drop: paired, against reducer=none. FLOPs and KV cache are modelled (llm-viewer-compat, "
+    "documents, 95 % interval. Δ: paired, against reducer=none; Δ random: against random dropping of as many tokens, "
+    "sample by sample (reducer.like). FLOPs and KV cache are modelled (llm-viewer-compat, "
     "LLM only, 16-bit cache), not measured."
 )
 
 
 def rows(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
     """One row per result: column -> text. Rows of a model stand together, the unreduced run first."""
-    found = baselines(results)
+    unreduced, random = baselines(results), replays(results)
     tasks = list(dict.fromkeys(task["task"] for result in results for task in result["tasks"]))
     ordered = sorted(results, key=_order)
-    return [_row(result, tasks, drops(result, found.get(result["context"]), folder)) for result in ordered]
+    compared = (
+        (
+            result,
+            drops(result, unreduced.get(result["context"]), folder),
+            drops(result, random.get(result["id"]), folder, "gain"),
+        )
+        for result in ordered
+    )
+    return [_row(result, tasks, drop, gain) for result, drop, gain in compared]
 
 
 def _order(result: Result) -> tuple[Any, ...]:
@@ -42,7 +52,7 @@ def _order(result: Result) -> tuple[Any, ...]:
     )
 
 
-def _row(result: Result, tasks: Sequence[str], drop: dict[str, dict[str, float]]) -> dict[str, str]:
+def _row(result: Result, tasks: Sequence[str], drop: Compared, gain: Compared) -> dict[str, str]:
     shares, cost, budget = result["shares"], result["cost"], result["budget"]
     asked = result["asked"]
     if budget and budget["achieved"] is not None:
@@ -54,6 +64,7 @@ def _row(result: Result, tasks: Sequence[str], drop: dict[str, dict[str, float]]
     for name in tasks:
         row[name] = _plus_minus(scored.get(name))
         row[f"Δ {name}"] = _plus_minus(drop.get(name), sign=True)
+        row[f"Δ random {name}"] = _plus_minus(gain.get(name), sign=True)
     row["TFLOPs"] = f"{cost['tflops']:.3g}" if cost else ""
     row["FLOPs %"] = f"{100 * cost['flops_share']:.1f}" if cost else ""
     row["KV MB"] = f"{cost['kv_bytes'] / 1e6:.3g}" if cost else ""
@@ -63,7 +74,7 @@ def _row(result: Result, tasks: Sequence[str], drop: dict[str, dict[str, float]]
 
 
 def _place(result: Result) -> str:
-    return str(result["knobs"].get("schedule") or "")
+    return str(result["knobs"].get("schedule") or result["knobs"].get("llm.schedule") or "")
 
 
 def _plus_minus(value: dict[str, float] | None, sign: bool = False) -> str:

@@ -56,8 +56,17 @@ class Composed(Reducer, ABC):
         return self.parts()[1].inside(depth)
 
     def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`."""
-        return self.parts()[0].blocks(tower)
+        """See `Reducer.blocks`.
+
+        Raises
+        ------
+        WinnowError
+            If the second one acts in the tower.
+        """
+        entrance, llm = self.parts()
+        if llm.blocks(tower):
+            raise WinnowError(f"{llm.name} acts in the vision tower: make it the method of the entrance")
+        return entrance.blocks(tower)
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""

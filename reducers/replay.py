@@ -21,11 +21,18 @@ class Replay(Reducer):
     ----------
     counts : mapping of str to sequence of int
         Per sample key the visual tokens that each layer processed.
+    like : str
+        The recorded run, for the record.
     """
 
     adaptive: ClassVar[bool] = True
 
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    like: str = ""
+
+    def knobs(self, depth: int) -> dict[str, object]:
+        """See `Reducer.knobs`: the run stands for its counts."""
+        return {"like": self.like}
 
     def layers(self, depth: int) -> tuple[int, ...]:
         """See `Reducer.layers`: the recorded run may have dropped anywhere."""

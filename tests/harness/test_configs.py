@@ -19,6 +19,7 @@ from harness.compose import compose
 from harness.folders import locate
 from harness.method import build_method
 from harness.nominal import llm_shape
+from harness.parts import OTHERS
 from harness.schema import GROUPS, options, register
 from models.families import FAMILIES
 from models.load import DTYPES
@@ -26,7 +27,7 @@ from reducers.errors import WinnowError
 from reducers.registry import find
 from reducers.schedule import SCHEDULES
 
-REDUCERS = [name for name in options("reducer") if name != "custom"]
+REDUCERS = [name for name in options("reducer") if name not in OTHERS]
 
 
 @contextmanager
@@ -59,6 +60,7 @@ def test_reducer_lists_every_parameter_with_its_default(name: str) -> None:
     assert ("_ratio_" in entry) == ("ratio" in known)
     assert entry.get("_ratio_") == known.pop("ratio", None)
     parameters = {key: value for key, value in entry.items() if not key.startswith("_") and key != "defaults"}
+    parameters.pop("like", None)  # names a run, and with it another class
     assert {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()} == known
     assert set(entry.get("_native_", ())) <= set(known)
     composed = cell(f"reducer={name}")
@@ -76,7 +78,7 @@ def test_reducer_says_whether_it_draws_at_random(name: str) -> None:
     assert bool(entry.get("_seeded_")) == ("generator(" in Path(str(module.__file__)).read_text())
 
 
-@pytest.mark.parametrize("name", [*REDUCERS, "custom"])
+@pytest.mark.parametrize("name", [*REDUCERS, *OTHERS])
 def test_reducer_says_where_its_ratio_is_taken(name: str) -> None:
     first = (configs.FOLDER / "reducer" / f"{name}.yaml").read_text().splitlines()[0]
     assert first.startswith("#") and "ratio" in first
