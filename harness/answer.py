@@ -86,7 +86,7 @@ def answer_all(
         if not any(wanted.values()):
             continue
         loaded = load()
-        prompts, broken = _prompts(batch, cell.model.frames)
+        prompts, broken = _prompts(batch, cell.seen.frames)
         with reuse_tower(loaded.model):
             encoded = _try_encode(loaded, prompts)
             for work in works:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.schema import BudgetConfig, ModelConfig, TasksConfig
+from harness.downsample import downsample
+from harness.schema import BudgetConfig, DownsampleConfig, ModelConfig, TasksConfig
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Cell:
     batch_size: int = 16
     limit: int | None = None
     force: bool = False
+    downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
+
+    @property
+    def seen(self) -> ModelConfig:
+        """The model with what it is given to see, after downsampling."""
+        return downsample(self.model, self.downsample)
 
     @property
     def has_budget(self) -> bool:

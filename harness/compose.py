@@ -11,11 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 
 import configs
 from harness.cell import Cell, Method
+from harness.downsample import check_downsample
 from harness.like import resolve
 from harness.messages import unknown_option
 from harness.parts import COMPOSE, PARTS, TARGET, expand
 from harness.schedules import choose_schedule
-from harness.schema import BudgetConfig, ModelConfig, RunConfig, TasksConfig
+from harness.schema import BudgetConfig, DownsampleConfig, ModelConfig, RunConfig, TasksConfig
 from reducers.errors import WinnowError
 
 CUSTOM, REPLAY = "custom", "reducers.replay:Replay"
@@ -43,7 +44,10 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     tasks: TasksConfig = OmegaConf.to_object(config.tasks)  # type: ignore[assignment]
     budget: BudgetConfig = OmegaConf.to_object(config.budget)  # type: ignore[assignment]
     _check_counts(plain, model)
+    smaller = check_downsample(OmegaConf.to_object(config.downsample), model)  # type: ignore[arg-type]
     check_probes(plain["reducer"]["_probes_"], reducer, model, tasks)
+    if "relevance" in plain["reducer"]["_probes_"] and smaller != DownsampleConfig():
+        raise WinnowError(f"reducer={reducer} knows which tokens matter for the whole input only: leave downsample out")
     if reducer == COMPOSE:
         method, budget = _composed(plain, model, tasks, check_budget(budget, plain["ratio"]))
     elif plain["reducer"].get("like") is not None:
@@ -51,7 +55,7 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     else:
         method, budget = _method(reducer, plain, budget)
     numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
-    return Cell(model, method, tasks, budget, Path(plain["results"]), **numbers)
+    return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, **numbers)
 
 
 def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Method, BudgetConfig]:

@@ -16,7 +16,8 @@ Result = dict[str, Any]
 
 def baselines(results: Iterable[Result]) -> dict[str, Result]:
     """Find the finished unreduced run of each context."""
-    return {r["context"]: r for r in results if r["reducer"] == BASELINE and r["status"] == "complete"}
+    finished = (r for r in results if r["reducer"] == BASELINE and r["status"] == "complete")
+    return {r["context"]: r for r in finished if max(r.get("downsample", {"": 1}).values()) == 1}
 
 
 def replays(results: Iterable[Result]) -> dict[str, Result]:

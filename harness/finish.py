@@ -64,6 +64,7 @@ def summarise(cell: Cell, built: Built, rows: Sequence[Row], scored: Sequence[Sc
         "asked": cell.asked,
         "ratio": built.ratio,
         "budget": _budget(cell, built, rows),
+        "downsample": vars(cell.downsample),
         "seed": cell.seed,
         "limit": cell.limit,
         "dtype": cell.model.dtype,

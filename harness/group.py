@@ -55,7 +55,7 @@ def _answer(works: Sequence[Work], documents: dict[str, list[Document]]) -> None
 
     @cache
     def loaded() -> Loaded:
-        made = load_model(works[0].run.cell.model)
+        made = load_model(works[0].run.cell.seen)
         for work in works:
             files.write_json(work.run.folder / "env.json", environment.describe(made.model))
         return made

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.cell import Cell, Method
 from harness.folders import locate
+from harness.schema import DownsampleConfig
 from harness.sources import digest, fingerprint, hash_files, module_file, modules_below
 
 LIBRARIES = ("torch", "transformers", "lmms-eval", "decord")
@@ -43,7 +44,7 @@ class Identity:
 def identify(cell: Cell) -> Identity:
     """Name the run of a cell, without torch."""
     context = _context(cell)
-    inputs = {"context": context, "method": _method(cell.method) | _draws(cell)}
+    inputs = {"context": context, "method": _method(cell.method) | _more(cell)}
     return Identity(_short(inputs), _short(context), _short(_without(inputs, STATE)), inputs)
 
 
@@ -69,7 +70,8 @@ def _context(cell: Cell) -> dict[str, Any]:
     model = cell.model
     context: dict[str, Any] = {
         "model": _weights(cell)
-        | {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames},
+        | {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames}
+        | ({"pixels": model.pixels} if model.pixels > 1 else {}),
         "tasks": _tasks(cell),
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "code": {
@@ -126,9 +128,11 @@ def _method(method: Method) -> dict[str, Any]:
     return inputs
 
 
-def _draws(cell: Cell) -> dict[str, Any]:
-    """The seed, if it matters, and the budget, if there is one."""
+def _more(cell: Cell) -> dict[str, Any]:
+    """The seed, if it matters, and downsampling and the budget, if there are any."""
     inputs: dict[str, Any] = {"seed": cell.seed} if cell.method.seeded else {}
+    if cell.downsample != DownsampleConfig():
+        inputs["downsample"] = vars(cell.downsample)
     if cell.has_budget:
         budget, nominal = cell.budget, cell.model.nominal
         inputs["budget"] = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol, "nominal": vars(nominal)}

@@ -19,6 +19,7 @@ def label(cell: Cell) -> str:
         words = [" + ".join(_part(part) for part in method.parts)]
     else:
         words = [method.name, *_words(method.args, _defaults(method.name))]
+    words += [f"downsample.{name}={by}" for name, by in vars(cell.downsample).items() if by > 1]
     if method.seeded and cell.seed:
         words.append(f"seed={cell.seed}")
     return " ".join(words)

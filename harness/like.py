@@ -12,6 +12,7 @@ import yaml
 
 from harness.cell import Cell
 from harness.identity import identify
+from harness.schema import DownsampleConfig
 from harness.store import CONFIG, DONE
 from reducers.errors import WinnowError
 
@@ -57,13 +58,13 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
     Raises
     ------
     WinnowError
-        If the run is of another model, other tasks or another limit.
+        If the run is of another model or its input, other tasks or another limit.
     """
     import pyarrow.parquet as pq
 
     folder = cell.results / run
-    theirs = yaml.safe_load((folder / CONFIG).read_text())["inputs"]["context"]
-    ours = json.loads(json.dumps(identify(cell).inputs["context"]))
+    theirs = yaml.safe_load((folder / CONFIG).read_text())["inputs"]
+    ours = json.loads(json.dumps(identify(cell).inputs))
     for name, here, there in _differences(ours, theirs):
         raise WinnowError(
             f"reducer.like={run} has {name}={there}, this run {here}: replay a run with the same model, tasks and limit"
@@ -73,7 +74,11 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for group in ("model", "tasks"):
+    whole = vars(DownsampleConfig())
+    ours, theirs = (
+        made["context"] | {"downsample": made["method"].get("downsample", whole)} for made in (ours, theirs)
+    )
+    for group in ("model", "tasks", "downsample"):
         for name, value in ours[group].items():
             if theirs[group].get(name) != value:
                 yield f"{group}.{name}", value, theirs[group].get(name)

@@ -53,7 +53,7 @@ def build_method(cell: Cell) -> Built:
         For values that the method does not take, schedules beyond the model's depth, pairs of model and method that
         are impossible, budgets out of reach, and methods that would drop nothing.
     """
-    method, prompt = cell.method, nominal(cell.model)
+    method, prompt = cell.method, nominal(cell.seen)
     values = _values(method)
     if method.target == REPLAY:
         values["counts"] = counts(cell, method.args["like"])
@@ -63,6 +63,11 @@ def build_method(cell: Cell) -> Built:
     ratio = solution.ratio if solution else method.ratio
     reducer = _make(method, values, ratio)
     reducer.layers(prompt.shape.layers)
+    if cell.seen.pixels > 1 and not prompt.family.any_size:
+        raise WinnowError(
+            f"downsample.pixels={cell.seen.pixels} cannot work on model={cell.model.name}: its tower takes pictures of "
+            "one size, so that fewer pixels are as many tokens; say downsample.frames"
+        )
     why = impossible(prompt.family, reducer)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")

@@ -75,7 +75,7 @@ def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
     groups: dict[str, list[Run]] = {}
     for found in pending:
         cell = found.cell
-        groups.setdefault(repr((cell.model, cell.tasks, cell.limit, cell.batch_size)), []).append(found)
+        groups.setdefault(repr((cell.seen, cell.tasks, cell.limit, cell.batch_size)), []).append(found)
     for group in groups.values():
         with ExitStack() as claims:
             mine = [found for found in group if _claim(found, claims)]

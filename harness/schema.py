@@ -36,6 +36,7 @@ class ModelConfig:
     device: str = "auto"
     attn: str = "sdpa"
     frames: int = MISSING
+    pixels: int = 1
     has_cls: bool = MISSING
     mlp_add: bool = True
     nominal: NominalConfig = field(default_factory=NominalConfig)
@@ -66,6 +67,14 @@ class BudgetConfig:
 
 
 @dataclass
+class DownsampleConfig:
+    """Less input: the number of frames and the pixel budget are divided by these."""
+
+    frames: int = 1
+    pixels: int = 1
+
+
+@dataclass
 class RunConfig:
     """Everything that `run.py` is told. Reducers and schedules have their own keys and are checked by their YAML."""
 
@@ -75,6 +84,7 @@ class RunConfig:
     tasks: TasksConfig = MISSING
     ratio: Any = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
     seed: int = 0
     batch_size: int = 16
     limit: int | None = None

@@ -44,6 +44,8 @@ class Family(ABC):
     """Whether positions are three-dimensional, so that compact numbering is undefined."""
     cls: ClassVar[bool] = False
     """Whether the vision tower has a CLS token."""
+    any_size: ClassVar[bool] = False
+    """Whether pictures of any size are taken, so that fewer pixels are fewer tokens."""
     no_tower: ClassVar[str] = ""
     """Why methods cannot act in the vision tower; empty where they can."""
 

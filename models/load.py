@@ -42,6 +42,8 @@ class ModelSpec:
         As transformers names them; device ``auto`` is the GPU if there is one.
     arch : mapping
         Architecture numbers, for random weights.
+    pixels : int
+        Divides the pixel budget of the processor, for families that take pictures of any size.
     """
 
     family: str
@@ -53,6 +55,7 @@ class ModelSpec:
     device: str = "auto"
     attn: str = "sdpa"
     arch: Mapping[str, Any] = field(default_factory=dict)
+    pixels: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,19 @@ def load(spec: ModelSpec) -> Loaded:
     device = ("cuda" if torch.cuda.is_available() else "cpu") if spec.device == "auto" else spec.device
     if spec.weights == "random":
         config = random_config(family, spec)
-        return Loaded(_random_model(config, spec, device), family.processor(config, byte_tokenizer()), family)
-    return _pretrained(family, spec, device)
+        loaded = Loaded(_random_model(config, spec, device), family.processor(config, byte_tokenizer()), family)
+    else:
+        loaded = _pretrained(family, spec, device)
+    if spec.pixels > 1:
+        _divide_pixels(loaded.processor, spec.pixels)
+    return loaded
+
+
+def _divide_pixels(processor: Any, by: int) -> None:
+    """Shrink the largest and, where it would lie above, the smallest number of pixels of pictures and videos."""
+    for part in (processor.image_processor, processor.video_processor):
+        longest = part.size["longest_edge"] // by
+        part.size = {"shortest_edge": min(part.size["shortest_edge"], longest), "longest_edge": longest}
 
 
 def random_config(family: Family, spec: ModelSpec) -> PretrainedConfig:

@@ -26,6 +26,7 @@ class Qwen2VL(Family):
     name = "qwen2_vl"
     model_types = ("qwen2_vl",)
     mrope = True
+    any_size = True
     no_tower: ClassVar[str] = "its merger joins 2x2 patches, so that vectors that are no grid cannot pass it"
 
     def parts(self, model: nn.Module) -> Parts:
