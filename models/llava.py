@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import BatchFeature, CLIPVisionConfig, LlavaConfig, PretrainedConfig, ProcessorMixin
 
 from models.family import Family, runs
-from models.llm import llm_config
+from models.llm import llm_config, vit_numbers
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 from reducers.layout import Layout, Span
@@ -54,15 +54,7 @@ class Llava(Family):
 
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """See `Family.config`."""
-        vision = arch["vision"]
-        tower = CLIPVisionConfig(
-            hidden_size=vision["hidden"],
-            intermediate_size=vision["mlp"],
-            num_hidden_layers=vision["layers"],
-            num_attention_heads=vision["heads"],
-            image_size=vision["image"],
-            patch_size=vision["patch"],
-        )
+        tower = CLIPVisionConfig(**vit_numbers(arch))
         llm = llm_config(arch, tokens)
         return LlavaConfig(
             vision_config=tower,

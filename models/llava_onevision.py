@@ -18,7 +18,7 @@ from transformers.models.llava_onevision.modeling_llava_onevision import get_any
 
 from models.family import Family, runs
 from models.llava import CHAT_TEMPLATE, chat
-from models.llm import llm_config
+from models.llm import llm_config, vit_numbers
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 from reducers.layout import Layout, Span
@@ -54,17 +54,8 @@ class LlavaOnevision(Family):
 
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """See `Family.config`; the tower's last layer and head are left out, as in the released checkpoints."""
-        vision = arch["vision"]
-        tower = SiglipVisionConfig(
-            hidden_size=vision["hidden"],
-            intermediate_size=vision["mlp"],
-            num_hidden_layers=vision["layers"],
-            num_attention_heads=vision["heads"],
-            image_size=vision["image"],
-            patch_size=vision["patch"],
-            vision_use_head=False,
-        )
-        side = vision["image"]
+        tower = SiglipVisionConfig(**vit_numbers(arch), vision_use_head=False)
+        side = arch["vision"]["image"]
         return LlavaOnevisionConfig(
             vision_config=tower,
             text_config=llm_config(arch, tokens),

@@ -39,6 +39,19 @@ def llm_config(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> Pretrained
     )
 
 
+def vit_numbers(arch: Mapping[str, Any]) -> dict[str, int]:
+    """Numbers of a CLIP or SigLIP tower as transformers names them, from the ``vision`` block of an architecture."""
+    vision = arch["vision"]
+    return {
+        "hidden_size": vision["hidden"],
+        "intermediate_size": vision["mlp"],
+        "num_hidden_layers": vision["layers"],
+        "num_attention_heads": vision["heads"],
+        "image_size": vision["image"],
+        "patch_size": vision["patch"],
+    }
+
+
 def tiny(arch: Mapping[str, Any]) -> dict[str, Any]:
     """Shrink an architecture to a size for tests, with the proportions that matter: grouped heads, odd patch grids.
 

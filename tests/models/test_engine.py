@@ -163,32 +163,32 @@ def test_a_foreign_cache_is_refused() -> None:
             greedy(model, {"input_ids": ids, "past_key_values": first.past_key_values})
 
 
-def refuse(match: str, family: str = "llava", reducer: Reducer | None = None, **call: Any) -> None:
+def check_refused(match: str, family: str = "llava", reducer: Reducer | None = None, **call: Any) -> None:
     model, inputs, _ = encoded(family, video_prompt(), text_prompt())
     with torch.no_grad(), attach(model, reducer or FastV()), pytest.raises(UnsupportedError, match=match):
         model(**(dict(inputs) | call))
 
 
 def test_labels_are_refused() -> None:
-    refuse("labels=", labels=torch.zeros(2, 5, dtype=torch.long))
+    check_refused("labels=", labels=torch.zeros(2, 5, dtype=torch.long))
 
 
 def test_embeddings_without_ids_are_refused() -> None:
-    refuse("pass input_ids", input_ids=None, pixel_values=None, inputs_embeds=torch.zeros(2, 5, 64))
+    check_refused("pass input_ids", input_ids=None, pixel_values=None, inputs_embeds=torch.zeros(2, 5, 64))
 
 
 def test_right_padding_is_refused() -> None:
     _, inputs, _ = encoded("llava", video_prompt(), text_prompt())
-    refuse("padded on the left", attention_mask=inputs["attention_mask"].flip(1))
+    check_refused("padded on the left", attention_mask=inputs["attention_mask"].flip(1))
 
 
 def test_other_masks_are_refused() -> None:
-    refuse("4-D and dict masks", attention_mask=torch.ones(2, 1, 5, 5))
+    check_refused("4-D and dict masks", attention_mask=torch.ones(2, 1, 5, 5))
 
 
 def test_other_caches_are_refused() -> None:
     model, _, _ = encoded("llava")
-    refuse("StaticCache cannot hold", past_key_values=StaticCache(model.config.text_config, max_cache_len=400))
+    check_refused("StaticCache cannot hold", past_key_values=StaticCache(model.config.text_config, max_cache_len=400))
 
 
 def test_double_attach_is_refused_and_forgotten() -> None:
