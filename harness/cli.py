@@ -1,4 +1,4 @@
-"""The command `winnow`: looks at finished runs, and checks methods."""
+"""The command `winnow`: looks at finished runs, checks and calibrates methods."""
 
 from __future__ import annotations
 
@@ -69,6 +69,32 @@ def check(
     reducer = make(target, options or [])
     if report(reducer, list(findings(reducer, layers))):
         raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def calibrate(
+    method: Annotated[str, typer.Argument(help="vtw: its layer, by the KL of the next token; vas: its ratio.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="As run.py takes them: model=…, tasks=… (pico's dev split), schedule=…")
+    ] = None,
+    documents: Annotated[int, typer.Option(help="Documents per task to look at.")] = 20,
+    eta: Annotated[float, typer.Option(help="vtw: largest KL(p_k || p_full).")] = 0.003,
+    first: Annotated[int, typer.Option(help="vtw: first layer to try.")] = 5,
+    mean: Annotated[float, typer.Option(help="vas: wanted mean share of visual tokens over the layers.")] = 0.5,
+    knob: Annotated[str, typer.Option(help="vas: what to search, ratio | r.")] = "ratio",
+    tol: Annotated[float, typer.Option(help="vas: how far from the wanted share the nearest may lie.")] = 0.02,
+) -> None:
+    """Find a method's knob from a model's behaviour on a few documents, and print the override to use."""
+    from harness.calibrators import calibrate_vas, calibrate_vtw
+
+    if documents < 1:
+        raise WinnowError(f"--documents {documents} is not allowed: choose 1 or more")
+    if method == "vtw":
+        calibrate_vtw(overrides or [], eta, first, documents)
+    elif method == "vas":
+        calibrate_vas(overrides or [], mean, knob, tol, documents)
+    else:
+        raise WinnowError(f"{method} cannot be calibrated: choose vas | vtw")
 
 
 def _some(found: list[Result], folder: Path) -> list[Result]:

@@ -1,0 +1,86 @@
+"""What ``winnow calibrate METHOD`` does: composes the cell, searches, prints the override to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+import configs
+from harness.cell import Cell
+from harness.compose import compose
+from harness.messages import one_line
+from harness.progress import progress
+from harness.schema import register
+from reducers.errors import WinnowError
+
+SPLIT = "tasks=pico_video_dev"
+"""Where nothing else is said: never a split that results are reported on."""
+
+
+def compose_cell(method: str, overrides: Sequence[str], documents: int) -> Cell:
+    """Compose the cell that is calibrated, from overrides as `run.py` takes them.
+
+    Raises
+    ------
+    WinnowError
+        For unknown keys and values.
+    """
+    for word in overrides:
+        if "=" not in word or word.startswith(("reducer=", "limit=")):
+            raise WinnowError(f"'{word}' is not allowed here: give name=value; the method and --documents stand apart")
+    tasks = [] if any(word.startswith("tasks=") for word in overrides) else [SPLIT]
+    register()
+    try:
+        with initialize_config_dir(str(configs.FOLDER), version_base="1.3"):
+            found = hydra_compose("config", [f"reducer={method}", *tasks, *overrides, f"limit={documents}"])
+            return compose(found, method)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise WinnowError(one_line(error)) from error
+
+
+def calibrate_vtw(overrides: Sequence[str], eta: float, first: int, documents: int) -> None:
+    """Print KL(p_K || p_full) for every layer K from `first` on, and the first one within `eta`."""
+    from harness.calibrate import divergences, first_within, gather
+    from harness.nominal import llm_shape
+    from reducers.vtw import VTW
+
+    if not first >= 1:
+        raise WinnowError(f"--first {first} is not allowed: choose 1 or more")
+    cell = compose_cell("vtw", overrides, documents)
+    depth = llm_shape(cell.model).layers
+    layers = range(min(first, depth - 1), depth)
+    loaded, found = gather(cell)
+    with progress("withdrawing", len(layers)) as tick:
+        kl = divergences(loaded, found, VTW(positions=cell.method.args["positions"]), layers, tick)
+    print(f"{'k':>4}  KL(p_k || p_full)")
+    for layer, value in kl.items():
+        print(f"{layer:>4}  {value:.3g}")
+    print(f"reducer=vtw schedule.k={first_within(kl, eta)}")
+
+
+def calibrate_vas(overrides: Sequence[str], mean: float, knob: str, tol: float, documents: int) -> None:
+    """Print the `ratio` or `reducer.r` whose mean retention is the wanted one."""
+    from harness.calibrate import bisect, gather, retention, with_kept
+    from harness.method import build_method
+    from reducers.vas import VAS
+
+    if knob not in ("ratio", "r") or not 0 < mean < 1:
+        raise WinnowError(f"--knob {knob} --mean {mean} is not allowed: choose --knob ratio | r, and 0 < mean < 1")
+    cell = compose_cell("vas", overrides, documents)
+    method = build_method(cell).reducer
+    assert isinstance(method, VAS)
+    loaded, found = gather(cell)
+    with progress("bisecting") as tick:
+
+        def measure(kept: float) -> float:
+            tick(1)
+            return retention(loaded, found, with_kept(method, knob, kept))
+
+        kept, achieved = bisect(measure, mean, tol)
+    chosen = f"ratio={kept:.4f}" if knob == "ratio" else f"reducer.r={1 - kept:.4f}"
+    print(f"mean retention {achieved:.4f} of {mean:g} asked for")
+    print(f"reducer=vas {chosen}")
