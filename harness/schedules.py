@@ -9,10 +9,11 @@ import yaml
 
 import configs
 from harness.messages import unknown_option
+from harness.schema import options
 from reducers.errors import WinnowError
 from reducers.schedule import SCHEDULES
 
-NONE, BY_REDUCER = "none", "by_reducer"
+NONE, BY_REDUCER, CUSTOM = "none", "by_reducer", "custom"
 KINDS = {NONE: ()} | {kind: tuple(f.name for f in fields(cls)) for kind, cls in SCHEDULES.items()}
 """Kind -> the names of its numbers."""
 
@@ -50,10 +51,14 @@ def choose_schedule(reducer: str, kinds: list[str], node: dict[str, Any]) -> dic
 
 
 def _by_reducer(reducer: str, kinds: list[str], node: dict[str, Any]) -> dict[str, Any] | None:
-    for kind in kinds:
-        if kind in node and kind != NONE:
-            _check_numbers(kind, node[kind])
-            return {"kind": kind, **node[kind]}
+    """Take the first of the reducer's kinds that the schedule offers; no schedule where the reducer needs none."""
+    if reducer == CUSTOM:
+        fitting = ", ".join(f"schedule={name}" for name in options("schedule") if len(_kinds_of(name)) == 1)
+        raise WinnowError(f"reducer=custom does not say which kind of schedule it takes: choose one of {fitting}")
+    kind = next((kind for kind in kinds if kind in node and kind != NONE), None)
+    if kind:
+        _check_numbers(kind, node[kind])
+        return {"kind": kind, **node[kind]}
     if not kinds or NONE in kinds:
         return None
     offered = ", ".join(key for key in node if key != "kind")
@@ -76,9 +81,10 @@ def _check_numbers(kind: str, numbers: dict[str, Any]) -> None:
 
 def _fitting(kinds: list[str]) -> list[str]:
     """List the schedules of one of the kinds, as command-line words."""
-    found = []
-    for path in sorted((configs.FOLDER / "schedule").glob("*.yaml")):
-        listed = yaml.safe_load(path.read_text())
-        if listed["kind"] in kinds or (listed["kind"] == BY_REDUCER and set(kinds) & set(listed)):
-            found.append(f"schedule={path.stem}")
-    return found
+    return [f"schedule={name}" for name in options("schedule") if set(kinds) & _kinds_of(name)]
+
+
+def _kinds_of(name: str) -> set[str]:
+    """The kinds that a schedule's YAML offers."""
+    listed = yaml.safe_load((configs.FOLDER / "schedule" / f"{name}.yaml").read_text())
+    return set(listed) - {"kind"} if listed["kind"] == BY_REDUCER else {listed["kind"]}

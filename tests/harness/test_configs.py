@@ -97,6 +97,10 @@ def test_schedule_states_its_rule_for_other_depths(name: str) -> None:
         assert set(numbers) == set(schedules.KINDS[kind])
 
 
+def test_custom_methods_may_take_any_schedule() -> None:
+    assert set(listed("reducer", "custom")["_schedules_"]) == set(schedules.KINDS)
+
+
 def test_pico_schedules_agree() -> None:
     pico = listed("schedule", "pico")
     for kind in ("k", "rounds", "window", "cuts", "first"):
@@ -186,5 +190,9 @@ def test_schedule_for_no_kind_of_the_reducer_is_refused() -> None:
     rounds_only = {"kind": "by_reducer", "rounds": listed("schedule", "pico")["rounds"]}
     with pytest.raises(WinnowError, match="takes cuts: choose schedule=cuts"):
         schedules.choose_schedule("pdrop", ["cuts"], rounds_only)
+    with pytest.raises(
+        WinnowError, match="does not say which kind of schedule it takes: choose one of schedule=cuts, schedule=first"
+    ):
+        cell("reducer=custom", "reducer.target=a:B", "schedule=pico")
     with pytest.raises(WinnowError, match=r"schedule.kind=foo is not known: choose none, k, window, rounds, cuts"):
         schedules.choose_schedule("fastv", ["k"], {"kind": "foo"})
