@@ -75,7 +75,8 @@ def entrance(model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: 
     embeds, positions = caught[0]["inputs_embeds"], caught[0].get("position_ids")
     if positions is None:
         positions = torch.arange(embeds.shape[1])[None]
-    positions = positions[-3:] if positions.ndim == 3 else positions
+    if "mrope_section" in (llm.config.rope_parameters or {}):
+        positions = positions[-3:].expand(3, 1, -1)  # 5.17 numbers prompts without pictures in one dimension
     later = positions.max() + 1 + torch.arange(len(answer))
     positions = torch.cat([positions, later.expand(*positions.shape[:-1], -1)], -1)
     return torch.cat([embeds, llm.embed_tokens(answer[None])], 1), positions

@@ -77,7 +77,7 @@ def test_probes_equal_eager_attention(family: str, attn: str, which: str) -> Non
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_beams_and_samples_agree_with_the_oracle(family: str) -> None:
-    model, inputs, loaded = encoded(family)
+    model, inputs, loaded = encoded(family, image_prompt())
     parts = loaded.family.parts(model)
     with torch.no_grad(), attach(model, FastV(ratio=0.3), keys=["a"]) as trace:
         out = greedy(model, inputs, num_beams=3, output_scores=True)
