@@ -78,7 +78,7 @@ def test_reducer_says_whether_it_draws_at_random(name: str) -> None:
     assert bool(entry.get("_seeded_")) == ("generator(" in Path(str(module.__file__)).read_text())
 
 
-@pytest.mark.parametrize("name", [*REDUCERS, *OTHERS])
+@pytest.mark.parametrize("name", [*REDUCERS, *sorted(OTHERS)])
 def test_reducer_says_where_its_ratio_is_taken(name: str) -> None:
     first = (configs.FOLDER / "reducer" / f"{name}.yaml").read_text().splitlines()[0]
     assert first.startswith("#") and "ratio" in first
