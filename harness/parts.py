@@ -14,7 +14,7 @@ from reducers.errors import WinnowError
 
 COMPOSE, TARGET = "compose", "reducers.compose:Compose"
 PARTS = ("entrance", "llm")
-OTHERS = {COMPOSE, "custom"}
+OTHERS = (COMPOSE, "custom")
 """What cannot be a part."""
 SCHEDULE = "override /schedule@_global_.schedule"
 
