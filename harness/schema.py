@@ -35,6 +35,7 @@ class ModelConfig:
     dtype: str = "float32"
     device: str = "auto"
     attn: str = "sdpa"
+    threads: int | None = None
     frames: int = MISSING
     pixels: int = 1
     has_cls: bool = MISSING
