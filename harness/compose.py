@@ -131,8 +131,7 @@ def check_budget(budget: BudgetConfig, ratio: float | None) -> BudgetConfig:
 
 
 def _check_counts(plain: dict[str, Any], model: ModelConfig) -> None:
-    counts = {"batch_size": plain["batch_size"], "model.frames": model.frames, "model.threads": model.threads}
-    counts |= {"limit": plain["limit"]}
+    counts = {"batch_size": plain["batch_size"], "model.frames": model.frames, "limit": plain["limit"]}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise WinnowError(f"{name}={value} is not allowed: choose 1 or more")

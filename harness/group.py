@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import torch
 import transformers
 
 from harness import environment, files
@@ -77,8 +76,6 @@ def load_model(model: ModelConfig) -> Loaded:
         If it cannot be loaded, or is of another shape than the YAML says.
     """
     transformers.logging.set_verbosity_error()
-    if model.threads is not None:
-        torch.set_num_threads(model.threads)
     with quiet():
         loaded = load(model_spec(model))
     made: Any = loaded.model

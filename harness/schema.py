@@ -35,7 +35,6 @@ class ModelConfig:
     dtype: str = "float32"
     device: str = "auto"
     attn: str = "sdpa"
-    threads: int | None = None
     frames: int = MISSING
     pixels: int = 1
     has_cls: bool = MISSING
