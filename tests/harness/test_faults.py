@@ -80,7 +80,7 @@ def test_interrupt_ends_within_seconds_and_can_go_on(environment: dict[str, str]
     process.send_signal(signal.SIGINT)
     asked = time.monotonic()
     _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 15  # 1.5 s on an idle machine
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == (
         "interrupted; what was answered is kept: run the same command again to go on"
