@@ -65,6 +65,10 @@ class Keys(Probe):
     rope: bool = False
 
 
+SMALL = 2**23
+"""Elements of an attention matrix over all heads that is kept between iterations: 32 MB."""
+
+
 def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int = 256) -> Tensor:
     """Sum over query rows of the causal softmax attention, averaged over heads, without an n x n matrix.
 
@@ -113,7 +117,7 @@ def page_rank(
     temperature, iterations
         See `PageRank`.
     chunk : int
-        Rows per block; the logits are computed anew in each iteration.
+        Rows per block; the matrix is computed anew in each iteration, unless it has at most `SMALL` elements.
 
     Returns
     -------
@@ -122,15 +126,21 @@ def page_rank(
     """
     groups, n = query.shape[0] // key.shape[0], query.shape[1]
     query, key = query.float().unflatten(0, (-1, groups)) * (scaling / temperature), key.float()[:, None]
+    blocks = torch.arange(n, device=query.device).split(chunk)
+
+    def matrix(block: Tensor) -> Tensor:
+        seen = int(block[-1]) + 1
+        logits = query[:, :, block] @ key[..., :seen, :].mT
+        return logits.masked_fill_(_columns(seen, block) > block[:, None], float("-inf")).softmax(-1)
+
+    small = query.shape[0] * groups * n * n <= SMALL
+    kept = [matrix(block) for block in blocks] if small else []
     rank = query.new_full((*query.shape[:2], 1, n), 1 / n)
     for _ in range(iterations):
         moved = torch.zeros_like(rank)
-        for block in torch.arange(n, device=query.device).split(chunk):
-            seen = int(block[-1]) + 1
-            logits = query[:, :, block] @ key[..., :seen, :].mT
-            future = _columns(seen, block) > block[:, None]
-            weights = logits.masked_fill_(future, float("-inf")).softmax(-1)
-            moved[..., :seen] += rank[..., block] @ weights
+        for number, block in enumerate(blocks):
+            weights = kept[number] if small else matrix(block)
+            moved[..., : weights.shape[-1]] += rank[..., block] @ weights
         rank = moved
     return rank.square().mean((0, 1))[0].sqrt()
 

@@ -11,7 +11,7 @@ from reducers.blind import Blind
 from reducers.errors import UnsupportedError, WinnowError
 from reducers.fastv import FastV
 from reducers.oracle import Oracle
-from reducers.probes import Rows, received_attention
+from reducers.probes import Rows, page_rank, received_attention
 from reducers.random import RandomDrop
 from reducers.schedule import K
 
@@ -133,3 +133,22 @@ def test_a_new_method_is_one_score() -> None:
             return -view.visual
 
     assert First(ratio=0.2, schedule=K(3)).reduce(view(layout((1, 1, 10)), 3)).keep.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("kept", [0, 10**6])
+@pytest.mark.parametrize("chunk", [1, 5, 256])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_page_rank_is_the_power_iteration(
+    kept: int, chunk: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AIM's importance, written out with the whole matrix per head in float64."""
+    monkeypatch.setattr("reducers.probes.SMALL", kept)
+    torch.manual_seed(0)
+    query, key = torch.randn(6, 12, 8, dtype=dtype), torch.randn(2, 12, 8, dtype=dtype)
+    logits = query.double() @ key.repeat_interleave(3, 0).double().mT * 0.4 / 0.1
+    matrix = logits.masked_fill(torch.ones(12, 12).triu(1).bool(), float("-inf")).softmax(-1)
+    rank = torch.full((6, 1, 12), 1 / 12, dtype=torch.double)
+    for _ in range(5):
+        rank = rank @ matrix
+    expected = rank[:, 0].square().mean(0).sqrt()
+    assert (page_rank(query, key, 0.4, chunk=chunk) - expected).abs().max() < 1e-5
