@@ -27,6 +27,7 @@ def start(environment: dict[str, str], results: Path, *overrides: str) -> subpro
     return subprocess.Popen(
         [sys.executable, "run.py", *overrides, f"results={results}"],
         cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a background job ignores it
     )  # fmt: skip
 
 
