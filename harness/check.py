@@ -10,6 +10,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from harness.method import frozen
 from models.check import BACKENDS, BATCHES, INVARIANTS, Case, InvariantError, tiny_model
 from models.families import FAMILIES, find_family
 from models.support import impossible
@@ -68,12 +69,8 @@ def make(target: str, options: Sequence[str]) -> Reducer:
         kind = schedule.pop("kind", None)
         if kind not in SCHEDULES:
             raise WinnowError(f"schedule.kind={kind} is not known: choose {', '.join(SCHEDULES)}")
-        values["schedule"] = SCHEDULES[kind](**{name: _frozen(value) for name, value in schedule.items()})
-    return build(target, **{name: _frozen(value) for name, value in values.items()})
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+        values["schedule"] = SCHEDULES[kind](**{name: frozen(value) for name, value in schedule.items()})
+    return build(target, **{name: frozen(value) for name, value in values.items()})
 
 
 def check(reducer: Reducer, layers: int) -> Iterator[Finding]:

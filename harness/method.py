@@ -76,9 +76,9 @@ def build_method(cell: Cell) -> Built:
 
 
 def _values(method: Method) -> dict[str, Any]:
-    values = {name: _frozen(value) for name, value in method.args.items()}
+    values = {name: frozen(value) for name, value in method.args.items()}
     if method.schedule is not None:
-        numbers = {name: _frozen(value) for name, value in method.schedule.items()}
+        numbers = {name: frozen(value) for name, value in method.schedule.items()}
         kind = str(numbers.pop("kind"))
         values["schedule"] = SCHEDULES[kind](**numbers)
     for at, part in zip(PARTS, method.parts, strict=False):
@@ -86,8 +86,9 @@ def _values(method: Method) -> dict[str, Any]:
     return values
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """Turn lists, at any depth, into the tuples that the methods' fields hold."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix: str = "reducer.") -> Reducer:

@@ -56,8 +56,7 @@ class Frames:
         """Compute what is asked of a block's attention, frame by frame, without padding."""
         for f, index in enumerate(self.index):
             tokens = int(self.tower.cls) + len(index)
-            parts = (x[f, :, :tokens] for x in (query, key, value))
-            q, k, v = parts
+            q, k, v = (x[f, :, :tokens] for x in (query, key, value))
             for probe in probes:
                 self.signals[f][probe, block] = _value(probe, self.tower.cls, q, k, v, scaling)
 
