@@ -76,7 +76,7 @@ def _context(cell: Cell) -> dict[str, Any]:
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "code": {
             "engine": fingerprint([*modules_below("models.engine"), "models.load"], follow=()),
-            "family": fingerprint([f"models.{model.family}"], follow=("models",)),
+            "family": fingerprint([f"models.families.{model.family}"], follow=("models",)),
             "answering": fingerprint(ANSWERING, follow=()),
         },
     }

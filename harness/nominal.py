@@ -9,7 +9,7 @@ from typing import Any
 from harness.cost import LLMShape, prefill_flops
 from harness.schema import BudgetConfig, ModelConfig
 from models.families import find_family
-from models.family import Family
+from models.families.base import Family
 from models.load import ModelSpec, random_config
 from reducers.base import Reducer
 from reducers.tower import Tower

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PretrainedConfig, ProcessorMixin
 
 from models.families import find_family
-from models.family import Family
+from models.families.base import Family
 from models.llm import tiny
 from models.tokens import byte_tokenizer
 from reducers.errors import WinnowError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.family import Family
+from models.families.base import Family
 from reducers.base import Reducer
 from reducers.errors import UnsupportedError
 from reducers.tower import Tower

@@ -63,6 +63,12 @@ def image_prompt(text: str = "is there a red circle in this picture ?") -> Promp
     return Prompt(text, images=[Image.fromarray(picture(7))])
 
 
+def mixed_prompt(text: str = "which picture shows the film ?") -> Prompt:
+    """A question about two images and a video."""
+    images = [Image.fromarray(picture(seed)) for seed in (8, 9)]
+    return Prompt(text, images=images, videos=[picture(2, 2)])
+
+
 def text_prompt(text: str = "say something .") -> Prompt:
     """A prompt without a picture."""
     return Prompt(text)
@@ -71,6 +77,7 @@ def text_prompt(text: str = "say something .") -> Prompt:
 BATCHES: dict[str, tuple[Prompt, ...]] = {
     "video": (video_prompt(),),
     "image": (image_prompt(),),
+    "mixed": (mixed_prompt(),),
     "padded": (video_prompt(), image_prompt(), video_prompt(4, "count ."), text_prompt()),
 }
 """Single prompts, and a left-padded batch whose samples keep different numbers of tokens."""

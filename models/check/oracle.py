@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.engine.trace import PromptTrace
-from models.family import Parts
+from models.families.base import Parts
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.check.oracle import as_mask, entrance
 from models.engine.frames import Frames
 from models.engine.trace import PromptTrace
-from models.family import Parts
+from models.families.base import Parts
 from reducers.reduction import Reduction
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from models.family import Family, Parts
+from models.families.base import Family, Parts
 from models.support import impossible
 from reducers.base import Reducer
 from reducers.errors import UnsupportedError, WinnowError

@@ -15,7 +15,7 @@ from models.engine.prefill import Prefill
 from models.engine.sequence import Stage, take
 from models.engine.tower_session import TowerSession
 from models.engine.trace import Trace
-from models.family import Family, Parts
+from models.families.base import Family, Parts
 from reducers.base import Reducer
 from reducers.errors import UnsupportedError
 from reducers.probes import Keys

@@ -19,7 +19,7 @@ from models.engine.middle import Middle
 from models.engine.tap import tap
 from models.engine.tower import fresh_tower, replaced
 from models.engine.trace import Recorder
-from models.family import Family, Parts
+from models.families.base import Family, Parts
 from reducers.base import Reducer
 from reducers.errors import UnsupportedError, WinnowError
 from reducers.layout import Layout

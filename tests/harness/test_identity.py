@@ -135,7 +135,14 @@ def test_versions_count(cell: Cell, library: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     "module",
-    ["reducers.fastv", "models.engine.attach", "models.load", "models.llava", "harness.media", "harness.generate"],
+    [
+        "reducers.fastv",
+        "models.engine.attach",
+        "models.load",
+        "models.families.llava",
+        "harness.media",
+        "harness.generate",
+    ],
 )
 def test_code_counts(cell: Cell, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before, fingerprint = identify(cell).run, identity.fingerprint

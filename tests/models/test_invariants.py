@@ -1,6 +1,7 @@
 """Every invariant of the design on every method and family, eager and sdpa, alone and in a padded batch."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -93,17 +94,23 @@ METHODS: dict[str, Reducer] = {
 }
 
 
-COVERING = {("llava", "eager", "padded"), ("llava_onevision", "sdpa", "video"), ("qwen2_vl", "sdpa", "padded")}
-"""Each method on every family, each with one attention implementation; the rest of the matrix is marked `full`."""
+THOROUGH = {"llava": ("eager", "padded"), "llava_onevision": ("sdpa", "video"), "qwen2_vl": ("sdpa", "padded")}
+"""Families of unlike kinds, on which every method is checked in each run of the tests."""
 
-MATRIX = [
-    pytest.param(*combination, marks=() if combination in COVERING else pytest.mark.full)
-    for combination in itertools.product(FAMILIES, BACKENDS, BATCHES)
-]
+KINDS = {
+    "none", "random-entrance", "fastv", "vas", "pdrop-keep", "tome", "aim-keep", "aim-prune", "prumerge", "tome-tower"
+}  # fmt: skip
+"""A method of each kind, checked on every family in each run; the rest of the matrix is marked `full`."""
 
 
-@pytest.mark.parametrize(("family", "attn", "batch"), MATRIX)
-@pytest.mark.parametrize("method", METHODS)
+def matrix() -> Iterator[Any]:
+    for family, attn, batch, method in itertools.product(FAMILIES, BACKENDS, BATCHES, METHODS):
+        covering = THOROUGH.get(family, ("sdpa", "padded") if method in KINDS else None)
+        marks = () if (attn, batch) == covering else pytest.mark.full
+        yield pytest.param(family, attn, batch, method, marks=marks)
+
+
+@pytest.mark.parametrize(("family", "attn", "batch", "method"), matrix())
 @pytest.mark.parametrize("invariant", INVARIANTS)
 def test_invariant(invariant: str, method: str, family: str, attn: str, batch: str) -> None:
     case = Case(tiny_model(family, attn), METHODS[method], BATCHES[batch])

@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import BatchFeature, LlavaOnevisionConfig, PretrainedConfig, ProcessorMixin, SiglipVisionConfig
 from transformers.models.llava_onevision.modeling_llava_onevision import get_anyres_image_grid_shape, unpad_image
 
-from models.family import Family, runs
-from models.llava import CHAT_TEMPLATE, chat
+from models.families.base import Family, runs
+from models.families.llava import CHAT_TEMPLATE, chat
 from models.llm import llm_config, vit_numbers
 from models.prompt import Prompt
 from reducers.errors import WinnowError

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from models.family import Family
+from models.families.base import Family
 from reducers.errors import UnsupportedError, WinnowError
 
 FAMILIES = {
-    "llava": "models.llava:Llava",
-    "llava_onevision": "models.llava_onevision:LlavaOnevision",
-    "qwen2_vl": "models.qwen2_vl:Qwen2VL",
+    "llava": "models.families.llava:Llava",
+    "llava_onevision": "models.families.llava_onevision:LlavaOnevision",
+    "qwen2_vl": "models.families.qwen2_vl:Qwen2VL",
 }
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face."""
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, CLIPVisionConfig, LlavaConfig, PretrainedConfig, ProcessorMixin
 
-from models.family import Family, runs
+from models.families.base import Family, runs
 from models.llm import llm_config, vit_numbers
 from models.prompt import Prompt
 from reducers.errors import WinnowError

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, Qwen2VLConfig
 
-from models.family import Family, Parts, runs
-from models.llava import chat
+from models.families.base import Family, Parts, runs
+from models.families.llava import chat
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 from reducers.layout import Layout, Span
