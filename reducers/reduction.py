@@ -60,11 +60,10 @@ class View:
         Layers of the LLM.
     removed_at : Tensor
         Per prompt token the layer at whose input it was removed, -1 while it is present, shape ``(length,)``.
+    size : Tensor
+        How many tokens were merged into each token of the prompt, itself included, shape ``(length,)``.
     signals : mapping
         ``(probe, layer) ->`` values on the prompt axis, shape ``(length, ...)``; 0 where a token was absent.
-    size : Tensor or None
-        How many visual tokens were merged into each token of the prompt, itself included, shape ``(length,)``; None
-        where nobody counts.
     """
 
     layout: Layout
@@ -73,8 +72,8 @@ class View:
     layer: int
     depth: int
     removed_at: Tensor
+    size: Tensor
     signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
-    size: Tensor | None = None
 
     @cached_property
     def visual(self) -> Tensor:

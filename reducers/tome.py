@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from reducers.base import Reducer, check_ratio
-from reducers.errors import UnsupportedError, WinnowError
+from reducers.errors import WinnowError
 from reducers.layout import Grid
 from reducers.matching import bipartite_match, merge_into
 from reducers.probes import Keys, Probe
@@ -82,12 +81,5 @@ class ToMe(Reducer):
             count = len(positions) - self.count_inside(span.grid, len(positions), view.layer, view.depth)
             source, destination = bipartite_match(keys[positions.to(keys.device)].float().mean(1), count)
             ends.append(positions.index_copy(0, source, positions[destination]))
-        return merge_into(torch.cat(ends), view.visual, self.positions, self._size(view))
-
-    def _size(self, view: View) -> Tensor | None:
-        """How many tokens each visual token present stands for, if that counts."""
-        if not self.size_weighted:
-            return None
-        if view.size is None:
-            raise UnsupportedError("reducer.size_weighted=true needs an engine that counts merged tokens: use false")
-        return view.size[view.visual]
+        size = view.size[view.visual] if self.size_weighted else None
+        return merge_into(torch.cat(ends), view.visual, self.positions, size)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from models.engine.provenance import merged
 from reducers.base import Reducer
 from reducers.errors import WinnowError
 from reducers.reduction import Reduction
@@ -104,14 +105,9 @@ class Frames:
             self.size[f] = self.size[f][places]
             tokens = state[places.to(state.device)]
         else:
-            weights = answer.weights.coalesce()
-            row, column = weights.indices().cpu()
-            strongest = weights.values().abs().cpu().sort(stable=True).indices
-            moved = torch.arange(self.tower.patches)
-            moved[index[column[strongest]]] = keep[row[strongest]]
-            self.anchor[f] = moved[self.anchor[f]]
-            self.size[f] = torch.zeros(len(keep), dtype=torch.long).index_add_(0, row, self.size[f][column])
-            tokens = torch.sparse.mm(weights.to(state.device, torch.float32), state.float()).to(state.dtype)
+            self.anchor[f], self.size[f] = merged(answer.weights, index, keep, self.anchor[f], self.size[f])
+            weights = answer.weights.to(state.device, torch.float32)
+            tokens = torch.sparse.mm(weights, state.float()).to(state.dtype)
         self.index[f] = keep
         return tokens
 

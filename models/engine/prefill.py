@@ -93,7 +93,7 @@ class Prefill:
         layout, index = self.layouts[b], self.index[b]
         state = hidden[b, hidden.shape[1] - len(index) :]
         recorder, signals = self.recorders[b], self.signals.values[b]
-        view = View(layout, index, state, layer, self.depth, recorder.removed_at, signals, recorder.size)
+        view = View(layout, index, state, layer, self.depth, recorder.removed_at, recorder.size, signals)
         answer = method(view) if len(view.visual) or (layout.spans and layer) else None
         if answer is None:
             return None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.engine.frames import Frames
+from models.engine.provenance import merged
 from reducers.layout import Layout
 from reducers.reduction import Reduction
 
@@ -112,13 +113,7 @@ class Recorder:
         """Note that the visual tokens at prompt indices `visual` were merged into anchors `keep` by `weights`."""
         rank = torch.full((self.layout.length,), -1)
         rank[self.layout.visual] = torch.arange(len(self.layout.visual))
-        (row, column), weight = weights.coalesce().indices(), weights.coalesce().values().abs()
-        sizes = torch.zeros(len(keep), dtype=torch.long).index_add_(0, row, self.size[visual[column]])
-        self.size[keep] = sizes
-        moved = torch.arange(len(self.layout.visual))
-        by_weight = weight.sort(stable=True).indices
-        moved[rank[visual[column[by_weight]]]] = rank[keep[row[by_weight]]]
-        self.anchor = moved[self.anchor]
+        self.anchor, self.size[keep] = merged(weights, rank[visual], rank[keep], self.anchor, self.size[visual])
 
     def finish(self) -> PromptTrace:
         """Close the trace after the last layer."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from views import layout, view, walk
 
-from reducers.errors import UnsupportedError, WinnowError
+from reducers.errors import WinnowError
 from reducers.pdrop import PDrop
 from reducers.probes import Keys, LookAhead
 from reducers.reduction import Reduction
@@ -202,8 +202,6 @@ def test_tome_is_its_paragraph(n: int, r: int, ties: bool, rope: bool, dtype: to
 def test_tome_weighs_sizes() -> None:
     prompt = layout((1, 1, 2))
     state = view(prompt, 3, {(Keys(), 3): torch.ones(prompt.length, 2, 3)})
-    with pytest.raises(UnsupportedError, match="size_weighted=true needs an engine that counts"):
-        ToMe(r=1, size_weighted=True).reduce_inside(state)
     object.__setattr__(state, "size", torch.tensor([1, 1, 1, 3, 1, 1, 1, 1, 1, 1]))
     assert ToMe(r=1, size_weighted=True).reduce_inside(state).weights.to_dense().tolist() == [[0.75, 0.25]]
     assert ToMe(r=1).reduce_inside(state).weights.to_dense().tolist() == [[0.5, 0.5]]

@@ -33,7 +33,8 @@ def view(
     gone = torch.full((prompt.length,), -1) if removed_at is None else removed_at
     index = (gone < 0).nonzero().flatten()
     state = torch.zeros(len(index), 4) if hidden is None else hidden[index]
-    return View(prompt, index, state, layer, depth, gone, {} if signals is None else signals)
+    size = torch.ones(prompt.length, dtype=torch.long)
+    return View(prompt, index, state, layer, depth, gone, size, {} if signals is None else signals)
 
 
 class Noise(dict[tuple[Probe, int], Tensor]):
