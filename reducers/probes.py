@@ -65,11 +65,7 @@ class Keys(Probe):
     rope: bool = False
 
 
-SMALL = 2**23
-"""Elements of an attention matrix over all heads that is kept between iterations: 32 MB."""
-
-
-def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int = 256) -> Tensor:
+def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int | None = None) -> Tensor:
     """Sum over query rows of the causal softmax attention, averaged over heads, without an n x n matrix.
 
     Parameters
@@ -79,71 +75,75 @@ def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float,
     key : Tensor
         Shape ``(kv_heads, n, head_dim)``, after RoPE; heads are grouped as in grouped-query attention.
     rows : Tensor
-        Indices of the query rows that vote, shape ``(r,)``.
+        Ascending indices of the query rows that vote, shape ``(r,)``, on the CPU.
     scaling : float
         Factor on the logits.
-    chunk : int
-        Rows per block; bounds the memory at ``heads * chunk * n``.
+    chunk : int or None
+        Rows per block; bounds the memory at ``heads * chunk * n``. None: what suits the device.
 
     Returns
     -------
     Tensor
         Shape ``(n,)``, float32.
     """
-    groups = query.shape[0] // key.shape[0]
-    key = key.float()
-    received = query.new_zeros(key.shape[1], dtype=key.dtype)
-    for block in rows.split(chunk):
-        seen = int(block.max()) + 1
-        q = query[:, block].float().unflatten(0, (-1, groups))
-        logits = (q @ key[:, None, :seen].mT) * scaling
-        future = _columns(seen, block) > block[:, None]
-        weights = logits.masked_fill_(future, float("-inf")).softmax(-1)
-        received[:seen] += weights.sum(-2).mean((0, 1))
+    heads, key = query.shape[0], key.float()
+    received = key.new_zeros(key.shape[1])
+    for block in rows.split(chunk or _chunk(query)):
+        weights = _rows(query, key, block, scaling)
+        received[: weights.shape[-1]] += weights.reshape(-1, weights.shape[-1]).sum(0) / heads
     return received
 
 
 def page_rank(
-    query: Tensor, key: Tensor, scaling: float, temperature: float = 0.1, iterations: int = 5, chunk: int = 256
+    query: Tensor, key: Tensor, scaling: float, temperature: float = 0.1, iterations: int = 5, chunk: int | None = None
 ) -> Tensor:
     """Power iteration ``v <- v M`` on the causal row softmax M of sharpened logits, without an n x n matrix.
 
     AIM, `get_importance`: v starts uniform, there is no damping, and the heads are joined by the root mean square.
+    As M is lower triangular, what a token has after an iteration depends on itself and on later tokens alone. So one
+    pass over the rows, from the last block to the first, carries all iterations along: each block of M is computed
+    once.
 
     Parameters
     ----------
-    query, key, scaling
+    query, key, scaling, chunk
         As in `received_attention`.
     temperature, iterations
         See `PageRank`.
-    chunk : int
-        Rows per block; the matrix is computed anew in each iteration, unless it has at most `SMALL` elements.
 
     Returns
     -------
     Tensor
         Shape ``(n,)``, float32.
     """
-    groups, n = query.shape[0] // key.shape[0], query.shape[1]
-    query, key = query.float().unflatten(0, (-1, groups)) * (scaling / temperature), key.float()[:, None]
-    blocks = torch.arange(n, device=query.device).split(chunk)
-
-    def matrix(block: Tensor) -> Tensor:
-        seen = int(block[-1]) + 1
-        logits = query[:, :, block] @ key[..., :seen, :].mT
-        return logits.masked_fill_(_columns(seen, block) > block[:, None], float("-inf")).softmax(-1)
-
-    small = query.shape[0] * groups * n * n <= SMALL
-    kept = [matrix(block) for block in blocks] if small else []
-    rank = query.new_full((*query.shape[:2], 1, n), 1 / n)
-    for _ in range(iterations):
-        moved = torch.zeros_like(rank)
-        for number, block in enumerate(blocks):
-            weights = kept[number] if small else matrix(block)
-            moved[..., : weights.shape[-1]] += rank[..., block] @ weights
-        rank = moved
-    return rank.square().mean((0, 1))[0].sqrt()
+    n, key = query.shape[1], key.float()
+    rank = key.new_zeros(len(key), len(query) // len(key), iterations + 1, n)
+    rank[:, :, 0] = 1 / n
+    for block in reversed(torch.arange(n).split(chunk or _chunk(query))):
+        matrix = _rows(query, key, block, scaling / temperature)
+        start, stop = int(block[0]), int(block[-1]) + 1
+        for step in range(iterations):
+            moved = rank[:, :, step, None, start:stop] @ matrix[..., start:]
+            rank[:, :, step + 1, start:stop] += moved[:, :, 0]
+        rank[:, :, 1:, :start] += rank[:, :, :-1, start:stop] @ matrix[..., :start]
+    return rank[:, :, -1].square().mean((0, 1)).sqrt()
 
 
-def _columns(seen: int, like: Tensor) -> Tensor:
-    return like.new_ones(seen).cumsum(0) - 1
+def _rows(query: Tensor, key: Tensor, block: Tensor, scaling: float) -> Tensor:
+    """Attention weights of some ascending rows, ``(kv_heads, groups, rows, last row + 1)``, in float32."""
+    first, seen = int(block[0]) + 1, int(block[-1]) + 1
+    chosen = query[:, first - 1 : seen] if seen - first + 1 == len(block) else query[:, _to(block, query)]
+    grouped = chosen.float().mul(scaling).reshape(len(key), -1, key.shape[2])
+    logits = (grouped @ key[:, :seen].mT).view(len(key), -1, len(block), seen)
+    future = torch.arange(first, seen) > block[:, None]
+    logits[..., first:].masked_fill_(_to(future, query), float("-inf"))
+    return logits.softmax(-1)
+
+
+def _chunk(like: Tensor) -> int:
+    """Rows per block: few on the CPU, where a block then stays in its cache."""
+    return 64 if like.device.type == "cpu" else 512
+
+
+def _to(values: Tensor, like: Tensor) -> Tensor:
+    return values.to(like.device, non_blocking=True)  # does not wait for what the device is still computing

@@ -93,7 +93,7 @@ def _value(probe: Probe, layout: Layout, index: Tensor, query: Tensor, key: Tens
     if isinstance(probe, PageRank):
         return page_rank(query, key, scaling, probe.temperature, probe.iterations)
     which = probe.which if isinstance(probe, Rows) else "last"
-    received = received_attention(query, key, _voters(which, layout, index).to(query.device), scaling)
+    received = received_attention(query, key, _voters(which, layout, index), scaling)
     return received / len(index) if which == "all" else received
 
 
