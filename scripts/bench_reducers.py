@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from harness.cost.llm_viewer import prefill_flops
+from harness.cost.physical import NAME, prefill_flops
 from harness.cost.shape import LLMShape
 from models.engine import attach, reuse_tower
 from models.engine.prefill import Prefill
@@ -146,7 +146,7 @@ def _print(rounds: list[dict[str, tuple[float, float, list[int]]]], tokens: int,
     shape = LLMShape(DEPTH, ARCH["hidden"], ARCH["heads"], ARCH["kv_heads"], 64, ARCH["mlp"], ARCH["vocab"])
     full = prefill_flops(shape, [tokens] * DEPTH)
     table = Table(title=f"LLM prefill, {tokens} tokens, {DEPTH} layers, {threads} threads, {len(rounds)} rounds")
-    for column in ("method", "time / plain", "FLOPs / plain", "probe+select+gather / plain", "probed layers"):
+    for column in ("method", "time / plain", f"{NAME} FLOPs / plain", "probe+select+gather / plain", "probed layers"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for name in rounds[0]:
         base = [(r["plain"][0] + r["plain again"][0]) / 2 for r in rounds]

@@ -1,9 +1,11 @@
 """What a prefill costs, computed from the number of tokens that each LLM layer processed.
 
-Each profile is a module with the same functions over the same operators; `llm_viewer` is the convention of the papers.
+Each profile is a module with the same functions over the same operators; `llm_viewer` is the convention of the papers,
+`physical` counts what really happens.
 """
 
-from harness.cost.llm_viewer import kv_bytes, prefill_flops
+from harness.cost.llm_viewer import prefill_flops
+from harness.cost.memory import kv_bytes
 from harness.cost.op import Op
 from harness.cost.shape import LLMShape
 

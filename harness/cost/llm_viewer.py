@@ -11,37 +11,8 @@ AIM's tables (poster tables, appendix A to E) and PruMerge's Table 2.
 from collections.abc import Sequence
 from functools import lru_cache
 
-from harness.cost.op import Op
-from harness.cost.shape import LLMShape
-from reducers.errors import WinnowError
-
-LINEAR_FLOPS, SOFTMAX_FLOPS, NORM_FLOPS = 2, 5, 7
-
-
-def _linear(name: str, n: int, inputs: int, outputs: int, width: int, *, cached: bool = False) -> Op:
-    """Cost of a linear layer on n tokens; a `cached` one writes its output to the KV cache."""
-    written = n * outputs * width
-    return Op(
-        name,
-        flops=LINEAR_FLOPS * n * inputs * outputs,
-        weight=inputs * outputs * width,
-        load=n * inputs * width,
-        store=0 if cached else written,
-        kv_store=written if cached else 0,
-    )
-
-
-def _linears(shape: LLMShape, n: int, width: int) -> list[Op]:
-    hidden, queries, keys = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    return [
-        _linear("q_proj", n, hidden, queries, width),
-        _linear("k_proj", n, hidden, keys, width, cached=True),
-        _linear("v_proj", n, hidden, keys, width, cached=True),
-        _linear("out_proj", n, queries, hidden, width),
-        _linear("gate_proj", n, hidden, shape.mlp, width),
-        _linear("up_proj", n, hidden, shape.mlp, width),
-        _linear("down_proj", n, shape.mlp, hidden, width),
-    ]
+from harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
+from harness.cost.shape import LLMShape, check_depth, linears
 
 
 def _attention(shape: LLMShape, n: int, width: int) -> list[Op]:
@@ -81,7 +52,7 @@ def layer_ops(shape: LLMShape, n: int, mlp_add: bool = True, width: int = 2) -> 
     width : int
         Bytes per element of weights, activations and KV cache.
     """
-    return [*_linears(shape, n, width), *_attention(shape, n, width), *_elementwise(shape, n, width, mlp_add)]
+    return [*linears(shape, n, width), *_attention(shape, n, width), *_elementwise(shape, n, width, mlp_add)]
 
 
 def head_op(shape: LLMShape, width: int = 2) -> Op:
@@ -112,34 +83,5 @@ def prefill_flops(shape: LLMShape, tokens_per_layer: Sequence[int], mlp_add: boo
     WinnowError
         When the list does not have one entry per layer.
     """
-    _check_depth(shape, tokens_per_layer)
+    check_depth(shape, tokens_per_layer)
     return sum(_layer_flops(shape, int(n), mlp_add) for n in tokens_per_layer) + head_op(shape).flops
-
-
-def kv_bytes(shape: LLMShape, tokens_per_layer: Sequence[int], bytes_per_element: int = 2) -> int:
-    """Bytes of the KV cache after the prefill: keys and values of every layer's tokens.
-
-    Parameters
-    ----------
-    shape : LLMShape
-        The LLM.
-    tokens_per_layer : sequence of int
-        Tokens, visual and text, that each layer processes; one entry per layer.
-    bytes_per_element : int
-        2 for half precision, 4 for float32.
-
-    Raises
-    ------
-    WinnowError
-        When the list does not have one entry per layer.
-    """
-    _check_depth(shape, tokens_per_layer)
-    return 2 * shape.kv_heads * shape.head_dim * bytes_per_element * sum(map(int, tokens_per_layer))
-
-
-def _check_depth(shape: LLMShape, tokens_per_layer: Sequence[int]) -> None:
-    if len(tokens_per_layer) != shape.layers:
-        raise WinnowError(
-            f"tokens_per_layer has {len(tokens_per_layer)} entries but the LLM has {shape.layers} layers: "
-            "give one number of tokens per layer"
-        )

@@ -1,6 +1,9 @@
-"""One operator of a decoder layer and what it costs."""
+"""One operator of a model and what it costs."""
 
 from dataclasses import dataclass
+
+LINEAR_FLOPS, SOFTMAX_FLOPS, NORM_FLOPS = 2, 5, 7
+"""Operations per multiply-add, per attention score and per normalised element; LLM-Viewer's, for both profiles."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,16 @@ class Op:
     def bytes(self) -> float:
         """All bytes that the operator moves."""
         return self.weight + self.load + self.store + self.kv_load + self.kv_store
+
+
+def linear(name: str, n: int, inputs: int, outputs: int, width: float, *, cached: bool = False) -> Op:
+    """Cost of a linear layer on n tokens; a `cached` one writes its output to the KV cache."""
+    written = n * outputs * width
+    return Op(
+        name,
+        flops=LINEAR_FLOPS * n * inputs * outputs,
+        weight=inputs * outputs * width,
+        load=n * inputs * width,
+        store=0 if cached else written,
+        kv_store=written if cached else 0,
+    )

@@ -1,8 +1,11 @@
-"""The numbers of an LLM that its cost depends on."""
+"""The numbers of a model that its cost depends on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from harness.cost.op import Op, linear
+from reducers.errors import WinnowError
 
 
 @dataclass(frozen=True)
@@ -29,3 +32,32 @@ class LLMShape:
         names = ("layers", "hidden", "heads", "kv_heads", "mlp", "vocab")
         numbers = {name: int(arch[name]) for name in names}
         return cls(**numbers, head_dim=int(arch.get("head_dim") or numbers["hidden"] // numbers["heads"]))
+
+
+def linears(shape: LLMShape, n: int, width: float) -> list[Op]:
+    """Cost of a decoder layer's seven linear layers on n tokens; both profiles agree on them."""
+    hidden, queries, keys = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    return [
+        linear("q_proj", n, hidden, queries, width),
+        linear("k_proj", n, hidden, keys, width, cached=True),
+        linear("v_proj", n, hidden, keys, width, cached=True),
+        linear("out_proj", n, queries, hidden, width),
+        linear("gate_proj", n, hidden, shape.mlp, width),
+        linear("up_proj", n, hidden, shape.mlp, width),
+        linear("down_proj", n, shape.mlp, hidden, width),
+    ]
+
+
+def check_depth(shape: LLMShape, tokens_per_layer: Sequence[int]) -> None:
+    """Refuse a list without one entry per layer.
+
+    Raises
+    ------
+    WinnowError
+        Names both numbers.
+    """
+    if len(tokens_per_layer) != shape.layers:
+        raise WinnowError(
+            f"tokens_per_layer has {len(tokens_per_layer)} entries but the LLM has {shape.layers} layers: "
+            "give one number of tokens per layer"
+        )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.cost import LLMShape, Op, kv_bytes, prefill_flops
+from harness.cost import LLMShape, Op, kv_bytes, physical, prefill_flops
 from harness.cost.llm_viewer import head_op, layer_ops
 from reducers.errors import WinnowError
 
@@ -72,6 +72,19 @@ def test_kv_bytes(tokens: list[int], megabytes: int) -> None:
     assert kv_bytes(QWEN2_7B, tokens) == sum(op.kv_store for n in tokens for op in layer_ops(QWEN2_7B, n))
 
 
+@pytest.mark.parametrize(("attn", "tflop"), [("sdpa", 91.419), ("eager", 99.646)])
+def test_physical_flops_of_llava_onevision(attn: str, tflop: float) -> None:
+    """Spelled out by hand."""
+    n, scores = 6372, (6372 * 6373 / 2 if attn == "sdpa" else 6372**2)
+    attention = 28 * (4 * 128 + 5) * scores
+    linears = 2 * n * (2 * 3584**2 + 2 * 3584 * 512 + 3 * 3584 * 18944)
+    rest = n * (2 * 7 * 3584 + 2 * 3584 + 5 * 18944 + 3 * 32 * 128)
+    expected = 28 * (attention + linears + rest) + 2 * 3584 * 152064
+    found = physical.prefill_flops(QWEN2_7B, [n] * 28, attn)
+    assert found == expected
+    assert found / 1e12 == pytest.approx(tflop, abs=1e-3)
+
+
 def test_mlp_add_is_one_operation_per_element() -> None:
     tokens = [10] * 28
     difference = prefill_flops(QWEN2_7B, tokens) - prefill_flops(QWEN2_7B, tokens, mlp_add=False)
@@ -95,8 +108,8 @@ def test_matmuls_match_the_count_of_torch_on_a_real_layer(tokens: int) -> None:
     with FlopCounterMode(display=False) as counter:
         layer(torch.randn(1, tokens, 48), position_embeddings=rope)
 
-    matmuls = sum(op.flops for op in layer_ops(shape, tokens) if op.name.endswith(("_proj", "_matmul")))
-    assert counter.get_total_flops() == matmuls
+    for ops in (layer_ops(shape, tokens), physical.layer_ops(shape, tokens, attn="eager")):
+        assert counter.get_total_flops() == sum(op.flops for op in ops if op.name.endswith(("_proj", "_matmul")))
 
 
 def test_shape_from_arch_derives_the_head_width() -> None:
@@ -109,7 +122,7 @@ def test_bytes_of_an_operator_are_the_sum_of_its_columns() -> None:
     assert Op("x", 1, weight=1, load=2, store=4, kv_load=8, kv_store=16).bytes == 31
 
 
-@pytest.mark.parametrize("cost", [prefill_flops, kv_bytes])
+@pytest.mark.parametrize("cost", [prefill_flops, kv_bytes, physical.prefill_flops])
 def test_a_list_of_another_depth_is_refused(cost: Callable[[LLMShape, list[int]], float]) -> None:
     with pytest.raises(WinnowError, match="27 entries but the LLM has 28 layers"):
         cost(QWEN2_7B, [1] * 27)

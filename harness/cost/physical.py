@@ -1,0 +1,104 @@
+"""What a prefill really needs: the default profile.
+
+Against the papers' convention (`llm_viewer`) it counts causal attention for kernels that skip the masked half (sdpa,
+flash; eager computes all of n x n), RoPE, two operations per multiply-add in the LM head, the activation on the MLP's
+width, and the bytes that each operator has to move. Not counted, each below 0.01 %: biases, the final norm and the
+embedding's look-up. Batch 1.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
+from harness.cost.shape import LLMShape, check_depth, linears
+
+NAME = "physical"
+EAGER = "eager"
+TILE = 128
+"""Query rows that a fused kernel holds on chip while it streams keys and values past them."""
+
+
+def pairs(n: int, causal: bool) -> float:
+    """Pairs of a query and a key whose score is computed."""
+    return n * (n + 1) / 2 if causal else n * n
+
+
+def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
+    queries, keys = n * shape.heads * shape.head_dim * width, n * shape.kv_heads * shape.head_dim * width
+    scores = pairs(n, attn != EAGER) * shape.heads
+    product = LINEAR_FLOPS * scores * shape.head_dim
+    if attn == EAGER:
+        return [
+            Op("qk_matmul", product, load=queries, store=scores * width, kv_load=keys),
+            Op("softmax", SOFTMAX_FLOPS * scores, load=scores * width, store=scores * width),
+            Op("sv_matmul", product, load=scores * width, store=queries, kv_load=keys),
+        ]
+    passes = (-(-n // TILE) + 1) / 2  # a causal kernel streams keys only up to the tile's own rows
+    return [
+        Op(
+            "fused_attention",
+            2 * product + SOFTMAX_FLOPS * scores,
+            load=queries,
+            store=queries,
+            kv_load=2 * passes * keys,
+        )
+    ]
+
+
+def _elementwise(shape: LLMShape, n: int, width: float) -> list[Op]:
+    size, inner, rotated = n * shape.hidden, n * shape.mlp, n * (shape.heads + shape.kv_heads) * shape.head_dim
+    return [
+        *(Op(name, NORM_FLOPS * size, load=size * width, store=size * width) for name in ("attn_norm", "mlp_norm")),
+        *(Op(name, size, load=2 * size * width, store=size * width) for name in ("attn_add", "mlp_add")),
+        Op("mlp_act", 5 * inner, load=2 * inner * width, store=inner * width),
+        Op("rope", 3 * rotated, load=rotated * width, store=rotated * width),
+    ]
+
+
+def layer_ops(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2) -> list[Op]:
+    """List the operators of one decoder layer in the prefill of `n` tokens.
+
+    Parameters
+    ----------
+    shape : LLMShape
+        The LLM.
+    n : int
+        Tokens that the layer processes, visual and text.
+    attn : str
+        The attention kernel: ``eager`` computes and stores every score, all others are fused and causal.
+    width : float
+        Bytes per element of weights, activations and KV cache.
+    """
+    return [*linears(shape, n, width), *_attention(shape, n, width, attn), *_elementwise(shape, n, width)]
+
+
+def head_op(shape: LLMShape, width: float = 2) -> Op:
+    """Cost of the LM head, once per prompt: one position."""
+    size = shape.hidden * shape.vocab
+    return Op("lm_head", LINEAR_FLOPS * size, weight=size * width, load=shape.hidden * width, store=shape.vocab * width)
+
+
+@lru_cache(maxsize=65536)
+def _layer_flops(shape: LLMShape, n: int, attn: str) -> float:
+    return sum(op.flops for op in layer_ops(shape, n, attn))
+
+
+def prefill_flops(shape: LLMShape, tokens_per_layer: Sequence[int], attn: str = "sdpa") -> float:
+    """Floating-point operations of the LLM in one prefill.
+
+    Parameters
+    ----------
+    shape : LLMShape
+        The LLM.
+    tokens_per_layer : sequence of int
+        Tokens, visual and text, that each layer processes; one entry per layer.
+    attn : str
+        The attention kernel; see `layer_ops`.
+
+    Raises
+    ------
+    WinnowError
+        When the list does not have one entry per layer.
+    """
+    check_depth(shape, tokens_per_layer)
+    return sum(_layer_flops(shape, int(n), attn) for n in tokens_per_layer) + head_op(shape).flops
