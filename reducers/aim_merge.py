@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.base import Reducer, check_ratio
 from reducers.layout import Grid
 from reducers.matching import block_diagonal, follow, group_mean, rank_pairs
 from reducers.reduction import Positions, Reduction, View
 from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

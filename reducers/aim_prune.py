@@ -8,10 +8,9 @@ official code hides pruned tokens by a mask, so that their dead rows go on votin
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.base import Ranker, top
 from reducers.errors import WinnowError
@@ -19,6 +18,9 @@ from reducers.layout import Grid, Layout
 from reducers.probes import PageRank, Probe
 from reducers.reduction import Reduction, View
 from reducers.schedule import Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEVER = Window(1, 1, of=1)
 """The window that begins behind the last layer of any depth."""

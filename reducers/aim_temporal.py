@@ -7,15 +7,17 @@ frames (0, 1), (2, 3), ...: every token of the earlier joins the most similar to
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from reducers.base import Reducer, check_ratio, halvings
 from reducers.layout import Grid
 from reducers.matching import block_diagonal, follow, group_mean
 from reducers.reduction import Positions, Reduction, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -79,4 +81,5 @@ class AIMTemporal(Reducer):
 
 def _partner(earlier: Tensor, later: Tensor) -> Tensor:
     """Most similar token of the later frame for each of the earlier one's, shape ``(pairs, tokens)``, on the CPU."""
+    normalize = torch.nn.functional.normalize
     return (normalize(earlier, dim=-1) @ normalize(later, dim=-1).mT).max(-1).indices.cpu()

@@ -11,16 +11,18 @@ LLM could tell), and softmax has no epsilon of 1e-6.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.base import check_ratio
 from reducers.blocks import Cutter, guide_probe
 from reducers.errors import WinnowError
 from reducers.reduction import Reduction
 from reducers.tower import Tower, TowerProbe, TowerValues, TowerView
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Self, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_type_hints
 
 import torch
-from torch import Tensor
 
 from reducers.errors import WinnowError
 from reducers.layout import Grid
@@ -17,6 +16,9 @@ from reducers.probes import Probe
 from reducers.reduction import Positions, Reduction, View
 from reducers.schedule import Cuts, K, Schedule
 from reducers.tower import Tower, TowerProbe, TowerView
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Select = Literal["highest", "lowest"]
 

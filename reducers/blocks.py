@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, Self
 
 from reducers.base import Reducer, check_ratio
 from reducers.errors import UnsupportedError, WinnowError
 from reducers.reduction import Reduction
 from reducers.tower import ClsRow, ColumnMean, Tower, TowerProbe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Guide = Literal["auto", "cls", "mean"]
 """Whose attention ranks the patches: the CLS token's, the mean over all patches', or CLS where there is one."""

@@ -9,13 +9,16 @@ LLaVA's r=13 in every CLIP block leaves 277 of 576 patches behind 23 blocks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from reducers.blocks import Guide, Merger, guide_probe, merges
 from reducers.reduction import Reduction
 from reducers.tower import ColumnMean, Tower, TowerKeys, TowerProbe, TowerView
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 R = 13
 """Tokens merged away in each block of the published LLaVA model."""

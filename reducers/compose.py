@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from reducers.base import Reducer
 from reducers.errors import WinnowError
@@ -16,6 +15,9 @@ from reducers.layout import Grid, Layout, Span
 from reducers.probes import Probe
 from reducers.reduction import Reduction, View
 from reducers.tower import Tower, TowerProbe, TowerView
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ token receives from all others; all three official codes use the last prompt tok
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from reducers.base import Scorer, check_ratio
 from reducers.errors import WinnowError
 from reducers.probes import Probe, Rows
 from reducers.reduction import View
 from reducers.schedule import K
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

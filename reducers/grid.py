@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.base import Reducer, acting, check_ratio
 from reducers.errors import WinnowError
 from reducers.layout import Grid
 from reducers.reduction import Reduction, View
 from reducers.schedule import K
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

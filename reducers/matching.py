@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.reduction import Positions, Reduction
 
-if not torch.sparse.check_sparse_tensor_invariants.is_enabled():
-    torch.sparse.check_sparse_tensor_invariants.disable()  # as it is, but said aloud: else torch warns on first use
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor:
@@ -35,9 +34,7 @@ def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor
     rows = group[member]
     mass = torch.ones(len(member)) if size is None else size[member].float()
     total = torch.zeros(groups).index_add_(0, rows, mass)
-    return torch.sparse_coo_tensor(
-        torch.stack([rows, member]), mass / total[rows], (groups, len(group)), check_invariants=False
-    ).coalesce()
+    return _sparse(torch.stack([rows, member]), mass / total[rows], (groups, len(group)))
 
 
 def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tensor | None = None) -> Reduction | None:
@@ -91,7 +88,13 @@ def block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
     places = [block.coalesce().indices() + start[:, None] for block, start in zip(blocks, starts.T, strict=True)]
     values = torch.cat([block.coalesce().values() for block in blocks])
     shape = int(rows.sum()), int(cols.sum())
-    return torch.sparse_coo_tensor(torch.cat(places, 1), values, shape, check_invariants=False).coalesce()
+    return _sparse(torch.cat(places, 1), values, shape)
+
+
+def _sparse(places: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    if not torch.sparse.check_sparse_tensor_invariants.is_enabled():
+        torch.sparse.check_sparse_tensor_invariants.disable()  # as it is, but said aloud: else torch warns on first use
+    return torch.sparse_coo_tensor(places, values, shape, check_invariants=False).coalesce()
 
 
 def rank_pairs(metric: Tensor, sources: Literal[0, 1] = 0) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from reducers.base import Scorer
 from reducers.errors import WinnowError
@@ -17,6 +16,9 @@ from reducers.layout import Grid
 from reducers.probes import LookAhead, Probe
 from reducers.reduction import Positions, View
 from reducers.schedule import Cuts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

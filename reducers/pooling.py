@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.layout import Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Window = tuple[int, int, int]
 """Frames, rows and columns of a window."""

@@ -10,16 +10,18 @@ port to SigLIP (which has no uniform tokens: ``plus=False``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.base import check_ratio
 from reducers.blocks import Order, TowerReducer, arrange, guide_probe
 from reducers.errors import WinnowError
 from reducers.reduction import Reduction
 from reducers.tower import Headless, Tower, TowerKeys, TowerProbe, TowerView
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from reducers.layout import Layout, Span
 from reducers.probes import Probe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Positions = Literal["keep", "compact", "mean"]
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from reducers.base import Scorer
 from reducers.layout import Grid
 from reducers.reduction import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 

@@ -7,10 +7,9 @@ that explains the published Img-Memory columns as default: a drop is forced ever
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.base import Reducer, check_ratio
 from reducers.errors import WinnowError
@@ -18,6 +17,9 @@ from reducers.layout import Grid, Span
 from reducers.probes import Probe, Rows
 from reducers.reduction import Positions, Reduction, View
 from reducers.schedule import Rounds
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HISTORY = 3
 """Layers of attention that a decision looks at: k-2, k-1 and k."""

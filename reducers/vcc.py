@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from reducers.base import Reducer, acting
 from reducers.errors import WinnowError
@@ -21,6 +20,9 @@ from reducers.matching import merge_into
 from reducers.pooling import Window, anchors, window_counts, windows
 from reducers.reduction import Positions, Reduction, View
 from reducers.schedule import K
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
