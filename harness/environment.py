@@ -26,7 +26,10 @@ def describe(model: Any = None) -> dict[str, Any]:
         "git": _git(),
     }
     if model is not None:
+        from models.engine.kernels import chosen
+
         found["device"] = str(model.device)
+        found["probes"] = chosen(model.device, model.dtype)
         found["weights_commit"] = getattr(model.config, "_commit_hash", None)
         if model.device.type == "cuda":
             import torch

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"reducers", "models", "harness", "configs", "winnow", "run", "scripts", "tests"}
 TORCH_ONLY = {"torch"}
-MODEL_LIBRARIES = TORCH_ONLY | {"transformers", "numpy", "PIL", "safetensors", "tokenizers"}
+MODEL_LIBRARIES = TORCH_ONLY | {"transformers", "numpy", "PIL", "safetensors", "tokenizers", "triton"}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from models.engine.kernels import kernels
 from reducers.layout import Layout
 from reducers.probes import Keys, LookAhead, PageRank, Probe, Rows, page_rank, received_attention
 
@@ -89,10 +90,14 @@ class Signals:
 
 
 def _value(probe: Probe, layout: Layout, index: Tensor, query: Tensor, key: Tensor, scaling: float) -> Tensor:
-    """One statistic of one prompt, shape ``(present,)``."""
+    """One statistic of one prompt, shape ``(present,)``; few rows are small products that need no kernel."""
+    fast = kernels(query.device, query.dtype)
     if isinstance(probe, PageRank):
-        return page_rank(query, key, scaling, probe.temperature, probe.iterations)
+        rank = page_rank if fast is None else fast.page_rank
+        return rank(query, key, scaling, probe.temperature, probe.iterations)
     which = probe.which if isinstance(probe, Rows) else "last"
+    if which == "all" and fast is not None:
+        return fast.received_attention(query, key, scaling) / len(index)
     received = received_attention(query, key, _voters(which, layout, index), scaling)
     return received / len(index) if which == "all" else received
 
