@@ -52,12 +52,12 @@ def vit_numbers(arch: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def tiny(arch: Mapping[str, Any]) -> dict[str, Any]:
+def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
     """Shrink an architecture to a size for tests, with the proportions that matter: grouped heads, odd patch grids.
 
-    The LLM gets ``tiny_layers`` layers if the architecture says so, else 6.
+    The LLM gets ``tiny_layers`` layers if the architecture says so, else 6; pictures have `image` pixels along a side.
     """
-    vision = dict(arch["vision"]) | {"layers": 3, "hidden": 32, "heads": 4, "mlp": 64, "image": 20, "patch": 4}
+    vision = dict(arch["vision"]) | {"layers": 3, "hidden": 32, "heads": 4, "mlp": 64, "image": image, "patch": 4}
     llm = {"layers": arch.get("tiny_layers", 6), "hidden": 64, "heads": 4, "mlp": 128, "vocab": 320}
     kv_heads = 2 if arch["kv_heads"] < arch["heads"] else 4
     return dict(arch) | llm | {"kv_heads": kv_heads, "vision": vision}

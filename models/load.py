@@ -98,7 +98,7 @@ def _divide_pixels(processor: Any, by: int) -> None:
 
 def random_config(family: Family, spec: ModelSpec) -> PretrainedConfig:
     """Build the configuration of a model with random weights from its architecture numbers."""
-    arch = tiny(spec.arch) if spec.scale == "tiny" else spec.arch
+    arch = tiny(spec.arch, family.tiny_image) if spec.scale == "tiny" else spec.arch
     tokenizer = byte_tokenizer()
     tokens = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
     config = family.config(arch, tokens)

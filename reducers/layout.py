@@ -53,12 +53,15 @@ class Span:
         contiguous: separators may stand between rows or frames.
     frames, rows, cols : int
         The grid.
+    tower : int
+        Which of the model's vision towers it went through, where there are several.
     """
 
     positions: Tensor
     frames: int
     rows: int
     cols: int
+    tower: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a grid that does not fit its positions."""

@@ -24,12 +24,14 @@ TOWERS = [Tower(24, 23, 24, 24, cls=True), Tower(26, 26, 27, 27, cls=False)]
 INTRODUCTION = """# Methods and models
 
 Made by `scripts/support_matrix.py` from what the methods declare; a test keeps it current. Each method stands with its
-default options. A pair that is impossible is refused before a model loads, with the reason below.
+default options. A pair that is impossible is refused before a model loads, with the reason below. Families of which
+the same is true share a column.
 
 """
 
-TILES = """On `llava_onevision`, methods that act in the tower work on videos: the tiles of an any-resolution image need
-the whole grid, and a frame that keeps more vectors than its pooled slots (196) is refused.
+TILES = """On `llava_onevision` and `llava_next_video`, methods that act in the tower work on videos: the tiles of an
+any-resolution image need the whole grid, and a frame that keeps more vectors than its pooled slots (196 and 144) is
+refused.
 """
 
 
@@ -75,18 +77,28 @@ def options(reducer: Reducer) -> str:
     return "; ".join(f"{name}: {values}" for name, values in told.items()) or "–"
 
 
+def columns(made: dict[str, Reducer]) -> dict[tuple[str, ...], list[str]]:
+    """Families by their reasons, one for each method: those of which the same is true share a column."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name in FAMILIES:
+        family = find_family(name)
+        found.setdefault(tuple(impossible(family, reducer) for reducer in made.values()), []).append(name)
+    return found
+
+
 def page() -> str:
     """The whole page."""
-    made, families = methods(), {name: find_family(name) for name in FAMILIES}
-    lines = [f"| method | acts at | probes | {' | '.join(families)} |", "| --- " * (3 + len(families)) + "|"]
+    made = methods()
+    groups = columns(made)
+    header = " | ".join("<br>".join(f"`{name}`" for name in names) for names in groups.values())
+    lines = [f"| method | acts at | {header} |", "| --- " * (2 + len(groups)) + "|"]
     reasons: dict[str, str] = {}
-    for name, reducer in made.items():
-        why = [impossible(family, reducer) for family in families.values()]
+    for (name, reducer), why in zip(made.items(), zip(*groups, strict=True), strict=True):
         cells = [reasons.setdefault(reason, f"({len(reasons) + 1})") if reason else "yes" for reason in why]
-        lines.append(f"| `{name}` | {sites(reducer)} | {probes(reducer)} | {' | '.join(cells)} |")
+        lines.append(f"| `{name}` | {sites(reducer)} | {' | '.join(cells)} |")
     lines += ["", *(f"{mark} {reason}  " for reason, mark in reasons.items()), "", TILES]
-    lines += ["## Options", "", "| method | options, the default in bold |", "| --- | --- |"]
-    lines += [f"| `{name}` | {options(reducer)} |" for name, reducer in made.items()]
+    lines += ["## Probes and options", "", "| method | probes | options, the default in bold |", "| --- | --- | --- |"]
+    lines += [f"| `{name}` | {probes(reducer)} | {options(reducer)} |" for name, reducer in made.items()]
     return INTRODUCTION + "\n".join(lines) + "\n"
 
 

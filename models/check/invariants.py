@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from models.check.replay import replay_features, replay_logits
 from models.engine import Trace, attach
 from models.engine.trace import Step
 from reducers.base import Reducer
+from reducers.layout import Layout
 
 STEPS = 4
 TOLERANCE = 2e-4
@@ -46,11 +47,10 @@ def oracle(case: Case) -> None:
         inputs = case.loaded.family.encode(case.loaded.processor, [prompt])
         answer, told = out.sequences[b, -STEPS:], trace.prompts[b]
         policies = {step.reduction.positions for step in told.steps}
-        if features is None and policies <= {"keep"} and not any(_rewrites(step) for step in told.steps):
+        if not features and policies <= {"keep"} and not any(_rewrites(step) for step in told.steps):
             expected = oracle_logits(case.loaded.model, parts, inputs, answer, told)
         else:
-            given = None if features is None else features[: len(told.layout.visual)]
-            features = None if features is None else features[len(told.layout.visual) :]
+            given = _filled(told.layout, features) if features else None
             expected = replay_logits(case.loaded.model, parts, inputs, answer, told, given)
         gap = _gap(logits[b], expected)
         _demand(gap < TOLERANCE, f"sample {b} differs from the oracle by {gap:.1e}")
@@ -64,7 +64,7 @@ def cache_is_trace_is_plan(case: Case) -> None:
     _demand(held == widest, f"the cache holds {held} tokens per layer, the trace says {widest}")
     if case.reducer.adaptive:
         return
-    tower = trace.frames.tower if trace.frames is not None else None
+    tower = next((frames.tower for frames in trace.frames.values()), None)
     for prompt in trace.prompts:
         planned = case.reducer.plan([span.grid for span in prompt.layout.spans], len(held), tower)
         executed = prompt.visual_per_layer
@@ -156,15 +156,34 @@ def _rewrites(step: Step) -> bool:
     return step.reduction.weights is not None or step.reduction.drop_text is not None
 
 
-def _features(case: Case, trace: Trace) -> Tensor | None:
-    """Vectors of all visual slots of the batch, replayed, where the method acted in the tower."""
-    if trace.frames is None or not trace.frames.steps:
-        return None
-    outer: Any = case.loaded.family.parts(case.loaded.model).outer
-    inputs = case.loaded.family.encode(case.loaded.processor, list(case.prompts))
-    pixels = inputs["pixel_values"] if "pixel_values" in inputs else inputs["pixel_values_videos"].flatten(0, 1)
-    slots = case.loaded.family.pooled_slots(outer.config)
-    return replay_features(case.loaded.family.parts(case.loaded.model), pixels, trace.frames, slots)
+def _features(case: Case, trace: Trace) -> dict[int, Iterator[Tensor]]:
+    """What each vision tower filled in, frame by frame, replayed; empty if the method left the towers alone."""
+    if not any(frames.reduced for frames in trace.frames.values()):
+        return {}
+    family = case.loaded.family
+    parts = family.parts(case.loaded.model)
+    outer: Any = parts.outer
+    inputs, slots = family.encode(case.loaded.processor, list(case.prompts)), family.pooled_slots(outer.config)
+    made = {}
+    for tower, frames in trace.frames.items():
+        names = ("pixel_values", "pixel_values_images") if tower == 0 else ()
+        pixels = next((inputs[name] for name in names if name in inputs), None)
+        pixels = inputs["pixel_values_videos"].flatten(0, 1) if pixels is None else pixels
+        made[tower] = iter(replay_features(parts, pixels, frames, slots, tower, tower == 1 and family.video_cls))
+    return made
+
+
+def _filled(layout: Layout, features: Mapping[int, Iterator[Tensor]]) -> tuple[Tensor, Tensor] | None:
+    """Prompt indices and vectors of what the towers filled in; a frame's CLS stands in front of its patches."""
+    places: list[Tensor] = []
+    vectors: list[Tensor] = []
+    for span in layout.spans:
+        for positions in span.positions.view(span.frames, -1):
+            frame = next(features[span.tower])
+            cls = positions[:1] - 1 if len(frame) > len(positions) else positions[:0]
+            places += [cls, positions]
+            vectors.append(frame)
+    return (torch.cat(places), torch.cat(vectors)) if vectors else None
 
 
 def _hooks(case: Case) -> int:

@@ -6,7 +6,7 @@ ought to come out. Each layer of the model is called as a plain function on the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,18 +26,18 @@ def replay_logits(
     inputs: Mapping[str, Any],
     answer: Tensor,
     trace: PromptTrace,
-    features: Tensor | None = None,
+    features: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Logits of each answer token under the reductions of `trace`; parameters as in `oracle_logits`.
 
     Parameters
     ----------
-    features : Tensor or None
-        The vectors of the visual slots, ``(visual, width)``, where the vision tower was reduced.
+    features : (Tensor, Tensor) or None
+        Where the vision tower was reduced: prompt indices of what it filled, ``(n,)``, and the vectors, ``(n, width)``.
     """
     hidden, positions = entrance(model, parts, inputs, answer)
     if features is not None:
-        hidden[0, trace.layout.visual] = features
+        hidden[0, features[0]] = features[1]
     head: Any = model
     llm: Any = parts.llm
     walk = _Walk(trace, hidden[0], positions[..., 0, :])
@@ -94,7 +94,9 @@ class _Walk:
 
 
 @torch.no_grad()
-def replay_features(parts: Parts, pixels: Tensor, frames: Frames, slots: int | None) -> Tensor:
+def replay_features(
+    parts: Parts, pixels: Tensor, frames: Frames, slots: int | None, tower: int = 0, cls: bool = False
+) -> Tensor:
     """The projected vectors of a reduced tower, in their slots.
 
     Parameters
@@ -107,23 +109,36 @@ def replay_features(parts: Parts, pixels: Tensor, frames: Frames, slots: int | N
         What the engine says it did.
     slots : int or None
         See `Family.pooled_slots`.
+    tower : int
+        See `Span.tower`.
+    cls : bool
+        Whether CLS goes on to the LLM, see `Family.video_cls`.
 
     Returns
     -------
     Tensor
-        Shape ``(frames * slots, width)``; zero where a slot holds nothing.
+        Shape ``(frames, [1 +] slots, width)``; zero where a slot holds nothing.
     """
-    return torch.cat([_frame_features(parts, pixels[f : f + 1], frames, f, slots) for f in range(len(pixels))])
+    vectors = [_frame_features(parts.towers[tower], pixels[f : f + 1], frames, f) for f in range(len(pixels))]
+    made = []
+    for hidden, index in vectors:
+        projected = parts.projector(hidden[None])[0]
+        full = projected.new_zeros(frames.tower.patches if slots is None else slots, projected.shape[1])
+        full[index if slots is None else list(range(len(index)))] = projected[int(frames.tower.cls) :]
+        made.append(torch.cat([projected[: int(cls)], full]))
+    return torch.stack(made)
 
 
-def _frame_features(parts: Parts, pixels: Tensor, frames: Frames, f: int, slots: int | None) -> Tensor:
-    """One frame, block by block, with its own books of places and sizes."""
-    tower: Any = parts.tower
+def _frame_features(
+    model: tuple[nn.Module, Sequence[nn.Module]], pixels: Tensor, frames: Frames, f: int
+) -> tuple[Tensor, list[int]]:
+    """One frame, block by block, with its own books of places and sizes: CLS and patches, and where these stand."""
+    tower: Any = model[0]
     first, index = int(frames.tower.cls), list(range(frames.tower.patches))
     size = torch.ones(len(index))
     hidden = tower.embeddings(pixels)
     hidden = (tower.pre_layrnorm(hidden) if hasattr(tower, "pre_layrnorm") else hidden)[0]
-    for number, block in enumerate(parts.blocks[: frames.tower.used]):
+    for number, block in enumerate(model[1][: frames.tower.used]):
         inner: Any = block
         bias = torch.cat([torch.zeros(first), size.log()]) if getattr(frames.reducer, "proportional", False) else None
         mask = None if bias is None else bias[None, None, None].expand(1, 1, len(hidden), -1)
@@ -133,10 +148,7 @@ def _frame_features(parts: Parts, pixels: Tensor, frames: Frames, f: int, slots:
         hidden = torch.cat([hidden[:first], patches])
         hidden = hidden + inner.mlp(inner.layer_norm2(hidden))
     patches, index, size = _reduced(frames, frames.tower.used, f, hidden[first:], index, size)
-    projected = parts.projector(patches[None])[0]
-    full = projected.new_zeros(frames.tower.patches if slots is None else slots, projected.shape[1])
-    full[index if slots is None else list(range(len(index)))] = projected
-    return full
+    return torch.cat([hidden[:first], patches]), index
 
 
 def _reduced(

@@ -36,6 +36,8 @@ class Frames:
         was merged into at last.
     steps : list
         The reductions in order, as ``(block, one per frame)``.
+    closed : bool
+        Whether the method has been asked at the features.
     """
 
     def __init__(self, reducer: Reducer, tower: Tower, number: int) -> None:
@@ -44,6 +46,7 @@ class Frames:
         self.size = [torch.ones(tower.patches, dtype=torch.long) for _ in range(number)]
         self.anchor = [torch.arange(tower.patches) for _ in range(number)]
         self.steps: list[tuple[int, list[Reduction | None]]] = []
+        self.closed = False
         self.signals: list[dict[tuple[TowerProbe, int], Tensor]] = [{} for _ in range(number)]
 
     @property
@@ -134,7 +137,7 @@ class Frames:
         bias = bias.masked_fill(~valid, torch.finfo(hidden.dtype).min)
         return bias[:, None, None].expand(-1, 1, n, -1)
 
-    def scatter(self, features: Tensor, slots: int | None) -> Tensor:
+    def scatter(self, features: Tensor, slots: int | None, cls: bool = False) -> Tensor:
         """Put projected vectors, ``(frames, m, width)``, where the model expects its features.
 
         Parameters
@@ -142,12 +145,16 @@ class Frames:
         features : Tensor
             One row per kept patch.
         slots : int or None
-            None: each vector goes to its patch's slot of ``tower.patches``. A number: the model pools afterwards, the
-            vectors take the first of that many slots.
+            None: each vector goes to its patch's slot of ``tower.patches``. A number: the model pools, the vectors take
+            the first of that many slots.
+        cls : bool
+            Whether `features` begins with CLS, and its slots with one for it.
         """
-        full = features.new_zeros(len(features), self.tower.patches if slots is None else slots, features.shape[2])
+        first, patches = int(cls), self.tower.patches if slots is None else slots
+        full = features.new_zeros(len(features), first + patches, features.shape[2])
+        full[:, :first] = features[:, :first]
         for f, place in enumerate(self.slots(slots)):
-            full[f, place.to(full.device)] = features[f, : len(place)]
+            full[f, place.to(full.device) + first] = features[f, first : first + len(place)]
         return full
 
     def slots(self, slots: int | None) -> list[Tensor]:

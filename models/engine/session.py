@@ -222,7 +222,7 @@ class Session:
         """At the LLM's end: close the traces of a prefill."""
         if self.prefilling and self.prefill is not None:
             self.trace.prompts = self.prefill.finish(self.tower.tower if self.tower is not None else None)
-            self.trace.frames = self.tower.frames if self.tower is not None else None
+            self.trace.frames = dict(self.tower.passes) if self.tower is not None else {}
 
     def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         """At a tapped attention: compute the statistics that were asked for, in prefill."""

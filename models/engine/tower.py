@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -19,17 +19,23 @@ def reuse_tower(model: nn.Module) -> Iterator[None]:
     Several methods then answer one batch for the price of one encoding; those that act in the tower encode anew. The
     last output is kept, with its pixels: the memory of one batch.
     """
-    tower: Any = family_of(model).parts(model).tower
+    with ExitStack() as stack:
+        for tower, _ in family_of(model).parts(model).towers:
+            stack.enter_context(replaced(tower, "forward", _remembering(tower)))
+        yield
+
+
+def _remembering(tower: Any) -> Callable[..., Any]:
+    """The forward of a tower that answers from memory when the last call comes again."""
     forward = tower.forward
     seen: dict[str, Any] = {}
 
-    def remembered(pixels: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if args or "pixels" not in seen or not _same(seen["pixels"], pixels) or seen["kwargs"] != kwargs:
-            seen.update(output=forward(pixels, *args, **kwargs), pixels=pixels, kwargs=kwargs)
+    def remembered(pixel_values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if args or "pixels" not in seen or not _same(seen["pixels"], pixel_values) or seen["kwargs"] != kwargs:
+            seen.update(output=forward(pixel_values, *args, **kwargs), pixels=pixel_values, kwargs=kwargs)
         return seen["output"]
 
-    with replaced(tower, "forward", remembered):
-        yield
+    return remembered
 
 
 @contextmanager

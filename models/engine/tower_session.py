@@ -6,7 +6,7 @@ the model finds the number it expects, and the LLM's entrance drops the slots th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -35,43 +35,49 @@ class TowerSession:
         self.parts, self.reducer, self.tower = parts, reducer, tower
         self.slots = family.pooled_slots(outer.config)
         self.acting = reducer.blocks(self.tower)
-        self.frames: Frames | None = None
+        self.passes: dict[int, Frames] = {}
+        self.current = 0
+        self.cls_of = {1} if family.video_cls else set()
+        self.pooling = family.pooling
         self.probes: dict[int, list[TowerProbe]] = {}
         for probe, block in reducer.tower_probes(self.tower):
             self.probes.setdefault(block, []).append(probe)
 
     def hook(self, stack: ExitStack) -> None:
         """Register everything, to be removed when the stack closes."""
-        parts, blocks = self.parts, self.parts.blocks
-        stack.enter_context(fresh_tower(parts.tower))
-        handles = [
-            blocks[0].register_forward_pre_hook(self._before_first, with_kwargs=True),
-            parts.projector.register_forward_pre_hook(self._before_projector),
-            parts.projector.register_forward_hook(self._after_projector),
-        ]
+        for number, (tower, blocks) in enumerate(self.parts.towers):
+            stack.enter_context(fresh_tower(tower))
+            self._hook_blocks(stack, number, blocks)
+        projector = self.parts.projector
+        stack.callback(projector.register_forward_pre_hook(self._before_projector).remove)
+        stack.callback(projector.register_forward_hook(self._after_projector).remove)
+        self._guard(stack)
+
+    def _hook_blocks(self, stack: ExitStack, tower: int, blocks: Sequence[nn.Module]) -> None:
+        """Hook into the blocks of one of the towers."""
+        opening = blocks[0].register_forward_pre_hook(partial(self._before_first, tower), with_kwargs=True)
+        stack.callback(opening.remove)
         inside = [block for block in self.acting if block < self.tower.used]
         for number in inside:
             Middle(partial(self._inside, number)).hook(stack, blocks[number], "layer_norm2")
-        behind = blocks[min(inside) + 1 :] if inside else ()
-        handles += [block.register_forward_pre_hook(self._before_block, with_kwargs=True) for block in behind]
-        for handle in handles:
-            stack.callback(handle.remove)
+        for block in blocks[min(inside) + 1 :] if inside else ():
+            stack.callback(block.register_forward_pre_hook(self._before_block, with_kwargs=True).remove)
         attention: dict[nn.Module, int] = {}
         for number in self.probes:
             block_: Any = blocks[number]
             attention[block_.self_attn] = number
         if attention:
             stack.enter_context(tap(attention, self._observe))
-        self._guard(stack)
 
     def _guard(self, stack: ExitStack) -> None:
         """Keep the model's pooling off vectors that are no grid any more, and refuse its packing of tiles."""
         outer: Any = self.parts.outer
         if self.slots is None:
             return
-        pool, pack = outer.apply_pooling, outer.pack_image_features
+        pool, pack = getattr(outer, self.pooling), outer.pack_image_features
 
         def pool_grids(features: Tensor) -> Tensor:
+            features = self._at_features(features)
             return features if self._reduced else pool(features)
 
         def pack_tiles(*args: Any, **kwargs: Any) -> Any:
@@ -82,16 +88,22 @@ class TowerSession:
                 )
             return pack(*args, **kwargs)
 
-        stack.enter_context(replaced(outer, "apply_pooling", pool_grids))
+        stack.enter_context(replaced(outer, self.pooling, pool_grids))
         stack.enter_context(replaced(outer, "pack_image_features", pack_tiles))
+
+    @property
+    def frames(self) -> Frames | None:
+        """The pass that is under way, or was last."""
+        return self.passes.get(self.current)
 
     @property
     def _reduced(self) -> bool:
         return self.frames is not None and self.frames.reduced
 
-    def _before_first(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _before_first(self, tower: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
-        self.frames = Frames(self.reducer, self.tower, len(hidden))
+        self.current = tower
+        self.passes[tower] = Frames(self.reducer, self.tower, len(hidden))
 
     def _observe(self, block: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         if self.frames is not None:
@@ -112,10 +124,16 @@ class TowerSession:
             raise UnsupportedError(f"reducer={self.reducer.name} needs a mask in the tower: use model.attn=sdpa")
         return ((args[0], mask, *args[2:]), kwargs) if len(args) > 1 else (args, kwargs | {"attention_mask": mask})
 
-    def _before_projector(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
-        if self.frames is None or self.tower.used not in self.acting:
-            return None
-        return (self.frames.reduce(self.tower.used, args[0], cls=False),)
+    def _at_features(self, features: Tensor) -> Tensor:
+        """Ask the method behind the tower: once, before the projector or a pooling that stands in front of it."""
+        frames = self.frames
+        if frames is None or frames.closed or self.tower.used not in self.acting:
+            return features
+        frames.closed = True
+        return frames.reduce(self.tower.used, features, cls=self.current in self.cls_of)
+
+    def _before_projector(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        return (self._at_features(args[0]),)
 
     def _after_projector(self, module: nn.Module, args: tuple[Any, ...], features: Tensor) -> Tensor | None:
         if self.frames is None or not self.frames.reduced:
@@ -125,44 +143,49 @@ class TowerSession:
                 f"reducer={self.reducer.name} keeps {features.shape[1]} vectors a frame, but the pooled frame has only "
                 f"{self.slots} slots: keep fewer"
             )
-        return self.frames.scatter(features, self.slots)
+        return self.frames.scatter(features, self.slots, cls=self.current in self.cls_of)
 
     def answers(self, layouts: Sequence[Layout]) -> list[Reduction | None]:
         """What the entrance has to drop: the slots without a vector, per prompt."""
-        if self.frames is None or not self.frames.reduced:
+        passes = {span.tower: self.passes.get(span.tower) for layout in layouts for span in layout.spans}
+        if not any(frames is not None and frames.reduced for frames in passes.values()):
             return [None] * len(layouts)
-        kept = self.frames.slots(self.slots)
-        total = sum(span.frames for layout in layouts for span in layout.spans)
-        copies, rest = divmod(total, len(kept))
-        if rest or not copies:
-            raise WinnowError(f"{len(kept)} frames went through the tower, but the prompts have {total}")
-        answers: list[Reduction | None] = []
-        place = 0
-        for layout in layouts[::copies]:
-            frames = sum(span.frames for span in layout.spans)
-            answers += [self._answer(layout, kept[place : place + frames])] * copies
-            place += frames
-        return answers
+        copies = {self._copies(frames, tower, layouts) for tower, frames in passes.items()}
+        if len(copies) > 1:
+            raise WinnowError("the prompts repeat their images and their videos by different numbers")
+        kept = {tower: iter(frames.slots(self.slots)) for tower, frames in passes.items() if frames is not None}
+        (times,) = copies
+        return [answer for layout in layouts[::times] for answer in [self._answer(layout, kept)] * times]
 
-    def _answer(self, layout: Layout, kept: Sequence[Tensor]) -> Reduction | None:
-        keep, frame = [], 0
-        for span in layout.spans:
-            for positions in span.positions.view(span.frames, -1):
-                keep.append(positions[kept[frame]])
-                frame += 1
-        if not keep:
-            return None
-        return Reduction(torch.cat(keep), positions=getattr(self.reducer, "positions", "keep"))
+    @staticmethod
+    def _copies(frames: Frames | None, tower: int, layouts: Sequence[Layout]) -> int:
+        """How many prompts share each picture: beams and samples of one prompt do."""
+        passed = 0 if frames is None else len(frames.index)
+        total = sum(span.frames for layout in layouts for span in layout.spans if span.tower == tower)
+        copies, rest = divmod(total, passed) if passed else (0, 0)
+        if rest or not copies:
+            raise WinnowError(f"{passed} frames went through the tower, but the prompts have {total}")
+        return copies
+
+    def _answer(self, layout: Layout, kept: Mapping[int, Iterator[Tensor]]) -> Reduction | None:
+        keep = [
+            positions[next(kept[span.tower])]
+            for span in layout.spans
+            for positions in span.positions.view(span.frames, -1)
+        ]
+        return Reduction(torch.cat(keep), positions=getattr(self.reducer, "positions", "keep")) if keep else None
 
     def provenance(self, recorders: Sequence[Recorder]) -> None:
         """Tell the traces which patch was merged into which; unknown where the model pools."""
-        if self.frames is None or self.slots is not None:
+        if self.slots is not None:
             return
-        copies = max(1, sum(span.frames for r in recorders for span in r.layout.spans) // len(self.frames.anchor))
-        place = 0
+        layouts = [recorder.layout for recorder in recorders]
+        towers = {span.tower for layout in layouts for span in layout.spans}
+        anchors = {tower: iter(self.passes[tower].anchor) for tower in towers if tower in self.passes}
+        copies = max((self._copies(self.passes[tower], tower, layouts) for tower in anchors), default=1)
         for number in range(0, len(recorders), copies):
-            frames = sum(span.frames for span in recorders[number].layout.spans)
-            moved = [x + i * self.tower.patches for i, x in enumerate(self.frames.anchor[place : place + frames])]
+            spans = layouts[number].spans
+            found = [next(anchors[span.tower]) for span in spans if span.tower in anchors for _ in range(span.frames)]
+            moved = [anchor + i * self.tower.patches for i, anchor in enumerate(found)]
             for recorder in recorders[number : number + copies] if moved else ():
                 recorder.anchor = torch.cat(moved)
-            place += frames

@@ -80,12 +80,12 @@ class Trace:
     ----------
     prompts : list of PromptTrace
         In batch order.
-    frames : Frames or None
-        What happened in the vision tower, for methods that act there.
+    frames : dict of Frames
+        What happened in each vision tower, see `Span.tower`; empty for methods that do not act there.
     """
 
     prompts: list[PromptTrace] = field(default_factory=list)
-    frames: Frames | None = None
+    frames: dict[int, Frames] = field(default_factory=dict)
 
 
 class Recorder:

@@ -12,8 +12,10 @@ from reducers.errors import UnsupportedError, WinnowError
 
 FAMILIES = {
     "llava": "models.families.llava:Llava",
+    "llava_next_video": "models.families.llava_next_video:LlavaNextVideo",
     "llava_onevision": "models.families.llava_onevision:LlavaOnevision",
     "qwen2_vl": "models.families.qwen2_vl:Qwen2VL",
+    "video_llava": "models.families.video_llava:VideoLlava",
 }
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face."""
 

@@ -32,6 +32,16 @@ class Parts:
     """Its transformer blocks."""
     projector: nn.Module
     """Maps features of the tower to the LLM's width."""
+    video_tower: nn.Module | None = None
+    """The tower of videos, where they have one of their own."""
+    video_blocks: Sequence[nn.Module] = ()
+    """Its transformer blocks."""
+
+    @property
+    def towers(self) -> list[tuple[nn.Module, Sequence[nn.Module]]]:
+        """The vision towers with their blocks, in the order of `Span.tower`."""
+        videos = [] if self.video_tower is None else [(self.video_tower, self.video_blocks)]
+        return [(self.tower, self.blocks), *videos]
 
 
 class Family(ABC):
@@ -46,6 +56,12 @@ class Family(ABC):
     """Whether the vision tower has a CLS token."""
     any_size: ClassVar[bool] = False
     """Whether pictures of any size are taken, so that fewer pixels are fewer tokens."""
+    video_cls: ClassVar[bool] = False
+    """Whether the CLS token of each video frame goes on to the LLM, in front of the frame's patches."""
+    pooling: ClassVar[str] = "apply_pooling"
+    """Name of the multimodal model's pooling, before or behind the projector, which takes whole grids alone."""
+    tiny_image: ClassVar[int] = 20
+    """Pixels along the side of a picture at ``scale=tiny``, in patches of 4."""
     no_tower: ClassVar[str] = ""
     """Why methods cannot act in the vision tower; empty where they can."""
 

@@ -90,3 +90,17 @@ def chat(processor: ProcessorMixin, content: list[dict[str, str]]) -> str:
     """One user turn in the processor's chat template, ready for the assistant's answer."""
     messages = [{"role": "user", "content": content}]
     return str(processor.apply_chat_template(messages, add_generation_prompt=True))
+
+
+def encode_pictures(processor: ProcessorMixin, prompts: Sequence[Prompt], **options: Any) -> BatchFeature:
+    """Encode prompts, images before videos before text, for processors that take both kinds.
+
+    Frames are taken as they come: none is sampled away.
+    """
+    texts = []
+    for prompt in prompts:
+        kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
+        texts.append(chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}]))
+    images = [image for prompt in prompts for image in prompt.images] or None
+    videos = [video for prompt in prompts for video in prompt.videos] or None
+    return processor(text=texts, images=images, videos=videos, padding=True, return_tensors="pt", **options)

@@ -14,17 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import BatchFeature, LlavaOnevisionConfig, PretrainedConfig, ProcessorMixin, SiglipVisionConfig
-from transformers.models.llava_onevision.modeling_llava_onevision import get_anyres_image_grid_shape, unpad_image
 
-from models.families.base import Family, runs
+from models.families.anyres import Piece, encoded_piece, image_piece, lay, tile_grid
+from models.families.base import Family
 from models.families.llava import CHAT_TEMPLATE, chat
 from models.llm import llm_config, vit_numbers
 from models.prompt import Prompt
-from reducers.errors import WinnowError
 from reducers.layout import Layout, Span
-
-Piece = tuple[int, list[Span], list[int]]
-"""Tokens of one picture, its spans and its separators, counted from its first token."""
 
 
 class LlavaOnevision(Family):
@@ -36,7 +32,7 @@ class LlavaOnevision(Family):
     def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
         """See `Family.layouts`."""
         images, videos = _images(outer, inputs), _videos(outer.config, inputs)
-        return [_layout(ids, outer.config, images, videos) for ids in prompts]
+        return [lay(ids, outer.config, images, videos) for ids in prompts]
 
     def pooled_slots(self, config: PretrainedConfig) -> int:
         """See `Family.pooled_slots`: 2x2 pooling of video, 27x27 to 14x14."""
@@ -81,23 +77,6 @@ class LlavaOnevision(Family):
         )
 
 
-def _layout(ids: Tensor, config: PretrainedConfig, images: Iterator[Piece], videos: Iterator[Piece]) -> Layout:
-    """Lay the pictures of one prompt over its runs of placeholder tokens; adjacent pictures share one run."""
-    placeholders = ((config.image_token_id, images), (config.video_token_id, videos))
-    found = [(start, stop, pieces) for token, pieces in placeholders for start, stop in runs(ids == token)]
-    spans: list[Span] = []
-    separators: list[int] = []
-    for start, stop, pieces in sorted(found, key=lambda run: run[0]):
-        while start < stop:
-            length, parts, newlines = next(pieces, (0, [], []))
-            if not 0 < length <= stop - start:
-                raise WinnowError(f"{stop - start} placeholder tokens do not fit the pictures given (next: {length})")
-            spans += [Span(part.positions + start, part.frames, part.rows, part.cols) for part in parts]
-            separators += [start + newline for newline in newlines]
-            start += length
-    return Layout(len(ids), tuple(spans), torch.tensor(separators, dtype=torch.long))
-
-
 def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     """One piece per video, in the order of the batch; `generate` may have encoded the pixels beforehand."""
     side = _pooled_side(config)
@@ -123,27 +102,17 @@ def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     side = config.vision_config.image_size // config.vision_config.patch_size
     if encoded is not None:
         for features in encoded.pooler_output:
-            newlines = int((features == outer.image_newline.to(features)).all(-1).sum())
-            yield _image(side, newlines, (len(features) - side * side) // newlines - 1)
+            yield encoded_piece(side, features, outer.image_newline)
         return
     sizes, numbers = inputs.get("image_sizes"), inputs.get("batch_num_images")
     for number, size in enumerate([] if sizes is None else sizes):
         tiled = numbers is None or [n for n in numbers for _ in range(int(n))][number] == 1
-        yield _image(side, *(_tiles(config, size, side) if tiled else (1, 0)))
-
-
-def _image(side: int, rows: int, cols: int) -> Piece:
-    """The base view, then rows x cols of tiles with a newline behind each row; untiled, one newline behind the base."""
-    base = Span(torch.arange(side * side), 1, side, side)
-    grid = torch.arange(rows * (cols + 1)).view(rows, cols + 1) + len(base)
-    tiles = [Span(grid[:, :-1].flatten(), 1, rows, cols)] if cols else []
-    return len(base) + grid.numel(), [base, *tiles], grid[:, -1].tolist()
+        yield image_piece(side, *(_tiles(config, size, side) if tiled else (1, 0)))
 
 
 def _tiles(config: PretrainedConfig, size: Tensor, side: int) -> tuple[int, int]:
     """Rows and columns of an image's tile grid once its padding is cut off and its size capped."""
-    tall, wide = get_anyres_image_grid_shape(size, config.image_grid_pinpoints, config.vision_config.image_size)
-    rows, cols = unpad_image(torch.empty(1, tall * side, wide * side, device="meta"), size).shape[1:]
+    rows, cols = tile_grid(config, size)
     most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
     excess = math.sqrt(rows * cols / (most * side**2))
     return (int(rows // excess), int(cols // excess)) if excess > 1.1 else (rows, cols)

@@ -1,0 +1,67 @@
+"""Any-resolution images, as LLaVA-OneVision and LLaVA-NeXT cut them up.
+
+A square base view of the whole image, then its unpadded grid of tiles in finer resolution with a newline token behind
+each row; an image that is not tiled has one newline behind its base view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from transformers import PretrainedConfig
+from transformers.models.llava_onevision.modeling_llava_onevision import get_anyres_image_grid_shape, unpad_image
+
+from models.families.base import runs
+from reducers.errors import WinnowError
+from reducers.layout import Layout, Span
+
+Piece = tuple[int, list[Span], list[int]]
+"""Tokens of one picture, its spans and its separators, counted from its first token."""
+
+
+def lay(ids: Tensor, config: PretrainedConfig, images: Iterator[Piece], videos: Iterator[Piece]) -> Layout:
+    """Lay the pictures of one prompt over its runs of placeholder tokens; adjacent pictures share one run.
+
+    Raises
+    ------
+    WinnowError
+        If placeholders and pictures do not fit together.
+    """
+    placeholders = ((config.image_token_id, images), (config.video_token_id, videos))
+    found = [(start, stop, pieces) for token, pieces in placeholders for start, stop in runs(ids == token)]
+    spans: list[Span] = []
+    separators: list[int] = []
+    for start, stop, pieces in sorted(found, key=lambda run: run[0]):
+        while start < stop:
+            length, parts, newlines = next(pieces, (0, [], []))
+            if not 0 < length <= stop - start:
+                raise WinnowError(f"{stop - start} placeholder tokens do not fit the pictures given (next: {length})")
+            spans += [Span(part.positions + start, part.frames, part.rows, part.cols) for part in parts]
+            separators += [start + newline for newline in newlines]
+            start += length
+    return Layout(len(ids), tuple(spans), torch.tensor(separators, dtype=torch.long))
+
+
+def image_piece(side: int, rows: int, cols: int) -> Piece:
+    """A base view of side x side, then rows x cols of tiles; without columns of tiles, `rows` newlines alone."""
+    base = Span(torch.arange(side * side), 1, side, side)
+    grid = torch.arange(rows * (cols + 1)).view(rows, cols + 1) + len(base)
+    tiles = [Span(grid[:, :-1].flatten(), 1, rows, cols)] if cols else []
+    return len(base) + grid.numel(), [base, *tiles], grid[:, -1].tolist()
+
+
+def encoded_piece(side: int, features: Tensor, newline: Tensor) -> Piece:
+    """The piece of an image from its packed features, ``(tokens, width)``, by the newlines in them."""
+    newlines = int((features == newline.to(features)).all(-1).sum())
+    return image_piece(side, newlines, (len(features) - side * side) // newlines - 1)
+
+
+def tile_grid(config: PretrainedConfig, size: Tensor) -> tuple[int, int]:
+    """Rows and columns of patches in an image's tiles once the padding is cut off; `size` is its height and width."""
+    vision = config.vision_config
+    side = vision.image_size // vision.patch_size
+    tall, wide = get_anyres_image_grid_shape(size, config.image_grid_pinpoints, vision.image_size)
+    rows, cols = unpad_image(torch.empty(1, tall * side, wide * side, device="meta"), size).shape[1:]
+    return rows, cols

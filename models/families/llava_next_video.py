@@ -1,0 +1,101 @@
+"""LLaVA-NeXT-Video (CLIP tower, 2x2 average pooling of video before a pointwise projector, any-resolution images).
+
+Hugging Face `llava_next_video`, 336 pixels, patches of 14. Video: 24x24 patches are pooled to 12x12 = 144 tokens a
+frame, without newlines: 16 frames are 2304. Image: the 24x24 base view, then the unpadded grid of tiles, a newline
+behind each row; tiled also where a prompt has several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import BatchFeature, CLIPVisionConfig, LlavaNextVideoConfig, PretrainedConfig, ProcessorMixin
+
+from models.families.anyres import Piece, encoded_piece, image_piece, lay, tile_grid
+from models.families.base import Family
+from models.families.llava import CHAT_TEMPLATE, encode_pictures
+from models.llm import llm_config, vit_numbers
+from models.prompt import Prompt
+from reducers.layout import Layout, Span
+
+
+class LlavaNextVideo(Family):
+    """See the module."""
+
+    name = "llava_next_video"
+    model_types = ("llava_next_video",)
+    cls = True
+    pooling = "vision_resampler"
+    tiny_image = 24
+
+    def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
+        """See `Family.layouts`."""
+        images, videos = _images(outer, inputs), _videos(outer.config, inputs)
+        return [lay(ids, outer.config, images, videos) for ids in prompts]
+
+    def pooled_slots(self, config: PretrainedConfig) -> int:
+        """See `Family.pooled_slots`: 24x24 to 12x12."""
+        return _pooled_side(config) ** 2
+
+    def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
+        """See `Family.encode`."""
+        return encode_pictures(processor, prompts)
+
+    def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
+        """See `Family.config`; five shapes of tile grids, as in the released checkpoints."""
+        side = arch["vision"]["image"]
+        return LlavaNextVideoConfig(
+            vision_config=CLIPVisionConfig(**vit_numbers(arch)),
+            text_config=llm_config(arch, tokens),
+            image_token_index=tokens["<image>"],
+            video_token_index=tokens["<video>"],
+            image_grid_pinpoints=[[side * r, side * c] for r, c in ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))],
+            tie_word_embeddings=arch["tied"],
+        )
+
+    def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
+        """See `Family.processor`."""
+        from transformers import LlavaNextImageProcessor, LlavaNextVideoProcessor, LlavaNextVideoVideoProcessor
+
+        side = config.vision_config.image_size
+        size = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+        return LlavaNextVideoProcessor(
+            LlavaNextVideoVideoProcessor(**size),
+            LlavaNextImageProcessor(**size, image_grid_pinpoints=config.image_grid_pinpoints),
+            tokenizer,
+            patch_size=config.vision_config.patch_size,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=CHAT_TEMPLATE,
+        )
+
+
+def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
+    """One piece per image, in the order of the batch; `generate` may have encoded the pixels beforehand."""
+    config, encoded = outer.config, (inputs.get("mm_encoder_outputs") or {}).get("image")
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    if encoded is not None:
+        for features in encoded.pooler_output:
+            yield encoded_piece(side, features, outer.image_newline)
+        return
+    sizes = inputs.get("image_sizes")
+    for size in () if sizes is None else sizes:
+        yield image_piece(side, *tile_grid(config, size))
+
+
+def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Piece]:
+    """One piece per video, in the order of the batch."""
+    side = _pooled_side(config)
+    pixels, encoded = inputs.get("pixel_values_videos"), (inputs.get("mm_encoder_outputs") or {}).get("video")
+    frames = [] if pixels is None else [pixels.shape[1]] * pixels.shape[0]
+    if encoded is not None:
+        frames = [len(features) // side**2 for features in encoded.pooler_output]
+    for number in frames:
+        yield number * side**2, [Span(torch.arange(number * side**2), number, side, side)], []
+
+
+def _pooled_side(config: PretrainedConfig) -> int:
+    return int(config.vision_config.image_size // config.vision_config.patch_size // config.spatial_pool_stride)
