@@ -32,11 +32,20 @@ def job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     reducer = hydra_config.runtime.choices["reducer"]
     if hydra_config.mode == RunMode.MULTIRUN and not hydra_config.launcher._target_.endswith("BasicLauncher"):
-        code = _run([compose(config, reducer)])
+        code = _run([compose(*one) for one in _cells_of(config, reducer)])
         if code:
             raise RunFailedError(f"a run with reducer={reducer} did not complete", code)
     else:
-        _noted.append((config, reducer))
+        _noted.extend(_cells_of(config, reducer))
+
+
+def _cells_of(config: DictConfig, reducer: str) -> list[tuple[DictConfig, str]]:
+    """Expand a table to its runs; anything else is one."""
+    if not config.table:
+        return [(config, reducer)]
+    from harness.paper.cells import expand
+
+    return expand(config)
 
 
 def main() -> int:

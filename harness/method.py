@@ -119,6 +119,8 @@ def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal) -> None:
     """Refuse a method that takes a ratio below 1 and still keeps everything, as that would pass for a result."""
     if not cell.method.takes_ratio or cell.method.name == CUSTOM or min(prompt.plan(reducer)) < prompt.visual:
         return
+    if getattr(reducer, "prune", "visual") != "visual":  # drops text, which a plan of visual tokens does not show
+        return
     ratio = getattr(reducer, "ratio", None)
     if ratio is None or round(prompt.visual * ratio) < prompt.visual:
         where = reducer.knobs(prompt.shape.layers).get("schedule")

@@ -90,6 +90,9 @@ class RunConfig:
     limit: int | None = None
     results: str = MISSING
     force: bool = False
+    table: dict[str, Any] = field(default_factory=dict)
+    only: Any = None
+    smoke: bool = False
 
 
 def register() -> None:

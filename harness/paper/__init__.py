@@ -1,0 +1,1 @@
+"""The papers' tables: presets that say how each row is run, and the printed numbers beside ours."""

@@ -1,0 +1,86 @@
+"""The papers' tables as presets: complete, composable, and run in parts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.method import build_method
+from harness.paper import cells, preset, published
+from harness.schema import options
+from reducers.errors import WinnowError
+
+TABLES = preset.names()
+FINDINGS = {"aim_text_pruning"}
+PENDING = {"llava15_13b", "video_llava", "longva", "pllava", "vila15_8b", "vila15_40b"}
+"""Models that may still be missing."""
+
+
+def test_every_published_file_has_a_preset() -> None:
+    files = {path.stem for path in published.folder().glob("*.csv")} - {"all", "cost_rows", "misprints"}
+    assert {preset.load(name).published for name in TABLES} - {None} == files
+    assert set(TABLES) - files == FINDINGS
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows_stand_for_all_printed_rows(name: str) -> None:
+    table = preset.load(name)
+    assert all(bool(row.set) != bool(row.published) for row in table.rows)
+    if table.published:
+        wanted = {line["row"] for line in published._read(table.published)}
+        assert {str(row.row) for row in table.rows if row.row} == wanted
+        tasks = set(table.tasks)
+        assert tasks <= set(published.columns(table))
+        scores = {cell.column for cell in published.printed(table).values() if cell.unit in published.SCORES}
+        assert scores - tasks <= {published.AVERAGE, published.SHARE} or not tasks
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_smoke_rows_can_run_on_pico(name: str) -> None:
+    found = {each.part.row: each for each in cells.planned(preset.load(name), smoke=True, extra=("limit=4",))}
+    assert found or not preset.load(name).tasks
+    for each in found.values():
+        cell = each.cell
+        assert cell.model.name == "pico" and cell.limit == 4 and cell.tasks.name.startswith("pico")
+        build_method(cell)
+
+
+def test_misprints_are_of_cells_that_exist() -> None:
+    for file, row, metric in published.misprints():
+        assert any(line["row"] == row and line["metric"] == metric for line in published._read(file))
+
+
+def test_parts_of_a_table() -> None:
+    table = preset.load("aim_poster_video")
+    wanted = published.benchmarks(table)
+    assert len(wanted["aim"]) == 7 and len(list(preset.parts(table, wanted, [], True, ()))) == 7 * 7
+    (part,) = preset.parts(table, wanted, ["fastv", "mvbench"], False, ("limit=9", "ratio=0.5"))
+    words = ("tasks=mvbench", "model=llava_ov", "reducer=fastv", "ratio=0.5", "limit=9", "schedule.k=1")
+    assert part == preset.Part("fastv", "mvbench", words)
+    with pytest.raises(WinnowError, match="only=nope is no part of aim_poster_video: choose rows longva, none"):
+        list(preset.parts(table, wanted, ["nope"], False, ()))
+    table = preset.load("prumerge_table_6")
+    with pytest.raises(WinnowError, match="only=prumerge_lora cannot be run: fine-tuned with LoRA"):
+        list(preset.parts(table, published.benchmarks(table), ["prumerge_lora"], False, ()))
+    with pytest.raises(WinnowError, match="unknown table 'nope': choose aim_poster_adaptive, "):
+        preset.load("nope")
+
+
+def test_a_part_of_a_table_runs(run: Callable[..., Any], results: Path) -> None:
+    done = run("experiment=aim_poster_pruning", "smoke=true", "only=[l14_22,l7_8]", "limit=2")
+    assert done.code == 0, done.err
+    assert len(list(results.glob("*/DONE"))) == 2 and "aim" in done.out
+    assert "l1=4 l2=6" in done.out and "l1=2 l2=3" in done.out
+    missing = run("experiment=aim_poster_pruning", "smoke=true", "only=l1")
+    assert missing.code == 2 and "only=l1 is no part of aim_poster_pruning" in missing.err
+
+
+def test_the_choices_of_every_preset_exist() -> None:
+    for name in TABLES:
+        table = preset.load(name)
+        for row in table.rows:
+            for word in preset.overrides(table, row):
+                group, _, value = word.partition("=")
+                if group in {"model", "reducer", "schedule"}:
+                    assert value in {*options(group), *PENDING}, f"{name}: {word}"
