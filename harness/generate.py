@@ -29,8 +29,11 @@ class Batch:
 def encode(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Prompt]) -> Batch:
     """Encode the prompts of some documents once."""
     model: Any = loaded.model
-    inputs = loaded.family.encode(loaded.processor, prompts)
-    return Batch(list(documents), inputs.to(model.device, dtype=model.dtype))
+    inputs = loaded.family.encode(loaded.processor, prompts).to(model.device)
+    for name in inputs:
+        if name.startswith("pixel_values"):  # seconds between frames stay exact
+            inputs[name] = inputs[name].to(model.dtype)
+    return Batch(list(documents), inputs)
 
 
 def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int) -> list[Row]:

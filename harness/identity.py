@@ -71,6 +71,7 @@ def _context(cell: Cell) -> dict[str, Any]:
     context: dict[str, Any] = {
         "model": _weights(cell)
         | {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames}
+        | ({"max_pixels": model.max_pixels} if model.max_pixels else {})
         | ({"pixels": model.pixels} if model.pixels > 1 else {}),
         "tasks": _tasks(cell),
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},

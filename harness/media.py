@@ -40,12 +40,17 @@ def decode_video(path: Path | str, frames: int) -> np.ndarray:
     WinnowError
         Names the file and the reason.
     """
+    return sample_video(path, frames)[0]
+
+
+def sample_video(path: Path | str, frames: int) -> tuple[np.ndarray, float]:
+    """Decode some frames of a video, see `decode_video`, and say how many of them there are a second."""
     path = Path(path)
     return _decode(path, path.stat().st_mtime_ns if path.is_file() else 0, frames)
 
 
 @lru_cache(maxsize=1)
-def _decode(path: Path, changed: int, frames: int) -> np.ndarray:
+def _decode(path: Path, changed: int, frames: int) -> tuple[np.ndarray, float]:
     """Decode; the last video is remembered, as benchmarks ask several questions in a row about one."""
     if not path.is_file():
         raise WinnowError(f"video {path} does not exist: download the benchmark's videos, or mend HF_HOME")
@@ -58,11 +63,12 @@ def _decode(path: Path, changed: int, frames: int) -> np.ndarray:
         reader = decord.VideoReader(str(path), num_threads=1)
         total = len(reader)
         decoded: np.ndarray = reader.get_batch(uniform_indices(total, frames)).asnumpy()
+        rate = float(reader.get_avg_fps()) * max(1, frames - 1) / max(1, total - 1)
     except Exception as error:  # decord raises its own classes, RuntimeError and IndexError alike
         raise WinnowError(
             f"video {path} cannot be decoded ({first_line(error)}): it is truncated or no video; download it again"
         ) from error
-    return decoded
+    return decoded, rate
 
 
 def make_prompt(text: str, visuals: list[Any], frames: int) -> Prompt:
@@ -73,19 +79,21 @@ def make_prompt(text: str, visuals: list[Any], frames: int) -> Prompt:
     WinnowError
         For files that cannot be decoded and kinds of visuals that are not supported.
     """
-    videos, images = [], []
+    videos, rates, images = [], [], []
     for visual in visuals:
         if isinstance(visual, Image.Image):
             images.append(visual.convert("RGB"))
         elif isinstance(visual, str | Path) and Path(visual).suffix.lower() in PICTURES:
             images.append(_open_picture(Path(visual)))
         elif isinstance(visual, str | Path):
-            videos.append(decode_video(visual, frames))
+            video, rate = sample_video(visual, frames)
+            videos.append(video)
+            rates.append(rate)
         else:
             raise WinnowError(
                 f"visuals of type {type(visual).__name__} are not supported: only pictures and video files are"
             )
-    return Prompt(text, videos, images)
+    return Prompt(text, videos, images, rates)
 
 
 def _open_picture(path: Path) -> Image.Image:

@@ -14,7 +14,7 @@ from models.load import ModelSpec, random_config
 from reducers.base import Reducer
 from reducers.tower import Tower
 
-SPEC = ("family", "repo", "weights", "scale", "revision", "dtype", "device", "attn", "arch", "pixels")
+SPEC = ("family", "repo", "weights", "scale", "revision", "dtype", "device", "attn", "arch", "max_pixels", "pixels")
 
 
 def model_spec(model: ModelConfig) -> ModelSpec:

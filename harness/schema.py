@@ -36,6 +36,7 @@ class ModelConfig:
     device: str = "auto"
     attn: str = "sdpa"
     frames: int = MISSING
+    max_pixels: int | None = None
     pixels: int = 1
     has_cls: bool = MISSING
     mlp_add: bool = True

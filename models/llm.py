@@ -11,6 +11,9 @@ from reducers.errors import WinnowError
 
 LLMS: dict[str, type[PretrainedConfig]] = {"qwen2": Qwen2Config, "llama": LlamaConfig}
 
+OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack")
+"""Numbers that make no sense on a smaller model; a family has its own for those."""
+
 
 def llm_config(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
     """Build the decoder's configuration.
@@ -57,7 +60,9 @@ def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
 
     The LLM gets ``tiny_layers`` layers if the architecture says so, else 6; pictures have `image` pixels along a side.
     """
-    vision = dict(arch["vision"]) | {"layers": 3, "hidden": 32, "heads": 4, "mlp": 64, "image": image, "patch": 4}
+    vision = {key: value for key, value in arch["vision"].items() if key not in OF_FULL_SIZE}
+    vision |= {"layers": 3, "hidden": 32, "heads": 4, "mlp": 64, "image": image, "patch": 4}
     llm = {"layers": arch.get("tiny_layers", 6), "hidden": 64, "heads": 4, "mlp": 128, "vocab": 320}
     kv_heads = 2 if arch["kv_heads"] < arch["heads"] else 4
-    return dict(arch) | llm | {"kv_heads": kv_heads, "vision": vision}
+    kept = {key: value for key, value in arch.items() if key not in OF_FULL_SIZE}
+    return kept | llm | {"kv_heads": kv_heads, "vision": vision}

@@ -42,8 +42,11 @@ class ModelSpec:
         As transformers names them; device ``auto`` is the GPU if there is one.
     arch : mapping
         Architecture numbers, for random weights.
+    max_pixels : int or None
+        Most pixels of a picture and of a video's frame, for families that take pictures of any size; None: as the
+        processor has it. ``scale=tiny`` has smaller patches and gets as many tokens.
     pixels : int
-        Divides the pixel budget of the processor, for families that take pictures of any size.
+        Divides that.
     """
 
     family: str
@@ -55,6 +58,7 @@ class ModelSpec:
     device: str = "auto"
     attn: str = "sdpa"
     arch: Mapping[str, Any] = field(default_factory=dict)
+    max_pixels: int | None = None
     pixels: int = 1
 
 
@@ -84,16 +88,16 @@ def load(spec: ModelSpec) -> Loaded:
         loaded = Loaded(_random_model(config, spec, device), family.processor(config, byte_tokenizer()), family)
     else:
         loaded = _pretrained(family, spec, device)
-    if spec.pixels > 1:
-        _divide_pixels(loaded.processor, spec.pixels)
+    if spec.max_pixels or spec.pixels > 1:
+        family.cap(loaded.processor, _most_pixels(spec), spec.pixels)
     return loaded
 
 
-def _divide_pixels(processor: Any, by: int) -> None:
-    """Shrink the largest and, where it would lie above, the smallest number of pixels of pictures and videos."""
-    for part in (processor.image_processor, processor.video_processor):
-        longest = part.size["longest_edge"] // by
-        part.size = {"shortest_edge": min(part.size["shortest_edge"], longest), "longest_edge": longest}
+def _most_pixels(spec: ModelSpec) -> int | None:
+    if spec.max_pixels is None or spec.weights != "random" or spec.scale != "tiny":
+        return spec.max_pixels
+    full, small = (int(arch["vision"]["patch"]) for arch in (spec.arch, tiny(spec.arch)))
+    return spec.max_pixels * small**2 // full**2
 
 
 def random_config(family: Family, spec: ModelSpec) -> PretrainedConfig:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+SAMPLED = 2.0
+"""Frames per second that are assumed of a video whose rate is not known."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -20,8 +23,16 @@ class Prompt:
         Decoded frames, each ``(frames, height, width, 3)`` uint8.
     images : list of Image
         Still pictures.
+    rates : list of float
+        Frames per second at which each video was sampled, for models that are told the time; empty: not known.
     """
 
     text: str
     videos: list[np.ndarray] = field(default_factory=list)
     images: list[Image.Image] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    @property
+    def frame_rates(self) -> list[float]:
+        """One rate per video; where it is not known, the `SAMPLED` of Qwen's own processors."""
+        return self.rates or [SAMPLED] * len(self.videos)

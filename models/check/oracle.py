@@ -38,7 +38,7 @@ def oracle_logits(
     Tensor
         Shape ``(steps, vocabulary)``: row i is what the model says before answer token i.
     """
-    hidden, original = entrance(model, parts, inputs, answer)
+    hidden, original, added = entrance(model, parts, inputs, answer)
     length, total = trace.layout.length, hidden.shape[1]
     causal = torch.ones(total, total, dtype=torch.bool).tril()
     llm: Any = parts.llm
@@ -51,6 +51,7 @@ def oracle_logits(
             attention_mask=as_mask(mask[None, None], hidden.dtype, llm.config._attn_implementation),
             position_embeddings=llm.rotary_emb(hidden, original),
         )
+        hidden = hidden + added[number] if number < len(added) else hidden
     head: Any = model
     logits: Tensor = head.lm_head(llm.norm(hidden[0, length - 1 : total - 1]))
     return logits
@@ -63,8 +64,13 @@ def as_mask(mask: Tensor, dtype: torch.dtype, implementation: str) -> Tensor:
     return torch.zeros(mask.shape, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
-def entrance(model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings and position ids of prompt and answer as the plain model hands them to its LLM."""
+def entrance(
+    model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Embeddings and position ids of prompt and answer, and what is added behind the first layers (deepstack).
+
+    As the plain model hands them to its LLM.
+    """
     caught: list[dict[str, Any]] = []
     handle = parts.llm.register_forward_pre_hook(lambda module, args, kwargs: caught.append(kwargs), with_kwargs=True)
     try:
@@ -79,4 +85,9 @@ def entrance(model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: 
         positions = positions[-3:].expand(3, 1, -1)  # 5.17 numbers prompts without pictures in one dimension
     later = positions.max() + 1 + torch.arange(len(answer))
     positions = torch.cat([positions, later.expand(*positions.shape[:-1], -1)], -1)
-    return torch.cat([embeds, llm.embed_tokens(answer[None])], 1), positions
+    embeds = torch.cat([embeds, llm.embed_tokens(answer[None])], 1)
+    added = []
+    for features in caught[0].get("deepstack_visual_embeds") or ():
+        added.append(torch.zeros_like(embeds))
+        added[-1][0, caught[0]["visual_pos_masks"][0].nonzero().flatten()] = features
+    return embeds, positions, added

@@ -35,12 +35,12 @@ def replay_logits(
     features : (Tensor, Tensor) or None
         Where the vision tower was reduced: prompt indices of what it filled, ``(n,)``, and the vectors, ``(n, width)``.
     """
-    hidden, positions = entrance(model, parts, inputs, answer)
+    hidden, positions, added = entrance(model, parts, inputs, answer)
     if features is not None:
         hidden[0, features[0]] = features[1]
     head: Any = model
     llm: Any = parts.llm
-    walk = _Walk(trace, hidden[0], positions[..., 0, :])
+    walk = _Walk(trace, hidden[0], positions[..., 0, :], [features[0] for features in added])
     for number, layer in enumerate(parts.layers):
         block: Any = layer
         walk.act(number, inside=False)
@@ -56,6 +56,8 @@ def replay_logits(
         walk.act(number, inside=True)
         state = walk.hidden[None]
         walk.hidden = (state + block.mlp(block.post_attention_layernorm(state)))[0]
+        if number < len(added):
+            walk.hidden = walk.hidden + walk.added[number]
     logits: Tensor = head.lm_head(llm.norm(walk.hidden[-len(answer) - 1 : -1]))
     return logits
 
@@ -63,8 +65,8 @@ def replay_logits(
 class _Walk:
     """A sequence on its way through the layers, with plain lists for bookkeeping."""
 
-    def __init__(self, trace: PromptTrace, hidden: Tensor, positions: Tensor) -> None:
-        self.trace, self.hidden, self.positions = trace, hidden, positions
+    def __init__(self, trace: PromptTrace, hidden: Tensor, positions: Tensor, added: list[Tensor]) -> None:
+        self.trace, self.hidden, self.positions, self.added = trace, hidden, positions, added
         self.tokens = list(range(len(hidden)))
 
     def act(self, layer: int, inside: bool) -> None:
@@ -78,17 +80,20 @@ class _Walk:
         keep = reduction.keep.tolist()
         members = [i for i, token in enumerate(self.tokens) if token in visual]
         hidden, positions = self.hidden.clone(), self.positions.clone()
+        added = [features.clone() for features in self.added]
         if reduction.weights is not None:
             weights = reduction.weights.to_dense().double()
             for row, token in zip(weights, keep, strict=True):
                 place = self.tokens.index(token)
-                hidden[place] = (row[:, None] * self.hidden[members].double()).sum(0).to(hidden.dtype)
+                for new, old in zip([hidden, *added], [self.hidden, *self.added], strict=True):
+                    new[place] = (row[:, None] * old[members].double()).sum(0).to(new.dtype)
                 if reduction.positions == "mean":
                     positions[place] = int((row * self.positions[members].double()).sum() / row.sum() + 1e-6)
         gone = set() if reduction.drop_text is None else set(reduction.drop_text.tolist())
         stays = [i for i, t in enumerate(self.tokens) if t not in gone and (t not in visual or t in set(keep))]
         self.tokens = [self.tokens[i] for i in stays]
         self.hidden, self.positions = hidden[stays], positions[..., stays]
+        self.added = [features[stays] for features in added]
         if reduction.positions == "compact":
             self.positions = self.positions[0] + torch.arange(len(stays))
 

@@ -80,6 +80,8 @@ def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
     for number, layer in enumerate(parts.layers):
         hook = partial(_before_layer, session, number)
         handles.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
+        if session.family.deepstack:
+            handles.append(layer.register_forward_hook(lambda module, args, output: session.after_layer(output)))
     for handle in handles:
         stack.callback(handle.remove)
 

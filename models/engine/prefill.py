@@ -38,6 +38,12 @@ class Prefill:
         Layers of the LLM.
     keys, relevance : sequence
         See `attach`; with several sequences per prompt (beams, samples) each entry serves all of its prompt's.
+
+    Attributes
+    ----------
+    features : list of Tensor
+        What the next layers will have added to their outputs (deepstack), each ``(batch, n, width)``; reduced like the
+        hidden states.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Prefill:
         self.index = [torch.arange(x.length) for x in self.layouts]
         self.signals = Signals(reducer.probes(depth) if pictures else (), self.layouts)
         self.recorders = [Recorder(x) for x in self.layouts]
+        self.features: list[Tensor] = []
         self.stages: list[tuple[int, Stage]] = []
         self.entry: Stage | None = None
 
@@ -131,14 +138,15 @@ class Prefill:
         """
         if all(answer is None for answer in answers):
             return hidden
+        states = [hidden, *self.features]
         if any(answer is not None and answer.weights is not None for answer in answers):
-            hidden = hidden.clone()
+            states = [state.clone() for state in states]
         width, columns = hidden.shape[1], []
         before, start = list(self.index), layer + inside
         for b, answer in enumerate(answers):
             places = torch.arange(len(before[b]))
             if answer is not None:
-                self._merge(b, hidden, answer)
+                self._merge(b, states, answer)
                 places = self._places(b, answer)
                 self.recorders[b].remove(before[b][~torch.isin(before[b], before[b][places])], start)
                 self.recorders[b].steps.append(Step(layer, inside, answer))
@@ -146,7 +154,8 @@ class Prefill:
             columns.append(places + width - len(before[b]))
         gathered, valid = pad_left(columns)
         self._push(start, gathered, valid, answers, before, positions)
-        return take(hidden, gathered, 1)
+        hidden, *self.features = [take(state, gathered, 1) for state in states]
+        return hidden
 
     def _places(self, b: int, answer: Reduction) -> Tensor:
         """Places of the survivors among the tokens present."""
@@ -156,17 +165,18 @@ class Prefill:
             stays &= ~torch.isin(index, answer.drop_text)
         return stays.nonzero().flatten()
 
-    def _merge(self, b: int, hidden: Tensor, answer: Reduction) -> None:
+    def _merge(self, b: int, states: Sequence[Tensor], answer: Reduction) -> None:
         """Write the merged tokens over their anchors, in place; the sums run in float32."""
         if answer.weights is None:
             return
-        index, start = self.index[b], hidden.shape[1] - len(self.index[b])
+        index, start = self.index[b], states[0].shape[1] - len(self.index[b])
         here = self.layouts[b].is_visual[index].nonzero().flatten()
         anchors = torch.searchsorted(index, answer.keep.contiguous())
         self.recorders[b].merge(index[here], answer.keep, answer.weights)
-        weights = answer.weights.to(hidden.device, torch.float32)
-        merged = torch.sparse.mm(weights, hidden[b, (here + start).to(hidden.device)].float())
-        hidden[b, (anchors + start).to(hidden.device)] = merged.to(hidden.dtype)
+        for state in states:
+            weights = answer.weights.to(state.device, torch.float32)
+            merged = torch.sparse.mm(weights, state[b, (here + start).to(state.device)].float())
+            state[b, (anchors + start).to(state.device)] = merged.to(state.dtype)
 
     def _push(
         self,

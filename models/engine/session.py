@@ -111,13 +111,32 @@ class Session:
         prefill = self.prefill
         assert prefill is not None
         if self.prefilling:
+            kwargs = self._put_features_aside(prefill, kwargs)
             embeds = self._enter(prefill, kwargs["inputs_embeds"], kwargs.get("position_ids"))
             if prefill.entry is not None:
                 kwargs = kwargs | self._entrance(prefill.entry, embeds, kwargs.get("position_ids"))
-                return args, kwargs
-        elif prefill.entry is not None:
+            return args, kwargs
+        if prefill.entry is not None:
             return args, kwargs | self._step(prefill, prefill.entry, kwargs, self._numbered)
         return None
+
+    @staticmethod
+    def _put_features_aside(prefill: Prefill, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Keep deepstack features from the LLM, whose books of visual tokens hold for the whole prompt alone."""
+        places, features = kwargs.get("visual_pos_masks"), kwargs.get("deepstack_visual_embeds")
+        if places is None or features is None:
+            return kwargs
+        for values in features:
+            added = torch.zeros_like(kwargs["inputs_embeds"])
+            added[places] = values.to(added)
+            prefill.features.append(added)
+        return kwargs | {"visual_pos_masks": None, "deepstack_visual_embeds": None}
+
+    def after_layer(self, output: Tensor) -> Tensor | None:
+        """Behind a decoder layer: add the deepstack features that belong there, in prefill."""
+        if not self.prefilling or self.prefill is None or not self.prefill.features:
+            return None
+        return output + self.prefill.features.pop(0).to(output.device)
 
     def _enter(self, prefill: Prefill, embeds: Tensor, positions: Tensor | None) -> Tensor:
         """Drop the slots that the tower left empty, then ask the method."""

@@ -16,6 +16,8 @@ FAMILIES = {
     "llava_onevision": "models.families.llava_onevision:LlavaOnevision",
     "qwen2_vl": "models.families.qwen2_vl:Qwen2VL",
     "video_llava": "models.families.video_llava:VideoLlava",
+    "qwen2_5_vl": "models.families.qwen2_5_vl:Qwen25VL",
+    "qwen3_vl": "models.families.qwen3_vl:Qwen3VL",
 }
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face."""
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin
 
 from models.prompt import Prompt
+from reducers.errors import WinnowError
 from reducers.layout import Layout
 from reducers.tower import Tower
 
@@ -62,6 +63,8 @@ class Family(ABC):
     """Name of the multimodal model's pooling, before or behind the projector, which takes whole grids alone."""
     tiny_image: ClassVar[int] = 20
     """Pixels along the side of a picture at ``scale=tiny``, in patches of 4."""
+    deepstack: ClassVar[bool] = False
+    """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     no_tower: ClassVar[str] = ""
     """Why methods cannot act in the vision tower; empty where they can."""
 
@@ -110,6 +113,27 @@ class Family(ABC):
     @abstractmethod
     def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
         """Build a processor that fits `config`, for random weights."""
+
+    def cap(self, processor: Any, most: int | None, by: int) -> None:
+        """Limit the pixels of a picture and of a video's frame, for families that take pictures of any size.
+
+        Parameters
+        ----------
+        processor : ProcessorMixin
+            Changed in place.
+        most : int or None
+            At most so many pixels; None leaves the processor's own limit.
+        by : int
+            Divides the limit.
+
+        Raises
+        ------
+        WinnowError
+            If the family's pictures have one size.
+        """
+        raise WinnowError(
+            f"model.max_pixels={most} has no meaning for {self.name}: its tower takes pictures of one size"
+        )
 
 
 def runs(mask: Tensor) -> list[tuple[int, int]]:

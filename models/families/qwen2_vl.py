@@ -6,9 +6,10 @@ so 32 frames capped at 256 tokens a step are 16 x 256 = 4096. Vision start and e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, Qwen2VLConfig
@@ -28,6 +29,8 @@ class Qwen2VL(Family):
     mrope = True
     any_size = True
     no_tower: ClassVar[str] = "its merger joins 2x2 patches, so that vectors that are no grid cannot pass it"
+    config_class: ClassVar[Callable[..., PretrainedConfig]] = Qwen2VLConfig
+    processors: ClassVar[tuple[str, str]] = ("Qwen2VLProcessor", "Qwen2VLVideoProcessor")
 
     def parts(self, model: nn.Module) -> Parts:
         """See `Family.parts`."""
@@ -55,39 +58,28 @@ class Qwen2VL(Family):
 
     def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
         """See `Family.encode`; frames are taken as they come, none is sampled away."""
-        texts = []
-        for prompt in prompts:
-            kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
-            texts.append(chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}]))
         images = [image for prompt in prompts for image in prompt.images] or None
-        videos = [video for prompt in prompts for video in prompt.videos] or None
-        return processor(text=texts, images=images, videos=videos, padding=True, return_tensors="pt")
+        films = [film for prompt in prompts for film in zip(prompt.videos, prompt.frame_rates, strict=True)]
+        told: dict[str, Any] = {"do_sample_frames": False, "video_metadata": [_metadata(*film) for film in films]}
+        return processor(
+            text=[self.text(processor, prompt) for prompt in prompts],
+            images=images,
+            videos=[video for video, _ in films] or None,
+            padding=True,
+            return_tensors="pt",
+            **(told if films else {}),
+        )
+
+    def text(self, processor: Any, prompt: Prompt) -> str:
+        """One prompt in the chat template, each picture a placeholder."""
+        kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
+        return chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}])
 
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """See `Family.config`."""
-        vision, head = arch["vision"], arch["hidden"] // arch["heads"]
-        sections = [head // 2 - 2 * (3 * head // 16), 3 * head // 16, 3 * head // 16]
-        return Qwen2VLConfig(
-            text_config={
-                "vocab_size": max(arch["vocab"], max(tokens.values()) + 1),
-                "hidden_size": arch["hidden"],
-                "intermediate_size": arch["mlp"],
-                "num_hidden_layers": arch["layers"],
-                "num_attention_heads": arch["heads"],
-                "num_key_value_heads": arch["kv_heads"],
-                "rope_parameters": {"rope_type": "default", "mrope_section": sections, "rope_theta": 1e6},
-                "pad_token_id": tokens["<pad>"],
-                "bos_token_id": tokens["<s>"],
-                "eos_token_id": tokens["</s>"],
-            },
-            vision_config={
-                "depth": vision["layers"],
-                "embed_dim": vision["hidden"],
-                "num_heads": vision["heads"],
-                "mlp_ratio": vision["mlp"] // vision["hidden"],
-                "hidden_size": arch["hidden"],
-                "patch_size": vision["patch"],
-            },
+        return self.config_class(
+            text_config=self.text_numbers(arch, tokens),
+            vision_config=self.vision_numbers(arch),
             image_token_id=tokens["<image>"],
             video_token_id=tokens["<video>"],
             vision_start_token_id=tokens["<|vision_start|>"],
@@ -95,19 +87,59 @@ class Qwen2VL(Family):
             tie_word_embeddings=arch["tied"],
         )
 
+    def text_numbers(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> dict[str, Any]:
+        """The LLM's configuration; of 64 frequencies 16 turn with time, 24 with height and 24 with width."""
+        half = arch["hidden"] // arch["heads"] // 2
+        sections = [half - 2 * (3 * half // 8), 3 * half // 8, 3 * half // 8]
+        return {
+            "vocab_size": max(arch["vocab"], max(tokens.values()) + 1),
+            "hidden_size": arch["hidden"],
+            "intermediate_size": arch["mlp"],
+            "num_hidden_layers": arch["layers"],
+            "num_attention_heads": arch["heads"],
+            "num_key_value_heads": arch["kv_heads"],
+            "rope_parameters": {"rope_type": "default", "mrope_section": sections, "rope_theta": 1e6},
+            "pad_token_id": tokens["<pad>"],
+            "bos_token_id": tokens["<s>"],
+            "eos_token_id": tokens["</s>"],
+        }
+
+    def vision_numbers(self, arch: Mapping[str, Any]) -> dict[str, Any]:
+        """The tower's configuration."""
+        vision = arch["vision"]
+        return {
+            "depth": vision["layers"],
+            "embed_dim": vision["hidden"],
+            "num_heads": vision["heads"],
+            "mlp_ratio": vision["mlp"] // vision["hidden"],
+            "hidden_size": arch["hidden"],
+            "patch_size": vision["patch"],
+        }
+
     def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
         """See `Family.processor`; pictures stay as large as they are, in whole merged patches."""
-        from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+        import transformers
 
         patch = config.vision_config.patch_size
-        size = {"shortest_edge": (2 * patch) ** 2, "longest_edge": 512 * (2 * patch) ** 2}
+        token = (2 * patch) ** 2
+        size = {"shortest_edge": token, "longest_edge": token}
         tokenizer.image_token, tokenizer.video_token = "<image>", "<video>"
-        return Qwen2VLProcessor(
-            Qwen2VLImageProcessor(patch_size=patch, size=size),
+        whole, video = (getattr(transformers, name) for name in self.processors)
+        made: ProcessorMixin = whole(
+            transformers.Qwen2VLImageProcessor(patch_size=patch, size=size),
             tokenizer,
-            Qwen2VLVideoProcessor(patch_size=patch, size=size, cap_pixels_per_frame=False),
+            video(patch_size=patch, size=size),
             chat_template=CHAT_TEMPLATE,
         )
+        self.cap(made, 512 * token, 1)
+        return made
+
+    def cap(self, processor: Any, most: int | None, by: int) -> None:
+        """See `Family.cap`; the processors of video cap each frame."""
+        for part in (processor.image_processor, processor.video_processor):
+            longest = (most or part.size["longest_edge"]) // by
+            part.size = {"shortest_edge": min(part.size["shortest_edge"], longest), "longest_edge": longest}
+        processor.video_processor.cap_pixels_per_frame = False
 
 
 CHAT_TEMPLATE = (
@@ -117,6 +149,11 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}"
 )
 """The template of models with random weights; trained models bring their own."""
+
+
+def _metadata(video: np.ndarray, rate: float) -> dict[str, Any]:
+    """What the processors read the time of each frame from."""
+    return {"total_num_frames": len(video), "fps": rate, "frames_indices": list(range(len(video)))}
 
 
 def _grids(sizes: Tensor | None, merge: int) -> list[tuple[int, int, int]]:
