@@ -21,5 +21,10 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
         bos_token="<s>",
         eos_token="</s>",
         extra_special_tokens=list(SPECIAL[3:]),
+        image_token="<image>",
+        video_token="<video>",
+        context_image_token="<image>",
+        start_image_token="<|vision_start|>",
+        end_image_token="<|vision_end|>",
         padding_side="left",
     )

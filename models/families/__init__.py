@@ -11,6 +11,7 @@ from models.families.base import Family
 from reducers.errors import UnsupportedError, WinnowError
 
 FAMILIES = {
+    "internvl": "models.families.internvl:InternVL",
     "llava": "models.families.llava:Llava",
     "llava_next_video": "models.families.llava_next_video:LlavaNextVideo",
     "llava_onevision": "models.families.llava_onevision:LlavaOnevision",

@@ -103,4 +103,6 @@ def encode_pictures(processor: ProcessorMixin, prompts: Sequence[Prompt], **opti
         texts.append(chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}]))
     images = [image for prompt in prompts for image in prompt.images] or None
     videos = [video for prompt in prompts for video in prompt.videos] or None
-    return processor(text=texts, images=images, videos=videos, padding=True, return_tensors="pt", **options)
+    return processor(
+        text=texts, images=images, videos=videos, padding=True, return_tensors="pt", do_sample_frames=False, **options
+    )
