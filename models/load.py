@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PretrainedConfig, ProcessorMixin
 
-from models.families import find_family
+from models.families import find_family, kind_of
 from models.families.base import Family
 from models.llm import tiny
 from models.tokens import byte_tokenizer
@@ -145,7 +145,7 @@ def _pretrained(family: Family, spec: ModelSpec, device: str) -> Loaded:
     source = locate(spec.repo if spec.weights == "pretrained" else spec.weights)
     options: dict[str, Any] = {"revision": spec.revision, "trust_remote_code": False}
     try:
-        kind = AutoConfig.from_pretrained(source, **options).model_type
+        kind = kind_of(AutoConfig.from_pretrained(source, **options))
         if kind not in family.model_types:
             raise WinnowError(f"{source} holds a model of type '{kind}', but family '{family.name}' was asked for")
         processor = AutoProcessor.from_pretrained(source, **options)

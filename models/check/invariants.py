@@ -166,9 +166,7 @@ def _features(case: Case, trace: Trace) -> dict[int, Iterator[Tensor]]:
     inputs, slots = family.encode(case.loaded.processor, list(case.prompts)), family.pooled_slots(outer.config)
     made = {}
     for tower, frames in trace.frames.items():
-        names = ("pixel_values", "pixel_values_images") if tower == 0 else ()
-        pixels = next((inputs[name] for name in names if name in inputs), None)
-        pixels = inputs["pixel_values_videos"].flatten(0, 1) if pixels is None else pixels
+        pixels = family.pixels(inputs, tower)
         made[tower] = iter(replay_features(parts, pixels, frames, slots, tower, tower == 1 and family.video_cls))
     return made
 

@@ -74,7 +74,8 @@ class TowerSession:
         outer: Any = self.parts.outer
         if self.slots is None:
             return
-        pool, pack = getattr(outer, self.pooling), outer.pack_image_features
+        pool: Any = getattr(outer, self.pooling)
+        pack: Any = getattr(outer, "pack_image_features", None)  # only where images are tiled
 
         def pool_grids(features: Tensor) -> Tensor:
             features = self._at_features(features)
@@ -89,7 +90,8 @@ class TowerSession:
             return pack(*args, **kwargs)
 
         stack.enter_context(replaced(outer, self.pooling, pool_grids))
-        stack.enter_context(replaced(outer, "pack_image_features", pack_tiles))
+        if pack is not None:
+            stack.enter_context(replaced(outer, "pack_image_features", pack_tiles))
 
     @property
     def frames(self) -> Frames | None:

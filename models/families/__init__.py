@@ -19,8 +19,12 @@ FAMILIES = {
     "video_llava": "models.families.video_llava:VideoLlava",
     "qwen2_5_vl": "models.families.qwen2_5_vl:Qwen25VL",
     "qwen3_vl": "models.families.qwen3_vl:Qwen3VL",
+    "pllava": "models.families.pllava:Pllava",
+    "vila": "models.families.vila:Vila",
+    "longva": "models.families.longva:LongVA",
+    "llava_video": "models.families.llava_video:LlavaVideo",
 }
-"""Family name -> class; the name is also the ``config.model_type`` of Hugging Face."""
+"""Family name -> class; the name is also the ``config.model_type`` of Hugging Face, or ``config.family`` of our own."""
 
 
 def find_family(name: str) -> Family:
@@ -38,6 +42,11 @@ def find_family(name: str) -> Family:
     return made
 
 
+def kind_of(config: Any) -> str:
+    """The type of a model: Hugging Face's ``model_type``, or the family of one that Winnow has composed."""
+    return str(getattr(config, "family", None) or config.model_type)
+
+
 def family_of(model: nn.Module) -> Family:
     """Find the family of a loaded model.
 
@@ -47,7 +56,7 @@ def family_of(model: nn.Module) -> Family:
         Lists the families.
     """
     config: Any = getattr(model, "config", None)
-    kind = getattr(config, "model_type", type(model).__name__)
+    kind = kind_of(config) if config is not None else type(model).__name__
     if kind not in FAMILIES:
         raise UnsupportedError(f"models of type '{kind}' are not supported: choose one of {', '.join(FAMILIES)}")
     return find_family(kind)

@@ -50,7 +50,7 @@ class Family(ABC):
 
     name: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
-    """`config.model_type` of the models that the family covers."""
+    """Types of the models that the family covers, see `models.families.kind_of`."""
     mrope: ClassVar[bool] = False
     """Whether positions are three-dimensional, so that compact numbering is undefined."""
     cls: ClassVar[bool] = False
@@ -86,6 +86,12 @@ class Family(ABC):
     def pooled_slots(self, config: PretrainedConfig) -> int | None:
         """Visual tokens a frame where the model pools behind its projector; None where the projector is pointwise."""
         return None
+
+    def pixels(self, inputs: Mapping[str, Any], tower: int = 0) -> Tensor:
+        """All frames of encoded prompts in the order of a tower's batch, ``(frames, 3, height, width)``."""
+        names = ("pixel_values", "pixel_values_images") if tower == 0 else ()
+        given: Tensor | None = next((inputs[name] for name in names if name in inputs), None)
+        return torch.as_tensor(inputs["pixel_values_videos"]).flatten(0, 1) if given is None else given
 
     @abstractmethod
     def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
