@@ -8,13 +8,21 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.errors import first_line, root_cause
 from harness.folders import locate
 from harness.lmms import check_known, prepare, quiet, task_manager
+from harness.places import data_of
 from harness.schema import TasksConfig
+from harness.tasks.benchmark import Benchmark
+from harness.tasks.catalogue import BENCHMARKS, folder_of, override
+from harness.tasks.validate import validate
 from reducers.errors import WinnowError
+
+TOKENS = 16
+"""Longest answer where neither the task nor the configuration sets a limit."""
 
 GENERATION = (
     "max_new_tokens",
@@ -69,15 +77,20 @@ class Tasks:
 
     def __init__(self, config: TasksConfig) -> None:
         prepare()
-        folder = locate(config.folder)
-        if folder is None:
-            raise WinnowError(f"tasks.folder={config.folder} does not exist: give a folder of lmms-eval task files")
-        self.config, self.folder = config, folder
-        self.manager = task_manager(folder)
-        check_known(config.tasks, self.manager, folder)
+        self.config, self.data = config, data_of(config.data)
+        folders = _folders(config)
+        self.manager = task_manager(folders, config.prompt)
+        check_known(config.tasks, self.manager, folders)
+        self._loaded: dict[str, Any] = {}
+
+    def benchmark(self, name: str) -> Benchmark | None:
+        """What is known of a task beyond lmms-eval; None for tasks of a folder of their own."""
+        return BENCHMARKS.get(name) if self.config.folder is None else None
 
     def spec(self, name: str) -> Any:
         """What to give lmms-eval for a task; anew each time, as it takes the dictionary apart."""
+        if self.benchmark(name):
+            return override(name, self.data.mirror)
         if self.config.prepare is None:
             return name
         module, _, function = self.config.prepare.partition(":")
@@ -94,27 +107,42 @@ class Tasks:
         WinnowError
             If the task cannot be loaded, is empty, or is of a kind that cannot be run.
         """
-        task = self._load(name)
-        with quiet():
+        task = self.load(name)
+        with quiet(), self.data.home():
             task.build_all_requests(limit=limit, rank=0, world_size=1)
         return [self._document(task, instance) for instance in task.instances]
 
+    def load(self, name: str) -> Any:
+        """Load a task, its rows and what it knows of scoring; the same object every time."""
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
     def _load(self, name: str) -> Any:
-        """A fresh Task object: lmms-eval changes them as it goes."""
+        benchmark = self.benchmark(name)
         try:
-            with quiet():
+            with quiet(), self.data.home():
                 (task,) = self.manager.load_task_or_group([self.spec(name)]).values()
         except WinnowError:
             raise
         except (Exception, SystemExit) as error:
             cause = root_cause(error)
+            if isinstance(cause, WinnowError):
+                raise cause from error
             if isinstance(cause, IndexError | StopIteration):
                 raise WinnowError(f"task '{name}' has no documents: mend its data, or choose another task") from error
+            if benchmark and unreachable(error):
+                raise WinnowError(
+                    f"task '{name}' needs the dataset {benchmark.repo}, which is not in {self.data.place} and the hub "
+                    f"cannot be reached: run `winnow data fetch {name}` where there is a network"
+                ) from error
             raise WinnowError(f"task '{name}' cannot be loaded: {first_line(cause)}") from error
         if task.OUTPUT_TYPE != "generate_until":
             raise WinnowError(f"task '{name}' is of type {task.OUTPUT_TYPE}: choose one of type generate_until")
         if task.get_config("num_fewshot") is None:
             task.set_config(key="num_fewshot", value=0)
+        if benchmark:
+            validate(benchmark, task.dataset_no_image[benchmark.split])
         return task
 
     def _document(self, task: Any, instance: Any) -> Document:
@@ -124,19 +152,49 @@ class Tasks:
             raise WinnowError(
                 f"task '{name}' samples its answers: say tasks.generation.do_sample=false for greedy decoding"
             )
-        generation = {"max_new_tokens": self.config.max_new_tokens} | {
-            k: settings[k] for k in GENERATION if k in settings
-        }
+        benchmark = self.benchmark(name)
+        tokens = self.config.max_new_tokens or (benchmark.tokens if benchmark else TOKENS)
+        generation = {"max_new_tokens": tokens} | {k: settings[k] for k in GENERATION if k in settings}
         until = settings.get("until") or []
         stops = (until,) if isinstance(until, str) else tuple(until)
         bare = task.dataset_no_image[split][doc_id]
 
         def visuals() -> list[Any]:
-            with quiet():
+            with quiet(), self.data.home():
                 return list(doc_to_visual(task.dataset[split][doc_id]) or ())
 
         print_ = fingerprint(bare, text, generation, stops)
         return Document(name, doc_id, text, visuals, generation, stops, bare.get("relevance"), print_)
+
+
+def _folders(config: TasksConfig) -> list[Path]:
+    """Where the files of the tasks lie: in one folder, or beside lmms-eval's own where they are known benchmarks."""
+    if config.folder is not None:
+        folder = locate(config.folder)
+        if folder is None:
+            raise WinnowError(f"tasks.folder={config.folder} does not exist: give a folder of lmms-eval task files")
+        return [folder]
+    unknown = next((name for name in config.tasks if name not in BENCHMARKS), None)
+    if unknown:
+        raise WinnowError(f"unknown task '{unknown}': choose {', '.join(sorted(BENCHMARKS))}, or say tasks.folder=…")
+    return sorted({folder_of(BENCHMARKS[name]) for name in config.tasks})
+
+
+def unreachable(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that the hub could not be reached."""
+    names = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout"}
+    seen: set[int] = set()
+    stack: list[BaseException | None] = [error]
+    while stack:
+        found = stack.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if type(found).__name__ in names:
+            return True
+        attempt = getattr(found, "last_attempt", None)
+        stack += [found.__cause__, found.__context__, attempt.exception() if attempt is not None else None]
+    return False
 
 
 def fingerprint(*parts: object) -> str:

@@ -12,6 +12,7 @@ from reducers.errors import WinnowError
 
 BASELINE = "none"
 Result = dict[str, Any]
+Scores = dict[int, tuple[str, float]]
 
 
 def baselines(results: Iterable[Result]) -> dict[str, Result]:
@@ -46,9 +47,10 @@ def drops(
     if known.get("baseline") == [baseline["id"], baseline["finished"]]:
         found: dict[str, dict[str, float]] = known["tasks"]
         return found
-    metrics = {task["task"]: task["metric"] for task in result["tasks"]}
+    scored = {task["task"]: task for task in result["tasks"] if task["metric"]}
+    metrics = {name: task["metric"] for name, task in scored.items()}
     ours, theirs = (_scores(folder / r["id"] / "scores.parquet", metrics) for r in (result, baseline))
-    return {name: _compare(name, ours[name], theirs[name]) for name in metrics}
+    return {n: _compare(n, ours[n], theirs[n], task.get("combine", "mean")) for n, task in scored.items()}
 
 
 def settle(results: Sequence[Result], folder: Path) -> None:
@@ -70,24 +72,27 @@ def _settle(result: Result, baseline: Result | None, folder: Path, kept: Literal
             files.write_json(folder / result["id"] / "result.json", result)
 
 
-def _compare(name: str, ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[str, float]:
-    import numpy as np
-
-    from harness.stats import paired_difference
+def _compare(name: str, ours: Scores, theirs: Scores, combine: Literal["mean", "sum"]) -> dict[str, float]:
+    from harness.stratified import difference
 
     if set(ours) != set(theirs):
         raise WinnowError(f"the runs hold different documents of task '{name}': run both again with force=true")
-    order = sorted(ours)
-    difference = paired_difference(np.array([ours[i] for i in order]), np.array([theirs[i] for i in order]))
-    return {key: round(100 * getattr(difference, key), 4) for key in ("mean", "low", "high")} | {"p": difference.p}
+    strata: dict[str, tuple[list[float], list[float]]] = {}
+    for document in sorted(ours):
+        stratum, score = ours[document]
+        for values, value in zip(strata.setdefault(stratum, ([], [])), (score, theirs[document][1]), strict=True):
+            values.append(value)
+    first, second = ({key: pair[side] for key, pair in strata.items()} for side in (0, 1))
+    found = difference(first, second, combine)
+    return {key: round(100 * getattr(found, key), 4) for key in ("mean", "low", "high")} | {"p": found.p}
 
 
-def _scores(path: Path, metrics: Mapping[str, str]) -> dict[str, dict[int, float]]:
-    """Read the scores of each task's main metric, by document."""
+def _scores(path: Path, metrics: Mapping[str, str]) -> dict[str, Scores]:
+    """Read the scores of each task's main metric, by document, with the stratum of each."""
     import pyarrow.parquet as pq
 
-    found: dict[str, dict[int, float]] = {name: {} for name in metrics}
-    for row in pq.read_table(path, columns=["task", "doc_id", "metric", "score"]).to_pylist():
+    found: dict[str, Scores] = {name: {} for name in metrics}
+    for row in pq.read_table(path).to_pylist():
         if metrics.get(row["task"]) == row["metric"]:
-            found[row["task"]][row["doc_id"]] = row["score"]
+            found[row["task"]][row["doc_id"]] = row.get("stratum", ""), row["score"]
     return found

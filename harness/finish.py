@@ -20,6 +20,8 @@ from harness.method import Built
 from harness.nominal import cost_of, llm_shape
 from harness.record import Row, mean_shares
 from harness.scoring import Scored
+from harness.tables import figures
+from harness.tasks.catalogue import MEANS
 
 PROFILE = "llm-viewer-compat"
 """The convention behind FLOPs and KV bytes: `harness.cost.llm_viewer`, half-precision cache."""
@@ -40,7 +42,7 @@ def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[st
     for task in scored:
         lines = "".join(json.dumps(sample, ensure_ascii=False, default=str) + "\n" for sample in task.samples)
         files.write_text(folder / f"samples_{task.summary['task']}.jsonl", lines)
-    _write_table(folder / "scores.parquet", _scores(scored))
+    _write_table(folder / "scores.parquet", [row for task in scored for row in task.scores])
     _write_table(folder / "traces.parquet", [_trace(row) for row in rows if row.status == "ok"])
     result = summarise(work.run.cell, work.built, rows, scored)
     identity = work.run.identity
@@ -74,6 +76,7 @@ def summarise(cell: Cell, built: Built, rows: Sequence[Row], scored: Sequence[Sc
         "shares": _shares(rows),
         "cost": _cost(cell, rows),
         "tasks": [task.summary for task in scored],
+        "means": {name: value for name, value in figures([t.summary for t in scored]).items() if name in MEANS},
     }
 
 
@@ -113,15 +116,6 @@ def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | N
     kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)
     mean = sum(achieved) / len(achieved) if achieved else None
     return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean}
-
-
-def _scores(scored: Sequence[Scored]) -> list[dict[str, Any]]:
-    return [
-        {key: sample[key] for key in ("task", "doc_id", "doc", "status")} | {"metric": metric, "score": score}
-        for task in scored
-        for sample in task.samples
-        for metric, score in sample["scores"].items()
-    ]
 
 
 def _trace(row: Row) -> dict[str, Any]:

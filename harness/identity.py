@@ -8,8 +8,10 @@ from typing import Any
 
 from harness.cell import Cell, Method
 from harness.folders import locate
-from harness.schema import DownsampleConfig
+from harness.places import data_of
+from harness.schema import DownsampleConfig, TasksConfig
 from harness.sources import digest, fingerprint, hash_files, module_file, modules_below
+from harness.tasks.catalogue import BENCHMARKS, folder_of
 
 LIBRARIES = ("torch", "transformers", "lmms-eval", "decord")
 ANSWERING = ("harness.media", "harness.documents", "harness.generate")
@@ -100,18 +102,39 @@ def _weights(cell: Cell) -> dict[str, Any]:
 
 
 def _tasks(cell: Cell) -> dict[str, Any]:
-    tasks, folder = cell.tasks, locate(cell.tasks.folder)
-    files = [path for path in folder.rglob("*") if path.suffix in {".py", ".yaml", ".json"}] if folder else []
+    tasks = cell.tasks
     modules = [tasks.prepare.partition(":")[0]] if tasks.prepare else []
-    return {
+    found: dict[str, Any] = {
         "names": list(tasks.tasks),
         "metric": tasks.metric,
         "limit": cell.limit,
         "max_new_tokens": tasks.max_new_tokens,
         "generation": tasks.generation,
-        "files": hash_files(files, folder) if folder else tasks.folder,
+        "files": _task_files(tasks),
         "data": fingerprint(modules) if modules else None,
     }
+    if tasks.prompt:
+        found["prompt"] = tasks.prompt
+    if tasks.folder is None:
+        known = [BENCHMARKS[name] for name in tasks.tasks if name in BENCHMARKS]
+        found["data"] = data_of(tasks.data).describe(known)
+    return found
+
+
+def _task_files(tasks: TasksConfig) -> Any:
+    """The content of the files that say what is asked, or where they should be."""
+    if tasks.folder is not None:
+        folders = [locate(tasks.folder)]
+    else:
+        folders = [folder_of(BENCHMARKS[name]) for name in tasks.tasks if name in BENCHMARKS]
+    found = [folder for folder in dict.fromkeys(folders) if folder is not None]
+    if not found:
+        return tasks.folder
+    hashes = [
+        hash_files([path for path in folder.rglob("*") if path.suffix in {".py", ".yaml", ".json"}], folder)
+        for folder in found
+    ]
+    return hashes[0] if len(hashes) == 1 else hashes
 
 
 def _method(method: Method) -> dict[str, Any]:

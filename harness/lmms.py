@@ -13,8 +13,9 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from reducers.errors import WinnowError
 
@@ -40,7 +41,8 @@ def quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        nowhere = _nowhere()
+        with redirect_stdout(nowhere), redirect_stderr(nowhere):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -48,26 +50,42 @@ def quiet() -> Iterator[None]:
         os.environ.update(ranks)
 
 
-def task_manager(folder: Path) -> Any:
-    """Index the tasks of one folder only: all 1985 take seconds, and a built-in name would win over a local one."""
+@cache
+def _nowhere() -> TextIO:
+    """Open for good: nltk, for one, keeps the stream that it found at its import."""
+    return Path(os.devnull).open("w")
+
+
+def task_manager(folders: Sequence[Path], prompt: str | None = None) -> Any:
+    """Index the tasks of some folders only: all 1985 take seconds, and a built-in name would win over a local one.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+    prompt : str or None
+        Which of the prompts that tasks keep for particular models to use; None: the default one.
+    """
     from lmms_eval.tasks import TaskManager
 
-    return TaskManager("WARNING", include_defaults=False, include_path=[str(folder)])
+    return TaskManager(
+        "WARNING", include_defaults=False, include_path=[str(folder) for folder in folders], model_name=prompt
+    )
 
 
-def check_known(names: Sequence[str], manager: Any, folder: Path) -> None:
-    """Refuse tasks that the folder does not hold.
+def check_known(names: Sequence[str], manager: Any, folders: Sequence[Path]) -> None:
+    """Refuse tasks that the folders do not hold.
 
     Raises
     ------
     WinnowError
-        Lists those that it does hold.
+        Lists those that they do hold.
     """
     known = list(manager.all_subtasks)
     for name in names:
         if name not in known:
+            places = " or ".join(map(str, folders))
             raise WinnowError(
-                f"unknown task '{name}' in {folder}: choose {', '.join(sorted(known)) or 'another folder'}"
+                f"unknown task '{name}' in {places}: choose {', '.join(sorted(known)) or 'another folder'}"
             )
 
 

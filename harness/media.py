@@ -17,11 +17,11 @@ PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 
 def uniform_indices(total: int, frames: int) -> np.ndarray:
-    """Indices of `frames` frames, evenly spread from the first to the last; a short video repeats some."""
+    """Indices of `frames` frames, evenly spread from the first to the last of `total`; a short video repeats some."""
     return np.linspace(0, total - 1, frames).round().astype(int)
 
 
-def decode_video(path: Path | str, frames: int) -> np.ndarray:
+def decode_video(path: Path | str, frames: int, until: int | None = None) -> np.ndarray:
     """Decode some frames of a video.
 
     Parameters
@@ -29,6 +29,8 @@ def decode_video(path: Path | str, frames: int) -> np.ndarray:
     path : Path or str
     frames : int
         How many, at uniform places.
+    until : int or None
+        The last frame to look at, counted from 0; None: that of the video.
 
     Returns
     -------
@@ -40,17 +42,17 @@ def decode_video(path: Path | str, frames: int) -> np.ndarray:
     WinnowError
         Names the file and the reason.
     """
-    return sample_video(path, frames)[0]
+    return sample_video(path, frames, until)[0]
 
 
-def sample_video(path: Path | str, frames: int) -> tuple[np.ndarray, float]:
+def sample_video(path: Path | str, frames: int, until: int | None = None) -> tuple[np.ndarray, float]:
     """Decode some frames of a video, see `decode_video`, and say how many of them there are a second."""
     path = Path(path)
-    return _decode(path, path.stat().st_mtime_ns if path.is_file() else 0, frames)
+    return _decode(path, path.stat().st_mtime_ns if path.is_file() else 0, frames, until)
 
 
 @lru_cache(maxsize=1)
-def _decode(path: Path, changed: int, frames: int) -> tuple[np.ndarray, float]:
+def _decode(path: Path, changed: int, frames: int, until: int | None) -> tuple[np.ndarray, float]:
     """Decode; the last video is remembered, as benchmarks ask several questions in a row about one."""
     if not path.is_file():
         raise WinnowError(f"video {path} does not exist: download the benchmark's videos, or mend HF_HOME")
@@ -61,7 +63,7 @@ def _decode(path: Path, changed: int, frames: int) -> tuple[np.ndarray, float]:
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
-        total = len(reader)
+        total = len(reader) if until is None else min(len(reader), until + 1)
         decoded: np.ndarray = reader.get_batch(uniform_indices(total, frames)).asnumpy()
         rate = float(reader.get_avg_fps()) * max(1, frames - 1) / max(1, total - 1)
     except Exception as error:  # decord raises its own classes, RuntimeError and IndexError alike
@@ -87,6 +89,10 @@ def make_prompt(text: str, visuals: list[Any], frames: int) -> Prompt:
             images.append(_open_picture(Path(visual)))
         elif isinstance(visual, str | Path):
             video, rate = sample_video(visual, frames)
+            videos.append(video)
+            rates.append(rate)
+        elif isinstance(visual, dict) and {"video_path", "timestep"} <= set(visual):
+            video, rate = sample_video(visual["video_path"], frames, int(visual["timestep"]))
             videos.append(video)
             rates.append(rate)
         else:

@@ -50,11 +50,14 @@ class TasksConfig:
 
     name: str = MISSING
     tasks: list[str] = MISSING
-    folder: str = MISSING
+    folder: str | None = None
     prepare: str | None = None
+    data: str = "hub"
+    prompt: str | None = None
     relevance: bool = False
-    metric: str = MISSING
-    max_new_tokens: int = MISSING
+    metric: str | None = None
+    failed_above: float = 0.5
+    max_new_tokens: int | None = None
     generation: dict[str, Any] = field(default_factory=dict)
 
 

@@ -30,10 +30,13 @@ class Scored:
         What `result.json` holds of it; accuracies are on the scale 0 to 100, over all documents.
     samples : list of dict
         One per document: prompt, answer, target, status and scores.
+    scores : list of dict
+        What runs are compared by, sample by sample: document, metric, score, and the stratum that it belongs to.
     """
 
     summary: dict[str, Any]
     samples: list[dict[str, Any]]
+    scores: list[dict[str, Any]]
 
 
 def score_task(
@@ -44,7 +47,7 @@ def score_task(
     limit: int | None,
     folder: Path,
 ) -> Scored:
-    """Let lmms-eval judge the recorded answers of one task.
+    """Score the recorded answers of one task.
 
     Parameters
     ----------
@@ -56,22 +59,44 @@ def score_task(
         What was answered, by task and document; failed rows score 0.
     limit : int or None
     folder : Path
-        Where tasks that write submission files write them.
+        Where submission files are written.
 
     Raises
     ------
     WinnowError
         If lmms-eval cannot score the task.
     """
-    answers = {(d.task, d.doc_id): rows[d.task, d.doc_id].answer for d in documents}
-    evaluation = _evaluate(tasks, name, answers, limit, folder)
+    found = [rows[d.task, d.doc_id] for d in documents]
+    answers = {row.key: row.answer for row in found}
+    benchmark = tasks.benchmark(name)
+    if benchmark is None:
+        evaluation = _evaluate(tasks, name, answers, limit, folder)
+        return _score_by_metric(tasks.config.metric, name, documents, found, evaluation)
+    from harness.benchmarks import score_benchmark
+
+    theirs = None
+    if benchmark.metric:
+        try:
+            theirs = _figure(_evaluate(tasks, name, answers, limit, folder)["results"][name], benchmark.metric)
+        except WinnowError as error:
+            theirs = str(error)
+    return Scored(*score_benchmark(tasks, benchmark, documents, found, theirs, folder))
+
+
+def _score_by_metric(
+    metric: str | None, name: str, documents: Sequence[Document], rows: Sequence[Row], evaluation: Mapping[str, Any]
+) -> Scored:
+    """Average one of the task's metrics over all documents."""
     judged = {sample["doc_id"]: sample for sample in reversed(evaluation["samples"][name])}
-    samples = [
-        _sample(document, rows[document.task, document.doc_id], judged[document.doc_id]) for document in documents
+    samples = [_sample(d, row, judged[d.doc_id]) for d, row in zip(documents, rows, strict=True)]
+    metric = _check_metric(metric, name, samples)
+    scores = [
+        {key: sample[key] for key in ("task", "doc_id", "doc", "status")}
+        | {"metric": key, "score": score, "stratum": ""}
+        for sample in samples
+        for key, score in sample["scores"].items()
     ]
-    metric = tasks.config.metric
-    _check_metric(metric, name, samples)
-    return Scored(_summary(metric, name, samples, evaluation["results"][name]), samples)
+    return Scored(_summary(metric, name, samples, evaluation["results"][name]), samples, scores)
 
 
 def _evaluate(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], limit: int | None, folder: Path) -> Any:
@@ -79,7 +104,7 @@ def _evaluate(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], l
     from lmms_eval.evaluator import simple_evaluate
 
     try:
-        with quiet():
+        with quiet(), tasks.data.home():
             return simple_evaluate(
                 model=replay(answers),
                 tasks=[tasks.spec(name)],
@@ -122,15 +147,16 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, bool | int | float | np.number) else None
 
 
-def _check_metric(metric: str, name: str, samples: Sequence[Mapping[str, Any]]) -> None:
+def _check_metric(metric: str | None, name: str, samples: Sequence[Mapping[str, Any]]) -> str:
     """Refuse metrics that are missing or not on the scale 0 to 1."""
     for sample in samples:
-        value = sample["scores"].get(metric)
+        value = sample["scores"].get(metric) if metric else None
         if value is None:
             choices = ", ".join(sorted({key for s in samples for key in s["scores"]}))
             raise WinnowError(f"task '{name}' gives no '{metric}' per document: set tasks.metric to one of {choices}")
         if not 0 <= value <= 1:
             raise WinnowError(f"task '{name}' scores a document with {metric}={value:g}: only 0 to 1 is understood")
+    return str(metric)
 
 
 def _summary(metric: str, name: str, samples: Sequence[Mapping[str, Any]], theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,13 +172,18 @@ def _summary(metric: str, name: str, samples: Sequence[Mapping[str, Any]], their
         "failed": sum(reasons.values()),
         "reasons": dict(reasons.most_common(5)),
         **interval(by_metric[metric]),
-        "lmms_eval": next((value for key, value in theirs.items() if key.startswith(f"{metric},")), None),
+        "lmms_eval": _figure(theirs, metric),
         "breakdown": {
             key: interval(values) | {"documents": len(values)}
             for key, values in sorted(by_metric.items())
             if all(0 <= value <= 1 for value in values)
         },
     }
+
+
+def _figure(results: Mapping[str, Any], metric: str) -> Any:
+    """lmms-eval's own figure."""
+    return next((value for key, value in results.items() if key.startswith(f"{metric},")), None)
 
 
 def interval(scores: Sequence[float]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from harness.console import output
 from harness.drop import BASELINE, baselines, drops, replays, settle
+from harness.pooled import pooled
 
 Format = Literal["rich", "md", "csv"]
 Result = dict[str, Any]
@@ -25,7 +26,7 @@ CAPTION = (
 def rows(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
     """One row per result: column -> text. Rows of a model stand together, the unreduced run first."""
     unreduced, random = baselines(results), replays(results)
-    tasks = list(dict.fromkeys(task["task"] for result in results for task in result["tasks"]))
+    tasks = list(dict.fromkeys(name for result in results for name in figures(result["tasks"])))
     ordered = sorted(results, key=_order)
     compared = (
         (
@@ -60,9 +61,9 @@ def _row(result: Result, tasks: Sequence[str], drop: Compared, gain: Compared) -
     row = {"model": result["model"], "reducer": result["label"], "at": _place(result), "ratio": asked}
     for name in ("entrance", "mean", "last"):
         row[name] = f"{100 * shares[name]:.1f}" if shares else ""
-    scored = {task["task"]: task for task in result["tasks"]}
+    scored, drop, gain = figures(result["tasks"]), pooled(drop), pooled(gain)
     for name in tasks:
-        row[name] = _plus_minus(scored.get(name))
+        row[name] = _figure(scored.get(name))
         row[f"Δ {name}"] = _plus_minus(drop.get(name), sign=True)
         row[f"Δ random {name}"] = _plus_minus(gain.get(name), sign=True)
     row["TFLOPs"] = f"{cost['tflops']:.3g}" if cost else ""
@@ -75,6 +76,24 @@ def _row(result: Result, tasks: Sequence[str], drop: Compared, gain: Compared) -
 
 def _place(result: Result) -> str:
     return str(result["knobs"].get("schedule") or result["knobs"].get("llm.schedule") or "")
+
+
+def figures(tasks: Sequence[Result]) -> dict[str, Any]:
+    """What each task, or a group of tasks that the papers print the mean of, is worth."""
+    return pooled({task["task"]: task for task in tasks})
+
+
+def _figure(task: Result | None) -> str:
+    """A task's figure; a judge's where one has spoken; a file where labels are not public; Failed beyond the limit."""
+    if task is None:
+        return ""
+    judged = task.get("judge")
+    if judged:
+        return f"{_plus_minus(judged)} / {judged['score']:.2f}"
+    if task["mean"] is None:
+        return str(task["file"])
+    failed = f" {task['verdict']}" if task.get("verdict") else ""
+    return _plus_minus(task) + failed
 
 
 def _plus_minus(value: dict[str, float] | None, sign: bool = False) -> str:

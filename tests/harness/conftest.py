@@ -32,6 +32,16 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
+@pytest.fixture(scope="session")
+def fixtures(benchmark: Path) -> Path:
+    """The miniatures of all benchmarks, in the same cache folder."""
+    from harness.tasks.fixtures.write import ensure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINNOW_CACHE", str(benchmark))
+        return ensure()
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """The folder of a test's runs."""

@@ -1,0 +1,81 @@
+"""Where the data of benchmarks lie: on the hub and in ``HF_HOME``, or in a folder that holds both as copies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.tasks.benchmark import Benchmark
+from reducers.errors import WinnowError
+
+HUB, FIXTURES = "hub", "fixtures"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The two places of a benchmark's data.
+
+    Attributes
+    ----------
+    mirror : Path or None
+        Copies of hub datasets, ``<organisation>/<dataset>``; None: the hub itself, through its cache.
+    place : Path
+        What lmms-eval takes for ``HF_HOME``: videos lie below it.
+    """
+
+    mirror: Path | None
+    place: Path
+
+    @contextmanager
+    def home(self) -> Iterator[None]:
+        """Let lmms-eval see this place as ``HF_HOME``: its tasks read it when they are loaded, some later on."""
+        before = os.environ.get("HF_HOME")
+        os.environ["HF_HOME"] = str(self.place)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["HF_HOME"]
+            else:
+                os.environ["HF_HOME"] = before
+
+    def describe(self, benchmarks: Sequence[Benchmark]) -> dict[str, Any]:
+        """Say which data they are: the hub's datasets by name, copies by the names and sizes of their files."""
+        if self.mirror is None:
+            return {benchmark.repo or benchmark.task: None for benchmark in benchmarks}
+        folders = {self.mirror / b.repo for b in benchmarks if b.repo} | {
+            self.place / b.media for b in benchmarks if b.media
+        }
+        files = (path for folder in sorted(folders) for path in sorted(folder.rglob("*")) if path.is_file())
+        roots = (self.mirror, self.place)
+        return {str(next(p.relative_to(r) for r in roots if p.is_relative_to(r))): p.stat().st_size for p in files}
+
+
+def hub_home() -> Path:
+    """``HF_HOME``, or where Hugging Face's libraries put it."""
+    return Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface").expanduser()
+
+
+def data_of(name: str) -> Data:
+    """Find the data: ``hub``, ``fixtures`` (miniatures that are written when they are first needed) or a folder.
+
+    Raises
+    ------
+    WinnowError
+        If the folder does not hold ``mirror`` and ``home``.
+    """
+    if name == HUB:
+        return Data(None, hub_home())
+    if name == FIXTURES:
+        from harness.tasks.fixtures.write import ensure
+
+        root = ensure()
+    else:
+        root = Path(name).expanduser().absolute()
+    if not (root / "mirror").is_dir() or not (root / "home").is_dir():
+        raise WinnowError(f"tasks.data={name} holds no mirror and home: give hub, fixtures or a folder with both")
+    return Data(root / "mirror", root / "home")

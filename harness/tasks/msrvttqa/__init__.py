@@ -1,0 +1,1 @@
+"""MSRVTT-QA: open questions about short clips, judged by a language model."""

@@ -1,0 +1,1 @@
+"""MSVD-QA: open questions about short clips, judged by a language model."""

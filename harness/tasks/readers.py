@@ -1,0 +1,89 @@
+"""How answers are read: lmms-eval parses them, except where its parser would mislead.
+
+Every reader takes lmms-eval's value for a document, the answer and the document.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from harness.tasks.benchmark import Doc, Reading
+
+PAIRS = (("pred_answer", "answer"), ("parsed_pred", "answer"), ("pred", "ground_truth"), ("pred_id", "answer_id"))
+LETTER = re.compile(r"\b([A-E])\b(?! [a-z])|^\W*([A-Ea-e])\W*$")
+"""An option's letter: capital and alone, and no article ("A cup"); or nothing but a letter."""
+
+
+def option(value: Any, answer: str, doc: Doc) -> Reading:
+    """Take the option that lmms-eval parsed; what it could not parse is wrong."""
+    chosen, right = next((value[a], value[b]) for a, b in PAIRS if a in value and b in value)
+    return Reading(float(str(chosen) == str(right)), str(chosen) not in {"", "-1"})
+
+
+def graded(value: Any, answer: str, doc: Doc) -> Reading:
+    """Take lmms-eval's score of a free answer; only an empty one cannot be understood."""
+    score = value["score"] if isinstance(value, Mapping) else value
+    return Reading(float(score), bool(answer.strip()))
+
+
+def lettered(value: Any, answer: str, doc: Doc) -> Reading:
+    """Take lmms-eval's score of a multiple-choice answer that must be a letter, or begin with one and a full stop."""
+    parsed = len(answer.strip()) == 1 or bool(re.match(r"[A-Z]\.", answer.strip()))
+    return Reading(float(value), parsed)
+
+
+def first_letter(value: Any, answer: str, doc: Doc) -> Reading:
+    """Read the option's letter ourselves; a lower-case article is none."""
+    found = LETTER.search(answer)
+    letter = (found.group(1) or found.group(2)).upper() if found else ""
+    return Reading(float(letter == value["gt_answer"]), bool(letter))
+
+
+def yes_or_no(value: Any, answer: str, doc: Doc) -> Reading:
+    """Compare the first word with the label, whatever its case and punctuation."""
+    words = answer.lower().translate(str.maketrans("", "", string.punctuation)).split()
+    said = words[0] if words else ""
+    return Reading(float(said == str(doc["answer"]).lower().strip()), said in {"yes", "no"})
+
+
+def starts_yes_or_no(value: Any, answer: str, doc: Doc) -> Reading:
+    """Take lmms-eval's score, which looks for yes and no in the first four letters."""
+    said = answer.lower().strip().replace(".", "")
+    return Reading(float(value["score"]), said in {"y", "n"} or "yes" in said[:4] or "no" in said[:4])
+
+
+def exact(value: Any, answer: str, doc: Doc) -> Reading:
+    """Compare with the label word by word, without case, punctuation and articles: the score that needs no judge."""
+    return Reading(float(normalised(answer) == normalised(str(doc["answer"]))), bool(answer.strip()))
+
+
+def normalised(text: str) -> str:
+    """Lower case, without punctuation and articles, single spaces."""
+    words = text.lower().translate(str.maketrans("", "", string.punctuation)).split()
+    return " ".join(word for word in words if word not in {"a", "an", "the"})
+
+
+def listed_option(value: Any, answer: str, doc: Doc) -> Reading:
+    """Find the option as lmms-eval's static evaluation of MMBench does, in one answer by itself."""
+    from lmms_eval.tasks._task_utils.mcq_extract import extract_mcq_answer
+
+    options = {letter: doc[letter] for letter in "ABCD" if doc.get(letter) not in {None, "", "nan"}}
+    said = _mmbench().can_infer(answer, dict(options)) or extract_mcq_answer(answer, choices=sorted(options))
+    return Reading(float(said == doc["answer"]), bool(said))
+
+
+@cache
+def _mmbench() -> Any:
+    from lmms_eval.tasks.mmbench.mmbench_evals import MMBench_Evaluator
+
+    return MMBench_Evaluator()
+
+
+def unlabelled(value: Any, answer: str, doc: Doc) -> Reading:
+    """Nothing is known of the label."""
+    parsed = any(index != -1 for index in value.values()) if isinstance(value, Mapping) else True
+    return Reading(0.0, parsed and bool(answer.strip()))

@@ -1,0 +1,125 @@
+"""The video benchmarks of the papers."""
+
+from __future__ import annotations
+
+from harness.tasks.benchmark import Benchmark
+from harness.tasks.readers import exact, first_letter, graded, option, unlabelled
+
+GUESS = "lmms-eval draws an option at random where it finds none; here such an answer is wrong"
+CATEGORY_MEAN = "lmms-eval divides by all task types of the benchmark, here only by those that were asked about"
+JUDGED = "lmms-eval needs a judge for its figure: `winnow judge RUN`"
+
+MVBENCH = [
+    "action_sequence",
+    "moving_count",
+    "action_prediction",
+    "episodic_reasoning",
+    "action_antonym",
+    "action_count",
+    "scene_transition",
+    "object_shuffle",
+    "object_existence",
+    "fine_grained_pose",
+    "unexpected_action",
+    "moving_direction",
+    "state_change",
+    "object_interaction",
+    "character_order",
+    "action_localization",
+    "counterfactual_inference",
+    "fine_grained_action",
+    "moving_attribute",
+    "egocentric_navigation",
+]
+DURATIONS = ("short", "medium", "long")
+DOMAINS = (
+    "Knowledge", "Film & Television", "Sports Competition", "Artistic Performance", "Life Record", "Multilingual"
+)  # fmt: skip
+MLVU_DEV = ("anomaly_reco", "count", "ego", "needle", "order", "plotQA", "topic_reasoning")
+MLVU_TEST = (
+    "anomaly_reco", "count", "ego", "needleQA", "order", "plotQA", "sportsQA", "topic_reasoning", "tutorialQA"
+)  # fmt: skip
+
+
+def _videomme(task: str) -> Benchmark:
+    return Benchmark(
+        task, "videomme", "lmms-eval/Video-MME", option, "videomme_perception_score", 1.0, media="videomme",
+        ident=("question_id",),
+        columns={"question": "text", "options": "list", "videoID": "text", "sub_category": "text", "task_type": "text"},
+        categories={"duration": DURATIONS, "domain": DOMAINS},
+        breakdown=("duration",),
+    )  # fmt: skip
+
+
+def _mvbench(kind: str) -> Benchmark:
+    return Benchmark(
+        f"mvbench_{kind}", "mvbench", "OpenGVLab/MVBench", first_letter, "mvbench_accuracy", 1.0, config=kind,
+        split="train", media="mvbench_video",
+        columns={"video": "text", "question": "text", "candidates": "list"},
+        quirk="lmms-eval leaves empty answers out of the denominator, and reads the article in 'a cup' as option A",
+    )  # fmt: skip
+
+
+def _mlvu(task: str, repo: str, media: str, types: tuple[str, ...]) -> Benchmark:
+    return Benchmark(
+        task, "mlvu", repo, option, "mlvu_percetion_score", 1.0, media=media,
+        columns={"video_name": "text", "question": "text"},
+        categories={"task_type": types}, strata="task_type", breakdown=("task_type",), quirk=CATEGORY_MEAN,
+    )  # fmt: skip
+
+
+def _judged(task: str, family: str, repo: str, media: str, judge: str = "activitynetqa", **more: object) -> Benchmark:
+    columns = {"video_name": "text", "question": "text"}
+    known: dict[str, object] = {"columns": columns, "tokens": 64, "quirk": JUDGED} | more
+    return Benchmark(task, family, repo, exact, None, media=media, judge=judge, **known)  # type: ignore[arg-type]
+
+
+VIDEO_LLAVA = "the evaluation data of Video-LLaVA, https://github.com/PKU-YuanGroup/Video-LLaVA (TRAIN_AND_VALIDATE.md)"
+
+VIDEOS = (
+    _videomme("videomme"),
+    _videomme("videomme_w_subtitle"),
+    *map(_mvbench, MVBENCH),
+    _mlvu("mlvu_dev", "sy1998/MLVU_dev", "mlvu", MLVU_DEV),
+    _mlvu("mlvu_test", "sy1998/MLVU_Test", "mlvu_test", MLVU_TEST),
+    Benchmark(
+        "egoschema_subset", "egoschema", "lmms-eval/egoschema", option, "score", config="Subset", media="egoschema",
+        ident=("question_idx",), columns={"video_idx": "text", "question": "text", "option": "list"}, quirk=GUESS,
+    ),
+    Benchmark(
+        "egoschema", "egoschema", "lmms-eval/egoschema", unlabelled, config="GENERATION", media="egoschema",
+        answer=None, ident=("question_idx",),
+        columns={"video_idx": "text", "question": "text", "option": "list"},
+    ),
+    Benchmark(
+        "nextqa_mc_test", "nextqa", "lmms-eval/NExTQA", graded, "exact_match",
+        config="MC", media="nextqa", ident=("video", "qid"),
+        columns={"video": "any", "question": "text", **{f"a{i}": "text" for i in range(5)}},
+        breakdown=("type",), quirk=GUESS,
+    ),
+    Benchmark(
+        "perceptiontest_val_mc", "perceptiontest/val", "lmms-eval/PerceptionTest_Val", option, "accuracy",
+        config="mc_question_val", split="validation", media="perceptiontest_val", answer="answer_id",
+        ident=("video_name", "question_id"),
+        columns={"video_name": "text", "question": "text", "options": "list"},
+        breakdown=("area",),
+    ),
+    Benchmark(
+        "longvideobench_val_v", "longvideobench", "longvideobench/LongVideoBench", option, "lvb_acc",
+        split="validation", media="datasets/longvideobench", answer="correct_choice", ident=("id",),
+        columns={"video_path": "text", "question": "text", "duration_group": "number", "question_category": "text"},
+        breakdown=("duration_group",), quirk=GUESS,
+    ),
+    _judged("msvdqa", "harness/tasks/msvdqa", "", "msvdqa", ident=("question_id",), place=VIDEO_LLAVA),
+    _judged("msrvttqa", "harness/tasks/msrvttqa", "", "msrvttqa", ident=("question_id",), place=VIDEO_LLAVA),
+    _judged(
+        "activitynetqa", "activitynetqa", "lmms-eval/ActivityNetQA", "activitynetqa", ident=("question_id",),
+        breakdown=("type",),
+    ),
+    _judged(
+        "moviechat_global", "moviechat", "Enxin/lmms_MovieChat_test", "moviechat_1k_test", "moviechat", tokens=128,
+    ),
+    _judged(
+        "moviechat_breakpoint", "moviechat", "Enxin/lmms_MovieChat_test", "moviechat_1k_test", "moviechat", tokens=128,
+    ),
+)  # fmt: skip
