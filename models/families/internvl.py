@@ -1,14 +1,15 @@
 """InternVL3 (InternViT tower, 2x2 pixel shuffle before the projector, Qwen2.5).
 
-Hugging Face `internvl`, 448 pixels, patches of 14: 32x32 patches become 16x16 = 256 tokens a tile. An image is cut into up
-to 12 tiles and a thumbnail, each a span of its own between one start and one end token. A video frame is one tile; the
-text between frames (``</img>``, a line feed, ``Frame2: <img>``) separates them, and all frames are one span: 32 give
-8192 tokens. Images and frames share one placeholder token, so a video is told by that text.
+Hugging Face `internvl`, 448 pixels, patches of 14: 32x32 patches become 16x16 = 256 tokens a tile. An image is cut into
+up to 12 tiles and a thumbnail, each a span of its own between one start and one end token. A video frame is one tile;
+the text between frames (``</img>``, a line feed, ``Frame2: <img>``) separates them, and all frames are one span: 32
+give 8192 tokens. Images and frames share one placeholder token, so a video is told by that text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -87,7 +88,7 @@ def _layout(ids: Tensor, token: int, side: int) -> Layout:
             raise WinnowError(f"{len(places[0])} image tokens are no multiple of the {side}x{side} of one tile")
         if len(places) > 1:
             spans.append(Span(torch.cat(places), len(places), side, side))
-            separators += [torch.arange(stop, start) for (_, stop), (start, _) in zip(frames, frames[1:], strict=False)]
+            separators += [torch.arange(stop, start) for (_, stop), (start, _) in pairwise(frames)]
         else:
             spans += [Span(tile, 1, side, side) for tile in places[0].chunk(tiles)]
     return Layout(len(ids), tuple(spans), torch.cat(separators) if separators else ids[:0])

@@ -54,9 +54,10 @@ def test_onevision_video_is_pooled_and_closed_by_a_newline() -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (100, 20), (20, 20), (61, 43), (300, 290)])
-def test_onevision_image_grid_matches_the_model(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("family", ["llava_onevision", "llava_next_video"])
+def test_the_grid_of_tiles_matches_the_model(family: str, size: tuple[int, int]) -> None:
     """Both ways of finding the grid, from image sizes and from encoded features, find the model's newlines."""
-    loaded: Any = tiny_model("llava_onevision", "sdpa")
+    loaded: Any = tiny_model(family, "sdpa")
     inputs = loaded.family.encode(loaded.processor, [Prompt("what ?", images=[image(*size)])])
     with torch.no_grad(), attach(loaded.model, NoReduction()) as trace:
         loaded.model(**inputs)
@@ -123,7 +124,7 @@ def test_a_checkpoint_of_another_family_is_named(tmp_path: Path) -> None:
         load(ModelSpec("llava_onevision", str(tmp_path)))
 
 
-@pytest.mark.parametrize("family", ["llava", "llava_onevision"])
+@pytest.mark.parametrize("family", ["internvl", "llava", "llava_next_video", "llava_onevision", "video_llava"])
 def test_a_saved_checkpoint_answers_as_before(family: str, tmp_path: Path) -> None:
     made: Any = tiny_model(family, "sdpa")
     made.model.save_pretrained(tmp_path)
