@@ -97,6 +97,28 @@ def calibrate(
         raise WinnowError(f"{method} cannot be calibrated: choose vas | vtw")
 
 
+@app.command()
+def bench(
+    overrides: Annotated[
+        list[str], typer.Argument(help="As run.py -m takes them: model=… reducer=fastv,vas ratio=… batch_size=…")
+    ],
+    rounds: Annotated[int, typer.Option(help="Rounds that count; each runs every method once.")] = 5,
+    warmup: Annotated[int, typer.Option(help="Rounds before them.")] = 1,
+    new_tokens: Annotated[int, typer.Option(help="Tokens to generate.")] = 8,
+    tower: Annotated[str, typer.Option(help="Encode the pictures in each generation, or once: each | once.")] = "each",
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    minutes: Annotated[float, typer.Option(help="Refuse what is estimated to take longer.")] = 60.0,
+    results: Annotated[Path, typer.Option(help="Folder of the measurements.")] = Path("results/bench"),
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+) -> None:
+    """Time methods against the unreduced model, on random pixels: TTFT by phase, TPOT, memory."""
+    from harness.bench.report import show
+    from harness.bench.runner import Settings, bench
+
+    settings = Settings(rounds, warmup, new_tokens, tower, threads, minutes)  # type: ignore[arg-type]
+    show(bench(overrides, settings, results), form)
+
+
 def _some(found: list[Result], folder: Path) -> list[Result]:
     if not found:
         raise WinnowError(f"there are no runs in {folder}: make some with run.py, or say --results FOLDER")

@@ -46,11 +46,12 @@ class Identity:
 def identify(cell: Cell) -> Identity:
     """Name the run of a cell, without torch."""
     context = _context(cell)
-    inputs = {"context": context, "method": _method(cell.method) | _more(cell)}
-    return Identity(_short(inputs), _short(context), _short(_without(inputs, STATE)), inputs)
+    inputs = {"context": context, "method": method_inputs(cell.method) | _more(cell)}
+    return Identity(short(inputs), short(context), short(_without(inputs, STATE)), inputs)
 
 
-def _short(value: dict[str, Any]) -> str:
+def short(value: dict[str, Any]) -> str:
+    """Name a mapping by a hash in which the order of keys does not matter."""
     return digest(_ordered(value))[:12]
 
 
@@ -137,7 +138,8 @@ def _task_files(tasks: TasksConfig) -> Any:
     return hashes[0] if len(hashes) == 1 else hashes
 
 
-def _method(method: Method) -> dict[str, Any]:
+def method_inputs(method: Method) -> dict[str, Any]:
+    """What of a method can change what it does, with the code of its module."""
     module = method.target.partition(":")[0]
     packages = ("reducers", module.partition(".")[0])
     inputs: dict[str, Any] = {
@@ -148,7 +150,7 @@ def _method(method: Method) -> dict[str, Any]:
         "code": fingerprint([module], follow=packages) if module_file(module) else None,
     }
     if method.parts:
-        inputs["parts"] = [_method(part) for part in method.parts]
+        inputs["parts"] = [method_inputs(part) for part in method.parts]
     return inputs
 
 

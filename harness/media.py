@@ -51,6 +51,11 @@ def sample_video(path: Path | str, frames: int, until: int | None = None) -> tup
     return _decode(path, path.stat().st_mtime_ns if path.is_file() else 0, frames, until)
 
 
+def forget() -> None:
+    """Forget the last video, so that it is decoded anew."""
+    _decode.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _decode(path: Path, changed: int, frames: int, until: int | None) -> tuple[np.ndarray, float]:
     """Decode; the last video is remembered, as benchmarks ask several questions in a row about one."""

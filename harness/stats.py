@@ -76,6 +76,31 @@ def paired_difference(a: np.ndarray, b: np.ndarray) -> Difference:
     return Difference(mean, mean - half, mean + half, _t_test(delta))
 
 
+def median_interval(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Median with an interval between two order statistics, which assumes nothing but independence.
+
+    Parameters
+    ----------
+    values : np.ndarray, shape (n,)
+
+    Returns
+    -------
+    tuple of float
+        Median, low, high and the level: the narrowest interval of at least 95 %, or from the smallest to the largest
+        value with the level that it has (87.5 % for 4 values, 93.75 % for 5).
+
+    Raises
+    ------
+    WinnowError
+        When there is no value.
+    """
+    values = np.sort(_vector(values))
+    n = len(values)
+    levels = [1 - 2 * sum(math.comb(n, i) for i in range(cut + 1)) / 2**n for cut in range((n + 1) // 2)]
+    cut = max((cut for cut, level in enumerate(levels) if level >= LEVEL), default=0)
+    return float(np.median(values)), float(values[cut]), float(values[n - 1 - cut]), max(0.0, levels[cut])
+
+
 def _binary_difference(gained: int, lost: int, n: int) -> Difference:
     """Compare paired proportions, given how many samples only the first and only the second run answered right."""
     from scipy.stats import binomtest

@@ -118,7 +118,7 @@ def _random_model(config: PretrainedConfig, spec: ModelSpec, device: str) -> nn.
     needed = sum(p.numel() for p in shapes.parameters()) * dtype.itemsize
     if device == "meta":
         return shapes.to(dtype)
-    free = _free_bytes(device)
+    free = free_bytes(device)
     if needed > 0.8 * free:
         raise WinnowError(
             f"weights=random needs {needed / 1e9:.1f} GB for {spec.family}, {free / 1e9:.1f} GB are free on {device}: "
@@ -131,7 +131,8 @@ def _random_model(config: PretrainedConfig, spec: ModelSpec, device: str) -> nn.
     return model.eval()
 
 
-def _free_bytes(device: str) -> int:
+def free_bytes(device: str) -> int:
+    """Memory that is free on a device."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info()[0]
     for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else ():

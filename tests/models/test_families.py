@@ -107,7 +107,7 @@ def test_half_a_billion_parameters_run_here() -> None:
 
 
 def test_weights_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.load._free_bytes", lambda device: 10**9)
+    monkeypatch.setattr("models.load.free_bytes", lambda device: 10**9)
     with pytest.raises(WinnowError, match=r"needs 32\.\d GB .* use model.scale=tiny"):
         load(ModelSpec("llava_onevision", "", "random", device="cpu", arch=QWEN2_7B))
 

@@ -1,0 +1,103 @@
+"""Which methods are timed beside each other: every combination of the overrides' lists, and the unreduced model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+import configs
+from harness.cell import Cell
+from harness.compose import compose
+from harness.label import label
+from harness.messages import one_line
+from harness.method import Built, build_method
+from harness.schema import register
+from reducers.errors import WinnowError
+
+BASELINE = "none"
+FIXED = ("model", "seen", "batch_size")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method to be timed.
+
+    Attributes
+    ----------
+    name : str
+    cell : Cell
+    built : Built or None
+        None: the plain model, without the engine.
+    """
+
+    name: str
+    cell: Cell
+    built: Built | None
+
+
+def variants(overrides: Sequence[str]) -> list[Variant]:
+    """Resolve overrides as `run.py -m` takes them; the unreduced model stands first.
+
+    Raises
+    ------
+    WinnowError
+        For unknown keys and values, and for lists of anything but methods.
+    """
+    found = list(_cells(overrides))
+    baseline, others = found[0], [cell for cell in found[1:] if cell.method.name != BASELINE]
+    for cell in others:
+        for name in FIXED:
+            if getattr(cell, name) != getattr(baseline, name):
+                raise WinnowError(
+                    "bench times methods on one model, one prompt and one batch size: run it once for each"
+                )
+    methods = {repr(cell.method): cell for cell in others}
+    names = _names(list(methods.values()))
+    timed = [Variant(name, cell, build_method(cell)) for name, cell in names.items()]
+    return [Variant(BASELINE, baseline, None), *timed]
+
+
+def _cells(overrides: Sequence[str]) -> Iterator[Cell]:
+    """Compose the unreduced cell, then every combination."""
+    register()
+    for word in overrides:
+        if "=" not in word or word.startswith(("experiment=", "tasks")):
+            raise WinnowError(f"'{word}' is not allowed here: give name=value, of the model, the reducer, its schedule")
+    try:
+        choices = [_choices(word) for word in overrides]
+        plain = [word for word, *_ in choices if not word.startswith(("reducer", "schedule", "ratio", "budget"))]
+        with initialize_config_dir(str(configs.FOLDER), version_base="1.3"):
+            for words in (plain, *product(*choices)):
+                name = next((word.partition("=")[2] for word in words if word.startswith("reducer=")), BASELINE)
+                batch = [] if any(word.startswith("batch_size=") for word in words) else ["batch_size=1"]
+                yield compose(hydra_compose("config", [*words, *batch]), name)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise WinnowError(one_line(error)) from error
+
+
+def _choices(word: str) -> list[str]:
+    """The overrides that one override with a list stands for."""
+    (override,) = OverridesParser.create().parse_overrides([word])
+    if not override.is_sweep_override():
+        return [word]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _names(cells: Sequence[Cell]) -> dict[str, Cell]:
+    """Call each method by its label and what was asked of it, and by its schedule where that alone tells it apart."""
+    short = [" ".join(filter(None, (label(cell), cell.asked))) for cell in cells]
+    return {
+        name if short.count(name) == 1 else f"{name} {_schedule(cell)}": cell
+        for name, cell in zip(short, cells, strict=True)
+    }
+
+
+def _schedule(cell: Cell) -> str:
+    return " ".join(f"{name}={value}" for name, value in (cell.method.schedule or {}).items() if name != "kind")

@@ -1,0 +1,105 @@
+"""One generation under one method, measured."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import BatchFeature, StoppingCriteria, StoppingCriteriaList
+
+from harness.bench.clock import Clock, watched
+from harness.bench.memory import peak_memory
+from models.engine import attach
+from models.load import Loaded
+from reducers.base import Reducer
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one generation took.
+
+    Attributes
+    ----------
+    phases : dict of float
+        Seconds of the model's phases up to the first token; they add up to `first`.
+    first : float
+        Seconds from the call to the first token.
+    step : float or None
+        Seconds for each later token, averaged; None with a single new token.
+    peak : int or None
+        Bytes at the peak, above what was allocated before.
+    kv : int
+        Bytes of the KV cache after the prefill.
+    tokens : list of list of int
+        Per prompt the tokens that each layer processed.
+    """
+
+    phases: dict[str, float]
+    first: float
+    step: float | None
+    peak: int | None
+    kv: int
+    tokens: list[list[int]]
+
+
+class _Tokens(StoppingCriteria):
+    """Marks the time at which each token is known, and ends the account of phases with the first; stops nothing."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.marks: list[Any] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
+        if not self.marks:
+            self.clock.stop()
+        self.marks.append(self.clock.now())
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
+
+
+def measure(loaded: Loaded, inputs: BatchFeature, reducer: Reducer | None, new_tokens: int) -> Measurement:
+    """Generate exactly `new_tokens` tokens greedily.
+
+    Parameters
+    ----------
+    loaded : Loaded
+    inputs : BatchFeature
+        On the model's device.
+    reducer : Reducer or None
+        None: the plain model, without the engine.
+    new_tokens : int
+    """
+    model: Any = loaded.model
+    parts = loaded.family.parts(model)
+    clock = Clock(model.device)
+    told = _Tokens(clock)
+    options = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0}
+    options |= {"return_dict_in_generate": True, "stopping_criteria": StoppingCriteriaList([told])}
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(watched(parts, clock))
+        trace = stack.enter_context(attach(model, reducer)) if reducer is not None else None
+        clock.wait()
+        with peak_memory(model.device) as peak:
+            start = clock.now()
+            clock.start()
+            output = model.generate(**inputs, **options)
+            clock.wait()
+    length = int(inputs["input_ids"].shape[1])
+    plain = [[length] * len(parts.layers)] * len(inputs["input_ids"])
+    later = clock.seconds(told.marks[0], told.marks[-1])
+    return Measurement(
+        clock.phases(),
+        clock.seconds(start, told.marks[0]),
+        later / (new_tokens - 1) if new_tokens > 1 else None,
+        peak.bytes,
+        kv_bytes(output.past_key_values, new_tokens - 1),
+        plain if trace is None else [prompt.tokens_per_layer for prompt in trace.prompts],
+    )
+
+
+def kv_bytes(cache: Any, later: int) -> int:
+    """Bytes of the keys and values in a cache, without its last `later` tokens."""
+    tensors = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+    return sum(x[..., : x.shape[-2] - later, :].numel() * x.element_size() for x in tensors)

@@ -1,0 +1,281 @@
+"""`winnow bench`: what it charges to whom, in which order it measures, how it names what it found."""
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.bench import estimate, runner
+from harness.bench.cells import BASELINE, Variant, variants
+from harness.bench.clock import FIRST, PHASES, PREFILL, PROJECTOR, REDUCER, REST, TOWER, Clock
+from harness.bench.measure import Measurement, measure
+from harness.bench.memory import peak_memory
+from harness.bench.prompts import Prompts
+from harness.bench.record import identity
+from harness.bench.report import ratios, times
+from harness.bench.runner import Settings
+from harness.group import load_model
+from harness.nominal import llm_shape
+from harness.stats import median_interval
+from models.load import Loaded
+from reducers.errors import WinnowError
+
+CPU = torch.device("cpu")
+PICO = ("model=pico", "model.device=cpu", "schedule=pico")
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Variant]:
+    return variants([*PICO, "reducer=fastv,aim,tome_tower", "batch_size=2", "model.nominal.text=37"])
+
+
+@pytest.fixture(scope="module")
+def loaded(found: list[Variant]) -> Loaded:
+    return load_model(found[0].cell.seen)
+
+
+@pytest.fixture(scope="module")
+def prompts(found: list[Variant], loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Prompts:
+    return Prompts(found[0].cell.seen, loaded, 2, tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture(scope="module")
+def measured(found: list[Variant], loaded: Loaded, prompts: Prompts) -> dict[str, Measurement]:
+    inputs = prompts.encode(prompts.decode())
+    timed = {}
+    for variant in found:
+        reducer = variant.built.reducer if variant.built else None
+        timed[variant.name] = measure(loaded, inputs, reducer, 4)
+    return timed
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_instant_is_charged_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However phases are nested, they add up to the time between start and stop."""
+    draw, clock, now = random.Random(seed), Clock(CPU), [0.0]
+
+    def tick() -> float:
+        now[0] += draw.random()
+        return now[0]
+
+    monkeypatch.setattr(clock, "now", tick)
+    clock.enter("before the start")
+    clock.start()
+    begun, depth = now[0], 0
+    for _ in range(40):
+        if depth and draw.random() < 0.5:
+            clock.leave()
+            depth -= 1
+        else:
+            clock.enter(draw.choice(PHASES))
+            depth += 1
+    for _ in range(depth):
+        clock.leave()
+    clock.stop()
+    assert sum(clock.phases().values()) == pytest.approx(now[0] - begun)
+    assert "before the start" not in clock.phases()
+
+
+def test_an_inner_phase_is_not_charged_to_the_outer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, ticks = Clock(CPU), iter(range(100))
+    monkeypatch.setattr(clock, "now", lambda: next(ticks))
+    clock.start()
+    clock.enter(PREFILL)
+    clock.charge(REDUCER, lambda: next(ticks))()
+    clock.leave()
+    clock.base(FIRST)
+    clock.stop()
+    assert clock.phases() == {REST: 2, PREFILL: 2, REDUCER: 2, FIRST: 1}
+
+
+def test_phases_add_up_to_the_first_token(measured: dict[str, Measurement]) -> None:
+    for one in measured.values():
+        assert sum(one.phases.values()) == pytest.approx(one.first, rel=0.05, abs=5e-3)
+        assert {TOWER, PROJECTOR, PREFILL, FIRST, REST} <= set(one.phases)
+
+
+def test_only_methods_are_charged_for_reducing(measured: dict[str, Measurement]) -> None:
+    assert REDUCER not in measured[BASELINE].phases
+    assert all(one.phases[REDUCER] > 0 for name, one in measured.items() if name != BASELINE)
+
+
+def test_kv_bytes_are_what_the_trace_says(found: list[Variant], measured: dict[str, Measurement]) -> None:
+    """Keys and values in float32 of the widest prompt of the batch in each layer; later tokens are not counted."""
+    shape = llm_shape(found[0].cell.seen)
+    size = 2 * 4 * shape.kv_heads * shape.head_dim
+    for one in measured.values():
+        widest = [max(layer) for layer in zip(*one.tokens, strict=True)]
+        assert one.kv == 2 * size * sum(widest)
+
+
+def test_prompts_are_as_long_as_asked(measured: dict[str, Measurement]) -> None:
+    assert measured[BASELINE].tokens == [[8 * 25 + 37] * 8] * 2
+
+
+def test_prompts_differ_within_a_batch(prompts: Prompts) -> None:
+    first, second = prompts.decode()
+    assert first.shape == second.shape
+    assert not np.array_equal(first, second)
+
+
+def test_methods_take_turns(
+    found: list[Variant], loaded: Loaded, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def note(loaded: Loaded, inputs: object, reducer: object, new_tokens: int) -> Measurement:
+        order.append("none" if reducer is None else reducer.name)  # type: ignore[attr-defined]
+        return Measurement({}, 0.0, None, None, 0, [[1]])
+
+    monkeypatch.setattr(runner, "measure", note)
+    rounds = list(runner._rounds(found, loaded, prompts, Settings(rounds=2, warmup=1), lambda count: None))
+    assert order == ["none", "fastv", "aim", "tome_tower"] * 3
+    assert [list(one) for one in rounds] == [[variant.name for variant in found]] * 3
+
+
+def test_what_can_change_a_time_changes_the_name() -> None:
+    def name(*overrides: str, **settings: object) -> str:
+        used = Settings(**settings)  # type: ignore[arg-type]
+        return repr(identity(variants([*PICO, "reducer=fastv", *overrides]), vars(used), CPU))
+
+    same = name()
+    assert same == name(minutes=5)
+    changed = [
+        name("batch_size=2"),
+        name("model.attn=eager"),
+        name("ratio=0.25"),
+        name("model.frames=4"),
+        name(rounds=9),
+    ]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    changed.append(name())
+    torch.set_num_threads(threads)
+    assert len({same, *changed}) == 7
+
+
+def test_the_unreduced_model_stands_first_and_once() -> None:
+    names = [variant.name for variant in variants([*PICO, "reducer=none,fastv,none", "ratio=0.5,0.25"])]
+    assert names == ["none", "fastv 0.5", "fastv 0.25"]
+
+
+def test_methods_that_differ_in_their_schedule_have_names_of_their_own() -> None:
+    names = [variant.name for variant in variants(["model=pico", "reducer=fastv", "schedule=k", "schedule.k=2,3"])]
+    assert len(set(names)) == len(names) == 3
+
+
+@pytest.fixture
+def winnow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    from harness import cli
+
+    def go(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["winnow", "bench", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return go
+
+
+def test_a_measurement_from_end_to_end(winnow: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    words = ("--rounds", "2", "--warmup", "0", "--new-tokens", "2", "--results", str(tmp_path), "--format", "md")
+    code, out, _ = winnow(*PICO, "reducer=fastv", "model.frames=2", *words)
+    assert code == 0
+    (path,) = tmp_path.glob("*.json")
+    made = json.loads(path.read_text())
+    assert path.stem == made["id"]
+    assert {"before", "after", "versions", "probes", "kernels"} <= set(made["env"])
+    assert path.name in out
+    for one in (one for method in made["methods"].values() for one in method["rounds"]):
+        assert sum(one["phases"].values()) == pytest.approx(one["ttft"], rel=0.05, abs=5e-3)
+    (row,) = ratios(made)
+    assert {name.partition(":")[0] for name in row} == {"method", "tokens", "measured", "modelled"}
+    assert float(row["measured: KV cache"]) == pytest.approx(float(row["tokens"]), abs=2e-3)
+    assert len(times(made)) == 2
+
+
+def test_with_one_encoding_there_is_no_ttft(winnow: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    words = ("--rounds", "1", "--new-tokens", "1", "--results", str(tmp_path), "--tower", "once", "--format", "md")
+    code, out, _ = winnow(*PICO, "reducer=fastv", "model.frames=2", *words)
+    assert code == 0
+    assert "measured: LLM prefill" in out
+    assert "TTFT ms" not in out and "measured: TTFT" not in out and "TPOT" not in out.replace("ratios", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("model=pico", "reducer=nope"), "unknown reducer 'nope'"),
+        (("model=pico,llava_ov", "reducer=fastv"), "run it once for each"),
+        (("model=pico", "model.device=meta"), "computes nothing that could be timed"),
+        (("model=pico", "model.nominal.text=1"), "the template alone has 3 tokens"),
+        (("model=pico", "--rounds", "0"), "--rounds 0 is not allowed"),
+        (("model=pico", "--tower", "twice"), "--tower twice is not known: choose each | once"),
+        (("experiment=pico",), "'experiment=pico' is not allowed here"),
+        (("model=llava_ov", "model.weights=random", "model.device=cpu", "--minutes", "0.1"), "would take about"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    words: tuple[str, ...], message: str, winnow: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, out, err = winnow(*words, "--results", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert message in err and err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_a_lack_of_memory_is_one_line(
+    found: list[Variant], loaded: Loaded, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(runner, "measure", full)
+    with pytest.raises(
+        WinnowError, match=r"reducer=none does not fit into the memory of cpu: choose fewer model.frames"
+    ):
+        list(runner._rounds(found, loaded, prompts, Settings(rounds=1), lambda count: None))
+
+
+def test_what_does_not_fit_is_refused_with_the_estimate(found: list[Variant], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "free_bytes", lambda device: 10**6)
+    with pytest.raises(
+        WinnowError, match=r"2 x 237 tokens need about .* GB beside the weights, 0.0 GB are free on cpu"
+    ):
+        estimate.check(found, CPU, 1, 1, 60)
+
+
+def test_the_estimate_grows_with_the_work() -> None:
+    def asked(*overrides: str, rounds: int = 1) -> float:
+        return estimate.flops(variants(["model=llava_ov", *overrides]), rounds, 0)
+
+    plain = asked()
+    assert asked("batch_size=4") == 4 * plain
+    assert asked(rounds=3) == 3 * plain
+    assert plain < asked("reducer=fastv", "ratio=0.25") < 2 * plain
+
+
+def test_peak_memory_sees_what_was_freed() -> None:
+    with peak_memory(CPU) as peak:
+        block = torch.ones(30_000_000)
+        del block
+    assert peak.bytes is None or 100e6 < peak.bytes < 200e6
+
+
+@pytest.mark.parametrize(("n", "level"), [(1, 0.0), (3, 0.75), (5, 0.9375), (6, 0.96875), (20, 0.95)])
+def test_the_median_lies_in_its_interval(n: int, level: float) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    middle, low, high, held = median_interval(values)
+    assert low <= middle <= high and middle == np.median(values)
+    assert held == level if n < 6 else held >= level
+
+
+def test_the_interval_covers_the_true_median() -> None:
+    draws = np.random.default_rng(0).normal(size=(2000, 9))
+    held = [low <= 0 <= high for _, low, high, _ in map(median_interval, draws)]
+    assert np.mean(held) == pytest.approx(median_interval(draws[0])[3], abs=0.02)
