@@ -5,9 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
+from harness.claim import Claim
 from harness.documents import Document
 from harness.errors import first_line, root_cause
 from harness.generate import Batch, answer, encode
@@ -15,6 +17,7 @@ from harness.journal import Journal
 from harness.media import make_prompt
 from harness.method import Built
 from harness.record import Row
+from harness.stop import Stop
 from harness.store import Run
 from models.engine import reuse_tower
 from models.load import Loaded
@@ -25,12 +28,13 @@ Prompted = list[tuple[Document, Prompt]]
 
 @dataclass(eq=False)
 class Work:
-    """One cell at work: its run, its method and what it has answered so far."""
+    """One cell at work: its run, its method, what it has answered so far, and the claim that says it is ours."""
 
     run: Run
     built: Built
     rows: dict[tuple[str, int], Row]
     journal: Journal
+    claim: Claim
 
     def needs(self, document: Document) -> bool:
         """Whether the document has no good answer yet."""
@@ -40,7 +44,12 @@ class Work:
     def keep(self, rows: Sequence[Row], wanted: set[tuple[str, int]]) -> int:
         """Bring the wanted ones of these rows to the disk; return how many."""
         kept = [row for row in rows if row.key in wanted]
-        self.journal.append(kept)
+        try:
+            self.journal.append(kept)
+        except FileNotFoundError:  # whoever took the run over has finished it
+            if not self.claim.lost(look=True):
+                raise
+            return 0
         self.rows |= {row.key: row for row in kept}
         return len(kept)
 
@@ -65,7 +74,12 @@ def batches(documents: Sequence[Document], size: int) -> Iterator[list[Document]
 
 
 def answer_all(
-    works: Sequence[Work], documents: Sequence[Document], load: Callable[[], Loaded], advance: Callable[[int], None]
+    works: Sequence[Work],
+    documents: Sequence[Document],
+    load: Callable[[], Loaded],
+    advance: Callable[[int], None],
+    stop: Stop,
+    part: tuple[int, int] = (0, 1),
 ) -> None:
     """Answer what is missing.
 
@@ -79,21 +93,32 @@ def answer_all(
         Gives the model; called when something has to be answered.
     advance : callable
         Told of each number of documents that were dealt with.
+    stop : Stop
+        Asked after each batch of each cell.
+    part : (int, int)
+        Which of how many parts of the batches to answer.
+
+    Raises
+    ------
+    StoppedError
+        If that was asked for; everything answered is on the disk.
     """
     cell = works[0].run.cell
-    for batch in batches(documents, cell.batch_size):
-        wanted = {work: {(d.task, d.doc_id) for d in batch if work.needs(d)} for work in works}
+    index, parts = part
+    for batch in islice(batches(documents, cell.batch_size), index, None, parts):
+        wanted = {work: {(d.task, d.doc_id) for d in batch if work.needs(d)} for work in works if not work.claim.lost()}
         if not any(wanted.values()):
             continue
         loaded = load()
         prompts, broken = _prompts(batch, cell.seen.frames)
         with reuse_tower(loaded.model):
             encoded = _try_encode(loaded, prompts)
-            for work in works:
-                if wanted[work]:
+            for work, missing in wanted.items():
+                if missing:
+                    stop.check()
                     failed = [work.fail(document, error) for document, error in broken]
                     rows = _answer_batch(work, loaded, prompts, encoded)
-                    advance(work.keep([*rows, *failed], wanted[work]))
+                    advance(work.keep([*rows, *failed], missing))
 
 
 def _prompts(batch: Sequence[Document], frames: int) -> tuple[Prompted, list[tuple[Document, BaseException]]]:
@@ -122,23 +147,19 @@ def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:
 
 
 def _answer_batch(work: Work, loaded: Loaded, prompts: Prompted, batch: Batch | None) -> list[Row]:
-    """Answer a batch; if that fails as a whole, each document by itself."""
-    seed, reducer = work.run.cell.seed, work.built.reducer
-    if batch is not None:
-        try:
-            return answer(loaded, reducer, batch, seed)
-        except Exception as error:
-            _free_memory()
-            if len(prompts) == 1:
-                return [work.fail(prompts[0][0], error)]
-    rows = []
-    for document, prompt in prompts:
-        try:
-            rows += answer(loaded, reducer, encode(loaded, [document], [prompt]), seed)
-        except Exception as error:
-            _free_memory()
-            rows.append(work.fail(document, error))
-    return rows
+    """Answer a batch; if that fails as a whole, its halves, down to the document that cannot be answered."""
+    if not prompts:
+        return []
+    try:
+        if batch is None:
+            batch = encode(loaded, [document for document, _ in prompts], [prompt for _, prompt in prompts])
+        return answer(loaded, work.built.reducer, batch, work.run.cell.seed)
+    except Exception as error:
+        if len(prompts) == 1:
+            return [work.fail(prompts[0][0], error)]
+    _free_memory()  # outside of the handler, as the traceback holds on to the tensors
+    middle = (len(prompts) + 1) // 2
+    return [row for half in (prompts[:middle], prompts[middle:]) for row in _answer_batch(work, loaded, half, None)]
 
 
 def _free_memory() -> None:

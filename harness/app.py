@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -48,15 +49,38 @@ def _cells_of(config: DictConfig, reducer: str) -> list[tuple[DictConfig, str]]:
     return expand(config)
 
 
-def main() -> int:
-    """Run what the command line asks for; return the exit code."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handlers below instead of Hydra's own printing
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a shared machine four times slower
+def cells_of(overrides: Sequence[str]) -> list[Cell]:
+    """Expand overrides into cells, as a sweep of `run.py -m` does, without running any.
+
+    Raises
+    ------
+    WinnowError
+        For mistakes in the overrides.
+    """
+    given = sys.argv
+    sys.argv = ["winnow", *overrides, "hydra/launcher=basic", "--multirun"]
+    try:
+        return _compose_all()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise WinnowError(one_line(error)) from error
+    finally:
+        sys.argv = given
+
+
+def _compose_all() -> list[Cell]:
+    """Let Hydra go over the command line, and note what it asks for."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handlers here instead of Hydra's own printing
     _noted.clear()
     register()
+    hydra.main(config_path=str(configs.FOLDER), config_name="config", version_base="1.3")(job)()
+    return [compose(config, reducer) for config, reducer in _noted]
+
+
+def main() -> int:
+    """Run what the command line asks for; return the exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a shared machine four times slower
     try:
-        hydra.main(config_path=str(configs.FOLDER), config_name="config", version_base="1.3")(job)()
-        return _run([compose(config, reducer) for config, reducer in _noted])
+        return _run(_compose_all())
     except RunFailedError as error:
         return _fail(str(error), error.code)
     except WinnowError as error:

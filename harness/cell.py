@@ -65,6 +65,11 @@ class Cell:
         return downsample(self.model, self.downsample)
 
     @property
+    def group(self) -> str:
+        """Equal for cells that can be answered together: they share the model, the documents and the batches."""
+        return repr((self.seen, self.tasks, self.limit, self.batch_size))
+
+    @property
     def has_budget(self) -> bool:
         """Whether a compute budget takes the place of the ratio."""
         return self.budget.mean is not None or self.budget.flops is not None

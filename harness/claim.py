@@ -1,7 +1,9 @@
 """One process works on a run at a time: an atomic claim that outlives nobody.
 
-A claim is a numbered file that `os.link` creates, which only one process can. Whoever finds the highest one dead or
-stale creates the next number; so taking over never removes another's claim.
+A claim is a numbered file that `os.link` creates, which only one process can, on network file systems too. Whoever
+finds the highest one dead or stale creates the next number; so taking over never removes another's claim. A claim's age
+is the difference between two times that the file system itself gave, so that no machine's clock matters. A process that
+stood still for so long that its claim was taken over finds out by `Claim.lost` and leaves the run alone.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +23,10 @@ HEARTBEAT = 10.0
 """Seconds between signs of life."""
 STALE = 120.0
 """Seconds without a sign of life after which a holder on another machine counts as dead."""
+MEASURE = 60.0
+"""Seconds for which a look at the file system's clock holds."""
+
+_offsets: dict[Path, tuple[float, float]] = {}
 
 
 class Claim:
@@ -39,6 +46,7 @@ class Claim:
     def __init__(self, folder: Path) -> None:
         self.folder, self.holder = folder, ""
         self.path: Path | None = None
+        self._token, self._seen, self._lost = uuid.uuid4().hex, _uptime(), False
         self._stop = threading.Event()
         self._try()
 
@@ -49,37 +57,48 @@ class Claim:
 
     def _try(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        newest = max(_claims(self.folder), default=None)
-        if newest is not None and _alive(newest):
-            self.holder = _describe(newest)
+        newest = newest_claim(self.folder)
+        if newest is not None and alive(newest):
+            self.holder = describe(newest)
             return
-        number = int(newest.suffix[1:]) + 1 if newest else 1
-        draft = self.folder / f".claim-{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-        draft.write_text(json.dumps(_identity()))
-        path = self.folder / f"claim.{number:06d}"
+        path = self.folder / f"claim.{int(newest.suffix[1:]) + 1 if newest else 1:06d}"
+        draft = self.folder / f".claim-{self._token}"
+        draft.write_text(json.dumps(_identity() | {"token": self._token}))
         try:
-            os.link(draft, path)
-        except FileExistsError:
-            self.holder = _describe(path)
-            return
+            if not _link(draft, path):
+                self.holder = describe(path)
+                return
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
         self.path = path
         threading.Thread(target=self._beat, args=(path,), daemon=True).start()
 
     def _beat(self, path: Path) -> None:
-        while not self._stop.wait(HEARTBEAT):
+        while not self._stop.wait(HEARTBEAT) and not self.lost():
             with suppress(OSError):
                 os.utime(path)
+                self._seen = _uptime()
+
+    def lost(self, look: bool = False) -> bool:
+        """Whether another process took the run over.
+
+        Parameters
+        ----------
+        look : bool
+            Look at the folder even if the last sign of life was not long ago.
+        """
+        if self.path is not None and not self._lost and (look or _uptime() - self._seen > STALE / 2):
+            self._lost = newest_claim(self.folder) != self.path or _read(self.path).get("token") != self._token
+        return self._lost
 
     def release(self) -> None:
-        """Give the run up, and sweep away the dead claims below."""
+        """Give the run up, and sweep away the dead claims below; nothing of another's is touched."""
         self._stop.set()
-        if self.path is not None:
+        if self.path is not None and not self.lost(look=True):
             for claim in sorted(_claims(self.folder)):
                 if claim <= self.path:
                     claim.unlink(missing_ok=True)
-            self.path = None
+        self.path = None
 
     def __enter__(self) -> Claim:
         return self
@@ -92,6 +111,25 @@ class Claim:
 
 def _claims(folder: Path) -> list[Path]:
     return list(folder.glob("claim.*"))
+
+
+def newest_claim(folder: Path) -> Path | None:
+    """The claim that counts, dead or alive; None: nobody ever took the run."""
+    return max(_claims(folder), default=None)
+
+
+def _link(draft: Path, path: Path) -> bool:
+    """Give a file a second name, which only one process can; a network may lose the answer and ask again."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return draft.stat().st_nlink == 2
+    return True
+
+
+def _uptime() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _identity() -> dict[str, Any]:
@@ -121,17 +159,34 @@ def _read(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _alive(path: Path) -> bool:
-    """Whether the holder lives: its process, if it is one of this machine's, else its heartbeat."""
+def alive(path: Path) -> bool:
+    """Whether the holder of a claim lives: its process, if it is one of this machine's, else its heartbeat."""
     holder = _read(path)
     if holder.get("host") == _host() and Path("/proc/self/stat").exists():
         return holder["started"] is not None and _start_time(holder["pid"]) == holder["started"]
     try:
-        return time.time() - path.stat().st_mtime < STALE
+        age = _present(path.parent.parent) - path.stat().st_mtime
     except OSError:
         return False
+    return abs(age) < STALE  # abs: a clock that was set back must not keep the dead alive
 
 
-def _describe(path: Path) -> str:
+def _present(folder: Path) -> float:
+    """The time as the file system of a folder tells it, measured once a minute on a file that is written for it."""
+    measured, offset = _offsets.get(folder, (float("-inf"), 0.0))
+    if _uptime() - measured > MEASURE:
+        probe = folder / f".now-{uuid.uuid4().hex}"
+        try:
+            probe.touch()
+            offset = probe.stat().st_mtime - _uptime()
+            probe.unlink()
+        except OSError:  # whoever only looks may not be allowed to write
+            offset = time.time() - _uptime()
+        _offsets[folder] = _uptime(), offset
+    return _uptime() + offset
+
+
+def describe(path: Path) -> str:
+    """Name the holder of a claim."""
     holder = _read(path)
     return f"process {holder.get('pid', '?')} on {str(holder.get('host', '?')).partition('/')[0]}"

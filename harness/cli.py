@@ -1,4 +1,4 @@
-"""The command `winnow`: looks at finished runs, checks and calibrates methods."""
+"""The command `winnow`: runs sweeps, looks at finished runs, checks and calibrates methods."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Annotated
 import typer
 
 from harness.exits import INCOMPLETE, USER_ERROR
+from harness.sweep_cli import commands
 from harness.tables import Format, Result
 from reducers.errors import WinnowError
 
 RESULTS = Path("results/runs")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(commands)
 
 
 @app.callback()
 def winnow() -> None:
-    """Look at finished runs, and check methods; `python run.py --help` tells how to run something."""
+    """Run sweeps, look at finished runs, check methods; `python run.py --help` lists the settings."""
 
 
 @app.command()

@@ -24,6 +24,7 @@ def describe(model: Any = None) -> dict[str, Any]:
         "host": platform.node(),
         "cpus": os.cpu_count(),
         "git": _git(),
+        "log": os.environ.get("WINNOW_LOG"),
     }
     if model is not None:
         from models.engine.kernels import chosen

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from reducers.errors import WinnowError
 
-OK, INCOMPLETE, USER_ERROR, BUSY, INTERRUPTED = 0, 1, 2, 3, 130
-"""Done; some documents failed; a mistake in the input; another process works on the cell; Ctrl-C."""
+OK, INCOMPLETE, USER_ERROR, BUSY, STOPPED, INTERRUPTED = 0, 1, 2, 3, 75, 130
+"""Done; some documents failed; a mistake in the input; another process works on the cell; a worker that was asked to
+stop (75: to be continued, as sysexits.h has it); Ctrl-C."""
 
 
 class RunFailedError(WinnowError):

@@ -13,6 +13,11 @@ from typing import Any
 
 from reducers.errors import WinnowError
 
+
+class UnwritableError(WinnowError):
+    """Nothing can be written where results go: no cell's fault, and nothing that another cell could do better."""
+
+
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 
 
@@ -72,7 +77,7 @@ def writable(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    WinnowError
+    UnwritableError
         Names the folder and the reason.
     """
     try:
@@ -80,6 +85,6 @@ def writable(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        raise WinnowError(
+        raise UnwritableError(
             f"cannot write into {folder}: {error.strerror or error}; choose another folder with results=…"
         ) from error

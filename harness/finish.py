@@ -49,7 +49,7 @@ def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[st
     result = {"id": identity.run, "context": identity.context, "settings": identity.settings} | result
     files.write_json(folder / "result.json", result)
     if result["status"] == "complete":
-        work.run.finish()
+        work.run.finish(rows)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,8 +11,10 @@ import transformers
 
 from harness import environment, files
 from harness.answer import Work, answer_all
+from harness.cell import Cell
+from harness.claim import Claim
 from harness.documents import Document, Tasks
-from harness.exits import INCOMPLETE, OK
+from harness.exits import BUSY, INCOMPLETE, OK
 from harness.finish import finish
 from harness.lmms import quiet
 from harness.method import Built
@@ -20,42 +22,87 @@ from harness.nominal import llm_shape, model_spec
 from harness.progress import progress
 from harness.schema import ModelConfig
 from harness.scoring import score_task
+from harness.stop import Stop
 from harness.store import Run
 from models.load import Loaded, load
 from reducers.errors import WinnowError
 
 
-def run_group(runs: Sequence[Run], built: dict[str, Built]) -> int:
-    """Answer and score the runs; return `OK`, or `INCOMPLETE` if a document or a task failed.
+class Kept:
+    """What a process keeps from one group of cells to the next: the model and the documents that it loaded last."""
+
+    def __init__(self) -> None:
+        self._model: tuple[ModelConfig, Loaded] | None = None
+        self._tasks: tuple[Any, Tasks, dict[str, list[Document]]] | None = None
+
+    def model(self, wanted: ModelConfig) -> Loaded:
+        """Load a model, unless it is there already; the former one goes first."""
+        if self._model is None or self._model[0] != wanted:
+            self._model = None
+            self._model = wanted, load_model(wanted)
+        return self._model[1]
+
+    def tasks(self, cell: Cell) -> tuple[Tasks, dict[str, list[Document]]]:
+        """Load the documents of a cell, unless they are there already."""
+        if self._tasks is None or self._tasks[0] != (cell.tasks, cell.limit):
+            with progress("loading tasks"):
+                tasks = Tasks(cell.tasks)
+                documents = {name: tasks.documents(name, cell.limit) for name in cell.tasks.tasks}
+            self._tasks = (cell.tasks, cell.limit), tasks, documents
+        return self._tasks[1:]
+
+
+def run_group(
+    runs: Mapping[Run, Claim], built: Mapping[str, Built], kept: Kept, stop: Stop, part: tuple[int, int] = (0, 1)
+) -> int:
+    """Answer and score the runs of one group.
+
+    Parameters
+    ----------
+    runs : mapping
+        The runs, each with the claim that says it is ours.
+    built : mapping
+        Their methods, by id.
+    kept : Kept
+    stop : Stop
+    part : (int, int)
+        Which of how many parts of the documents to answer; runs are scored once all parts are answered.
+
+    Returns
+    -------
+    int
+        `OK`; `INCOMPLETE` if a document or a task failed; `BUSY` if another process works on the rest.
 
     Raises
     ------
     WinnowError
         If tasks or model cannot be loaded, or the results folder is not writable.
+    StoppedError
+        If that was asked for; everything answered is on the disk.
     """
-    cell = runs[0].cell
+    cell = next(iter(runs)).cell
     with files.writable(cell.results):
-        with progress("loading tasks"):
-            tasks = Tasks(cell.tasks)
-            documents = {name: tasks.documents(name, cell.limit) for name in cell.tasks.tasks}
-        works = [_open(found, built[found.id]) for found in runs]
-        _answer(works, documents)
-        return max(_close(work, tasks, documents) for work in works)
+        tasks, documents = kept.tasks(cell)
+        works = [_open(found, built[found.id], claim) for found, claim in runs.items()]
+        _answer(works, documents, kept, stop, part)
+        return max(_close(work, tasks, documents, stop) for work in works)
 
 
-def _open(found: Run, built: Built) -> Work:
+def _open(found: Run, built: Built, claim: Claim) -> Work:
     if found.cell.force:
         found.reset()
     found.open(environment.describe())
-    return Work(found, built, found.rows(), found.journal())
+    return Work(found, built, found.rows(), found.journal(), claim)
 
 
-def _answer(works: Sequence[Work], documents: dict[str, list[Document]]) -> None:
+def _answer(
+    works: Sequence[Work], documents: dict[str, list[Document]], kept: Kept, stop: Stop, part: tuple[int, int]
+) -> None:
     """Answer what is missing; the model is loaded only if something is."""
 
     @cache
     def loaded() -> Loaded:
-        made = load_model(works[0].run.cell.seen)
+        made = kept.model(works[0].run.cell.seen)
         for work in works:
             files.write_json(work.run.folder / "env.json", environment.describe(made.model))
         return made
@@ -64,7 +111,7 @@ def _answer(works: Sequence[Work], documents: dict[str, list[Document]]) -> None
         missing = sum(work.needs(document) for work in works for document in found)
         if missing:
             with progress(f"answering {name}", missing) as advance:
-                answer_all(works, found, loaded, advance)
+                answer_all(works, found, loaded, advance, stop, part)
 
 
 def load_model(model: ModelConfig) -> Loaded:
@@ -89,23 +136,26 @@ def load_model(model: ModelConfig) -> Loaded:
     return loaded
 
 
-def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]]) -> int:
+def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop) -> int:
     """Score one run and write its result; a task that cannot be scored leaves the answers as they are."""
     limit, folder = work.run.cell.limit, work.run.folder
+    stop.check()
+    if work.claim.lost(look=True):
+        print(f"run {work.run.id} was taken over while this process stood still: left to the other", file=sys.stderr)
+        return BUSY
     try:
         with progress(f"scoring {work.built.reducer.name}"):
             scored = [score_task(tasks, name, found, work.rows, limit, folder) for name, found in documents.items()]
     except WinnowError as error:
         print(f"run {work.run.id} is not scored: {error}", file=sys.stderr)
+        work.run.fail(f"not scored: {error}")
         return INCOMPLETE
     rows = [work.rows[document.task, document.doc_id] for found in documents.values() for document in found]
     result = finish(work, rows, scored)
     if result["status"] == "complete":
         return OK
     reasons = "; ".join(f"{count} x {reason}" for task in result["tasks"] for reason, count in task["reasons"].items())
-    print(
-        f"run {work.run.id} is incomplete: {result['failed']} of {result['documents']} documents failed ({reasons}); "
-        "run the same command again to retry them",
-        file=sys.stderr,
-    )
+    why = f"{result['failed']} of {result['documents']} documents failed ({reasons})"
+    print(f"run {work.run.id} is incomplete: {why}; run the same command again to retry them", file=sys.stderr)
+    work.run.fail(why)
     return INCOMPLETE

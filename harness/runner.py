@@ -13,8 +13,10 @@ from harness.cell import Cell
 from harness.claim import Claim
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.label import headline
+from harness.stop import Stop
 from harness.store import Run
 from harness.tables import show
+from reducers.errors import WinnowError
 
 if TYPE_CHECKING:
     from harness.method import Built
@@ -70,30 +72,43 @@ def _announce(found: Run, built: Built | None) -> None:
 
 
 def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
-    """Claim what is free and run it, group by group."""
+    """Claim what is free and run it, group by group; a group that cannot run does not stop the others."""
+    from harness.group import Kept, run_group
+
     codes: set[int] = set()
     groups: dict[str, list[Run]] = {}
     for found in pending:
-        cell = found.cell
-        groups.setdefault(repr((cell.seen, cell.tasks, cell.limit, cell.batch_size)), []).append(found)
+        groups.setdefault(found.cell.group, []).append(found)
+    kept, stop, errors = Kept(), Stop(), []
     for group in groups.values():
-        with ExitStack() as claims:
-            mine = [found for found in group if _claim(found, claims)]
-            if len(mine) < len(group):
+        with ExitStack() as stack:
+            claims = {found: claim for found in group if (claim := _claim(found, stack)) is not None}
+            if len(claims) < len(group):
                 codes.add(BUSY)
-            free = [found for found in mine if found.cell.force or not found.done]
-            if free:
-                from harness.group import run_group
+            free = {found: claim for found, claim in claims.items() if found.cell.force or not found.done}
+            try:
+                if free:
+                    codes.add(run_group(free, built, kept, stop))
+            except files.UnwritableError:
+                raise
+            except WinnowError as error:
+                errors.append(error)
+    return _report(errors, codes, len(groups))
 
-                codes.add(run_group(free, built))
-    return codes
+
+def _report(errors: list[WinnowError], codes: set[int], groups: int) -> set[int]:
+    """Raise the error if nothing else could run, else print them all."""
+    if len(errors) == groups == 1:
+        raise errors[0]
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    return codes | ({INCOMPLETE} if errors else set())
 
 
-def _claim(found: Run, claims: ExitStack) -> bool:
+def _claim(found: Run, claims: ExitStack) -> Claim | None:
     with files.writable(found.cell.results):
         claim = Claim(found.folder)
     if claim.held:
-        claims.enter_context(claim)
-    else:
-        print(f"run {found.id} is being worked on by {claim.holder}: left to it", file=sys.stderr)
-    return claim.held
+        return claims.enter_context(claim)
+    print(f"run {found.id} is being worked on by {claim.holder}: left to it", file=sys.stderr)
+    return None

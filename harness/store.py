@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from harness.cell import Cell
 from harness.identity import Identity, identify
 from harness.record import Row
 
-DONE, RESULT, CONFIG, JOURNAL = "DONE", "result.json", "config.yaml", "journal"
+DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
 
 
 class Run:
@@ -33,8 +37,8 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether every document was answered and scored; DONE is written last."""
-        return (self.folder / DONE).exists() and (self.folder / RESULT).exists()
+        """Whether every document was answered and scored; DONE is written last, and knows what the result was."""
+        return (self.folder / DONE).exists() and not damage(self.folder, [RESULT])
 
     def result(self) -> dict[str, Any]:
         """What was measured."""
@@ -42,10 +46,13 @@ class Run:
         return found
 
     def open(self, environment: dict[str, Any]) -> None:
-        """Make the folder and note what the run is, and where it runs."""
+        """Make the folder and note what the run is, and where it runs; a damaged run starts anew."""
+        if (self.folder / DONE).exists():
+            print(f"run {self.id}: {damage(self.folder)[0]} is damaged: computed again", file=sys.stderr)
+            self.reset()
         config = {"id": self.id, "inputs": self.identity.inputs, "cell": _plain(self.cell)}
         files.write_text(self.folder / CONFIG, yaml.safe_dump(_safe(config), sort_keys=False, allow_unicode=True))
-        files.write_json(self.folder / "env.json", environment)
+        files.write_json(self.folder / ENV, environment)
 
     def rows(self) -> dict[tuple[str, int], Row]:
         """What has been answered so far."""
@@ -57,14 +64,52 @@ class Run:
 
     def reset(self) -> None:
         """Forget everything, for ``force=true``; DONE goes first."""
-        (self.folder / DONE).unlink(missing_ok=True)
+        forget(self.folder)
         shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
         (self.folder / RESULT).unlink(missing_ok=True)
 
-    def finish(self) -> None:
+    def fail(self, reason: str) -> None:
+        """Note why the run did not complete, so that workers of a sweep leave it alone until it is retried."""
+        files.write_json(self.folder / FAILED, {"reason": reason})
+
+    def finish(self, rows: Iterable[Row]) -> None:
         """Mark the run as finished; the samples now hold what the journal held."""
-        files.write_text(self.folder / DONE, "")
+        seconds = [row.seconds for row in rows]
+        spent = {"answering": {"documents": len(seconds), "seconds": round(sum(seconds), 3)}}
+        files.write_json(self.folder / ENV, files.read_json(self.folder / ENV) | spent)
+        written = [path.name for path in self.folder.iterdir() if path.suffix in {".json", ".jsonl", ".parquet"}]
+        files.write_json(self.folder / DONE, {name: _digest(self.folder / name) for name in sorted(written)})
+        (self.folder / FAILED).unlink(missing_ok=True)
         shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+
+
+def forget(folder: Path) -> None:
+    """Let a run that is finished or failed be run again."""
+    (folder / DONE).unlink(missing_ok=True)
+    (folder / FAILED).unlink(missing_ok=True)
+
+
+def damage(folder: Path, names: Sequence[str] = ()) -> list[str]:
+    """Name the files of a finished run that are not what they were when it was finished.
+
+    Parameters
+    ----------
+    folder : Path
+    names : sequence of str
+        Those to look at; by default all.
+    """
+    text = (folder / DONE).read_text(encoding="utf-8", errors="replace")
+    if not text:  # version 0.1 wrote no digests
+        return [name for name in (RESULT,) if not (folder / name).exists()]
+    try:
+        written: dict[str, str] = json.loads(text)
+    except ValueError:
+        return [DONE]
+    return [name for name in names or written if _digest(folder / name) != written.get(name)]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
 def _plain(cell: Cell) -> dict[str, Any]:
@@ -91,3 +136,8 @@ def results_below(folder: Path, outdated: bool = False) -> list[dict[str, Any]]:
     found = sorted(results, key=lambda result: (result["finished"], result["id"]))
     newest = {result["settings"]: result["id"] for result in found}
     return [result for result in found if outdated or newest[result["settings"]] == result["id"]]
+
+
+def results_of(folder: Path, runs: Iterable[str]) -> list[dict[str, Any]]:
+    """Read the results of some runs, of those that have one."""
+    return [files.read_json(path) for run in runs if (path := folder / run / RESULT).exists()]

@@ -63,6 +63,64 @@ def test_half_written_claim_dies_with_its_heartbeat(tmp_path: Path) -> None:
     assert Claim(tmp_path).held
 
 
+def test_answer_lost_on_the_network_is_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file server that made the link may be asked again, and then says that the name is taken."""
+    link = os.link
+
+    def twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    assert Claim(tmp_path).held
+
+
+@pytest.mark.parametrize("jump", [-(10**6), 10**6], ids=["back", "forward"])
+def test_clock_of_this_machine_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+    """Only the file system's own times are compared, so that a wrong clock takes nobody's run away."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    path = forge(tmp_path, host="elsewhere/pid")
+    assert not Claim(tmp_path).held
+    os.utime(path, (real() - claim.STALE - 1,) * 2)
+    assert Claim(tmp_path).held
+
+
+def test_claim_from_the_future_is_stale(tmp_path: Path) -> None:
+    """Left by a holder that died before the file server's clock was set back."""
+    path = forge(tmp_path, host="elsewhere/pid")
+    os.utime(path, (time.time() + 3600,) * 2)
+    assert Claim(tmp_path).held
+
+
+def taken_over(held: Claim, monkeypatch: pytest.MonkeyPatch) -> Claim:
+    """The same run claimed by another machine, that took the holder for dead."""
+    monkeypatch.setattr(claim, "_host", lambda: "elsewhere/pid")
+    assert held.path is not None
+    os.utime(held.path, (0, 0))
+    return Claim(held.folder)
+
+
+def test_who_was_taken_over_notices_and_leaves_the_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Claim(tmp_path)
+    second = taken_over(first, monkeypatch)
+    assert second.held
+    assert not first.lost()  # it had no reason to look
+    first._seen -= claim.STALE
+    assert first.lost() and not second.lost(look=True)
+    first.release()
+    assert second.path is not None and second.path.exists()
+
+
+def test_same_number_given_again_is_another_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Claim(tmp_path)
+    taken_over(first, monkeypatch).release()
+    third = Claim(tmp_path)
+    assert third.path == first.path and first.lost(look=True)
+    first.release()
+    assert third.path is not None and third.path.exists() and not third.lost(look=True)
+
+
 def test_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "HEARTBEAT", 0.01)
     with Claim(tmp_path) as held:

@@ -165,7 +165,7 @@ def test_cell_of_another_process_is_left_to_it(run: Run, results: Path, monkeypa
 
 
 def test_journal_rows_are_what_the_design_names(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.store.Run.finish", lambda self: None)
+    monkeypatch.setattr("harness.store.Run.finish", lambda self, rows: None)
     run(*FASTV)
     lines = [line for path in (only(results) / "journal").glob("*.jsonl") for line in path.read_text().splitlines()]
     row = from_line(lines[0])

@@ -1,0 +1,24 @@
+"""What a worker process does around its work: signals, exit code, and a line for each end."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from harness import files
+from harness.exits import STOPPED
+from harness.manifest import Manifest
+from harness.stop import Stop, StoppedError
+
+
+def work(manifest: Manifest, index: int, workers: int, stop: Stop, wait: bool, parts: int) -> int:
+    """Be one worker; return its exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a shared machine four times slower
+    from harness.worker import Worker
+
+    try:
+        with files.writable(manifest.results):
+            return Worker(manifest, index, workers, stop, wait, parts).run()
+    except StoppedError as error:
+        print(f"stopped: {error}; what was answered is kept", file=sys.stderr)
+        return STOPPED

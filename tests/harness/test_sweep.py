@@ -1,0 +1,294 @@
+"""Sweeps: from a plan to finished cells, and what happens to cells that cannot be run."""
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import counted, result_of, samples_of
+from typer.testing import CliRunner
+
+from harness import answer, group, manifest, worker
+from harness.claim import Claim
+from harness.exits import BUSY, INCOMPLETE, OK
+from harness.identity import identify
+from harness.manifest import Manifest
+from harness.plan import plan
+from harness.state import Watch, counts
+from harness.stop import Stop, StoppedError
+from harness.worker import Worker
+from reducers.errors import WinnowError
+
+SMALL = ("limit=8", "batch_size=4", "schedule=pico")
+Make = Callable[..., Manifest]
+
+
+@pytest.fixture
+def sweep(results: Path, benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Plan a sweep of small cells."""
+    monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
+
+    def make(*overrides: str) -> Manifest:
+        planned = plan([*SMALL, *overrides, f"results={results}"])
+        planned.save()
+        return planned
+
+    return make
+
+
+def work(planned: Manifest, index: int = 0, workers: int = 1, stop: Stop | None = None) -> int:
+    return Worker(planned, index, workers, stop or Stop()).run()
+
+
+def winnow(*words: object) -> Any:
+    from harness.cli import app
+
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+def kinds(planned: Manifest) -> dict[str, int]:
+    return {kind: count for kind, count in counts(Watch(planned).look()).items() if count}
+
+
+def test_manifest_gives_back_the_cells(sweep: Make) -> None:
+    planned = sweep("reducer=none,fastv,pdrop,compose", "downsample.frames=1,2")
+    read = manifest.load(planned.path.parent)
+    assert read == planned
+    assert all(identify(cell.cell).run == cell.id for cell in read.cells())
+    text = planned.path.read_text()
+    assert text.count('"arch"') == len(planned.groups) == 2  # what a group shares is written once
+
+
+def test_plan_groups_cells_by_model_and_documents(sweep: Make, results: Path) -> None:
+    planned = sweep("reducer=fastv", "ratio=0.5,0.25", "tasks=pico_video,pico_image")
+    assert [len(group) for group in planned.groups] == [2, 2]
+    assert all(len({cell.cell.tasks.name for cell in group}) == 1 for group in planned.groups)
+    assert not list(results.glob("*/config.yaml"))
+
+
+def test_plan_drops_what_is_finished_and_learns_from_it(sweep: Make) -> None:
+    before = sweep("reducer=none,fastv", "ratio=0.5")
+    assert "assumed" in before.basis
+    assert work(before) == OK
+    planned = sweep("reducer=none,fastv", "ratio=0.5,0.25")
+    assert [cell.label for cell in planned.cells()] == ["fastv 0.25"]
+    assert set(planned.stored) == {cell.id for cell in before.cells()}
+    assert planned.basis == "1 cell from runs of the same model and the planned FLOPs"
+    (cell,) = planned.cells()
+    assert cell.documents == 8 and cell.seconds is not None and cell.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["reducer=fastv", "force=true"], "force=true is not for a plan"),
+        (["reducer=fastw"], "unknown reducer 'fastw'"),
+        (["reducer=fastv", "ratio=2"], "ratio=2 is not allowed"),
+        (["reducer=fastv", "schedule=k", "schedule.k=99"], "99"),
+    ],
+)
+def test_mistakes_in_a_plan_are_one_line(sweep: Make, overrides: list[str], message: str) -> None:
+    with pytest.raises(WinnowError, match=message):
+        sweep(*overrides)
+
+
+def test_dry_run_prints_and_writes_nothing(sweep: Make, results: Path) -> None:
+    done = winnow("plan", "reducer=none,fastv", "ratio=0.25", *SMALL, f"results={results}", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "group 1: pico on pico_video, limit=8: 2 cells" in done.output and "fastv 0.25" in done.output
+    assert not list(results.glob("sweeps/*"))
+
+
+def test_manifest_of_another_version_is_refused(sweep: Make) -> None:
+    planned = sweep("reducer=none")
+    planned.path.write_text(planned.path.read_text().replace('"format": 1', '"format": 0'))
+    with pytest.raises(WinnowError, match="no manifest of this version"):
+        manifest.load(planned.path)
+    with pytest.raises(WinnowError, match="there is no manifest"):
+        manifest.load(planned.path.with_name("none.json"))
+
+
+def test_worker_runs_all_and_loads_each_model_once(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = counted(monkeypatch, group, "load")
+    monkeypatch.setattr(worker, "LARGEST", 2)
+    planned = sweep("reducer=none,fastv,random", "ratio=0.5,0.25")
+    assert work(planned) == OK and len(loads) == 1
+    assert kinds(planned) == {"finished": 5}
+    assert not list(planned.results.glob("*/claim.*"))
+    again = counted(monkeypatch, answer, "answer")
+    assert work(planned) == OK and not again
+
+
+def test_worker_answers_as_run_py_does(sweep: Make, run: Any, tmp_path: Path) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.25")
+    assert work(planned) == OK
+    other = tmp_path / "other"
+    assert run("-m", "reducer=none,fastv", "ratio=0.25", "schedule=pico", f"results={other}").code == 0
+    for cell in planned.cells():
+        assert samples_of(planned.results / cell.id) == samples_of(other / cell.id)
+
+
+def test_cell_that_cannot_be_run_does_not_stop_the_others(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = sweep("reducer=none,fastv,random", "ratio=0.5")
+    real = worker.build_method
+    monkeypatch.setattr(worker, "build_method", lambda cell: 1 / 0 if cell.method.name == "fastv" else real(cell))
+    assert work(planned) == INCOMPLETE
+    assert kinds(planned) == {"finished": 2, "failed": 1}
+    shown = winnow("status", planned.path)
+    assert shown.exit_code == INCOMPLETE and "fastv 0.5: ZeroDivisionError: division by zero" in shown.output
+    monkeypatch.undo()
+    assert work(planned) == INCOMPLETE  # failed cells wait to be retried
+    assert "1 cell will be run again" in winnow("retry", planned.path, "--failed").output
+    assert work(planned) == OK and kinds(planned) == {"finished": 3}
+
+
+def test_failure_of_a_whole_group_marks_only_who_is_to_blame(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = sweep("reducer=none,fastv,random", "ratio=0.5")
+    real = group.finish
+
+    def broken(work: Any, *args: Any) -> Any:
+        if work.run.cell.method.name == "none":
+            raise RuntimeError("this cell cannot be closed")
+        return real(work, *args)
+
+    monkeypatch.setattr(group, "finish", broken)
+    assert work(planned) == INCOMPLETE
+    (failed,) = [state for state in Watch(planned).look() if state.kind == "failed"]
+    assert (failed.planned.label, failed.reason) == ("none", "RuntimeError: this cell cannot be closed")
+    assert "Traceback" in winnow("logs", failed.planned.id, "--results", planned.results).output
+
+
+def test_model_that_cannot_be_loaded_fails_its_own_cells_only(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.5", "model=pico", "model.dtype=float32,bfloat16")
+    assert [len(group) for group in planned.groups] == [2, 2]
+    real = group.load
+
+    def load(spec: Any) -> Any:
+        if spec.dtype == "bfloat16":
+            raise WinnowError("no such weights")
+        return real(spec)
+
+    monkeypatch.setattr(group, "load", load)
+    assert work(planned) == INCOMPLETE
+    assert kinds(planned) == {"finished": 2, "failed": 2}
+
+
+def test_changed_code_is_refused_not_mixed(sweep: Make) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.5")
+    (group,) = planned.groups
+    edited = replace(planned, groups=[[replace(group[0], id="0123456789ab"), group[1]]])
+    assert work(edited) == INCOMPLETE
+    (failed,) = [state for state in Watch(edited).look() if state.kind == "failed"]
+    assert failed.reason == "code, versions or data changed since the plan: make the plan again"
+
+
+def test_cell_of_another_worker_is_left_to_it(sweep: Make) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.5")
+    first, _ = planned.cells()
+    with Claim(planned.results / first.id):
+        assert work(planned) == BUSY
+        assert kinds(planned) == {"running": 1, "finished": 1}
+    assert work(planned) == OK
+
+
+def test_worker_stops_after_its_batch_and_another_goes_on(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.5")
+    stop = Stop()
+    real = answer.answer
+
+    def and_stop(*args: Any) -> Any:
+        stop.signal = signal.SIGUSR2
+        return real(*args)
+
+    monkeypatch.setattr(answer, "answer", and_stop)
+    with pytest.raises(StoppedError, match="SIGUSR2 was received"):
+        work(planned, stop=stop)
+    states = Watch(planned).look()
+    assert [state.kind for state in states] == ["pending", "pending"]
+    assert sorted(state.answered for state in states) == [0, 4]
+    monkeypatch.setattr(answer, "answer", real)
+    calls = counted(monkeypatch, answer, "answer")
+    assert work(planned) == OK and len(calls) == 3
+
+
+def test_cancelled_sweep_stops_its_workers(sweep: Make) -> None:
+    planned = sweep("reducer=none")
+    assert winnow("cancel", planned.path).exit_code == 0
+    with pytest.raises(StoppedError, match="the sweep was cancelled"):
+        work(planned, stop=Stop(planned.cancelled))
+
+
+def test_worker_that_stood_still_leaves_the_cell_to_the_other(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its claim is taken over in the middle of a batch, and the run is finished, before it wakes up."""
+    from harness import claim
+
+    planned = sweep("reducer=fastv", "ratio=0.5")
+    (cell,) = planned.cells()
+    folder = planned.results / cell.id
+    real, slept = answer.answer, []
+
+    def sleepy(*args: Any) -> Any:
+        rows = real(*args)
+        if not slept:
+            slept.append(True)
+            with monkeypatch.context() as elsewhere:
+                elsewhere.setattr(claim, "_host", lambda: "elsewhere")
+                elsewhere.setattr(claim, "STALE", 0.0)
+                assert work(planned) == OK
+            kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+            slept.append(kept)
+        return rows
+
+    monkeypatch.setattr(answer, "answer", sleepy)
+    assert work(planned) == OK
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == slept[1]
+
+
+def test_damaged_result_is_found_named_and_computed_again(
+    sweep: Make, run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.25")
+    assert work(planned) == OK
+    first, second = (planned.results / cell.id for cell in planned.cells())
+    good = result_of(first)
+    (first / "result.json").write_text("{")
+    samples = second / "samples_pico_video.jsonl"
+    whole = samples.read_text()
+    samples.write_text(whole[:-2])
+    done = winnow("retry", planned.path, "--damaged")
+    assert f"{first.name}  none: result.json damaged" in done.output
+    assert f"{second.name}  fastv 0.25: {samples.name} damaged" in done.output
+    assert work(planned) == OK
+    assert result_of(first)["tasks"] == good["tasks"] and samples.read_text() == whole
+    (first / "result.json").write_text("{")
+    ran = run("reducer=none")
+    assert ran.code == 0 and f"run {first.name}: result.json is damaged: computed again" in ran.err
+
+
+def test_runs_of_version_0_1_count_as_finished(sweep: Make) -> None:
+    planned = sweep("reducer=none")
+    assert work(planned) == OK
+    (cell,) = planned.cells()
+    (planned.results / cell.id / "DONE").write_text("")
+    assert not list(sweep("reducer=none").cells())
+
+
+def test_status_counts_what_is_on_the_disk(sweep: Make) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.5,0.25")
+    first, *_ = planned.cells()
+    journal = planned.results / first.id / "journal"
+    journal.mkdir(parents=True)
+    (journal / "00001-a.jsonl").write_text("{}\n{}\n{")
+    with Claim(planned.results / first.id):
+        shown = winnow("status", planned.path, "--cells").output
+    assert f"running   {first.id}  none  2 of 8 documents" in shown
+    assert "0 of 3 cells · 1 running · 2 pending · about" in shown and "left with 1 worker" in shown
+
+
+def test_unfinished_manifest_line_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 1})[:-1])
+    with pytest.raises(WinnowError, match="is damaged"):
+        manifest.load(tmp_path)
