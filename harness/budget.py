@@ -25,6 +25,7 @@ def solve(
     low: float,
     high: float,
     tol: float,
+    unit: str = "",
 ) -> Solution:
     """Find the ratio whose plan costs the nearest to `target`, on a grid of 1/100000.
 
@@ -39,7 +40,9 @@ def solve(
     low, high : float
         Range of ratios to search, both included.
     tol : float
-        Largest |achieved - asked| that counts as a solution.
+        Largest |achieved - asked| that counts as a solution, as a share of `target` where it has a unit.
+    unit : str
+        Of the budget; empty where it is a share.
 
     Raises
     ------
@@ -56,13 +59,14 @@ def solve(
         middle = (below + above) // 2
         below, above = (middle, above) if cost(middle) <= target else (below, middle)
     achieved, step = min(((cost(step), step) for step in (below, above)), key=lambda pair: abs(pair[0] - target))
-    if not abs(achieved - target) <= tol:
-        raise WinnowError(_out_of_reach(target, achieved, bounds, tol))
+    if not abs(achieved - target) <= (tol * target if unit else tol):
+        raise WinnowError(_out_of_reach(target, achieved, bounds, tol, f" {unit}" if unit else ""))
     return Solution(step / STEPS, target, achieved)
 
 
-def _out_of_reach(target: float, nearest: float, bounds: tuple[float, float], tol: float) -> str:
+def _out_of_reach(target: float, nearest: float, bounds: tuple[float, float], tol: float, unit: str) -> str:
     return (
-        f"the budget {target:g} is out of reach: this method attains {bounds[0]:.4g} to {bounds[1]:.4g} here, and the "
-        f"nearest is {nearest:.4g}, further than budget.tol={tol:g}; ask for a value in that range or raise budget.tol"
+        f"the budget {target:g}{unit} is out of reach: this method attains {bounds[0]:.4g} to {bounds[1]:.4g}{unit} "
+        f"here, and the nearest is {nearest:.4g}{unit}, further than budget.tol={tol:g}; ask for a value in that range "
+        "or raise budget.tol"
     )

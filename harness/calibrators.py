@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
-import configs
 from harness.cell import Cell
-from harness.compose import compose
-from harness.messages import one_line
 from harness.progress import progress
-from harness.schema import register
+from harness.words import cell_from
 from reducers.errors import WinnowError
 
 SPLIT = "tasks=pico_video_dev"
@@ -33,13 +25,7 @@ def compose_cell(method: str, overrides: Sequence[str], documents: int) -> Cell:
         if "=" not in word or word.startswith(("reducer=", "limit=")):
             raise WinnowError(f"'{word}' is not allowed here: give name=value; the method and --documents stand apart")
     tasks = [] if any(word.startswith("tasks=") for word in overrides) else [SPLIT]
-    register()
-    try:
-        with initialize_config_dir(str(configs.FOLDER), version_base="1.3"):
-            found = hydra_compose("config", [f"reducer={method}", *tasks, *overrides, f"limit={documents}"])
-            return compose(found, method)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise WinnowError(one_line(error)) from error
+    return cell_from([f"reducer={method}", *tasks, *overrides, f"limit={documents}"])
 
 
 def calibrate_vtw(overrides: Sequence[str], eta: float, first: int, documents: int) -> None:

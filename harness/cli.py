@@ -74,6 +74,26 @@ def check(
 
 
 @app.command()
+def cost(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="As run.py takes them, and hardware=…, profile=…, budget.flops|ms|kv|mean=… (TFLOP, ms, MB)"
+        ),
+    ] = None,
+    published: Annotated[bool, typer.Option("--published", help="The cost columns of the papers beside ours.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+) -> None:
+    """Print what a method's plan costs: FLOPs, roofline time, bytes and memory by part and by layer. Loads no model."""
+    from harness.later import import_later
+
+    import_later("torch")  # seconds, for nothing: no plan computes with tensors
+    from harness.cost.command import run
+
+    run(overrides or [], form)
+
+
+@app.command()
 def calibrate(
     method: Annotated[str, typer.Argument(help="vtw: its layer, by the KL of the next token; vas: its ratio.")],
     overrides: Annotated[

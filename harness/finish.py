@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from harness import files
 from harness.answer import Work
 from harness.cell import Cell
-from harness.cost import kv_bytes, prefill_flops
+from harness.cost import kv_bytes, llm_viewer, physical
 from harness.label import label
 from harness.method import Built
 from harness.nominal import cost_of, llm_shape
@@ -22,9 +22,6 @@ from harness.record import Row, mean_shares
 from harness.scoring import Scored
 from harness.tables import figures
 from harness.tasks.catalogue import MEANS
-
-PROFILE = "llm-viewer-compat"
-"""The convention behind FLOPs and KV bytes: `harness.cost.llm_viewer`, half-precision cache."""
 
 
 def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[str, Any]:
@@ -87,35 +84,42 @@ def _shares(rows: Sequence[Row]) -> dict[str, float] | None:
 
 
 def _cost(cell: Cell, rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Mean over the answered documents of the cost of what really happened."""
-    answered = [row.tokens_per_layer for row in rows if row.status == "ok"]
+    """Mean over the answered documents of what each of them cost; never the cost of the mean prompt."""
+    answered = [row for row in rows if row.status == "ok"]
     if not answered:
         return None
-    shape = llm_shape(cell.model)
-    flops = [prefill_flops(shape, tokens, cell.model.mlp_add) for tokens in answered]
-    cache = [kv_bytes(shape, tokens) for tokens in answered]
-    full = [prefill_flops(shape, [row.length] * shape.layers, cell.model.mlp_add) for row in rows if row.status == "ok"]
-    return {
-        "profile": PROFILE,
-        "tflops": sum(flops) / len(flops) / 1e12,
-        "flops_share": sum(flops) / sum(full),
-        "kv_bytes": sum(cache) / len(cache),
-    }
+    shape, attn, add = llm_shape(cell.model), cell.model.attn, cell.model.mlp_add
+    cache = sum(kv_bytes(shape, row.tokens_per_layer) for row in answered)
+    found = _flops(answered, lambda tokens: physical.prefill_flops(shape, tokens, attn))
+    papers = _flops(answered, lambda tokens: llm_viewer.prefill_flops(shape, tokens, add))
+    return (
+        {"profile": physical.NAME}
+        | found
+        | {"kv_bytes": cache / len(answered), "compat": {"profile": llm_viewer.NAME} | papers}
+    )
+
+
+def _flops(rows: Sequence[Row], count: Callable[[Sequence[int]], float]) -> dict[str, float]:
+    """Mean TFLOPs of the documents, and their share of the unreduced prefills."""
+    flops = sum(count(row.tokens_per_layer) for row in rows)
+    full = sum(count([row.length] * len(row.tokens_per_layer)) for row in rows)
+    return {"tflops": flops / len(rows) / 1e12, "flops_share": flops / full}
 
 
 def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | None:
     """What was asked for, planned and achieved, in the budget's unit."""
     if not cell.has_budget:
         return None
-    shape, add = llm_shape(cell.model), cell.model.mlp_add
+    shape, attn = llm_shape(cell.model), cell.model.attn
     answered = [row for row in rows if row.status == "ok"]
     measured = [
-        cost_of(cell.budget, shape, row.tokens_per_layer, row.visual_per_layer, row.visual, add) for row in answered
+        cost_of(cell.budget, shape, row.tokens_per_layer, row.visual_per_layer, row.visual, attn) for row in answered
     ]
     achieved = [value for value in measured if value is not None]
     kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)
     mean = sum(achieved) / len(achieved) if achieved else None
-    return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean}
+    profile = {"profile": physical.NAME} if kind == "flops" else {}
+    return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean} | profile
 
 
 def _trace(row: Row) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from harness.fieldtypes import check_types
 from harness.like import counts
 from harness.nominal import Nominal, cost_of, nominal
 from harness.parts import PARTS
-from models.support import impossible
 from reducers.base import Reducer
 from reducers.errors import WinnowError
 from reducers.registry import build, find
 from reducers.schedule import SCHEDULES
+from reducers.tower import Tower
 
+_ANY_TOWER = Tower(blocks=24, used=24, rows=24, cols=24, cls=True)
 LOWEST = 0.001
 """Smallest retention ratio that a budget is solved with."""
 
@@ -44,8 +45,37 @@ class Built:
     planned: float | None = None
 
 
-def build_method(cell: Cell) -> Built:
+@dataclass(frozen=True)
+class Goal:
+    """What a budget asks for.
+
+    Attributes
+    ----------
+    target : float
+        The budget.
+    measure : callable
+        From the visual tokens that each layer is planned to process to the cost in the budget's unit.
+    unit : str
+        Empty where it is a share.
+    """
+
+    target: float
+    measure: Callable[[list[int]], float]
+    unit: str = ""
+
+
+def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Built:
     """Make the reducer of a cell.
+
+    Parameters
+    ----------
+    cell : Cell
+        What is asked for.
+    runs : bool
+        False: it is only planned, which then waits for no heavy import, and whether the pair can run is asked only
+        where the plan depends on it.
+    goal : Goal or None
+        A budget that takes the place of the cell's.
 
     Raises
     ------
@@ -57,22 +87,54 @@ def build_method(cell: Cell) -> Built:
     values = _values(method)
     if method.target == REPLAY:
         values["counts"] = counts(cell, method.args["like"])
-    solution = None
-    if cell.has_budget:
-        solution = _solve(cell, find(method.target), prompt, lambda ratio: _make(method, values, ratio))
+    goal = goal or _goal(cell, prompt)
+    solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
     ratio = solution.ratio if solution else method.ratio
     reducer = _make(method, values, ratio)
     reducer.layers(prompt.shape.layers)
-    if cell.seen.pixels > 1 and not prompt.family.any_size:
+    if runs or (prompt.tower is None and reducer.blocks(_ANY_TOWER)):
+        _check_support(cell, reducer)
+    _check_drops(cell, reducer, prompt)
+    return Built(reducer, reducer.knobs(prompt.shape.layers), ratio, solution.achieved if solution else None)
+
+
+def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
+    """The cell's own budget, a share."""
+    budget = cell.budget
+    target = budget.mean if budget.mean is not None else budget.flops
+    if target is None:
+        return None
+
+    def measure(visual: list[int]) -> float:
+        tokens = [count + prompt.text for count in visual]
+        cost = cost_of(budget, prompt.shape, tokens, visual, prompt.visual, prompt.attn)
+        assert cost is not None
+        return cost
+
+    return Goal(target, measure)
+
+
+def _solve(cell: Cell, prompt: Nominal, goal: Goal, make: Callable[[float], Reducer]) -> Solution:
+    """Solve the ratio on the nominal prompt; adaptive methods with forced rounds."""
+    if "ratio" not in {field.name for field in fields(find(cell.method.target))}:
+        raise WinnowError(f"reducer={cell.method.name} has no field 'ratio' that a budget could solve: leave it out")
+    plan, tol = (lambda ratio: prompt.plan(make(ratio))), cell.budget.tol
+    return solve(plan, goal.measure, goal.target, LOWEST, 1.0, tol, goal.unit)
+
+
+def _check_support(cell: Cell, reducer: Reducer) -> None:
+    from models.families import find_family
+    from models.support import impossible
+
+    family = find_family(cell.model.family)
+    if cell.seen.pixels > 1 and not family.any_size:
         raise WinnowError(
             f"downsample.pixels={cell.seen.pixels} cannot work on model={cell.model.name}: its tower takes pictures of "
             "one size, so that fewer pixels are as many tokens; say downsample.frames"
         )
-    why = impossible(prompt.family, reducer)
+    why = impossible(family, reducer)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
-    _check_drops(cell, reducer, prompt)
-    return Built(reducer, reducer.knobs(prompt.shape.layers), ratio, solution.achieved if solution else None)
 
 
 def _values(method: Method) -> dict[str, Any]:
@@ -96,23 +158,6 @@ def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix
     given = dict(values) | ({} if ratio is None else {"ratio": ratio})
     check_types(find(method.target), given, prefix)
     return build(method.target, **given)
-
-
-def _solve(cell: Cell, cls: type[Reducer], prompt: Nominal, make: Callable[[float], Reducer]) -> Solution:
-    """Solve the ratio for the budget on the nominal prompt; adaptive methods with forced rounds."""
-    if "ratio" not in {field.name for field in fields(cls)}:
-        raise WinnowError(f"reducer={cell.method.name} has no field 'ratio' that a budget could solve: leave it out")
-    budget = cell.budget
-    target = budget.mean if budget.mean is not None else budget.flops
-    assert target is not None
-
-    def measure(visual: list[int]) -> float:
-        tokens = [count + prompt.text for count in visual]
-        cost = cost_of(budget, prompt.shape, tokens, visual, prompt.visual, prompt.mlp_add)
-        assert cost is not None
-        return cost
-
-    return solve(lambda ratio: prompt.plan(make(ratio)), measure, target, LOWEST, 1.0, budget.tol)
 
 
 def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal) -> None:

@@ -4,62 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.cost import LLMShape, prefill_flops
+from harness.cost.physical import prefill_flops
+from harness.cost.shape import LLMShape
+from harness.cost.vision import Linear, TowerShape, projector_from
 from harness.schema import BudgetConfig, ModelConfig
-from models.families import find_family
-from models.families.base import Family
-from models.load import ModelSpec, random_config
-from reducers.base import Reducer
+from reducers.layout import Grid
 from reducers.tower import Tower
+
+if TYPE_CHECKING:
+    from models.load import ModelSpec
+    from reducers.base import Reducer
 
 SPEC = ("family", "repo", "weights", "scale", "revision", "dtype", "device", "attn", "arch", "max_pixels", "pixels")
 
 
 def model_spec(model: ModelConfig) -> ModelSpec:
     """What to load, from a model's YAML."""
+    from models.load import ModelSpec
+
     return ModelSpec(**{name: getattr(model, name) for name in SPEC})
 
 
 def llm_shape(model: ModelConfig) -> LLMShape:
     """The LLM's numbers: those of the YAML, shrunk where ``scale=tiny`` shrinks random weights."""
-    arch: Mapping[str, Any] = model.arch
+    return LLMShape.from_arch(_arch(model))
+
+
+def _arch(model: ModelConfig) -> Mapping[str, Any]:
     if model.weights == "random" and model.scale == "tiny":
+        from models.families import find_family
         from models.llm import tiny
 
-        arch = tiny(arch)
-    return LLMShape.from_arch(arch)
+        return tiny(model.arch, find_family(model.family).tiny_image)
+    return model.arch
+
+
+def vision_tower(model: ModelConfig) -> Tower | None:
+    """The vision tower as methods see it; None where they cannot act in it: it merges patches, or the YAML says so."""
+    vision = _arch(model)["vision"]
+    if vision.get("merge") or not vision.get("reducible", True):
+        return None
+    layers, side = int(vision["layers"]), int(vision["image"]) // int(vision["patch"])
+    return Tower(layers, layers + 1 + int(vision.get("feature_layer", -1)), side, side, cls=model.has_cls)
 
 
 @dataclass(frozen=True)
 class Nominal:
-    """The nominal prompt of a model.
+    """The nominal prompt of a model, and the shapes that its cost depends on.
 
     Attributes
     ----------
-    family : Family
     shape : LLMShape
     tower : Tower or None
-    span : (int, int)
+        As methods see it.
+    vision : TowerShape
+    projector : tuple of Linear
+    span : Grid
         Frames and visual tokens per frame.
     text : int
         Other tokens.
+    tied : bool
+        Whether embedding and LM head share their weights.
     mlp_add : bool
-        Of the FLOPs convention.
+        Of the papers' FLOPs convention.
+    attn, dtype : str
+        Attention kernel and type of the numbers.
     """
 
-    family: Family
     shape: LLMShape
     tower: Tower | None
-    span: tuple[int, int]
+    vision: TowerShape
+    projector: tuple[Linear, ...]
+    span: Grid
     text: int
+    tied: bool
     mlp_add: bool
+    attn: str
+    dtype: str
 
     @property
     def visual(self) -> int:
         """Visual tokens."""
-        return self.span[0] * self.span[1]
+        return self.span.tokens
 
     def plan(self, reducer: Reducer) -> list[int]:
         """Visual tokens that each layer is planned to process."""
@@ -68,16 +96,23 @@ class Nominal:
 
 def nominal(model: ModelConfig) -> Nominal:
     """Describe a model from its YAML alone."""
-    spec = model_spec(model)
-    family = find_family(spec.family)
-    tower = family.tower(random_config(family, spec))
-    prompt = model.nominal
-    span = (prompt.frames, prompt.tokens_per_frame)
-    return Nominal(family, llm_shape(model), tower, span, prompt.text, model.mlp_add)
+    arch, prompt = _arch(model), model.nominal
+    return Nominal(
+        shape=LLMShape.from_arch(arch),
+        tower=vision_tower(model),
+        vision=TowerShape.from_arch(arch["vision"], prompt.tokens_per_frame, model.has_cls),
+        projector=projector_from(arch),
+        span=Grid(prompt.frames, prompt.tokens_per_frame),
+        text=prompt.text,
+        tied=bool(arch["tied"]),
+        mlp_add=model.mlp_add,
+        attn=model.attn,
+        dtype=model.dtype,
+    )
 
 
 def cost_of(
-    budget: BudgetConfig, shape: LLMShape, tokens: Sequence[int], visual: Sequence[int], full: int, mlp_add: bool
+    budget: BudgetConfig, shape: LLMShape, tokens: Sequence[int], visual: Sequence[int], full: int, attn: str
 ) -> float | None:
     """Measure a prefill in the unit of a budget; None without a budget or without visual tokens.
 
@@ -89,8 +124,8 @@ def cost_of(
         Tokens (visual tokens) that each layer processes.
     full : int
         Visual tokens of the unreduced prompt.
-    mlp_add : bool
-        Of the FLOPs convention.
+    attn : str
+        The attention kernel.
     """
     if not full:
         return None
@@ -99,4 +134,4 @@ def cost_of(
     if budget.flops is None:
         return None
     whole = [full + tokens[0] - visual[0]] * len(tokens)
-    return prefill_flops(shape, tokens, mlp_add) / prefill_flops(shape, whole, mlp_add)
+    return prefill_flops(shape, tokens, attn) / prefill_flops(shape, whole, attn)

@@ -18,8 +18,8 @@ Compared = dict[str, dict[str, float]]
 CAPTION = (
     "Shares of visual tokens and FLOPs are what really happened in the prefill, averaged over documents. Accuracy: all "
     "documents, 95 % interval. Δ: paired, against reducer=none; Δ random: against random dropping of as many tokens, "
-    "sample by sample (reducer.like). FLOPs and KV cache are modelled (llm-viewer-compat, "
-    "LLM only, 16-bit cache), not measured."
+    "sample by sample (reducer.like). FLOPs and KV cache are modelled, not measured: the LLM only, in the profile that "
+    "the column names, 16-bit cache."
 )
 
 
@@ -27,6 +27,7 @@ def rows(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
     """One row per result: column -> text. Rows of a model stand together, the unreduced run first."""
     unreduced, random = baselines(results), replays(results)
     tasks = list(dict.fromkeys(name for result in results for name in figures(result["tasks"])))
+    profiles = list(dict.fromkeys(result["cost"]["profile"] for result in results if result["cost"]))
     ordered = sorted(results, key=_order)
     compared = (
         (
@@ -36,7 +37,7 @@ def rows(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
         )
         for result in ordered
     )
-    return [_row(result, tasks, drop, gain) for result, drop, gain in compared]
+    return [_row(result, tasks, profiles, drop, gain) for result, drop, gain in compared]
 
 
 def _order(result: Result) -> tuple[Any, ...]:
@@ -53,7 +54,9 @@ def _order(result: Result) -> tuple[Any, ...]:
     )
 
 
-def _row(result: Result, tasks: Sequence[str], drop: Compared, gain: Compared) -> dict[str, str]:
+def _row(
+    result: Result, tasks: Sequence[str], profiles: Sequence[str], drop: Compared, gain: Compared
+) -> dict[str, str]:
     shares, cost, budget = result["shares"], result["cost"], result["budget"]
     asked = result["asked"]
     if budget and budget["achieved"] is not None:
@@ -66,8 +69,10 @@ def _row(result: Result, tasks: Sequence[str], drop: Compared, gain: Compared) -
         row[name] = _figure(scored.get(name))
         row[f"Δ {name}"] = _plus_minus(drop.get(name), sign=True)
         row[f"Δ random {name}"] = _plus_minus(gain.get(name), sign=True)
-    row["TFLOPs"] = f"{cost['tflops']:.3g}" if cost else ""
-    row["FLOPs %"] = f"{100 * cost['flops_share']:.1f}" if cost else ""
+    for profile in profiles:
+        mine = cost is not None and cost["profile"] == profile
+        row[f"TFLOPs ({profile})"] = f"{cost['tflops']:.3g}" if mine else ""
+        row[f"FLOPs % ({profile})"] = f"{100 * cost['flops_share']:.1f}" if mine else ""
     row["KV MB"] = f"{cost['kv_bytes'] / 1e6:.3g}" if cost else ""
     row["n"] = str(result["documents"])
     row["run"] = result["id"] + (f" incomplete: {result['failed']} failed" if result["failed"] else "")
@@ -127,18 +132,43 @@ def show(results: Sequence[Result], folder: Path, form: Format = "rich") -> None
     if not results:
         return
     settle(results, folder)
-    table = rows(results, folder)
+    print_table(rows(results, folder), form, left=("model", "reducer", "at", "run"), caption=CAPTION, wrap="run")
+
+
+def print_table(
+    table: Sequence[dict[str, str]],
+    form: Format,
+    left: Sequence[str] = (),
+    title: str = "",
+    caption: str = "",
+    wrap: str = "",
+) -> None:
+    """Print rows of text, all with the same keys, without the columns that are empty.
+
+    Parameters
+    ----------
+    table : sequence of dict
+        Column -> text.
+    form : {"rich", "md", "csv"}
+        Title and caption stand on the terminal; Markdown has the title.
+    left : sequence of str
+        Columns that are aligned to the left.
+    title, caption : str
+        Above and below.
+    wrap : str
+        The column that may break into lines.
+    """
     if form != "rich":
-        print(render(table, form))
+        print(f"**{title}**\n" if title and form == "md" else "", render(table, form), sep="\n" if title else "")
         return
     from rich import box
     from rich.table import Table
 
-    drawn = Table(box=box.SIMPLE_HEAD, caption=CAPTION, caption_justify="left", pad_edge=False)
-    left = {"model", "reducer", "at", "run"}
+    drawn = Table(box=box.SIMPLE_HEAD, title=title, caption=caption, pad_edge=False)
+    drawn.title_justify = drawn.caption_justify = "left"
     for name in _columns(table):
-        title = {"entrance": "entrance %", "mean": "mean %", "last": "last %"}.get(name, name)
-        drawn.add_column(title, justify="left" if name in left else "right", no_wrap=name != "run")
+        heading = {"entrance": "entrance %", "mean": "mean %", "last": "last %"}.get(name, name)
+        drawn.add_column(heading.replace(": ", "\n"), justify="left" if name in left else "right", no_wrap=name != wrap)
     for row in table:
         drawn.add_row(*(row[name] for name in _columns(table)))
     output().print(drawn)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
 from reducers.base import Reducer, check_ratio
-from reducers.layout import Grid
-from reducers.matching import block_diagonal, follow, group_mean, rank_pairs
+from reducers.layout import Grid, Width
+from reducers.matching import block_diagonal, follow, group_mean, match_work, rank_pairs
 from reducers.reduction import Positions, Reduction, View
 from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
 
@@ -74,9 +75,18 @@ class AIMMerge(Reducer):
         """See `Reducer.count`."""
         return grid.frames * (grid.tokens_per_frame - sum(self.removals(grid)))
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`."""
-        return tower.patches - sum(self.removals(Grid(1, tower.patches)))
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """See `Reducer.count_block`."""
+        return present - sum(self.removals(Grid(1, present)))
+
+    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """See `Reducer.work`: the iterations of each frame."""
+        lost = [0, *accumulate(self.removals(grid))]
+        return grid.frames * sum(match_work(grid.tokens_per_frame - gone, width.hidden) for gone in lost[:-1])
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """See `Reducer.work_block`."""
+        return self.work(Grid(1, present), present, 0, 0, width)
 
     def removals(self, grid: Grid) -> list[int]:
         """Tokens that each iteration takes from a frame."""

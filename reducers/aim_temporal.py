@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from reducers.base import Reducer, check_ratio, halvings
-from reducers.layout import Grid
+from reducers.layout import Grid, Width
 from reducers.matching import block_diagonal, follow, group_mean
 from reducers.reduction import Positions, Reduction, View
 
@@ -51,6 +51,12 @@ class AIMTemporal(Reducer):
     def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
         """See `Reducer.count`."""
         return -(-grid.frames // 2 ** halvings(self.ratio)) * grid.tokens_per_frame
+
+    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """See `Reducer.work`: every token of a frame against those of its partner."""
+        pairs = [grid.frames // 2 ** (i + 1) for i in range(halvings(self.ratio))]
+        similar = 0 if self.aligned else 2 * grid.tokens_per_frame**2 * width.hidden
+        return sum(pairs) * (similar + 8 * grid.tokens_per_frame * width.hidden)
 
     def reduce(self, view: View) -> Reduction | None:
         """Merge each span."""

@@ -68,9 +68,9 @@ class ATS(Cutter):
         guides = super().tower_probes(tower)
         return tuple(pair for guide, block in guides for pair in ((guide, block), (TowerValues(), block)))
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`: the most that can be left."""
-        return min([tower.patches, *(self._levels(tower, block) for block in self.blocks(tower))])
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """See `Reducer.count_block`: the most that can be left."""
+        return min(present, self._levels(tower, block))
 
     def reduce_frame(self, view: TowerView) -> Reduction | None:
         """Sample once, unless the ratio leaves a level for every patch."""

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from reducers.base import Reducer, acting, check_ratio, halvings
-from reducers.layout import Grid
+from reducers.layout import Grid, Width
 from reducers.matching import merge_into
 from reducers.pooling import Window, anchors, window_counts, windows
 from reducers.reduction import Positions, Reduction, View
@@ -58,6 +58,10 @@ class Average(Reducer):
     def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
         """See `Reducer.count`."""
         return min(present, math.prod(window_counts(grid, self._window(layer, depth))))
+
+    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """See `Reducer.work`: one addition per number."""
+        return present * width.hidden
 
     def reduce(self, view: View) -> Reduction | None:
         """Average the tokens present in each window of the original grid."""

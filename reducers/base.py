@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_ty
 import torch
 
 from reducers.errors import WinnowError
-from reducers.layout import Grid
+from reducers.layout import Grid, Width
 from reducers.probes import Probe
 from reducers.reduction import Positions, Reduction, View
 from reducers.schedule import Cuts, K, Schedule
@@ -85,9 +85,34 @@ class Reducer:
         """Visual tokens of one span that leave `layer`, inside which the method acts."""
         return present
 
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """Tokens of one frame that leave `block`, inside which the method acts; `tower.used`: the features."""
+        return present
+
+    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """Operations of the method's own on one span at the input of `layer`, beside its probes; ranking is free."""
+        return 0.0
+
+    def work_inside(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """Operations of the method's own on one span inside `layer`, likewise."""
+        return 0.0
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """Operations of the method's own on one frame in the tower, likewise."""
+        return 0.0
+
+    def plan_tower(self, tower: Tower) -> list[int]:
+        """Tokens of one frame that leave each vision block, the features last."""
+        present, planned, acting = tower.patches, [], set(self.blocks(tower))
+        for block in range(tower.used + 1):
+            if block in acting:
+                present = self.count_block(tower, block, present)
+            planned.append(present)
+        return planned
+
     def count_frame(self, tower: Tower) -> int:
         """Tokens of one frame that leave the vision tower."""
-        return tower.patches
+        return self.plan_tower(tower)[-1]
 
     def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
         """Visual tokens that each LLM layer processes.

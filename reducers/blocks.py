@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from reducers.base import Reducer, check_ratio
 from reducers.errors import UnsupportedError, WinnowError
+from reducers.layout import Width
+from reducers.matching import match_work
 from reducers.reduction import Reduction
 from reducers.tower import ClsRow, ColumnMean, Tower, TowerProbe
 
@@ -116,9 +118,13 @@ class Merger(TowerReducer):
         """See `Reducer.blocks`: those that merge anything."""
         return tuple(block for block, count in enumerate(self.merges(tower)) if count)
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`."""
-        return tower.patches - sum(self.merges(tower))
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """See `Reducer.count_block`."""
+        return present - self.merges(tower)[block]
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """See `Reducer.work_block`: keys are compared, hidden states averaged."""
+        return match_work(present, width.head) + 2 * present * width.hidden
 
 
 def guide_probe(guide: Guide, tower: Tower) -> TowerProbe:

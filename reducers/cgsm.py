@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from reducers.blocks import Guide, Merger, guide_probe, merges
+from reducers.layout import Width
 from reducers.reduction import Reduction
 from reducers.tower import ColumnMean, Tower, TowerKeys, TowerProbe, TowerView
 
@@ -53,6 +54,10 @@ class CGSM(Merger):
     def merges(self, tower: Tower) -> list[int]:
         """See `Merger.merges`."""
         return merges(tower, R, 1.0) if self.r is None and self.ratio is None else super().merges(tower)
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """See `Reducer.work_block`: every token against every other."""
+        return (2 * present**2 + 4 * present) * width.head + 2 * present * width.hidden
 
     def reduce_frame(self, view: TowerView) -> Reduction:
         """Merge the sources into their destinations, which keep their places."""

@@ -11,7 +11,7 @@ import torch
 
 from reducers.base import Reducer
 from reducers.errors import WinnowError
-from reducers.layout import Grid, Layout, Span
+from reducers.layout import Grid, Layout, Span, Width
 from reducers.probes import Probe
 from reducers.reduction import Reduction, View
 from reducers.tower import Tower, TowerProbe, TowerView
@@ -93,9 +93,21 @@ class Composed(Reducer, ABC):
         """See `Reducer.reduce_frame`."""
         return self.parts()[0].reduce_frame(view)
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`."""
-        return self.parts()[0].count_frame(tower)
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """See `Reducer.count_block`."""
+        return self.parts()[0].count_block(tower, block, present)
+
+    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """See `Reducer.work`."""
+        return self.parts()[layer > 0].work(grid, present, layer, depth, width)
+
+    def work_inside(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """See `Reducer.work_inside`."""
+        return self.parts()[1].work_inside(grid, present, layer, depth, width)
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """See `Reducer.work_block`."""
+        return self.parts()[0].work_block(tower, block, present, width)
 
     def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
         """See `Reducer.plan`."""

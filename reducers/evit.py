@@ -14,6 +14,7 @@ import torch
 
 from reducers.base import check_ratio
 from reducers.blocks import Cutter, Order, arrange, guide_probe
+from reducers.layout import Width
 from reducers.reduction import Reduction
 from reducers.tower import Tower, TowerView
 
@@ -56,13 +57,13 @@ class EViT(Cutter):
         """See `Reducer.keep_all`."""
         return replace(self, rate=1.0)
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`."""
-        present = tower.patches
-        for block in self.blocks(tower):
-            kept, fused = self._counts(tower, block, present)
-            present = kept + fused
-        return present
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """See `Reducer.count_block`."""
+        return sum(self._counts(tower, block, present))
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """See `Reducer.work_block`: the sum of the inattentive patches."""
+        return 2 * present * width.hidden if self.fuse else 0.0
 
     def reduce_frame(self, view: TowerView) -> Reduction | None:
         """Keep the most attentive, fuse the rest."""

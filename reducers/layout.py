@@ -42,6 +42,13 @@ class Grid(NamedTuple):
         return self.tokens_per_frame // self.cols
 
 
+class Width(NamedTuple):
+    """Numbers in one token: of its hidden state, and of one head's share of it."""
+
+    hidden: int
+    head: int
+
+
 @dataclass(frozen=True, eq=False)
 class Span:
     """A grid of visual tokens.

@@ -97,6 +97,11 @@ def _sparse(places: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     return torch.sparse_coo_tensor(places, values, shape, check_invariants=False).coalesce()
 
 
+def match_work(tokens: int, width: int) -> float:
+    """Operations of one bipartite matching of tokens of this width: half against half by cosine, norms and means."""
+    return 2 * (tokens // 2) * (tokens - tokens // 2) * width + 4 * tokens * width
+
+
 def rank_pairs(metric: Tensor, sources: Literal[0, 1] = 0) -> tuple[Tensor, Tensor]:
     """Rank the tokens of one half by their similarity to the best partner in the other half.
 

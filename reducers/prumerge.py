@@ -17,6 +17,7 @@ import torch
 from reducers.base import check_ratio
 from reducers.blocks import Order, TowerReducer, arrange, guide_probe
 from reducers.errors import WinnowError
+from reducers.layout import Width
 from reducers.reduction import Reduction
 from reducers.tower import Headless, Tower, TowerKeys, TowerProbe, TowerView
 
@@ -87,9 +88,14 @@ class PruMerge(TowerReducer):
         attention = Headless() if official else guide_probe("auto", tower)
         return ((attention, block), (TowerKeys(), block))
 
-    def count_frame(self, tower: Tower) -> int:
-        """See `Reducer.count_frame`: without a ratio the averages of the paper's Table 1, 5.5 % and 25 %."""
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """See `Reducer.count_block`: without a ratio the averages of the paper's Table 1, 5.5 % and 25 %."""
         return max(1, round(tower.patches * (self.ratio or (0.25 if self.plus else 0.055))))
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """See `Reducer.work_block`: keys of the selected against all, then the sum of the neighbours."""
+        kept = self.count_block(tower, block, present)
+        return 2 * kept * (present + min(self.k, present)) * width.hidden if self.merge else 0.0
 
     def reduce_frame(self, view: TowerView) -> Reduction | None:
         """Select, merge, add the extra token."""

@@ -13,8 +13,8 @@ import torch
 
 from reducers.base import Reducer, check_ratio
 from reducers.errors import WinnowError
-from reducers.layout import Grid
-from reducers.matching import bipartite_match, merge_into
+from reducers.layout import Grid, Width
+from reducers.matching import bipartite_match, match_work, merge_into
 from reducers.probes import Keys, Probe
 from reducers.reduction import Positions, Reduction, View
 from reducers.schedule import First
@@ -71,6 +71,10 @@ class ToMe(Reducer):
         done = (layer + 1) / self.schedule.resolve(depth).layers
         wanted = grid.tokens - round(grid.tokens * (1 - self.ratio) * done) if self.r is None else present - self.r
         return min(present, max(wanted, present - present // 2))
+
+    def work_inside(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """See `Reducer.work_inside`: keys are compared, hidden states averaged."""
+        return match_work(present, width.head) + 2 * present * width.hidden
 
     def reduce_inside(self, view: View) -> Reduction | None:
         """Merge each span."""

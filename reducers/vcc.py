@@ -15,7 +15,7 @@ import torch
 
 from reducers.base import Reducer, acting
 from reducers.errors import WinnowError
-from reducers.layout import Grid, Span
+from reducers.layout import Grid, Span, Width
 from reducers.matching import merge_into
 from reducers.pooling import Window, anchors, window_counts, windows
 from reducers.reduction import Positions, Reduction, View
@@ -84,6 +84,10 @@ class VCC(Reducer):
         if self.remainder == "drop":
             return grid.frames * (grid.rows // window[1]) * (grid.cols // window[2])
         return math.prod(window_counts(grid, window))
+
+    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """See `Reducer.work`: one addition per number."""
+        return present * width.hidden
 
     def reduce(self, view: View) -> Reduction | None:
         """Merge each window; the first member stands for it."""

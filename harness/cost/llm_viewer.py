@@ -1,24 +1,36 @@
-"""The convention behind the FLOPs columns of the papers: LLM-Viewer, as AIM's fork applies it.
+"""The convention behind the cost columns of the papers: LLM-Viewer, as AIM's fork applies it, quirks included.
 
-Attention is counted in full (n x n, not causal), the LM head for one position and with one operation per multiply-add,
-softmax with 5 and a norm with 7 operations per element. Not counted: vision tower, projector, the reducer's own work,
-embedding, RoPE, biases and the final norm. Batch 1, eager attention.
+What it counts otherwise than `physical`, by name:
 
-Source: github.com/hahnyuan/LLM-Viewer and `other_packages/LLM-Viewer` in AIM's repository; reproduces the FLOPs of
-AIM's tables (poster tables, appendix A to E) and PruMerge's Table 2.
+- full attention: n x n scores, though the mask is causal;
+- lm_head: one operation per multiply-add, where all other products count two;
+- mlp_add: AIM's Qwen2 rows leave the second residual add out (an option there, a parameter here);
+- mlp_act: SwiGLU charged on the hidden width instead of the MLP's, 2 operations instead of 5;
+- query load: the queries that QK reads are charged with the width of the keys (differs under grouped queries);
+- residual load: one of the two operands;
+- fused store: fused attention stores two score matrices, which it exists to avoid;
+- left out: vision tower, projector, the method's own work, embedding, RoPE, biases and the final norm.
+
+Softmax counts 5 and a norm 7 operations per element. Batch 1. Source: github.com/hahnyuan/LLM-Viewer and
+`other_packages/LLM-Viewer` in AIM's repository; `published.yaml` holds every row that follows from it.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 from harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
+from harness.cost.physical import TILE
 from harness.cost.shape import LLMShape, check_depth, linears
 
+NAME = "llm-viewer-compat"
 
-def _attention(shape: LLMShape, n: int, width: int) -> list[Op]:
-    """Cost of eager attention; the queries that qk reads are charged with the width of the keys, as in LLM-Viewer."""
+
+def _attention(shape: LLMShape, n: int, width: float, fused: bool) -> list[Op]:
     scores, product = n * n * shape.heads, LINEAR_FLOPS * n * n * shape.heads * shape.head_dim
     queries, keys = n * shape.heads * shape.head_dim * width, n * shape.kv_heads * shape.head_dim * width
+    if fused:
+        flops, streamed = 2 * product + SOFTMAX_FLOPS * scores, 2 * -(-n // TILE) * keys
+        return [Op("fused_attention", flops, load=queries, store=2 * scores * width, kv_load=streamed)]
     return [
         Op("qk_matmul", product, load=keys, store=scores * width, kv_load=keys),
         Op("softmax", SOFTMAX_FLOPS * scores, load=scores * width, store=scores * width),
@@ -26,8 +38,7 @@ def _attention(shape: LLMShape, n: int, width: int) -> list[Op]:
     ]
 
 
-def _elementwise(shape: LLMShape, n: int, width: int, mlp_add: bool) -> list[Op]:
-    """Cost of norms, residual adds and activation; the activation is charged on hidden, not MLP width, as there."""
+def _elementwise(shape: LLMShape, n: int, width: float, mlp_add: bool) -> list[Op]:
     size = n * shape.hidden
     moved = {"load": size * width, "store": size * width}
     adds = ["attn_add", "mlp_add"] if mlp_add else ["attn_add"]
@@ -38,7 +49,7 @@ def _elementwise(shape: LLMShape, n: int, width: int, mlp_add: bool) -> list[Op]
     ]
 
 
-def layer_ops(shape: LLMShape, n: int, mlp_add: bool = True, width: int = 2) -> list[Op]:
+def layer_ops(shape: LLMShape, n: int, mlp_add: bool = True, width: float = 2, fused: bool = False) -> list[Op]:
     """List the operators of one decoder layer in the prefill of `n` tokens.
 
     Parameters
@@ -49,16 +60,19 @@ def layer_ops(shape: LLMShape, n: int, mlp_add: bool = True, width: int = 2) -> 
         Tokens that the layer processes, visual and text.
     mlp_add : bool
         Count the second residual add. AIM's tables leave it out for Qwen2 and count it for Vicuna and Qwen-VL.
-    width : int
+    width : float
         Bytes per element of weights, activations and KV cache.
+    fused : bool
+        Attention as one operator, as in the FlashAttention row of AIM's Table D.
     """
-    return [*linears(shape, n, width), *_attention(shape, n, width), *_elementwise(shape, n, width, mlp_add)]
+    return [*linears(shape, n, width), *_attention(shape, n, width, fused), *_elementwise(shape, n, width, mlp_add)]
 
 
-def head_op(shape: LLMShape, width: int = 2) -> Op:
-    """Cost of the LM head, once per prompt: one position, one operation per multiply-add (LLM-Viewer's exception)."""
+def head_op(shape: LLMShape, width: float = 2, weight_width: float | None = None) -> Op:
+    """Cost of the LM head, once per prompt: one position; its weights may have a width of their own."""
     size = shape.hidden * shape.vocab
-    return Op("lm_head", size, weight=size * width, load=shape.hidden * width, store=shape.vocab * width)
+    weights = size * (width if weight_width is None else weight_width)
+    return Op("lm_head", size, weight=weights, load=shape.hidden * width, store=shape.vocab * width)
 
 
 @lru_cache(maxsize=65536)

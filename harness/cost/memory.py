@@ -1,8 +1,15 @@
 """What a prefill leaves in memory, and what it needs at its peak; never to be mixed with the bytes that it moves."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
+from harness.cost.physical import EAGER
 from harness.cost.shape import LLMShape, check_depth
+from harness.cost.vision import Linear, TowerShape
+
+SOFTMAX_BYTES = 4
+"""Eager attention computes its softmax in float32."""
 
 
 def kv_bytes(shape: LLMShape, tokens_per_layer: Sequence[int], bytes_per_element: float = 2) -> float:
@@ -24,3 +31,46 @@ def kv_bytes(shape: LLMShape, tokens_per_layer: Sequence[int], bytes_per_element
     """
     check_depth(shape, tokens_per_layer)
     return 2 * shape.kv_heads * shape.head_dim * bytes_per_element * sum(map(int, tokens_per_layer))
+
+
+def weight_bytes(
+    shape: LLMShape, tied: bool, tower: TowerShape | None = None, projector: Sequence[Linear] = (), width: float = 2
+) -> float:
+    """Bytes of all weights: the decoder's, LM head and embedding (one matrix where they are tied), tower, projector."""
+    count = shape.parameters + shape.hidden * shape.vocab * (1 if tied else 2)
+    count += tower.parameters if tower else 0
+    return width * (count + sum(layer.inputs * layer.outputs for layer in projector))
+
+
+def layer_bytes(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2) -> float:
+    """Largest live set of one decoder layer on `n` tokens, its input included, as plain torch modules hold it.
+
+    In the MLP: the residual, its norm, and gate, up and their product. In attention: residual and norm, queries, keys,
+    values and the output, and with ``eager`` the scores, once as computed and once in float32 behind the softmax.
+    """
+    inner = n * (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim
+    scores = shape.heads * n * n * (width + SOFTMAX_BYTES) if attn == EAGER else 0.0
+    attention = width * (2 * n * shape.hidden + inner) + scores
+    return max(attention, width * n * (2 * shape.hidden + 3 * shape.mlp))
+
+
+def block_bytes(shape: TowerShape, frames: int, attn: str = "sdpa", width: float = 2) -> float:
+    """Largest live set of one vision block on a prompt's frames, all encoded at once; see `layer_bytes`."""
+    tokens = shape.patches + shape.extra
+    n, wide = frames * tokens, 3 if shape.gated else 2
+    scores = shape.heads * n * tokens * (width + SOFTMAX_BYTES) if attn == EAGER else 0.0
+    return max(6 * width * n * shape.hidden + scores, width * n * (2 * shape.hidden + wide * shape.mlp))
+
+
+def peak_bytes(
+    shape: LLMShape,
+    tokens_per_layer: Sequence[int],
+    weights: float,
+    tower: TowerShape | None = None,
+    frames: int = 0,
+    attn: str = "sdpa",
+    width: float = 2,
+) -> float:
+    """Peak footprint of a prefill: weights and the larger of a vision block, and the cache with the largest layer."""
+    llm = max(layer_bytes(shape, n, attn, width) for n in tokens_per_layer) + kv_bytes(shape, tokens_per_layer, width)
+    return weights + max(llm, block_bytes(tower, frames, attn, width) if tower else 0.0)

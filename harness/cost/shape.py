@@ -33,6 +33,12 @@ class LLMShape:
         numbers = {name: int(arch[name]) for name in names}
         return cls(**numbers, head_dim=int(arch.get("head_dim") or numbers["hidden"] // numbers["heads"]))
 
+    @property
+    def parameters(self) -> int:
+        """Weights of all decoder layers' linear layers; without embedding and LM head."""
+        attention = 2 * self.hidden * (self.heads + self.kv_heads) * self.head_dim
+        return self.layers * (attention + 3 * self.hidden * self.mlp)
+
 
 def linears(shape: LLMShape, n: int, width: float) -> list[Op]:
     """Cost of a decoder layer's seven linear layers on n tokens; both profiles agree on them."""

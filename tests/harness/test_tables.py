@@ -64,7 +64,7 @@ def test_row(results: Path) -> None:
     assert fast == {
         "model": "pico", "reducer": "fastv", "at": "k=5", "ratio": "0.25", "entrance": "100.0", "mean": "71.9",
         "last": "25.0", "quiz": "60.0 ± 6.0", "Δ quiz": fast["Δ quiz"], "Δ random quiz": "",
-        "TFLOPs": "0.000544", "FLOPs %": "71.2",
+        "TFLOPs (llm-viewer-compat)": "0.000544", "FLOPs % (llm-viewer-compat)": "71.2",
         "KV MB": "0.312", "n": "10", "run": "fast",
     }  # fmt: skip
     assert fast["Δ quiz"].startswith("-30.0 ± ")

@@ -1,0 +1,29 @@
+"""The step after the prefill: one token, for which every weight and the whole cache are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.cost.memory import kv_bytes
+from harness.cost.op import LINEAR_FLOPS, Op
+from harness.cost.shape import LLMShape
+
+
+def step_op(shape: LLMShape, tokens_per_layer: Sequence[int], done: int = 0, width: float = 2) -> Op:
+    """Cost of one decoding step as a single operator; its roofline time is the time per output token.
+
+    Parameters
+    ----------
+    shape : LLMShape
+        The LLM.
+    tokens_per_layer : sequence of int
+        Tokens that each layer has in its cache after the prefill.
+    done : int
+        Tokens decoded so far.
+    width : float
+        Bytes per element of weights and cache.
+    """
+    cached = [n + done for n in tokens_per_layer]
+    weights = shape.parameters + shape.hidden * shape.vocab
+    attention = 2 * LINEAR_FLOPS * shape.heads * shape.head_dim * sum(cached)
+    return Op("step", LINEAR_FLOPS * weights + attention, weights * width, kv_load=kv_bytes(shape, cached, width))

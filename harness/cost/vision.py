@@ -1,0 +1,174 @@
+"""The vision side of a model: tower and projector, which no cost column of the papers counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op, linear
+from harness.cost.physical import EAGER, TILE
+
+COLOURS = 3
+
+
+@dataclass(frozen=True)
+class TowerShape:
+    """Shape of a vision transformer.
+
+    Attributes
+    ----------
+    layers, hidden, heads, mlp : int
+        Blocks that run, model width, heads, width of the MLP.
+    patches : int
+        Patches of one frame, or of one temporal step where several frames share a patch.
+    pixels : int
+        Numbers in one patch.
+    extra : int
+        Tokens before the patches (CLS).
+    gated : bool
+        Whether the MLP has a gate, so three linear layers instead of two.
+    window : int or None
+        Patches that a windowed block attends to at most; None: all blocks attend to the whole frame.
+    full : tuple of int
+        The blocks that attend to the whole frame although there are windows.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    mlp: int
+    patches: int
+    pixels: int
+    extra: int = 0
+    gated: bool = False
+    window: int | None = None
+    full: tuple[int, ...] = ()
+
+    @classmethod
+    def from_arch(cls, vision: Mapping[str, Any], tokens_per_frame: int, cls_token: bool) -> TowerShape:
+        """Build a shape from ``arch.vision`` of a model's YAML.
+
+        Parameters
+        ----------
+        vision : mapping
+            ``layers, hidden, heads, mlp, image, patch``; ``temporal_patch`` frames share a patch; ``merge``: the tower
+            takes pictures of any size, and merges squares of this side into one token; ``gated``; ``window``, the side
+            of a window in pixels, and ``full_layers``.
+        tokens_per_frame : int
+            Visual tokens of one frame as the LLM sees them; counts where there is a ``merge``.
+        cls_token : bool
+            Whether a CLS token stands before the patches; ``extra_tokens`` says so where methods cannot read it.
+        """
+        merge, patch = vision.get("merge"), int(vision["patch"])
+        side = int(vision["image"]) // patch
+        window = vision.get("window")
+        return cls(
+            **{name: int(vision[name]) for name in ("layers", "hidden", "heads", "mlp")},
+            patches=tokens_per_frame * merge**2 if merge else side * side,
+            pixels=COLOURS * patch**2 * int(vision.get("temporal_patch", 1)),
+            extra=int(vision.get("extra_tokens", cls_token)),
+            gated=bool(vision.get("gated", False)),
+            window=(int(window) // patch) ** 2 if window else None,
+            full=tuple(vision.get("full_layers", ())),
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Weights of all linear layers."""
+        block = self.hidden * (4 * self.hidden + (3 if self.gated else 2) * self.mlp)
+        return self.layers * block + self.pixels * self.hidden
+
+
+def tower_ops(
+    shape: TowerShape, frames: int, kept: Sequence[int] | None = None, attn: str = "sdpa", width: float = 2
+) -> list[Op]:
+    """List the operators of the tower for one prompt.
+
+    Parameters
+    ----------
+    shape : TowerShape
+        The tower.
+    frames : int
+        Frames, or temporal steps.
+    kept : sequence of int or None
+        Patches of a frame that leave the attention of each block, if a method acts in the tower; blocks behind the end
+        of the list process what the last one left.
+    attn : str
+        ``eager`` stores every score; a tower has no causal mask.
+    width : float
+        Bytes per element.
+    """
+    ops = [linear("patch_embed", frames * shape.patches, shape.pixels, shape.hidden, width)]
+    present = shape.patches
+    for block in range(shape.layers):
+        left = present if not kept else kept[min(block, len(kept) - 1)]
+        ops += _attention(shape, frames, present + shape.extra, block, attn, width)
+        ops += _mlp(shape, frames * (left + shape.extra), width)
+        present = left
+    return ops
+
+
+def _attention(shape: TowerShape, frames: int, tokens: int, block: int, attn: str, width: float) -> list[Op]:
+    n = frames * tokens
+    seen = tokens if shape.window is None or block in shape.full else min(tokens, shape.window)
+    scores, state = n * seen * shape.heads, n * shape.hidden * width
+    product = LINEAR_FLOPS * n * seen * shape.hidden
+    ops = [linear(name, n, shape.hidden, shape.hidden, width) for name in ("q_proj", "k_proj", "v_proj", "out_proj")]
+    if attn == EAGER:
+        ops += [
+            Op("qk_matmul", product, load=2 * state, store=scores * width),
+            Op("softmax", SOFTMAX_FLOPS * scores, load=scores * width, store=scores * width),
+            Op("sv_matmul", product, load=scores * width + state, store=state),
+        ]
+    else:
+        flops, streamed = 2 * product + SOFTMAX_FLOPS * scores, 2 * -(-seen // TILE) * state
+        ops.append(Op("fused_attention", flops, load=state + streamed, store=state))
+    return [*ops, *_around(n, shape.hidden, width)]
+
+
+def _mlp(shape: TowerShape, n: int, width: float) -> list[Op]:
+    names = ("gate_proj", "up_proj") if shape.gated else ("fc1",)
+    inner = n * shape.mlp
+    return [
+        *(linear(name, n, shape.hidden, shape.mlp, width) for name in names),
+        Op("mlp_act", 5 * inner, load=len(names) * inner * width, store=inner * width),
+        linear("fc2", n, shape.mlp, shape.hidden, width),
+        *_around(n, shape.hidden, width),
+    ]
+
+
+def _around(n: int, hidden: int, width: float) -> list[Op]:
+    size = n * hidden
+    return [
+        Op("norm", NORM_FLOPS * size, load=size * width, store=size * width),
+        Op("add", size, load=2 * size * width, store=size * width),
+    ]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer of the projector: the vectors of one frame that pass it, its inputs and outputs."""
+
+    tokens: int
+    inputs: int
+    outputs: int
+
+
+def projector_from(arch: Mapping[str, Any]) -> tuple[Linear, ...]:
+    """Read ``arch.projector`` of a model's YAML."""
+    return tuple(Linear(*(int(row[name]) for name in ("tokens", "in", "out"))) for row in arch.get("projector", ()))
+
+
+def projector_ops(layers: Sequence[Linear], frames: int, most: int | None = None, width: float = 2) -> list[Op]:
+    """List the projector's linear layers; at most `most` vectors of a frame pass where a method acts in the tower."""
+    return [
+        linear(
+            f"projector.{i}",
+            frames * (layer.tokens if most is None else min(most, layer.tokens)),
+            layer.inputs,
+            layer.outputs,
+            width,
+        )
+        for i, layer in enumerate(layers)
+    ]
