@@ -146,6 +146,9 @@ def _pretrained(family: Family, spec: ModelSpec, device: str) -> Loaded:
     source = locate(spec.repo if spec.weights == "pretrained" else spec.weights)
     options: dict[str, Any] = {"revision": spec.revision, "trust_remote_code": False}
     try:
+        made = family.load_original(source, spec.revision, getattr(torch, spec.dtype), spec.attn)
+        if made is not None:
+            return Loaded(made[0].to(device).eval(), made[1], family)
         kind = kind_of(AutoConfig.from_pretrained(source, **options))
         if kind not in family.model_types:
             raise WinnowError(f"{source} holds a model of type '{kind}', but family '{family.name}' was asked for")

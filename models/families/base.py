@@ -116,6 +116,12 @@ class Family(ABC):
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """Build the model's configuration from architecture numbers, for random weights."""
 
+    def load_original(
+        self, source: str, revision: str | None, dtype: torch.dtype, attn: str
+    ) -> tuple[nn.Module, ProcessorMixin] | None:
+        """Load a checkpoint in a layout that transformers does not read; None if this is none."""
+        return None
+
     @abstractmethod
     def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
         """Build a processor that fits `config`, for random weights."""

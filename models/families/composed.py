@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ from models.llm import llm_config, vit_numbers
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 from reducers.layout import Layout, Span
+
+if TYPE_CHECKING:
+    from models.convert.original import Original
 
 
 class Composed(Family):
@@ -77,6 +81,18 @@ class Composed(Family):
             tie_word_embeddings=arch["tied"],
             **self.structure,
         )
+
+    @abstractmethod
+    def original(self) -> Original:
+        """The layout of the released checkpoints."""
+
+    def load_original(
+        self, source: str, revision: str | None, dtype: torch.dtype, attn: str
+    ) -> tuple[nn.Module, ProcessorMixin] | None:
+        """See `Family.load_original`."""
+        from models.convert import load_original
+
+        return load_original(self, source, revision, dtype, attn)
 
     def processor(self, config: PretrainedConfig, tokenizer: Any, template: str = CHAT_TEMPLATE) -> ProcessorMixin:
         """See `Family.processor`."""

@@ -6,9 +6,14 @@ lmms-eval runs it; bilinear would give 14x14) leaves 13x13 = 169 of 27x27 patche
 A still picture is a video of one frame; the original cuts it into tiles: for pictures use LLaVA-OneVision.
 """
 
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from models.families.composed import Composed
+
+if TYPE_CHECKING:
+    from models.convert.original import Original
 
 
 class LlavaVideo(Composed):
@@ -19,3 +24,9 @@ class LlavaVideo(Composed):
     tower_kind = "siglip"
     tiny_image = 24
     structure: ClassVar[dict[str, Any]] = {"vision_feature_layer": -1, "pool": 2, "newline": True}
+
+    def original(self) -> Original:
+        """See `Composed.original`."""
+        from models.convert.llava_qwen import ORIGINAL
+
+        return ORIGINAL

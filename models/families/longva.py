@@ -5,9 +5,14 @@ stride 2 (as lmms-eval runs it): 24x24 to 12x12 = 144 tokens a frame and no newl
 A still picture is one tile, as one frame is; the original cuts large pictures into several.
 """
 
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from models.families.composed import Composed
+
+if TYPE_CHECKING:
+    from models.convert.original import Original
 
 
 class LongVA(Composed):
@@ -18,3 +23,9 @@ class LongVA(Composed):
     cls = True
     tiny_image = 24
     structure: ClassVar[dict[str, Any]] = {"vision_feature_layer": -2, "pool": 2}
+
+    def original(self) -> Original:
+        """See `Composed.original`."""
+        from models.convert.llava_qwen import ORIGINAL
+
+        return ORIGINAL

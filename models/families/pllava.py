@@ -5,9 +5,14 @@ frames are always 16 (an image, or a video of fewer frames, is repeated), so tha
 24x24 to 12x12 = 144 tokens, 16 x 144 = 2304. The original repeats features where Winnow repeats pixels.
 """
 
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from models.families.composed import Composed
+
+if TYPE_CHECKING:
+    from models.convert.original import Original
 
 
 class Pllava(Composed):
@@ -19,3 +24,9 @@ class Pllava(Composed):
     tiny_image = 24
     structure: ClassVar[dict[str, Any]] = {"vision_feature_layer": -2, "pool": 2}
     frames = 16
+
+    def original(self) -> Original:
+        """See `Composed.original`."""
+        from models.convert.pllava import ORIGINAL
+
+        return ORIGINAL

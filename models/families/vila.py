@@ -7,9 +7,14 @@ frames of a video are no contiguous run. The original leaves the joined grid tra
 picture's columns.
 """
 
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from models.families.composed import Composed
+
+if TYPE_CHECKING:
+    from models.convert.original import Original
 
 
 class Vila(Composed):
@@ -21,3 +26,9 @@ class Vila(Composed):
     structure: ClassVar[dict[str, Any]] = {"vision_feature_layer": -1, "downsample": True}
     between = "\n"
     no_tower: ClassVar[str] = "its projector joins 2x2 patches, so that vectors that are no grid cannot pass it"
+
+    def original(self) -> Original:
+        """See `Composed.original`."""
+        from models.convert.vila import ORIGINAL
+
+        return ORIGINAL
