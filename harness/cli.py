@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli_data import app as data
+from harness.cli_judge import judge
 from harness.exits import INCOMPLETE, USER_ERROR
 from harness.sweep_cli import commands
 from harness.tables import Format, Result
@@ -17,6 +19,10 @@ RESULTS = Path("results/runs")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(commands)
+
+
+app.add_typer(data, name="data")
+app.command()(judge)
 
 
 @app.callback()

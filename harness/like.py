@@ -17,7 +17,7 @@ from harness.store import CONFIG, DONE
 from reducers.errors import WinnowError
 
 
-def resolve(like: object, results: Path) -> str:
+def resolve(like: object, results: Path, what: str = "reducer.like=") -> str:
     """Find the run that is meant.
 
     Parameters
@@ -26,6 +26,8 @@ def resolve(like: object, results: Path) -> str:
         A run's id, a prefix that only one run has, or its folder.
     results : Path
         Folder of the runs.
+    what : str
+        How errors call it.
 
     Returns
     -------
@@ -42,13 +44,11 @@ def resolve(like: object, results: Path) -> str:
     if name in found:
         found = [name]
     if not found or isinstance(like, float):
-        raise WinnowError(f"reducer.like={like} is no run in {results}: `winnow tables` lists them, or give its folder")
+        raise WinnowError(f"{what}{like} is no run in {results}: `winnow tables` lists them, or give its folder")
     if len(found) > 1:
-        raise WinnowError(f"reducer.like={like} means {len(found)} runs: choose {' | '.join(found)}")
+        raise WinnowError(f"{what}{like} means {len(found)} runs: choose {' | '.join(found)}")
     if not (results / found[0] / DONE).exists():
-        raise WinnowError(
-            f"reducer.like={like} is not finished: run it to its end first, with the command that made it"
-        )
+        raise WinnowError(f"{what}{like} is not finished: run it to its end first, with the command that made it")
     return found[0]
 
 

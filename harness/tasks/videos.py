@@ -110,8 +110,8 @@ VIDEOS = (
         columns={"video_path": "text", "question": "text", "duration_group": "number", "question_category": "text"},
         breakdown=("duration_group",), quirk=GUESS,
     ),
-    _judged("msvdqa", "harness/tasks/msvdqa", "", "msvdqa", ident=("question_id",), place=VIDEO_LLAVA),
-    _judged("msrvttqa", "harness/tasks/msrvttqa", "", "msrvttqa", ident=("question_id",), place=VIDEO_LLAVA),
+    _judged("msvd_qa", "harness/tasks/msvd_qa", "", "msvd_qa", ident=("question_id",), place=VIDEO_LLAVA),
+    _judged("msrvtt_qa", "harness/tasks/msrvtt_qa", "", "msrvtt_qa", ident=("question_id",), place=VIDEO_LLAVA),
     _judged(
         "activitynetqa", "activitynetqa", "lmms-eval/ActivityNetQA", "activitynetqa", ident=("question_id",),
         breakdown=("type",),

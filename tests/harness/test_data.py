@@ -1,0 +1,177 @@
+"""Data that are missing, damaged or half unpacked are found before a model is loaded, in one line."""
+
+import io
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import Run, only, result_of
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.fetch import unpack
+from harness.lmms import quiet
+from harness.tasks.catalogue import BENCHMARKS
+from harness.tasks.validate import validate
+from reducers.errors import WinnowError
+
+
+@pytest.fixture
+def damaged(fixtures: Path, tmp_path: Path) -> Path:
+    """A copy of the miniatures to spoil."""
+    return Path(shutil.copytree(fixtures, tmp_path / "data", ignore=shutil.ignore_patterns("datasets")))
+
+
+def winnow(*words: str) -> Any:
+    return CliRunner().invoke(app, list(words), catch_exceptions=False)
+
+
+def test_plan_needs_no_network_and_guesses_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    text = winnow("data", "plan", "prumerge_video", "egoschema", "gqa").stdout
+    lines = {line.split()[0]: line for line in text.splitlines() if line.split()[:1]}
+    assert "Video-LLaVA" in lines["msvd_qa"] and "no questions and no videos" in lines["msvd_qa"]
+    assert "105.7" in lines["egoschema"] and "file list" in lines["lmms-eval/egoschema:"]
+    assert lines["gqa"].count("unknown") == 2
+
+
+def test_plan_of_what_is_no_benchmark() -> None:
+    with pytest.raises(WinnowError, match="'nope' is no benchmark: choose activitynetqa, "):
+        winnow("data", "plan", "nope")
+
+
+def test_check_of_complete_data(fixtures: Path) -> None:
+    done = winnow("data", "check", "perceptiontest_val_mc", "textvqa_val", "--data", str(fixtures))
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "perceptiontest_val_mc: 3 documents, 1 files and pictures open",
+        "textvqa_val: 3 documents, 3 files and pictures open",
+    ]
+
+
+def test_check_lists_what_is_missing_or_broken(damaged: Path) -> None:
+    videos = damaged / "home" / "mlvu"
+    (videos / "ego_2.mp4").unlink()
+    (videos / "count_1.mp4").write_bytes((videos / "count_1.mp4").read_bytes()[:900])
+    done = winnow("data", "check", "mlvu_dev", "--data", str(damaged))
+    assert done.exit_code == 1
+    assert "mlvu_dev: 8 documents, 6 files and pictures open, 2 cannot be shown" in done.stdout
+    assert "document 1: video" in done.stdout and "count_1.mp4 cannot be decoded" in done.stdout
+    assert "document 2: SystemExit: video path:" in done.stdout
+
+
+def test_missing_video_is_a_failed_document_of_a_run(damaged: Path, run: Run, results: Path) -> None:
+    (damaged / "home" / "mlvu" / "ego_2.mp4").unlink()
+    ran = run("tasks=mlvu_dev", f"tasks.data={damaged}")
+    assert ran.code == 1 and "1 of 8 documents failed" in ran.err and "ego_2.mp4 does not exist" in ran.err
+    assert result_of(only(results))["tasks"][0]["documents"] == 8
+
+
+def test_unreachable_hub_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("datasets.load_dataset", _unreachable)
+    ran = run("tasks=mme")
+    assert ran.code == 2 and ran.err.count("\n") == 1
+    assert "needs the dataset lmms-lab-encoder/MME, which is not in" in ran.err and "`winnow data fetch mme`" in ran.err
+
+
+def _unreachable(*args: Any, **kwargs: Any) -> None:
+    raise ConnectionError("no route to host")
+
+
+def test_fetch_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", _unreachable)
+    with pytest.raises(WinnowError, match="the hub cannot be reached: fetch dataset lmms-lab-encoder/MME where there"):
+        winnow("data", "fetch", "mme")
+
+
+ROW = {"question_id": "1", "question": "what?", "answer": "Yes", "category": "color"}
+ANSWERED = {"question_idx": "0", "video_idx": "v", "question": "what?", "option": ["A. x"], "answer": "1"}
+BAD: dict[str, tuple[str, list[dict[str, Any]], str]] = {
+    "no answer": ("mme", [ROW, ROW | {"answer": None}], "task 'mme': row 1 has no answer; its data are damaged: fetch"),
+    "empty answer": ("mme", [ROW | {"answer": ""}], "row 0 has no answer"),
+    "unknown category": ("mme", [ROW | {"category": "smell"}], "row 0 has an unknown category 'smell': known are exis"),
+    "wrong type": ("mme", [ROW | {"question": 3}], "row 0 has question=3, which is no text"),
+    "no options": ("egoschema_subset", [ANSWERED | {"option": []}], r"row 0 has option=\[\], which is no list"),
+    "missing column": ("egoschema_subset", [ROW], "has no column 'video_idx'"),
+    "double name": ("egoschema_subset", [ANSWERED, ANSWERED], "rows 0 and 1 are both question_idx=0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_rows_that_cannot_be_used(name: str) -> None:
+    from datasets import Dataset
+
+    task, rows, message = BAD[name]
+    with pytest.raises(WinnowError, match=message):
+        validate(BENCHMARKS[task], Dataset.from_list(rows))
+
+
+def test_bad_rows_stop_a_run_before_a_model_loads(damaged: Path, run: Run) -> None:
+    from harness.tasks.fixtures.images import mme
+    from harness.tasks.fixtures.write import write_rows
+
+    rows = mme()
+    rows[3]["answer"] = None
+    with quiet():
+        write_rows(damaged / "mirror/lmms-lab-encoder/MME/default/test-00000-of-00001.parquet", rows)
+    ran = run("tasks=mme", f"tasks.data={damaged}")
+    assert ran.code == 2 and ran.err.startswith("error: task 'mme': row 3 has no answer; its data are damaged")
+
+
+def _zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(3):
+            archive.writestr(f"videos/{number}.mp4", bytes([number]) * 100)
+
+
+def _tar(path: Path) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        for number in range(3):
+            member = tarfile.TarInfo(f"videos/{number}.mp4")
+            member.size = 100
+            archive.addfile(member, io.BytesIO(bytes([number]) * 100))
+    content = whole.getvalue()
+    for number, start in enumerate(range(0, len(content), 50)):
+        path.with_name(f"{path.name}.part.{number:03d}").write_bytes(content[start : start + 50])
+
+
+@pytest.mark.parametrize(("name", "make"), [("a.zip", _zip), ("a.tar.gz", _tar)])
+def test_half_unpacked_archive_is_completed(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    folder, media = tmp_path / "snapshot", tmp_path / "media"
+    folder.mkdir()
+    make(folder / name)
+    assert unpack(folder, media) == 3
+    (media / "videos/1.mp4").write_bytes(b"half")
+    (media / "videos/2.mp4").unlink()
+    assert unpack(folder, media) == 2
+    assert [(media / f"videos/{n}.mp4").read_bytes() for n in range(3)] == [bytes([n]) * 100 for n in range(3)]
+    assert unpack(folder, media) == 0
+
+
+def test_archives_that_are_damaged_or_reach_outside(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    _zip(folder / "a.zip")
+    whole = (folder / "a.zip").read_bytes()
+    (folder / "a.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WinnowError, match=r"archive .*a\.zip is damaged"):
+        unpack(folder, tmp_path / "media")
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("../../outside.mp4", b"x")
+    with pytest.raises(WinnowError, match="lies outside of it"):
+        unpack(folder, tmp_path / "media")
+
+
+def test_loose_files_are_linked(tmp_path: Path) -> None:
+    (tmp_path / "snapshot/video").mkdir(parents=True)
+    (tmp_path / "snapshot/video/a.mp4").write_bytes(b"x")
+    assert unpack(tmp_path / "snapshot", tmp_path / "media") == 1
+    assert (tmp_path / "media/video/a.mp4").read_bytes() == b"x"

@@ -1,0 +1,166 @@
+"""The second stage of open questions, against a server of OpenAI's protocol that the test runs."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import Run, only, result_of
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.judging import Judge, Server
+from harness.verdicts import read
+from reducers.errors import WinnowError
+
+OPEN = ("tasks=activitynetqa", "tasks.tasks=[activitynetqa,moviechat_global]")
+
+
+class Stub:
+    """Says yes where the predicted answer holds the correct one; refuses the first requests, and all after a while."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.busy, self.lasts = 0, 10**6
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if stub.busy > 0 or len(stub.bodies) >= stub.lasts:
+                    code, stub.busy = (429 if stub.busy > 0 else 401), stub.busy - 1
+                    self.send_response(code)
+                    self.send_header("Retry-After", "0")
+                    self.end_headers()
+                    self.wfile.write(b"not now")
+                    return
+                stub.bodies.append(body | {"path": self.path, "key": self.headers["Authorization"]})
+                content = json.dumps(stub.reply(body)).encode()
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *args: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+
+    def reply(self, body: dict[str, Any]) -> dict[str, Any]:
+        lines = dict(line.split(": ", 1) for line in body["messages"][-1]["content"].splitlines() if ": " in line)
+        good = lines["Correct Answer"] in lines["Predicted Answer"]
+        text = "{'pred': 'yes', 'score': 5}" if good else "{'pred': 'no', 'score': 1}"
+        return {"choices": [{"message": {"content": text}}], "usage": {"prompt_tokens": 100, "completion_tokens": 10}}
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    made = Stub()
+    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield made
+    made.server.shutdown()
+
+
+@pytest.fixture
+def answered(run: Run, fixtures: Path, results: Path) -> Path:
+    """A finished run of pico on two tasks with open answers."""
+    assert (
+        run("tasks=activitynetqa", "tasks.tasks=[activitynetqa,moviechat_global]", f"tasks.data={fixtures}").code == 0
+    )
+    return only(results)
+
+
+def judge(folder: Path, stub: Stub, *more: str) -> Any:
+    words = ["judge", folder.name[:8], "--url", stub.url, "--results", str(folder.parent), "--model", "m", *more]
+    return CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+def test_stages(
+    answered: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, fixtures: Path
+) -> None:
+    """Exact match first, then a verdict for every document; what was asked is not asked again, and costs nothing."""
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    before = {task["task"]: task for task in result_of(answered)["tasks"]}
+    assert all("judge" not in task and task["metric"] == "exact_match" for task in before.values())
+    stub.busy = 2
+    done = judge(answered, stub, "--price-in", "2", "--price-out", "10", "--workers", "1")
+    assert done.exit_code == 0 and len(stub.bodies) == 6
+    assert stub.bodies[0]["path"] == "/v1/chat/completions" and stub.bodies[0]["key"] == "Bearer secret"
+    assert "3 asked, 0 remembered, 0 unread; 300 + 30 tokens, cost 0.0009" in done.stdout
+    for task in result_of(answered)["tasks"]:
+        samples = [json.loads(x) for x in (answered / f"samples_{task['task']}.jsonl").read_text().splitlines()]
+        right = [sample["target"] in sample["answer"] for sample in samples]
+        assert task["judge"]["mean"] == pytest.approx(100 * sum(right) / 3, abs=1e-3)
+        assert task["judge"]["score"] == pytest.approx(sum(5 if good else 1 for good in right) / 3, abs=1e-3)
+        assert task["mean"] == before[task["task"]]["mean"]
+        verdicts = [
+            json.loads(x)["right"] for x in (answered / f"judged_{task['task']}.jsonl").read_text().splitlines()
+        ]
+        assert verdicts == right
+    again = judge(answered, stub)
+    assert len(stub.bodies) == 6 and "0 asked, 3 remembered" in again.stdout and "cost 0" in again.stdout
+    shown = run(*OPEN, f"tasks.data={fixtures}")
+    assert " / " in shown.out
+
+
+def test_stopped_judge_goes_on(answered: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    stub.lasts = 2
+    with pytest.raises(WinnowError, match=r"the judge http.*/v1/chat/completions refuses \(401 not now\)"):
+        judge(answered, stub, "--workers", "1")
+    assert all("judge" not in task for task in result_of(answered)["tasks"])
+    stub.lasts = 10**6
+    assert "1 asked, 2 remembered" in judge(answered, stub).stdout
+    assert len(stub.bodies) == 6
+
+
+def test_refusals(run: Run, results: Path, answered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(WinnowError, match="there is no judge: say --url"):
+        CliRunner().invoke(app, ["judge", answered.name], catch_exceptions=False)
+    assert run("limit=2").code == 0
+    (other,) = (path.parent for path in results.glob("*/DONE") if path.parent != answered)
+    with pytest.raises(WinnowError, match="holds no task that a judge scores: they are activitynetqa, moviechat_br"):
+        CliRunner().invoke(
+            app, ["judge", other.name, "--url", "http://x", "--results", str(results)], catch_exceptions=False
+        )
+    with pytest.raises(WinnowError, match=r"^nope is no run in"):
+        CliRunner().invoke(
+            app, ["judge", "nope", "--url", "http://x", "--results", str(results)], catch_exceptions=False
+        )
+
+
+def test_rate_is_limited(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("harness.judging.time.sleep", slept.append)
+    monkeypatch.setattr("harness.judging.time.monotonic", lambda: 100.0)
+    asked = Judge(Server(stub.url, "m", per_minute=30, workers=1), tmp_path)
+    texts = ["Correct Answer: red\nPredicted Answer: " + word for word in ("red", "blue", "green")]
+    asked.ask_all([[{"role": "user", "content": text}] for text in texts])
+    assert slept == [0, 2, 4]
+
+
+def test_judge_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.judging.time.sleep", lambda seconds: None)
+    with pytest.raises(WinnowError, match=r"cannot be asked .*: start it, mend --url, and run the same command again"):
+        Judge(Server("http://127.0.0.1:9", "m"), tmp_path).ask([{"role": "user", "content": "?"}])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{'pred': 'yes', 'score': 4.8}", (True, 4)),
+        ('Sure: {"pred": "No", "score": 0}.', (False, 0)),
+        ("yes", (None, None)),
+        ("{'pred': 'maybe', 'score': 3}", (None, None)),
+        ("{'pred': 'yes', 'score': 9}", (None, None)),
+        ("{'pred': yes}", (None, None)),
+    ],
+)
+def test_replies_are_read(text: str, expected: tuple[bool | None, int | None]) -> None:
+    assert read(text) == expected
