@@ -90,7 +90,7 @@ def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float,
     """
     heads, key = query.shape[0], key.float()
     received = key.new_zeros(key.shape[1])
-    for block in rows.split(chunk or _chunk(query)):
+    for block in rows.split(chunk or _chunk(query)) if len(rows) else ():
         weights = _rows(query, key, block, scaling)
         received[: weights.shape[-1]] += weights.reshape(-1, weights.shape[-1]).sum(0) / heads
     return received

@@ -90,15 +90,17 @@ class Signals:
 
 
 def _value(probe: Probe, layout: Layout, index: Tensor, query: Tensor, key: Tensor, scaling: float) -> Tensor:
-    """One statistic of one prompt, shape ``(present,)``; few rows are small products that need no kernel."""
+    """One statistic of one prompt, shape ``(present,)``; a single row is a small product that needs no kernel."""
     fast = kernels(query.device, query.dtype)
     if isinstance(probe, PageRank):
         rank = page_rank if fast is None else fast.page_rank
         return rank(query, key, scaling, probe.temperature, probe.iterations)
     which = probe.which if isinstance(probe, Rows) else "last"
-    if which == "all" and fast is not None:
-        return fast.received_attention(query, key, scaling) / len(index)
-    received = received_attention(query, key, _voters(which, layout, index), scaling)
+    voters = _voters(which, layout, index)
+    if fast is not None and len(voters) > 1 and int(voters[-1] - voters[0]) == len(voters) - 1:
+        received = fast.received_attention(query, key, scaling, (int(voters[0]), int(voters[-1]) + 1))
+    else:
+        received = received_attention(query, key, voters, scaling)
     return received / len(index) if which == "all" else received
 
 

@@ -42,12 +42,13 @@ def case(number: int) -> dict[str, object]:
     wide = [torch.randn(n + padding, heads, dim).to(DTYPES[name]) * 2 for heads in (kv_heads * groups, kv_heads)]
     query, key = (x.transpose(0, 1)[:, padding:] for x in wide)
     scaling, iterations = dim**-0.5, draw.randint(1, 5)
-    received = received_attention(query, key, scaling, tile)
+    rows = None if draw.random() < 0.5 else tuple(sorted(draw.sample(range(n + 1), 2)))
+    received = received_attention(query, key, scaling, rows, tile)
     rank = page_rank(query, key, scaling, 0.1, iterations, tile, block=draw.choice((16, 32, 128)))
     weights = matrix(query, key, scaling)
     return {
-        "shape": f"{name} n={n}+{padding} heads={kv_heads * groups}/{kv_heads} dim={dim} tile={tile}",
-        "received": float((received - weights.mean(0).sum(0)).abs().max()),
+        "shape": f"{name} n={n}+{padding} heads={kv_heads * groups}/{kv_heads} dim={dim} tile={tile} rows={rows}",
+        "received": float((received - weights.mean(0)[slice(*(rows or (0, n)))].sum(0)).abs().max()),
         "rank": float((rank - iterated(matrix(query, key, scaling / 0.1), iterations)).abs().max()),
     }
 

@@ -23,8 +23,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-constants = {"GROUPS": 7, "DIM": 128, "WIDTH": 128, "WIDE": False, "ROWS": sums.TILE[0], "COLS": sums.TILE[1]}
-for kernel, more in ((sums._log_sums, {}), (sums._column_sums, {"STEPS": 5, "SLOTS": 8})):
+constants = {"GROUPS": 7, "DIM": 128, "WIDTH": 128, "WIDE": False}
+wide, narrow = ({"ROWS": rows, "COLS": cols} for rows, cols in (sums.TILE, sums.NARROW))
+steps = {"STEPS": 5, "SLOTS": 8}
+for kernel, more in ((sums._log_sums, narrow), (sums._log_sums, wide), (sums._column_sums, wide | steps)):
     known = {"query": "*bf16", "key": "*bf16", "factor": "fp32"} | dict.fromkeys(("log_sums", "votes", "out"), "*fp32")
     fixed = constants | more
     signature = {name: "constexpr" if name in fixed else known.get(name, "i32") for name in kernel.arg_names}
@@ -62,7 +64,7 @@ def test_the_kernels_compile_and_fit_into_shared_memory(capability: int, tmp_pat
     pytest.importorskip("triton", reason="Triton is not installed here: it comes with torch's builds for CUDA")
     out = python("-c", COMPILE.replace("CAPABILITY", str(capability)), TRITON_CACHE_DIR=str(tmp_path))
     sizes = [tuple(map(int, line.split())) for line in out.splitlines()]
-    assert len(sizes) == 2
+    assert len(sizes) == 3
     assert all(cubin > 0 and shared <= 99 * 1024 for cubin, shared in sizes)
 
 
@@ -96,17 +98,17 @@ def test_without_triton_or_tensor_cores_the_portable_form_is_chosen(gpu: pytest.
     assert kernels.chosen(CUDA, torch.bfloat16) == "torch"
 
 
-@pytest.mark.parametrize(("probe", "calls"), [(PageRank(), 1), (Rows("all"), 1), (Rows("last"), 0)])
+@pytest.mark.parametrize(("probe", "calls"), [(PageRank(), 1), (Rows("all"), 1), (Rows("text"), 1), (Rows("last"), 0)])
 def test_both_ways_give_the_same_signal(probe: Probe, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that is the portable form in disguise changes nothing, and few rows never reach it."""
+    """A kernel that is the portable form in disguise changes nothing, and a single row never reaches it."""
     torch.manual_seed(0)
     layout = Layout(12, (Span(torch.arange(2, 10), 1, 2, 4),))
     query, key = torch.randn(1, 4, 15, 8), torch.randn(1, 2, 15, 8)
     asked: list[str] = []
 
-    def received(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Tensor:
+    def received(query: torch.Tensor, key: torch.Tensor, scaling: float, rows: tuple[int, int]) -> torch.Tensor:
         asked.append("received")
-        return received_attention(query, key, torch.arange(query.shape[1]), scaling)
+        return received_attention(query, key, torch.arange(*rows), scaling)
 
     def rank(*arguments: object) -> torch.Tensor:
         asked.append("rank")

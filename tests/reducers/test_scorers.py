@@ -115,14 +115,14 @@ def attention_by_hand(query: torch.Tensor, key: torch.Tensor, scaling: float) ->
     return logits.masked_fill(torch.ones(n, n).triu(1).bool(), float("-inf")).softmax(-1).mean(0)
 
 
-@pytest.mark.parametrize("rows", [[11], [3, 4, 9], list(range(12))])
+@pytest.mark.parametrize("rows", [[], [11], [3, 4, 9], list(range(12))])
 @pytest.mark.parametrize("chunk", [1, 5, 256])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_received_attention_is_the_column_sum(rows: list[int], chunk: int, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     query, key = torch.randn(6, 12, 8, dtype=dtype), torch.randn(2, 12, 8, dtype=dtype)
-    expected = attention_by_hand(query, key, 0.4)[rows].sum(0)
-    received = received_attention(query, key, torch.tensor(rows), 0.4, chunk)
+    expected = attention_by_hand(query, key, 0.4)[torch.tensor(rows, dtype=torch.long)].sum(0)
+    received = received_attention(query, key, torch.tensor(rows, dtype=torch.long), 0.4, chunk)
     assert (received - expected).abs().max() < 1e-5
 
 

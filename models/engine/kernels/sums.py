@@ -14,8 +14,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-TILE = (128, 64)
-"""Rows and columns of a tile."""
+TILE, NARROW = (128, 64), (16, 128)
+"""Rows and columns of a tile, and of one for few rows, which then still occupy the device."""
+FEW = 512
+"""Rows up to which tiles are narrow."""
 BLOCK = 1024
 """Rows between two steps of `page_rank`; a multiple of any tile."""
 WIDEN = os.environ.get("TRITON_INTERPRET") == "1"
@@ -45,6 +47,8 @@ def _log_sums(
     query: tl.tensor,
     key: tl.tensor,
     out: tl.tensor,
+    first_row: tl.tensor,
+    stop_row: tl.tensor,
     n: tl.tensor,
     factor: tl.tensor,
     q_head: tl.tensor,
@@ -59,18 +63,18 @@ def _log_sums(
     COLS: tl.constexpr,
 ) -> None:
     """Binary logarithm of each row's sum, one program per tile of rows and head."""
-    first, head = tl.program_id(0) * ROWS, tl.program_id(1).to(tl.int64)
-    rows, queries = _tile(query + head * q_head, first, n, q_row, DIM, WIDTH, WIDE, ROWS)
+    first, head = first_row + tl.program_id(0) * ROWS, tl.program_id(1).to(tl.int64)
+    rows, queries = _tile(query + head * q_head, first, stop_row, q_row, DIM, WIDTH, WIDE, ROWS)
     top = tl.full((ROWS,), float("-inf"), tl.float32)
     total = tl.zeros((ROWS,), tl.float32)
-    for col in range(0, tl.minimum(first + ROWS, n), COLS):
+    for col in range(0, tl.minimum(first + ROWS, stop_row), COLS):
         cols, keys = _tile(key + head // GROUPS * k_head, col, n, k_row, DIM, WIDTH, WIDE, COLS)
         logits = tl.dot(queries, tl.trans(keys), input_precision="ieee") * factor
         logits = tl.where(cols[None, :] <= rows[:, None], logits, float("-inf"))
         higher = tl.maximum(top, tl.max(logits, 1))
         total = total * tl.exp2(top - higher) + tl.sum(tl.exp2(logits - higher[:, None]), 1)
         top = higher
-    tl.store(out + head * n + rows, top + tl.log2(total), mask=rows < n)
+    tl.store(out + head * n + rows, top + tl.log2(total), mask=rows < stop_row)
 
 
 @triton.jit
@@ -129,21 +133,34 @@ class Attention:
         Shapes ``(heads, n, head_dim)`` and ``(kv_heads, n, head_dim)``, after RoPE, without padding, of any strides.
     scaling : float
         Factor on the logits.
-    tile : tuple of int
-        Rows and columns computed at a time.
+    rows : tuple of int or None
+        First and one beyond the last of the rows that are needed; None: all.
+    tile : tuple of int or None
+        Rows and columns computed at a time; None: by the number of rows.
     """
 
-    def __init__(self, query: Tensor, key: Tensor, scaling: float, tile: tuple[int, int] = TILE) -> None:
+    def __init__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        scaling: float,
+        rows: tuple[int, int] | None = None,
+        tile: tuple[int, int] | None = None,
+    ) -> None:
         self.heads, self.n, dim = query.shape
+        first, stop = rows or (0, self.n)
+        tile = tile or (NARROW if stop - first <= FEW else TILE)
         query, key = (x if x.stride(2) == 1 else x.contiguous() for x in (query, key))
         self._inputs, self._strides = (query, key), (*query.stride()[:2], *key.stride()[:2])
         self._tile, self._factor = tile, scaling * math.log2(math.e)
         self._sizes = {"GROUPS": self.heads // len(key), "DIM": dim, "WIDTH": max(16, triton.next_power_of_2(dim))}
         self._sizes |= {"ROWS": tile[0], "COLS": tile[1], "WIDE": WIDEN}
         self._log_sums = query.new_empty(self.heads, self.n, dtype=torch.float32)
-        grid = (triton.cdiv(self.n, tile[0]), self.heads)
+        grid = (triton.cdiv(stop - first, tile[0]), self.heads)
         with torch.cuda.device_of(query):
-            _log_sums[grid](*self._inputs, self._log_sums, self.n, self._factor, *self._strides, **self._sizes)
+            _log_sums[grid](
+                *self._inputs, self._log_sums, first, stop, self.n, self._factor, *self._strides, **self._sizes
+            )
 
     def add_columns(self, votes: Tensor, out: Tensor, rows: tuple[int, int], cols: tuple[int, int]) -> None:
         """Add to `out` what the columns from ``cols[0]`` to ``cols[1]`` get from the rows in the same way.
@@ -173,13 +190,30 @@ class Attention:
             )
 
 
-def received_attention(query: Tensor, key: Tensor, scaling: float, tile: tuple[int, int] = TILE) -> Tensor:
-    """Sum over all rows of the attention, averaged over heads, ``(n,)``: `reducers.probes.received_attention`."""
-    attention = Attention(query, key, scaling, tile)
+def received_attention(
+    query: Tensor,
+    key: Tensor,
+    scaling: float,
+    rows: tuple[int, int] | None = None,
+    tile: tuple[int, int] | None = None,
+) -> Tensor:
+    """Sum over neighbouring rows of the attention, averaged over heads: `reducers.probes.received_attention`.
+
+    Parameters
+    ----------
+    query, key, scaling, rows, tile
+        See `Attention`.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n,)``, float32.
+    """
+    attention = Attention(query, key, scaling, rows, tile)
     votes = query.new_ones(1, attention.heads, attention.n, dtype=torch.float32)
     received = torch.zeros_like(votes)
-    whole = (0, attention.n)
-    attention.add_columns(votes, received, whole, whole)
+    first, stop = rows or (0, attention.n)
+    attention.add_columns(votes, received, (first, stop), (0, stop))
     return received[0].mean(0)
 
 
@@ -189,7 +223,7 @@ def page_rank(
     scaling: float,
     temperature: float = 0.1,
     iterations: int = 5,
-    tile: tuple[int, int] = TILE,
+    tile: tuple[int, int] | None = None,
     block: int = BLOCK,
 ) -> Tensor:
     """Power iteration ``v <- v M``, root mean square over heads, ``(n,)``: `reducers.probes.page_rank`.
@@ -198,7 +232,7 @@ def page_rank(
     iterations follow each other, over its own triangle; what the block gives to all earlier columns is computed once,
     for all iterations together.
     """
-    attention = Attention(query, key, scaling / temperature, tile)
+    attention = Attention(query, key, scaling / temperature, tile=tile)
     n = attention.n
     rank = query.new_zeros(iterations + 1, attention.heads, n, dtype=torch.float32)
     rank[0] = 1 / n

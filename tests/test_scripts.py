@@ -1,0 +1,20 @@
+"""The maintenance programs run to their end, at a small shape."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = "--device cpu --dtype float32 --tokens 324 --layers 28 --repeats 1 --hidden 32 --heads 4 --kv-heads 2 --mlp 32"
+
+
+def test_gpu_probes_runs_without_a_gpu() -> None:
+    command = [sys.executable, "scripts/gpu_probes.py", *SMALL.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert "probes by torch" in lines[0]
+    assert float(lines[1].partition(": ")[2]) < 1e-5
+    for method, layers in (("FastV", 1), ("VAS", 21), ("AIM: PageRank behind merging", 8)):
+        (line,) = (line for line in lines if line.startswith(method))
+        assert f"{layers:>7}" in line[40:48] and line.rstrip().endswith(("met", "missed")), line
