@@ -6,19 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
-import configs
 from harness.cell import Cell
-from harness.compose import compose
 from harness.label import label
 from harness.messages import one_line
 from harness.method import Built, build_method
-from harness.schema import register
+from harness.words import cell_from
 from reducers.errors import WinnowError
 
 BASELINE = "none"
@@ -66,25 +61,22 @@ def variants(overrides: Sequence[str]) -> list[Variant]:
 
 def _cells(overrides: Sequence[str]) -> Iterator[Cell]:
     """Compose the unreduced cell, then every combination."""
-    register()
     for word in overrides:
         if "=" not in word or word.startswith(("experiment=", "tasks")):
             raise WinnowError(f"'{word}' is not allowed here: give name=value, of the model, the reducer, its schedule")
-    try:
-        choices = [_choices(word) for word in overrides]
-        plain = [word for word, *_ in choices if not word.startswith(("reducer", "schedule", "ratio", "budget"))]
-        with initialize_config_dir(str(configs.FOLDER), version_base="1.3"):
-            for words in (plain, *product(*choices)):
-                name = next((word.partition("=")[2] for word in words if word.startswith("reducer=")), BASELINE)
-                batch = [] if any(word.startswith("batch_size=") for word in words) else ["batch_size=1"]
-                yield compose(hydra_compose("config", [*words, *batch]), name)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise WinnowError(one_line(error)) from error
+    batch = [] if any(word.startswith("batch_size=") for word in overrides) else ["batch_size=1"]
+    choices = [_choices(word) for word in [*overrides, *batch]]
+    yield cell_from([word for word, *_ in choices if not word.startswith(("reducer", "schedule", "ratio", "budget"))])
+    for words in product(*choices):
+        yield cell_from(words)
 
 
 def _choices(word: str) -> list[str]:
     """The overrides that one override with a list stands for."""
-    (override,) = OverridesParser.create().parse_overrides([word])
+    try:
+        (override,) = OverridesParser.create().parse_overrides([word])
+    except HydraException as error:
+        raise WinnowError(one_line(error)) from error
     if not override.is_sweep_override():
         return [word]
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]

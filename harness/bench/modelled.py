@@ -1,32 +1,59 @@
-"""What the cost model says of the same tokens: never in one column with a measured number."""
+"""What the cost model says of the same tokens on the same machine: never in one column with a measured number."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from harness.cost import LLMShape
-from harness.cost.physical import NAME, prefill_flops
+import torch
+
+from harness.cost.estimate import LLM, METHOD, cost, whole
+from harness.cost.hardware import UNITS, Hardware, Peak
+from harness.cost.physical import NAME
+from harness.nominal import Nominal
+from reducers.base import Reducer
 
 PROFILE = NAME
+SIDE = {"cpu": 1024, "cuda": 8192}
+"""Of the matrices whose product tells a device's arithmetic."""
+COPIED = {"cpu": 2**28, "cuda": 2**31}
+"""Bytes of the block whose copy tells its bandwidth."""
 
 
 @dataclass(frozen=True)
 class Modelled:
-    """A prefill of a batch in the model.
-
-    Attributes
-    ----------
-    flops : float
-        Of the LLM.
-    seconds : float or None
-        By the roofline; None where the hardware's figures are not known.
-    """
+    """The LLM's prefill of a batch with the method's own work, without the LM head: FLOPs and roofline seconds."""
 
     flops: float
-    seconds: float | None = None
+    seconds: float
 
 
-def modelled(shape: LLMShape, tokens: Sequence[Sequence[int]], attn: str) -> Modelled:
+def modelled(prompt: Nominal, tokens: Sequence[Sequence[int]], reducer: Reducer | None, machine: Hardware) -> Modelled:
     """Compute what the prefill of some prompts costs, from the tokens that each layer processed."""
-    return Modelled(sum(prefill_flops(shape, list(layers), attn) for layers in tokens))
+    spent = []
+    for layers in tokens:
+        parts = whole(prompt, [n - prompt.text for n in layers], reducer).parts
+        spent.append(cost([*parts[LLM], *parts[METHOD]], machine, prompt.dtype))
+    return Modelled(sum(one.flops for one in spent), sum(one.seconds for one in spent))
+
+
+def machine(device: torch.device, dtype: str) -> Hardware:
+    """Measure what a roofline needs: a product of large matrices in the model's type, and a copy."""
+    kind: Any = getattr(torch, dtype)
+    side, size = SIDE.get(device.type, 1024), COPIED.get(device.type, 2**28)
+    matrix = torch.ones(side, side, device=device, dtype=kind)
+    block, other = (torch.ones(size // 4, device=device) for _ in range(2))
+
+    def seconds(work: object) -> float:
+        start = time.perf_counter()
+        work()  # type: ignore[operator]
+        float(other[0]), float(matrix[0, 0])  # wait for the device
+        return time.perf_counter() - start
+
+    out = torch.empty_like(matrix)
+    product = min(seconds(lambda: torch.mm(matrix, matrix, out=out)) for _ in range(4))
+    copy = min(seconds(lambda: other.copy_(block)) for _ in range(4))
+    peak = Peak(**{UNITS[dtype]: 2 * side**3 / product / 1e12})
+    return Hardware(f"this machine, {device.type}", 2 * size / copy / 1e9, peak=peak)

@@ -13,6 +13,7 @@ from harness.bench.cells import BASELINE, Variant
 from harness.bench.hardware import hardware
 from harness.bench.measure import Measurement
 from harness.bench.modelled import PROFILE, modelled
+from harness.cost.hardware import Hardware
 from harness.identity import method_inputs, short
 from harness.nominal import nominal
 from harness.sources import fingerprint, modules_below
@@ -42,6 +43,7 @@ def record(
     rounds: Sequence[Mapping[str, tuple[dict[str, float], Measurement]]],
     settings: Mapping[str, Any],
     device: torch.device,
+    machine: Hardware,
     env: dict[str, Any],
 ) -> dict[str, Any]:
     """Gather a file's content."""
@@ -53,20 +55,24 @@ def record(
         "attn": found[0].cell.seen.attn,
         "baseline": BASELINE,
         "profile": PROFILE,
+        "roofline": asdict(machine),
         "env": env,
-        "methods": {variant.name: _method(variant, [taken[variant.name] for taken in rounds]) for variant in found},
+        "methods": {
+            variant.name: _method(variant, [taken[variant.name] for taken in rounds], machine) for variant in found
+        },
     }
 
 
-def _method(variant: Variant, taken: Sequence[tuple[dict[str, float], Measurement]]) -> dict[str, Any]:
+def _method(
+    variant: Variant, taken: Sequence[tuple[dict[str, float], Measurement]], machine: Hardware
+) -> dict[str, Any]:
     """One method: what was measured in each round, and what the model of cost says of the same tokens."""
-    model, last = variant.cell.seen, taken[-1][1]
-    prompt = nominal(model)
+    last, reducer = taken[-1][1], variant.built.reducer if variant.built else None
     return {
         "tokens_per_layer": last.tokens,
         "kv_bytes": last.kv,
         "rounds": [_round(before, measured) for before, measured in taken],
-        "modelled": asdict(modelled(prompt.shape, last.tokens, model.attn)),
+        "modelled": asdict(modelled(nominal(variant.cell.seen), last.tokens, reducer, machine)),
     }
 
 

@@ -65,7 +65,7 @@ def _ratios(name: str, found: dict[str, Any], base: dict[str, Any], once: bool) 
     row[f"{MEASURED}: KV cache"] = f"{found['kv_bytes'] / base['kv_bytes']:.3f}"
     ours, whole = found["modelled"], base["modelled"]
     row[f"{MODELLED}: FLOPs"] = f"{ours['flops'] / whole['flops']:.3f}"
-    row[f"{MODELLED}: roofline"] = f"{ours['seconds'] / whole['seconds']:.3f}" if whole["seconds"] else ""
+    row[f"{MODELLED}: roofline"] = f"{ours['seconds'] / whole['seconds']:.3f}"
     return row
 
 
@@ -98,8 +98,14 @@ def caption(made: dict[str, Any]) -> str:
         f"{where}; {versions}; file {made['id']}.json\n"
         f"Medians of {rounds} rounds in which the methods took turns; TTFT with quartiles, ratios with a "
         f"{100 * level:.0f} % interval. LLM prefill includes the reducer's work.\n"
-        f"Modelled: profile {made['profile']}, LLM only, from the tokens that each layer processed."
+        f"Modelled: profile {made['profile']}, LLM prefill and the method's own work, from the tokens that each layer "
+        f"processed; roofline by {_peaks(made['roofline'])}, a product of matrices and a copy on this machine."
     )
+
+
+def _peaks(machine: dict[str, Any]) -> str:
+    (peak,) = (value for value in machine["peak"].values() if value is not None)
+    return f"{peak:.3g} TFLOP/s and {machine['bandwidth']:.3g} GB/s"
 
 
 def show(made: dict[str, Any], form: Format = "rich") -> None:

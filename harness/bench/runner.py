@@ -17,6 +17,7 @@ from harness.bench.clock import Clock
 from harness.bench.estimate import check
 from harness.bench.hardware import clocks, kernels
 from harness.bench.measure import Measurement, measure
+from harness.bench.modelled import machine
 from harness.bench.prompts import Prompts
 from harness.bench.record import record
 from harness.group import load_model
@@ -79,7 +80,8 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
         torch.set_num_threads(settings.threads)
     device = _device(cell.seen.device)
     encodings = 1 if settings.tower == "once" else len(found) * (settings.warmup + settings.rounds)
-    check(found, device, settings.warmup + settings.rounds, encodings, settings.minutes)
+    limits = machine(device, cell.seen.dtype)
+    check(found, device, limits, settings.warmup + settings.rounds, encodings, settings.minutes)
     with progress("loading"):
         loaded = load_model(cell.seen)
     env = environment.describe(loaded.model) | {"before": clocks(device), "kernels": kernels()}
@@ -88,7 +90,7 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
         total = len(found) * (settings.warmup + settings.rounds)
         with progress("timing", total) as advance:
             rounds = list(_rounds(found, loaded, prompts, settings, advance))[settings.warmup :]
-        made = record(found, rounds, asdict(settings), device, env | {"after": clocks(device)})
+        made = record(found, rounds, asdict(settings), device, limits, env | {"after": clocks(device)})
         files.write_json(folder / f"{made['id']}.json", made)
     return made
 

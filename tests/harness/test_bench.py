@@ -19,6 +19,7 @@ from harness.bench.prompts import Prompts
 from harness.bench.record import identity
 from harness.bench.report import ratios, times
 from harness.bench.runner import Settings
+from harness.cost.hardware import Hardware, Peak
 from harness.group import load_model
 from harness.nominal import llm_shape
 from harness.stats import median_interval
@@ -247,7 +248,7 @@ def test_what_does_not_fit_is_refused_with_the_estimate(found: list[Variant], mo
     with pytest.raises(
         WinnowError, match=r"2 x 237 tokens need about .* GB beside the weights, 0.0 GB are free on cpu"
     ):
-        estimate.check(found, CPU, 1, 1, 60)
+        estimate.check(found, CPU, Hardware("", 1.0, peak=Peak(fp32=1.0)), 1, 1, 60)
 
 
 def test_the_estimate_grows_with_the_work() -> None:
