@@ -6,7 +6,7 @@ import copy
 import hashlib
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,16 +147,9 @@ class Tasks:
 
     def _document(self, task: Any, instance: Any) -> Document:
         text, settings, doc_to_visual, doc_id, name, split = instance.args
-        settings = dict(settings) | dict(self.config.generation)
-        if settings.get("do_sample"):
-            raise WinnowError(
-                f"task '{name}' samples its answers: say tasks.generation.do_sample=false for greedy decoding"
-            )
-        benchmark = self.benchmark(name)
-        tokens = self.config.max_new_tokens or (benchmark.tokens if benchmark else TOKENS)
-        generation = {"max_new_tokens": tokens} | {k: settings[k] for k in GENERATION if k in settings}
-        until = settings.get("until") or []
-        stops = (until,) if isinstance(until, str) else tuple(until)
+        generation, stops = greedy(
+            name, settings | dict(self.config.generation), self.config.max_new_tokens or longest(self.benchmark(name))
+        )
         bare = task.dataset_no_image[split][doc_id]
 
         def visuals() -> list[Any]:
@@ -165,6 +158,28 @@ class Tasks:
 
         print_ = fingerprint(bare, text, generation, stops)
         return Document(name, doc_id, text, visuals, generation, stops, bare.get("relevance"), print_)
+
+
+def longest(benchmark: Benchmark | None) -> int:
+    """The longest answer of a task that sets no limit."""
+    return benchmark.tokens if benchmark else TOKENS
+
+
+def greedy(name: str, settings: Mapping[str, Any], tokens: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Take from a task's generation settings what reaches the model, and its stop strings.
+
+    Raises
+    ------
+    WinnowError
+        If the task samples its answers.
+    """
+    if settings.get("do_sample"):
+        raise WinnowError(
+            f"task '{name}' samples its answers: say tasks.generation.do_sample=false for greedy decoding"
+        )
+    until = settings.get("until") or []
+    stops = (until,) if isinstance(until, str) else tuple(until)
+    return {"max_new_tokens": tokens} | {k: settings[k] for k in GENERATION if k in settings}, stops
 
 
 def _folders(config: TasksConfig) -> list[Path]:

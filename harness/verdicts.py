@@ -73,7 +73,7 @@ def _benchmark(name: str) -> Benchmark | None:
 
 
 def questions(benchmark: Benchmark, samples: Sequence[Mapping[str, Any]]) -> list[list[Message]]:
-    """What lmms-eval would ask its judge about these answers, in its words: its own code writes it, and sends nothing."""
+    """What lmms-eval would ask its judge about these answers: its own code writes it, and sends nothing."""
     prepare()
     ask, sent = _asker(str(benchmark.judge))
     for sample in samples:
