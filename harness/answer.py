@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -14,7 +14,7 @@ from harness.documents import Document
 from harness.errors import first_line, root_cause
 from harness.generate import Batch, answer, encode
 from harness.journal import Journal
-from harness.media import make_prompt
+from harness.media import make_prompt, name_of
 from harness.method import Built
 from harness.record import Row
 from harness.stop import Stop
@@ -110,27 +110,32 @@ def answer_all(
         if not any(wanted.values()):
             continue
         loaded = load()
-        prompts, broken = _prompts(batch, cell.seen.frames)
+        prompts, broken, media = _prompts(batch, cell.seen.frames)
         with reuse_tower(loaded.model):
             encoded = _try_encode(loaded, prompts)
             for work, missing in wanted.items():
                 if missing:
                     stop.check()
                     failed = [work.fail(document, error) for document, error in broken]
-                    rows = _answer_batch(work, loaded, prompts, encoded)
+                    rows = [replace(r, media=media[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
                     advance(work.keep([*rows, *failed], missing))
 
 
-def _prompts(batch: Sequence[Document], frames: int) -> tuple[Prompted, list[tuple[Document, BaseException]]]:
+def _prompts(
+    batch: Sequence[Document], frames: int
+) -> tuple[Prompted, list[tuple[Document, BaseException]], dict[tuple[str, int], str]]:
     """Decode the pictures of each document; a task that exits the interpreter over a missing file fails like others."""
     good: Prompted = []
     broken: list[tuple[Document, BaseException]] = []
+    media: dict[tuple[str, int], str] = {}
     for document in batch:
         try:
-            good.append((document, make_prompt(document.text, document.visuals(), frames)))
+            visuals = document.visuals()
+            media[document.task, document.doc_id] = name_of(visuals)
+            good.append((document, make_prompt(document.text, visuals, frames)))
         except (Exception, SystemExit) as error:
             broken.append((document, error))
-    return good, broken
+    return good, broken, media
 
 
 def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:

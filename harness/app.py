@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,7 +21,7 @@ from harness.messages import one_line
 from harness.schema import register
 from reducers.errors import WinnowError
 
-_noted: list[tuple[DictConfig, str]] = []
+_noted: list[Callable[[], list[Cell]]] = []
 
 
 def job(config: DictConfig) -> None:
@@ -33,20 +33,22 @@ def job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     reducer = hydra_config.runtime.choices["reducer"]
     if hydra_config.mode == RunMode.MULTIRUN and not hydra_config.launcher._target_.endswith("BasicLauncher"):
-        code = _run([compose(*one) for one in _cells_of(config, reducer)])
+        code = _run(_cells_of(config, reducer)())
         if code:
             raise RunFailedError(f"a run with reducer={reducer} did not complete", code)
     else:
-        _noted.extend(_cells_of(config, reducer))
+        _noted.append(_cells_of(config, reducer))
 
 
-def _cells_of(config: DictConfig, reducer: str) -> list[tuple[DictConfig, str]]:
-    """Expand a table to its runs; anything else is one."""
+def _cells_of(config: DictConfig, reducer: str) -> Callable[[], list[Cell]]:
+    """What gives the cells of one job: those of a table, or the one that it is."""
     if not config.table:
-        return [(config, reducer)]
+        return lambda: [compose(config, reducer)]
     from harness.paper.cells import expand
 
-    return expand(config)
+    chosen = HydraConfig.get()
+    name, words = str(chosen.runtime.choices["experiment"]), list(chosen.overrides.task)
+    return lambda: [compose(*one) for one in expand(config, name, words)]
 
 
 def cells_of(overrides: Sequence[str]) -> list[Cell]:
@@ -73,7 +75,7 @@ def _compose_all() -> list[Cell]:
     _noted.clear()
     register()
     hydra.main(config_path=str(configs.FOLDER), config_name="config", version_base="1.3")(job)()
-    return [compose(config, reducer) for config, reducer in _noted]
+    return [cell for cells in _noted for cell in cells()]
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import typer
 from harness.cli_data import app as data
 from harness.cli_judge import judge
 from harness.exits import INCOMPLETE, USER_ERROR
+from harness.paper.formats import Form
 from harness.sweep_cli import commands
 from harness.tables import Format, Result
 from reducers.errors import WinnowError
@@ -32,15 +33,27 @@ def winnow() -> None:
 
 @app.command()
 def tables(
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Tables of the papers (aim_poster_video, ...), with the overrides of their runs, as smoke=true."
+        ),
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = "rich",
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
     outdated: Annotated[bool, typer.Option("--all", help="Also runs of older code, versions or data.")] = False,
 ) -> None:
-    """Print the table of all runs."""
+    """Print the table of all runs, or tables of the papers: ours beside the printed numbers."""
     from harness.store import results_below
     from harness.tables import show
 
-    show(_some(results_below(results, outdated), results), results, form)
+    if names:
+        from harness.paper.command import show_tables
+
+        return show_tables(names, results_below(results, outdated) if results.exists() else [], results, form)
+    if form not in ("rich", "md", "csv"):
+        raise WinnowError(f"--format {form} is for the tables of the papers: name one, or choose rich, md or csv")
+    return show(_some(results_below(results, outdated), results), results, form)
 
 
 @app.command()

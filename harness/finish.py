@@ -123,7 +123,17 @@ def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | N
 
 
 def _trace(row: Row) -> dict[str, Any]:
-    names = ("task", "doc_id", "length", "visual", "tokens_per_layer", "visual_per_layer", "last_layer", "anchor")
+    names = (
+        "task",
+        "doc_id",
+        "media",
+        "length",
+        "visual",
+        "tokens_per_layer",
+        "visual_per_layer",
+        "last_layer",
+        "anchor",
+    )
     return {name: getattr(row, name) for name in names}
 
 

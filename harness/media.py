@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,17 @@ def _decode(path: Path, changed: int, frames: int, until: int | None) -> tuple[n
             f"video {path} cannot be decoded ({first_line(error)}): it is truncated or no video; download it again"
         ) from error
     return decoded, rate
+
+
+def name_of(visuals: Sequence[Any]) -> str:
+    """Name what a question is about: files by folder and name, wherever they lie, pictures by their content."""
+    names = []
+    for visual in visuals:
+        if isinstance(visual, Image.Image):
+            names.append(hashlib.sha256(visual.tobytes()).hexdigest()[:12])
+        else:
+            names.append("/".join(Path(str(visual)).parts[-2:]))
+    return " ".join(names)
 
 
 def make_prompt(text: str, visuals: list[Any], frames: int) -> Prompt:

@@ -38,6 +38,8 @@ class Row:
         Per visual token the last layer that saw it, and the visual token that it was merged into.
     batch : int
         Prompts that shared the forward pass.
+    media : str
+        Which video or pictures it asks about: answers to one video are not independent.
     seconds : float
         Wall-clock share of the document; a hint for planning runs, never a method's time.
     """
@@ -55,6 +57,7 @@ class Row:
     last_layer: list[int] = field(default_factory=list)
     anchor: list[int] = field(default_factory=list)
     batch: int = 1
+    media: str = ""
     seconds: float = 0.0
 
     @property

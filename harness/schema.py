@@ -97,6 +97,7 @@ class RunConfig:
     table: dict[str, Any] = field(default_factory=dict)
     only: Any = None
     smoke: bool = False
+    controls: bool = False
 
 
 def register() -> None:

@@ -1,6 +1,7 @@
 """Intervals and tests for accuracies: one run against the truth, two runs against each other on the same samples."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -139,3 +140,73 @@ def _vector(scores: np.ndarray) -> np.ndarray:
 
 def _is_binary(scores: np.ndarray) -> bool:
     return bool(np.isin(scores, (0.0, 1.0)).all())
+
+
+RESAMPLES = 2000
+SEED = 20240131
+
+
+def clustered_difference(gaps: np.ndarray, clusters: Sequence[str], weights: np.ndarray | None = None) -> Difference:
+    """Mean of paired differences where questions about one video share their luck.
+
+    Interval: percentile bootstrap over clusters (a fixed seed). p value: McNemar's test in its form for clusters, the
+    squared sum of differences over the sum of the clusters' squared sums (Durkalski et al. 2003); the exact one where
+    every cluster is one question and every difference -1, 0 or 1. Where no question differs, the interval is that of
+    Bonett and Price, as a bootstrap would collapse to a point.
+
+    Parameters
+    ----------
+    gaps : np.ndarray, shape (samples,)
+        Score of the first run minus that of the second.
+    clusters : sequence of str
+        Which video each question is about; an empty name is a video of its own.
+    weights : np.ndarray, shape (samples,), or None
+        What each question counts, for means over groups of different sizes.
+    """
+    gaps = _vector(gaps)
+    weights = np.ones_like(gaps) if weights is None else _vector(weights)
+    names = [name or f"\0{i}" for i, name in enumerate(clusters)]
+    _, place = np.unique(names, return_inverse=True)
+    sums, sizes = np.bincount(place, gaps * weights), np.bincount(place, weights)
+    mean = float(sums.sum() / sizes.sum())
+    ternary = bool(np.isin(gaps, (-1.0, 0.0, 1.0)).all())
+    if not gaps.any():
+        return _binary_difference(0, 0, len(sums)) if ternary else Difference(0.0, 0.0, 0.0, 1.0)
+    if len(sums) < 2:
+        return Difference(mean, math.nan, math.nan, math.nan)
+    low, high = _bootstrap(sums, sizes)
+    if ternary and len(sums) == len(gaps) and np.ptp(weights) == 0:
+        p = _binary_difference(int((gaps == 1).sum()), int((gaps == -1).sum()), len(gaps)).p
+    else:
+        p = _cluster_test(sums)
+    return Difference(mean, low, high, p)
+
+
+def _bootstrap(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+    """Percentile interval of ``sum(sums) / sum(sizes)`` over resampled clusters, in blocks that fit into memory."""
+    draw, ratios = np.random.default_rng(SEED), []
+    block = max(1, 4_000_000 // len(sums))
+    for start in range(0, RESAMPLES, block):
+        chosen = draw.integers(len(sums), size=(min(block, RESAMPLES - start), len(sums)))
+        ratios.append(sums[chosen].sum(1) / sizes[chosen].sum(1))
+    low, high = np.quantile(np.concatenate(ratios), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)
+
+
+def _cluster_test(sums: np.ndarray) -> float:
+    from scipy.stats import chi2
+
+    spread = float((sums**2).sum())
+    return float(chi2.sf(float(sums.sum()) ** 2 / spread, 1)) if spread else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values for having looked at all of them (Holm 1979); nan stays nan and does not count."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    adjusted = list(map(float, p_values))
+    if known:
+        for i, p in zip(known, multipletests([p_values[i] for i in known], method="holm")[1], strict=True):
+            adjusted[i] = float(p)
+    return adjusted

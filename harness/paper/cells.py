@@ -11,7 +11,6 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -20,13 +19,14 @@ import configs
 from harness.cell import Cell
 from harness.compose import compose
 from harness.messages import one_line
-from harness.paper.preset import Part, Preset, Words, parse, parts
+from harness.paper.preset import Part, Preset, Words, merge, parse, parts
 from harness.paper.published import benchmarks
 from harness.schema import register
 from reducers.errors import WinnowError
 
-OWN = ("experiment", "only", "smoke")
+OWN = ("experiment", "only", "smoke", "controls")
 """Keys that choose the part of the table; everything else on the command line goes to each of its runs."""
+UNCONTROLLED = ("none", "blind", "random")
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,61 @@ def _planned(part: Part) -> Planned:
     """Compose a row once, and change its tasks: composing takes a tenth of a second."""
     group = ("tasks=", "tasks.")
     rest = tuple(word for word in part.words if not word.startswith(group))
-    config = _composed(rest).copy()
-    config.tasks = _composed(tuple(word for word in part.words if word.startswith(group))).tasks
+    config = composed(rest).copy()
+    config.tasks = composed(tuple(word for word in part.words if word.startswith(group))).tasks
     reducer = next(word.partition("=")[2] for word in part.words if word.startswith("reducer="))
     return Planned(part, config, reducer)
 
 
 @cache
-def _composed(words: Words) -> DictConfig:
+def composed(words: Words) -> DictConfig:
+    """Compose a configuration, once; to be copied before it is changed."""
     return hydra_compose("config", list(words))
 
 
-def expand(config: DictConfig) -> list[tuple[DictConfig, str]]:
-    """Expand ``experiment=<table>`` of the command line to the configurations of its runs, each with its reducer."""
-    chosen = HydraConfig.get()
+def expand(config: DictConfig, name: str, words: Sequence[str]) -> list[tuple[DictConfig, str]]:
+    """Expand ``experiment=<table>`` of the command line to the configurations of its runs, each with its reducer.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As Hydra composed it.
+    name : str
+        The table.
+    words : sequence of str
+        The overrides on the command line.
+    """
     given: Any = config.only
     only = [] if given is None else [given] if isinstance(given, str) else list(map(str, given))
-    preset = parse(str(chosen.runtime.choices["experiment"]), config.table)
-    extra = tuple(word for word in chosen.overrides.task if word.partition("=")[0].lstrip("+~") not in OWN)
-    found = planned(preset, only, config.smoke, extra)
+    extra = tuple(word for word in words if word.partition("=")[0].lstrip("+~") not in OWN)
+    found = planned(parse(name, config.table), only, config.smoke, extra)
+    if config.controls:
+        return _controls(found)
     return [(each.config, each.reducer) for each in found]
+
+
+def _controls(found: Sequence[Planned]) -> list[tuple[DictConfig, str]]:
+    """Replay each finished run at random: as many tokens, sample by sample and layer by layer.
+
+    Raises
+    ------
+    WinnowError
+        If none of the runs is finished.
+    """
+    from harness.identity import identify
+    from harness.store import results_below
+
+    cells = {identify(each.cell).settings: each for each in found if each.reducer not in UNCONTROLLED}
+    folder = next(iter(cells.values())).cell.results if cells else None
+    done = [r for r in results_below(folder) if r["settings"] in cells and r["status"] == "complete"] if folder else []
+    if not done:
+        raise WinnowError("controls=true replays finished runs, and there are none yet: run the same without it first")
+    with hydra():
+        return [(_replay(cells[result["settings"]], result["id"]), "random") for result in done]
+
+
+def _replay(each: Planned, run: str) -> DictConfig:
+    kept = ("model=", "model.", "limit=", "seed=", "batch_size=", "downsample.", "results=", "force=")
+    config = composed(merge([word for word in each.part.words if word.startswith(kept)] + ["reducer=random"])).copy()
+    config.tasks, config.reducer.like = each.config.tasks, run
+    return config

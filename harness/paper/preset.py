@@ -69,11 +69,13 @@ class Preset:
         Printed column -> task choice, or ``choice:metric`` for one of its other metrics.
     set, smoke : tuple of str
         Overrides of every row; those of ``smoke=true`` replace the model.
-    pivot : str or None
-        Column of the published file whose values stand side by side.
     rows : tuple of Row
     notes : tuple of str
         What a reader must know.
+    pivot : str or None
+        Column of the published file whose values stand side by side.
+    machine : str
+        The card that prefill times are modelled on.
     """
 
     name: str
@@ -82,9 +84,10 @@ class Preset:
     tasks: Mapping[str, str]
     set: Words
     smoke: Words
-    pivot: str | None
     rows: tuple[Row, ...]
     notes: Words
+    pivot: str | None = None
+    machine: str = "a100_40g"
 
     def find(self, key: str) -> Row:
         """The row of a key."""

@@ -1,0 +1,81 @@
+"""FLOPs and prefill times as the papers model them: the schedule on the nominal prompt, by LLM-Viewer's roofline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.compose import compose
+from harness.cost.llm_viewer import head_op, layer_ops
+from harness.paper.cells import composed, hydra
+from harness.paper.preset import Preset, Row, Words, merge, overrides
+
+MACHINES = {"a100_40g": (312e12, 1555e9), "v100": (112e12, 900e9)}
+"""FP16 FLOP/s and bytes/s of the cards behind the papers' columns (LLM-Viewer's entries)."""
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """The modelled cost of one prefill, LLM alone, batch 1.
+
+    Attributes
+    ----------
+    tflops, ms, gigabytes, stored : float
+        Operations, roofline time, bytes moved, bytes of activations written.
+    share : float
+        Visual tokens that the layers process, as a share of all, in per cent.
+    """
+
+    tflops: float
+    ms: float
+    gigabytes: float
+    stored: float
+    share: float
+
+
+def cost_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, scheduled: bool) -> Modelled | None:
+    """Model a row, as the paper schedules it or as our run executes it; None where only traces can tell.
+
+    Parameters
+    ----------
+    preset : Preset
+    row : Row
+    smoke : bool
+    extra : tuple of str
+        Overrides of the command line.
+    scheduled : bool
+        By the paper's convention (`Row.scheduled`), or by the row's own settings.
+    """
+    if not row.set:
+        return None
+    words = overrides(preset, row, smoke, extra)
+    if scheduled and isinstance(row.scheduled, tuple):
+        words = merge([*words, *row.scheduled])
+    with hydra():
+        found = composed(tuple(word for word in words if not word.startswith(("tasks=", "tasks."))))
+    name = next(word.partition("=")[2] for word in words if word.startswith("reducer="))
+    fixed = row.scheduled if isinstance(row.scheduled, int) else None
+    if fixed is not None and (smoke or not scheduled):
+        return None
+    return _model(compose(found, name), fixed, preset.machine)
+
+
+def _model(cell: Any, visual: int | None, machine: str) -> Modelled:
+    from harness.method import build_method
+    from harness.nominal import nominal
+
+    prompt = nominal(cell.seen)
+    depth = prompt.shape.layers
+    plan: Sequence[int] = [visual] * depth if visual is not None else prompt.plan(build_method(cell).reducer)
+    ops = [op for n in plan for op in layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add)]
+    ops.append(head_op(prompt.shape))
+    peak, bandwidth = MACHINES[machine]
+    seconds = sum(max(op.flops / peak, op.bytes / bandwidth) for op in ops)
+    return Modelled(
+        sum(op.flops for op in ops) / 1e12,
+        1e3 * seconds,
+        sum(op.bytes for op in ops) / 1e9,
+        sum(op.store + op.kv_store for op in ops) / 1e9,
+        100 * sum(plan) / depth / prompt.visual,
+    )
