@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.paper.cell import Result, Table
 from harness.paper.cells import OWN
 from harness.paper.formats import Form
 from harness.paper.preset import load, names
 from harness.paper.show import show
-from harness.paper.table import Result, Table, build
+from harness.paper.table import build
 from reducers.errors import WinnowError
 
 ALL = "all"

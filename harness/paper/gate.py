@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.paper.cell import Line
     from harness.paper.preset import Preset
-    from harness.paper.table import Line
 
 
 def check(preset: Preset, lines: Sequence[Line]) -> list[str]:

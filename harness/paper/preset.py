@@ -128,9 +128,8 @@ def parse(name: str, node: Mapping[str, Any]) -> Preset:
     rows = tuple(Row(key, **{k: _frozen(v) for k, v in value.items()}) for key, value in node["rows"].items())
     words = {key: _frozen(node.get(key, [])) for key in ("set", "smoke", "notes")}
     published = node.get("published", name)
-    return Preset(
-        name, node["title"], published or None, node.get("tasks", {}), rows=rows, pivot=node.get("pivot"), **words
-    )
+    more = {key: node[key] for key in ("pivot", "machine") if key in node}
+    return Preset(name, node["title"], published or None, node.get("tasks", {}), rows=rows, **words, **more)
 
 
 def _frozen(value: Any) -> Any:
@@ -149,6 +148,8 @@ def overrides(preset: Preset, row: Row, smoke: bool = False, extra: Sequence[str
     if smoke:
         own = [word for word in own if not word.startswith(("model=", "model.", "tasks."))]
         own += [*preset.smoke, *row.smoke]
+    if any(word.startswith("tasks=") for word in extra):
+        own = [word for word in own if not word.startswith("tasks.")]
     return merge([*own, *extra])
 
 

@@ -7,9 +7,9 @@ import io
 from collections.abc import Callable, Mapping
 from html import escape
 
+from harness.paper.cell import Entry, Table
 from harness.paper.formats import Form
 from harness.paper.latex import latex
-from harness.paper.table import Entry, Table
 from harness.paper.text import Sheet, Words, sheet
 
 

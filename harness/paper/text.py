@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
+from harness.paper.cell import EXECUTED, Entry, Line, Table
 from harness.paper.published import MODELLED, SHARE
-from harness.paper.table import EXECUTED, Entry, Line, Table
 
 RETAINED = "retained %"
 LOST, LIKE_RANDOM = "*", "~"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from harness.stats import mean_interval, paired_difference
+from harness.stats import clustered_difference, holm, mean_interval, paired_difference
 from reducers.errors import WinnowError
 
 BITS = st.lists(st.integers(0, 1), min_size=1, max_size=80)
@@ -96,3 +96,37 @@ def test_errors_name_what_is_wrong() -> None:
         mean_interval(np.array([]))
     with pytest.raises(WinnowError, match="3 and 2 samples"):
         paired_difference(np.ones(3), np.ones(2))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, math.nan, 0.04, 0.03])[::2] == pytest.approx([0.03, 0.06])
+    assert holm([]) == []
+
+
+@given(PAIRS)
+def test_single_questions_take_mcnemar_and_an_interval_that_holds_the_mean(pairs: list[tuple[int, int]]) -> None:
+    a, b = np.array(pairs).T
+    found, plain = clustered_difference(a - b, [""] * len(a)), paired_difference(a, b)
+    assert found.mean == pytest.approx(plain.mean)
+    if len(a) > 1:
+        assert found.p == pytest.approx(plain.p) and found.low <= found.mean + 1e-9 and found.mean <= found.high + 1e-9
+
+
+def test_questions_about_one_video_count_together() -> None:
+    rng = np.random.default_rng(1)
+    luck = np.repeat(rng.integers(-1, 2, 100), 10)
+    apart = clustered_difference(luck, [""] * 1000)
+    together = clustered_difference(luck, [str(i // 10) for i in range(1000)])
+    assert together.high - together.low == pytest.approx(math.sqrt(10) * (apart.high - apart.low), rel=0.15)
+    assert together.p > apart.p
+    # One video gained, one lost, both with all their questions: no sign of a difference.
+    assert clustered_difference(np.array([1, 1, -1, -1]), ["a", "a", "b", "b"]).p == 1
+
+
+def test_bootstrap_agrees_with_scipy() -> None:
+    gaps = np.random.default_rng(0).integers(-1, 2, 400)
+    found = clustered_difference(gaps, [""] * 400)
+    theirs = reference.bootstrap(
+        (gaps,), np.mean, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.012)
