@@ -31,6 +31,8 @@ def describe(model: Any = None) -> dict[str, Any]:
 
         found["device"] = str(model.device)
         found["probes"] = chosen(model.device, model.dtype)
+        found["dtype"] = str(model.dtype).removeprefix("torch.")
+        found["quantised"] = getattr(model, "quantization_method", None)
         found["weights_commit"] = getattr(model.config, "_commit_hash", None)
         if model.device.type == "cuda":
             import torch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,8 @@ from harness.claim import Claim
 from harness.documents import Document, Tasks
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.finish import finish
+from harness.folders import locate
+from harness.hub import commit
 from harness.lmms import quiet
 from harness.method import Built
 from harness.nominal import llm_shape, model_spec
@@ -24,7 +27,7 @@ from harness.schema import ModelConfig
 from harness.scoring import score_task
 from harness.stop import Stop
 from harness.store import Run
-from models.load import Loaded, load
+from models.load import Loaded, ModelSpec, load
 from reducers.errors import WinnowError
 
 
@@ -124,7 +127,7 @@ def load_model(model: ModelConfig) -> Loaded:
     """
     transformers.logging.set_verbosity_error()
     with quiet():
-        loaded = load(model_spec(model))
+        loaded = load(_pinned(model_spec(model)))
     made: Any = loaded.model
     config = made.config.get_text_config()
     shape = llm_shape(model)
@@ -134,6 +137,13 @@ def load_model(model: ModelConfig) -> Loaded:
             f"model={model.name} has layers, hidden, heads, kv_heads = {found}, unlike its YAML: mend model.arch"
         )
     return loaded
+
+
+def _pinned(spec: ModelSpec) -> ModelSpec:
+    """Load the very commit that the run's identity names."""
+    if spec.weights != "pretrained" or locate(spec.repo) is not None:
+        return spec
+    return replace(spec, revision=commit(spec.repo, spec.revision) or spec.revision)
 
 
 def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.cell import Cell, Method
 from harness.folders import locate
+from harness.hub import commit
 from harness.places import data_of
 from harness.schema import DownsampleConfig, TasksConfig
 from harness.sources import digest, fingerprint, hash_files, module_file, modules_below
@@ -16,9 +17,9 @@ from harness.tasks.catalogue import BENCHMARKS, folder_of
 LIBRARIES = ("torch", "transformers", "lmms-eval", "decord")
 ANSWERING = ("harness.media", "harness.documents", "harness.generate")
 """The harness' own modules that have a say in an answer: frames, prompts, decoding."""
+LOADING = ("models.load", "models.pretrained", "models.random_weights", "models.axes")
 
-
-STATE = ("code", "versions", "files", "data", "solver")
+STATE = ("code", "versions", "files", "commit", "data", "solver")
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,13 @@ def _context(cell: Cell) -> dict[str, Any]:
         "model": _weights(cell)
         | {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames}
         | ({"max_pixels": model.max_pixels} if model.max_pixels else {})
-        | ({"pixels": model.pixels} if model.pixels > 1 else {}),
+        | ({"pixels": model.pixels} if model.pixels > 1 else {})
+        | ({"quant": model.quant} if model.quant else {})
+        | ({"trust_remote_code": model.trust_remote_code} if model.trust_remote_code else {}),
         "tasks": _tasks(cell),
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "code": {
-            "engine": fingerprint([*modules_below("models.engine"), "models.load"], follow=()),
+            "engine": fingerprint([*modules_below("models.engine"), *LOADING], follow=()),
             "family": fingerprint([f"models.families.{model.family}"], follow=("models",)),
             "answering": fingerprint(ANSWERING, follow=()),
         },
@@ -90,14 +93,14 @@ def _context(cell: Cell) -> dict[str, Any]:
 
 
 def _weights(cell: Cell) -> dict[str, Any]:
-    """Which weights: of random ones the numbers, of a folder the content, of a hub's the name and revision."""
+    """Which weights: of random ones the numbers, of a folder the content, of a hub's the name and commit."""
     model = cell.model
     if model.weights == "random":
         return {"weights": "random", "scale": model.scale, "arch": model.arch}
     source = model.repo if model.weights == "pretrained" else model.weights
     folder = locate(source)
     if folder is None:
-        return {"repo": source, "revision": model.revision}
+        return {"repo": source, "revision": model.revision, "commit": commit(source, model.revision)}
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".md", ".txt"}]
     return {"files": hash_files(files, folder)}
 

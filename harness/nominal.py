@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from harness.cost.physical import prefill_flops
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from models.load import ModelSpec
     from reducers.base import Reducer
 
-SPEC = ("family", "repo", "weights", "scale", "revision", "dtype", "device", "attn", "arch", "max_pixels", "pixels")
-
 
 def model_spec(model: ModelConfig) -> ModelSpec:
     """What to load, from a model's YAML."""
     from models.load import ModelSpec
 
-    return ModelSpec(**{name: getattr(model, name) for name in SPEC})
+    return ModelSpec(**{field.name: getattr(model, field.name) for field in fields(ModelSpec)})
 
 
 def llm_shape(model: ModelConfig) -> LLMShape:

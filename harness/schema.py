@@ -38,6 +38,8 @@ class ModelConfig:
     frames: int = MISSING
     max_pixels: int | None = None
     pixels: int = 1
+    quant: str | None = None
+    trust_remote_code: str | None = None
     has_cls: bool = MISSING
     mlp_add: bool = True
     nominal: NominalConfig = field(default_factory=NominalConfig)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PretrainedConfig, ProcessorMixin
+from transformers import ProcessorMixin
 
-from models.families import find_family, kind_of
+from models.axes import DTYPES, SPREAD, check_attention, check_choice, check_device
+from models.families import find_family
 from models.families.base import Family
 from models.llm import tiny
+from models.pretrained import pretrained
+from models.random_weights import random_config, random_model
 from models.tokens import byte_tokenizer
 from reducers.errors import WinnowError
 
-PACKAGE = "package://"
-DTYPES = ("float32", "bfloat16", "float16")
+SCALES = ("full", "tiny")
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,10 @@ class ModelSpec:
         Size of random weights.
     revision : str or None
         Revision on the hub.
-    dtype, device, attn : str
-        As transformers names them; device ``auto`` is the GPU if there is one.
+    dtype, attn : str
+        As transformers names them.
+    device : str
+        As torch names it; ``auto`` is the GPU if there is one, ``spread`` lays the layers over all of them.
     arch : mapping
         Architecture numbers, for random weights.
     max_pixels : int or None
@@ -47,6 +48,10 @@ class ModelSpec:
         processor has it. ``scale=tiny`` has smaller patches and gets as many tokens.
     pixels : int
         Divides that.
+    quant : str or None
+        Format of quantised weights, see `models.axes.QUANTISED`.
+    trust_remote_code : str or None
+        The repository whose own code may run; must be the one that is loaded.
     """
 
     family: str
@@ -60,6 +65,8 @@ class ModelSpec:
     arch: Mapping[str, Any] = field(default_factory=dict)
     max_pixels: int | None = None
     pixels: int = 1
+    quant: str | None = None
+    trust_remote_code: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +87,25 @@ def load(spec: ModelSpec) -> Loaded:
         If the weights cannot be had, or would not fit into memory.
     """
     family = find_family(spec.family)
-    if spec.dtype not in DTYPES:
-        raise WinnowError(f"model.dtype={spec.dtype} is not known: choose {' | '.join(DTYPES)}")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if spec.device == "auto" else spec.device
+    check_choice("dtype", spec.dtype, DTYPES)
+    check_choice("scale", spec.scale, SCALES)
+    check_attention(spec.attn, spec.dtype)
+    device = check_device(spec.device)
     if spec.weights == "random":
-        config = random_config(family, spec)
-        loaded = Loaded(_random_model(config, spec, device), family.processor(config, byte_tokenizer()), family)
+        loaded = _random(family, spec, device)
     else:
-        loaded = _pretrained(family, spec, device)
+        loaded = Loaded(*pretrained(family, spec, device), family)
     if spec.max_pixels or spec.pixels > 1:
-        family.cap(loaded.processor, _most_pixels(spec), spec.pixels)
+        family.cap(loaded.processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
     return loaded
+
+
+def _random(family: Family, spec: ModelSpec, device: str) -> Loaded:
+    for name, value, allowed in (("device", device, device != SPREAD), ("quant", spec.quant, spec.quant is None)):
+        if not allowed:
+            raise WinnowError(f"model.{name}={value} is for checkpoints: leave it out with model.weights=random")
+    config = random_config(family, spec)
+    return Loaded(random_model(config, spec, device), family.processor(config, byte_tokenizer()), family)
 
 
 def _most_pixels(spec: ModelSpec) -> int | None:
@@ -98,79 +113,3 @@ def _most_pixels(spec: ModelSpec) -> int | None:
         return spec.max_pixels
     full, small = (int(arch["vision"]["patch"]) for arch in (spec.arch, tiny(spec.arch)))
     return spec.max_pixels * small**2 // full**2
-
-
-def random_config(family: Family, spec: ModelSpec) -> PretrainedConfig:
-    """Build the configuration of a model with random weights from its architecture numbers."""
-    arch = tiny(spec.arch, family.tiny_image) if spec.scale == "tiny" else spec.arch
-    tokenizer = byte_tokenizer()
-    tokens = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
-    config = family.config(arch, tokens)
-    config._attn_implementation = spec.attn
-    return config
-
-
-def _random_model(config: PretrainedConfig, spec: ModelSpec, device: str) -> nn.Module:
-    """Random weights from a fixed seed; on ``device=meta`` only shapes."""
-    with torch.device("meta"):
-        shapes = AutoModelForImageTextToText.from_config(config)
-    dtype = getattr(torch, spec.dtype)
-    needed = sum(p.numel() for p in shapes.parameters()) * dtype.itemsize
-    if device == "meta":
-        return shapes.to(dtype)
-    free = free_bytes(device)
-    if needed > 0.8 * free:
-        raise WinnowError(
-            f"weights=random needs {needed / 1e9:.1f} GB for {spec.family}, {free / 1e9:.1f} GB are free on {device}: "
-            "use model.scale=tiny, model.device=meta or a smaller model"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        with torch.device(device):
-            model: nn.Module = AutoModelForImageTextToText.from_config(config, dtype=dtype)
-    return model.eval()
-
-
-def free_bytes(device: str) -> int:
-    """Memory that is free on a device."""
-    if device.startswith("cuda"):
-        return torch.cuda.mem_get_info()[0]
-    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else ():
-        if line.startswith("MemAvailable"):
-            return int(line.split()[1]) * 1024
-    return 2**63
-
-
-def _pretrained(family: Family, spec: ModelSpec, device: str) -> Loaded:
-    """Load safetensors by the plain Auto classes; remote code stays off."""
-    source = locate(spec.repo if spec.weights == "pretrained" else spec.weights)
-    options: dict[str, Any] = {"revision": spec.revision, "trust_remote_code": False}
-    try:
-        made = family.load_original(source, spec.revision, getattr(torch, spec.dtype), spec.attn)
-        if made is not None:
-            return Loaded(made[0].to(device).eval(), made[1], family)
-        kind = kind_of(AutoConfig.from_pretrained(source, **options))
-        if kind not in family.model_types:
-            raise WinnowError(f"{source} holds a model of type '{kind}', but family '{family.name}' was asked for")
-        processor = AutoProcessor.from_pretrained(source, **options)
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=getattr(torch, spec.dtype), attn_implementation=spec.attn, use_safetensors=True, **options
-        )
-    except OSError as error:
-        raise WinnowError(
-            f"cannot load '{source}': neither a folder with a checkpoint nor reachable on the hub. Download it where "
-            f"there is a network (hf download {source}) and set HF_HOME, or use model.weights=random"
-        ) from error
-    processor.tokenizer.padding_side = "left"
-    return Loaded(model.to(device).eval(), processor, family)
-
-
-def locate(repo: str) -> str:
-    """Resolve ``package://`` to the folder inside the installed package; anything else stays as it is."""
-    if not repo.startswith(PACKAGE):
-        return repo
-    package, _, inside = repo.removeprefix(PACKAGE).partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise WinnowError(f"'{repo}' names no installed package")
-    return str(Path(spec.submodule_search_locations[0]) / inside)

@@ -12,7 +12,7 @@ from harness.cost.hardware import WIDTHS, Hardware
 from harness.cost.memory import peak_bytes
 from harness.nominal import nominal
 from harness.schema import ModelConfig
-from models.load import free_bytes
+from models.random_weights import free_bytes
 from reducers.errors import WinnowError
 
 EFFICIENCY = 0.5

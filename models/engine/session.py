@@ -230,7 +230,8 @@ class Session:
                 grown = torch.arange(self.prefill.entry_width, kwargs["past_key_values"].get_seq_length())
                 columns = torch.cat([columns, grown.expand(len(columns), -1)], 1)
                 valid = torch.cat([valid, torch.ones(len(columns), len(grown), dtype=torch.bool)], 1)
-            columns, valid = columns.to(hidden.device), valid.to(hidden.device)
+            device = hidden.device if original is None else original.device  # where layers lie on several devices
+            columns, valid = columns.to(device), valid.to(device)
             mask = narrow(original, columns if self.prefilling else None, columns, valid)
             if original is None and stage.ragged:
                 mask = explicit(valid, hidden.shape[1], self.implementation)

@@ -35,13 +35,14 @@ def _remembering(tower: Any) -> Callable[..., Any]:
             seen.update(output=forward(pixel_values, *args, **kwargs), pixels=pixel_values, kwargs=kwargs)
         return seen["output"]
 
+    remembered.fresh = forward  # type: ignore[attr-defined]
     return remembered
 
 
 @contextmanager
 def fresh_tower(tower: Any) -> Iterator[None]:
     """Let the tower compute everything itself while the context is open, inside `reuse_tower` too."""
-    with replaced(tower, "forward", type(tower).forward.__get__(tower)):
+    with replaced(tower, "forward", getattr(tower.forward, "fresh", tower.forward)):
         yield
 
 

@@ -124,6 +124,7 @@ class Qwen2VL(Family):
         token = (2 * patch) ** 2
         size = {"shortest_edge": token, "longest_edge": token}
         tokenizer.image_token, tokenizer.video_token = "<image>", "<video>"
+        tokenizer.init_kwargs |= {"image_token": "<image>", "video_token": "<video>"}  # what a saved one remembers
         whole, video = (getattr(transformers, name) for name in self.processors)
         made: ProcessorMixin = whole(
             transformers.Qwen2VLImageProcessor(patch_size=patch, size=size),

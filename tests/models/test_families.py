@@ -10,7 +10,8 @@ from PIL import Image
 
 from models.check.cases import ARCH, text_prompt, tiny_model, video_prompt
 from models.engine import attach
-from models.load import ModelSpec, load, locate
+from models.load import ModelSpec, load
+from models.pretrained import locate
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 from reducers.fastv import FastV
@@ -107,7 +108,7 @@ def test_half_a_billion_parameters_run_here() -> None:
 
 
 def test_weights_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.load.free_bytes", lambda device: 10**9)
+    monkeypatch.setattr("models.random_weights.free_bytes", lambda device: 10**9)
     with pytest.raises(WinnowError, match=r"needs 32\.\d GB .* use model.scale=tiny"):
         load(ModelSpec("llava_onevision", "", "random", device="cpu", arch=QWEN2_7B))
 

@@ -13,8 +13,9 @@ import configs
 from models.check.cases import mixed_prompt, text_prompt, tiny_model, video_prompt
 from models.engine import attach
 from models.families import find_family
-from models.load import ModelSpec, load, random_config
+from models.load import ModelSpec, load
 from models.prompt import Prompt
+from models.random_weights import random_config
 from models.tokens import byte_tokenizer
 from reducers.errors import UnsupportedError, WinnowError
 from reducers.evit import EViT

@@ -1,0 +1,42 @@
+"""Which commit of a hub's repository a run stands on."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+COMMIT = re.compile("[0-9a-f]{40}")
+SECONDS = 5.0
+"""To wait for the hub."""
+
+
+@cache
+def commit(repo: str, revision: str | None) -> str | None:
+    """Resolve a revision: to what the cache holds of it, else to what the hub says; None if neither knows.
+
+    The cache comes first, so that runs of one cell stand on one commit until it is emptied or another revision is asked
+    for, whatever the hub has received since.
+
+    Parameters
+    ----------
+    repo : str
+        The hub's name of the repository.
+    revision : str or None
+        Branch, tag or commit; None is the main branch.
+    """
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=repo, repo_type="model")
+    reference = Path(constants.HF_HUB_CACHE) / folder / "refs" / (revision or "main")
+    if reference.is_file():
+        return reference.read_text().strip()
+    if constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        return HfApi().model_info(repo, revision=revision, timeout=SECONDS).sha
+    except Exception:  # no network, no such repository: loading will say so
+        return None
