@@ -30,7 +30,10 @@ def commit(repo: str, revision: str | None) -> str | None:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.file_download import repo_folder_name
 
-    folder = repo_folder_name(repo_id=repo, repo_type="model")
+    try:
+        folder = repo_folder_name(repo_id=repo, repo_type="model")
+    except ValueError:  # no name of a repository: loading will say so
+        return None
     reference = Path(constants.HF_HUB_CACHE) / folder / "refs" / (revision or "main")
     if reference.is_file():
         return reference.read_text().strip()
