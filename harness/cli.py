@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ from harness.tables import Format, Result
 from reducers.errors import WinnowError
 
 RESULTS = Path("results/runs")
+What = Literal["retention", "flops", "kv", "ttft", "layers"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(commands)
@@ -59,15 +60,17 @@ def tables(
 @app.command()
 def plot(
     out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs to draw; all where none is named.")] = None,
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
     task: Annotated[str | None, typer.Option(help="Task to draw, if the runs hold several.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw, if the runs hold several.")] = None,
+    x: Annotated[What, typer.Option(help="Accuracy against this; layers: where tokens go instead.")] = "retention",
+    width: Annotated[Literal["column", "page"], typer.Option(help="Of a two-column page.")] = "column",
 ) -> None:
-    """Draw accuracy against the mean share of visual tokens, one curve per method."""
-    from harness.plots import draw
-    from harness.store import results_below
+    """Draw accuracy against cost, one curve per method, with intervals and Pareto front; or tokens per layer."""
+    from harness.plots.command import plot
 
-    draw(_some(results_below(results), results), out, task, model)
+    plot(_some(results_of(results), results), results, out, runs or [], task, model, x, width)
     print(out)
 
 
@@ -158,6 +161,13 @@ def bench(
 
     settings = Settings(rounds, warmup, new_tokens, tower, threads, minutes)  # type: ignore[arg-type]
     show(bench(overrides, settings, results), form)
+
+
+def results_of(folder: Path) -> list[Result]:
+    """The newest results below a folder."""
+    from harness.store import results_below
+
+    return results_below(folder)
 
 
 def _some(found: list[Result], folder: Path) -> list[Result]:

@@ -48,7 +48,7 @@ def identify(cell: Cell) -> Identity:
     """Name the run of a cell, without torch."""
     context = _context(cell)
     inputs = {"context": context, "method": method_inputs(cell.method) | _more(cell)}
-    return Identity(short(inputs), short(context), short(_without(inputs, STATE)), inputs)
+    return Identity(short(inputs), short(context), short(without(inputs, STATE)), inputs)
 
 
 def short(value: dict[str, Any]) -> str:
@@ -56,10 +56,10 @@ def short(value: dict[str, Any]) -> str:
     return digest(_ordered(value))[:12]
 
 
-def _without(value: Any, names: tuple[str, ...]) -> Any:
+def without(value: Any, names: tuple[str, ...]) -> Any:
     """Leave out the keys `names` at every depth."""
     if isinstance(value, dict):
-        return {key: _without(item, names) for key, item in value.items() if key not in names}
+        return {key: without(item, names) for key, item in value.items() if key not in names}
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.cell import Cell
 from harness.compose import compose
 from harness.cost.llm_viewer import head_op, layer_ops
 from harness.paper.cells import composed, hydra
@@ -50,22 +51,28 @@ def cost_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, scheduled: 
     scheduled : bool
         By the paper's convention (`Row.scheduled`), or by the row's own settings.
     """
-    if not row.set:
-        return None
-    words = overrides(preset, row, smoke, extra)
-    if scheduled and isinstance(row.scheduled, tuple):
-        words = merge([*words, *row.scheduled])
-    with hydra():
-        found = composed(tuple(word for word in words if not word.startswith(("tasks=", "tasks."))))
-    name = next(word.partition("=")[2] for word in words if word.startswith("reducer="))
     fixed = row.scheduled if isinstance(row.scheduled, int) else None
     if fixed is not None and (smoke or not scheduled):
         return None
+    more = row.scheduled if scheduled and isinstance(row.scheduled, tuple) else ()
+    cell = cell_of_row(preset, row, smoke, extra, more)
+    if cell is None:
+        return None
     int4 = facts(preset, row, ["quantization"])["quantization"] == "INT4"
-    return _model(compose(found, name), fixed, preset.machine, int4)
+    return _model(cell, fixed, preset.machine, int4)
 
 
-def _model(cell: Any, visual: int | None, machine: str, int4: bool) -> Modelled:
+def cell_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, more: Words = ()) -> Cell | None:
+    """The cell of a row, whatever its task; None where it cannot be run."""
+    if not row.set:
+        return None
+    words = merge([*overrides(preset, row, smoke, extra), *more])
+    with hydra():
+        found = composed(tuple(word for word in words if not word.startswith(("tasks=", "tasks."))))
+    return compose(found, next(word.partition("=")[2] for word in words if word.startswith("reducer=")))
+
+
+def _model(cell: Cell, visual: int | None, machine: str, int4: bool) -> Modelled:
     from harness.method import build_method
     from harness.nominal import nominal
 

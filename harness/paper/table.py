@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.drop import replays
+from harness.identity import method_inputs
+from harness.measured import method_key, times
 from harness.paper import gate
 from harness.paper.cell import EXECUTED, Entry, Line, Result, Table
 from harness.paper.cells import UNCONTROLLED, Planned, planned
-from harness.paper.modelled import Modelled, cost_of_row
+from harness.paper.modelled import Modelled, cell_of_row, cost_of_row
 from harness.paper.preset import Preset, Row, Words, choice
 from harness.paper.published import AVERAGE, MODELLED, SHARE, SPEEDUP, Printed, columns, group, label, printed
 from harness.paper.values import Value, img_memory, scored
@@ -82,7 +84,7 @@ def _line(
         elif name == SHARE:
             entries[name] = Entry(img_memory(list(have.values())), cell, missing=bool(row.set) and not have)
         elif name == SPEEDUP:
-            entries[name] = Entry(None, cell)
+            entries[name] = Entry(_speedup(preset, row, smoke, extra), cell)
     if AVERAGE in columns(preset):
         values = [e.ours for n, e in entries.items() if n in preset.tasks and _unit(e.printed) == "%"]
         full = [value.mean for value in values if value is not None]
@@ -92,6 +94,15 @@ def _line(
     if planned_ and executed and abs(planned_.tflops - executed.tflops) > 1e-9 * planned_.tflops:
         entries[EXECUTED] = Entry(Value(executed.tflops))
     return Line(row, row.label or label(preset, row), group(preset, row), entries, dict(have))
+
+
+def _speedup(preset: Preset, row: Row, smoke: bool, extra: Words) -> Value | None:
+    """Measured alone: how many times sooner the first token comes."""
+    cell = cell_of_row(preset, row, smoke, extra)
+    if cell is None:
+        return None
+    time = times().get((cell.model.name, method_key(method_inputs(cell.method))))
+    return Value(1.0 if row.base else time.speedup) if time else None
 
 
 def _modelled(numbers: Mapping[tuple[str, str], Printed]) -> bool:

@@ -1,0 +1,40 @@
+"""What ``winnow plot`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from harness.measured import method_key, times
+from harness.plots.layers import draw_layers
+from harness.plots.style import Width
+from harness.plots.tradeoff import Result, draw
+from reducers.errors import WinnowError
+
+
+def plot(
+    results: Sequence[Result],
+    folder: Path,
+    out: Path,
+    runs: Sequence[str],
+    task: str | None,
+    model: str | None,
+    what: str,
+    width: Width,
+) -> None:
+    """Draw some runs, or all."""
+    chosen = [result for result in results if not runs or result["id"].startswith(tuple(runs))]
+    for name in runs:
+        if not any(result["id"].startswith(name) for result in chosen):
+            raise WinnowError(f"{name} is no run in {folder}: `winnow tables` lists them")
+    if what == "layers":
+        return draw_layers(chosen, folder, out, model, width)
+    if what == "ttft":
+        known = times()
+        for result in chosen:
+            inputs = yaml.safe_load((folder / result["id"] / "config.yaml").read_text(encoding="utf-8"))["inputs"]
+            time = known.get((result["model"], method_key(inputs["method"])))
+            result["ttft"] = time.ms if time else None
+    return draw(chosen, out, task, model, what, width)  # type: ignore[arg-type]

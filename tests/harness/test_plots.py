@@ -1,0 +1,78 @@
+"""Pictures: what is on which axis, the Pareto front, sizes."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from harness import files, measured, plots
+from harness.plots.command import plot
+from harness.plots.tradeoff import pareto
+from reducers.errors import WinnowError
+
+
+def run(name: str, mean: float, share: float, **more: Any) -> dict[str, Any]:
+    task = {"task": "quiz", "metric": "right", "mean": mean, "low": mean - 5, "high": mean + 5}
+    return {
+        "id": name, "status": "complete", "model": "pico", "reducer": "fastv", "label": "fastv", "knobs": {},
+        "asked": "",
+        "shares": {"mean": share}, "cost": {"profile": "physical", "tflops": share, "kv_bytes": 1e6 * share},
+        "tasks": [task],
+    } | more  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1))
+def test_nothing_beats_the_pareto_front(points: list[tuple[int, int]]) -> None:
+    front = pareto([(float(c), float(v)) for c, v in points])
+    for cost, value in points:
+        assert any(c <= cost and v >= value for c, v in front)
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(front))
+
+
+@pytest.mark.parametrize("axis", ["retention", "flops", "kv", "ttft"])
+def test_axes(axis: Any, tmp_path: Path) -> None:
+    found = [
+        run("a", 50, 0.5, ttft=20.0),
+        run("b", 70, 0.7, ttft=30.0),
+        run("c", 80, 1.0, reducer="none", label="none"),
+    ]
+    plots.draw(found, tmp_path / "a.svg", axis=axis)
+    text = (tmp_path / "a.svg").read_text()
+    assert len(text) > 5000 and 'width="241.2pt"' in text  # 3.35 inches, one column
+
+
+def test_no_time_without_a_measurement(tmp_path: Path) -> None:
+    with pytest.raises(WinnowError, match="--x ttft: none of these runs has it; time them with winnow bench"):
+        plots.draw([run("a", 50, 0.5)], tmp_path / "a.png", axis="ttft")
+
+
+def test_tokens_per_layer_and_schedules(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    rows = [{"visual": 8, "visual_per_layer": [8, 8, 4, 2]}, {"visual": 8, "visual_per_layer": [8, 6, 4, 2]}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a" / "traces.parquet")
+    plot([run("a", 50, 0.5)], tmp_path, tmp_path / "layers.png", ["a"], None, None, "layers", "page")
+    assert Image.open(tmp_path / "layers.png").width == round(6.9 * 300)
+    with pytest.raises(WinnowError, match="b is no run in"):
+        plot([run("a", 50, 0.5)], tmp_path, tmp_path / "layers.png", ["b"], None, None, "layers", "page")
+    plots.draw_schedules(
+        [["reducer=fastv", "schedule=pico_k"], ["reducer=aim", "schedule=pico_window"]], tmp_path / "s.pdf"
+    )
+    assert (tmp_path / "s.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_measured_times_are_found_by_model_and_settings(tmp_path: Path) -> None:
+    inputs = {"target": "m:A", "args": {"x": 1}, "code": "abc"}
+    rounds = {"none": [0.4, 0.4, 0.5], "a": [0.2, 0.2, 0.25]}
+    made = {
+        "model": "pico", "baseline": "none", "identity": {"methods": {"none": {"target": "n"}, "a": inputs}},
+        "methods": {name: {"rounds": [{"ttft": t} for t in taken]} for name, taken in rounds.items()},
+    }  # fmt: skip
+    files.write_json(tmp_path / "x.json", made)
+    key = measured.method_key(inputs | {"code": "another"})
+    assert measured.times(tmp_path)["pico", key] == measured.Time(200.0, 2.0)
