@@ -1,0 +1,133 @@
+"""Unreduced, we answer as lmms-eval's own wrappers do, where these work: same frames, pictures, template, decoding."""
+
+import copy
+import importlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.documents import Tasks
+from harness.generate import answer, cut, encode
+from harness.lmms import quiet
+from harness.media import decode_video, make_prompt
+from harness.schema import TasksConfig
+from harness.tasks.pico.data import write_video
+from models.check.cases import ARCH, tiny_model
+from models.llm import tiny
+from models.load import ModelSpec, load
+from reducers.none import NoReduction
+
+TOKENS = 12
+SIDE = 56
+CONTENT = (
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'text' %}{{ part['text'] }}{% else %}PLACEHOLDER{% endif %}{% endfor %}{% endif %}"
+)
+LLAVA = (
+    "{% for message in messages %}USER: "
+    + CONTENT.replace("PLACEHOLDER", "{{ '<' + part['type'] + '>\n' }}")
+    + "{% endfor %}"
+    "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
+)
+QWEN = (
+    "{% if messages[0]['role'] != 'system' %}{{ 'system\nYou are a helpful assistant.\n' }}{% endif %}"
+    "{% for message in messages %}{{ message['role'] + '\n' }}"
+    + CONTENT.replace("PLACEHOLDER", "{{ '<|vision_start|><' + part['type'] + '><|vision_end|>' }}")
+    + "{{ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant\n' }}{% endif %}"
+)
+"""In the manner of the released templates, which take plain strings, as some wrappers give them, and lists of parts."""
+
+QWEN_PIXELS = {"min_pixels": SIDE**2, "max_pixels": 768 * 28 * 28}
+
+
+@pytest.fixture(scope="module")
+def tasks(fixtures: Path) -> Tasks:
+    return Tasks(TasksConfig(name="two", tasks=["pope", "videomme"], data=str(fixtures), max_new_tokens=TOKENS))
+
+
+def qwen_model(family: str) -> Any:
+    """A tiny model with patches of 14 pixels, the size that the wrapper's own resizing takes for granted."""
+    arch = tiny(ARCH)
+    made: Any = load(
+        ModelSpec(family, "", "random", device="cpu", arch=arch | {"vision": arch["vision"] | {"patch": 14}})
+    )
+    for parameter in made.model.parameters():
+        parameter.data *= 6 if parameter.ndim > 1 else 1
+    return made
+
+
+def checkpoint(family: str, template: str, folder: Path) -> None:
+    """A tiny random model with what it needs to be loaded by anybody."""
+    made: Any = tiny_model(family, "sdpa") if not family.startswith("qwen") else qwen_model(family)
+    made.model.save_pretrained(folder)
+    processor = copy.deepcopy(made.processor)
+    processor.chat_template = template
+    processor.save_pretrained(folder)
+
+
+def whole(visuals: list[Any], folder: Path) -> list[Any]:
+    """Pictures and videos of whole patches, as lmms-eval's Qwen wrappers resize with other libraries than we do."""
+    return [_cropped_video(v, folder) if isinstance(v, str) else v.crop((0, 0, SIDE, SIDE)) for v in visuals]
+
+
+def _cropped_video(path: str, folder: Path) -> str:
+    cropped = folder / Path(path).name
+    if not cropped.exists():
+        write_video(cropped, decode_video(path, 8)[:, :SIDE, :SIDE])
+    return str(cropped)
+
+
+def theirs(wrapper: Any, task: Any, folder: Path) -> list[str]:
+    task.build_all_requests(limit=None, rank=0, world_size=1)
+    wrapper.task_dict[task.config.task] = task.dataset
+    for instance in task.instances:
+        text, settings, visuals, *rest = instance.args
+        settings |= {"max_new_tokens": TOKENS}
+        instance.arguments = (text, settings, lambda doc, visuals=visuals: whole(visuals(doc), folder), *rest)
+    return wrapper.generate_until(task.instances)
+
+
+def ours(folder: Path, family: str, tasks: Tasks, name: str, frames: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    dtype = "bfloat16" if family == "qwen2_5_vl" else "float32"  # as its wrapper loads it, whatever the checkpoint says
+    loaded = load(ModelSpec(family, str(folder), device="cpu", dtype=dtype))
+    for document in tasks.documents(name, None):
+        document.generation["max_new_tokens"] = TOKENS
+        prompt = make_prompt(document.text, whole(document.visuals(), folder), frames)
+        prompt = replace(prompt, rates=[24.0] * len(prompt.videos))  # taken where, as in the wrappers, none is told
+        (row,) = answer(loaded, NoReduction(), encode(loaded, [document], [prompt]), seed=0)
+        yield row.answer, document.until
+
+
+@pytest.mark.parametrize(
+    ("family", "wrapper", "task", "frames"),
+    [
+        ("llava", "llava_hf:LlavaHf", "pope", 1),
+        ("llava_onevision", "llava_hf:LlavaHf", "pope", 1),
+        ("llava_onevision", "llava_hf:LlavaHf", "videomme", 8),
+        ("qwen2_vl", "qwen2_vl:Qwen2_VL", "pope", 1),
+        ("qwen2_vl", "qwen2_vl:Qwen2_VL", "videomme", 4),
+        ("qwen2_5_vl", "qwen2_5_vl:Qwen2_5_VL", "pope", 1),
+        ("qwen2_5_vl", "qwen2_5_vl:Qwen2_5_VL", "videomme", 4),
+    ],
+)
+def test_the_same_answers(
+    family: str, wrapper: str, task: str, frames: int, tasks: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qwen = family.startswith("qwen")
+    checkpoint(family, QWEN if qwen else LLAVA, tmp_path)
+    module, _, name = wrapper.partition(":")
+    with quiet():
+        cls = getattr(importlib.import_module(f"lmms_eval.models.simple.{module}"), name)
+        if qwen:  # which writes pictures as JPEG
+            monkeypatch.setattr(cls, "_encode_image_data_url", lambda self, image: image)
+        options = QWEN_PIXELS | {"max_num_frames": frames} if qwen else {"max_frames_num": frames}
+        made = cls(pretrained=str(tmp_path), device="cpu", device_map="cpu", **options)
+        expected = theirs(made, tasks.load(task), tmp_path)
+    found = list(ours(tmp_path, family, tasks, task, frames))
+    assert len(set(expected)) > 1
+    assert [text for text, _ in found] == [
+        cut(text.strip(), until).strip() for text, (_, until) in zip(expected, found, strict=True)
+    ]
