@@ -110,14 +110,19 @@ def cost(
     from harness.later import import_later
 
     import_later("torch")  # seconds, for nothing: no plan computes with tensors
-    from harness.cost.command import run
+    from harness.cost.command import publish, run
 
-    run(overrides or [], form)
+    if published and overrides:
+        raise WinnowError(f"--published takes no overrides: leave {overrides[0]} out")
+    publish(form) if published else run(overrides or [], form)
 
 
 @app.command()
 def calibrate(
-    method: Annotated[str, typer.Argument(help="vtw: its layer, by the KL of the next token; vas: its ratio.")],
+    method: Annotated[
+        str,
+        typer.Argument(help="vtw: its layer; vas: its ratio; cpu: this machine, for winnow cost."),
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="As run.py takes them: model=…, tasks=… (pico's dev split), schedule=…")
     ] = None,
@@ -135,10 +140,14 @@ def calibrate(
         raise WinnowError(f"--documents {documents} is not allowed: choose 1 or more")
     if method == "vtw":
         calibrate_vtw(overrides or [], eta, first, documents)
+    elif method == "cpu":
+        from harness.cost.cpu import calibrate_cpu
+
+        calibrate_cpu()
     elif method == "vas":
         calibrate_vas(overrides or [], mean, knob, tol, documents)
     else:
-        raise WinnowError(f"{method} cannot be calibrated: choose vas | vtw")
+        raise WinnowError(f"{method} cannot be calibrated: choose cpu | vas | vtw")
 
 
 @app.command()

@@ -132,7 +132,7 @@ def show(results: Sequence[Result], folder: Path, form: Format = "rich") -> None
     if not results:
         return
     settle(results, folder)
-    print_table(rows(results, folder), form, left=("model", "reducer", "at", "run"), caption=CAPTION, wrap="run")
+    print_table(rows(results, folder), form, left=("model", "reducer", "at", "run"), caption=CAPTION, wrap=("run",))
 
 
 def print_table(
@@ -141,7 +141,7 @@ def print_table(
     left: Sequence[str] = (),
     title: str = "",
     caption: str = "",
-    wrap: str = "",
+    wrap: Sequence[str] = (),
 ) -> None:
     """Print rows of text, all with the same keys, without the columns that are empty.
 
@@ -155,11 +155,11 @@ def print_table(
         Columns that are aligned to the left.
     title, caption : str
         Above and below.
-    wrap : str
-        The column that may break into lines.
+    wrap : sequence of str
+        Columns that may break into lines.
     """
     if form != "rich":
-        print(f"**{title}**\n" if title and form == "md" else "", render(table, form), sep="\n" if title else "")
+        print(*([f"**{title}**\n"] if title and form == "md" else []), render(table, form), sep="\n")
         return
     from rich import box
     from rich.table import Table
@@ -167,8 +167,8 @@ def print_table(
     drawn = Table(box=box.SIMPLE_HEAD, title=title, caption=caption, pad_edge=False)
     drawn.title_justify = drawn.caption_justify = "left"
     for name in _columns(table):
-        heading = {"entrance": "entrance %", "mean": "mean %", "last": "last %"}.get(name, name)
-        drawn.add_column(heading.replace(": ", "\n"), justify="left" if name in left else "right", no_wrap=name != wrap)
+        heading = {"entrance": "entrance %", "mean": "mean %", "last": "last %"}.get(name, name).replace(": ", "\n")
+        drawn.add_column(heading, justify="left" if name in left else "right", no_wrap=name not in wrap)
     for row in table:
         drawn.add_row(*(row[name] for name in _columns(table)))
     output().print(drawn)

@@ -20,7 +20,7 @@ from harness.messages import one_line
 from harness.method import Built, Goal, build_method
 from harness.nominal import Nominal, nominal
 from harness.schema import BudgetConfig
-from harness.tables import Format
+from harness.tables import Format, print_table
 from harness.words import cell_from
 from reducers.errors import WinnowError
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PROFILES = (physical.NAME, llm_viewer.NAME)
 UNITS = {"mean": "", "flops": " TFLOP", "kv": " MB", "ms": " ms"}
+MEASURED = {"vas": "`winnow calibrate vas` finds its ratio on documents"}
+RUN = "`winnow tables` prints what a run really left"
 APPLY = {"same": "as scheduled", "next": "as executed"}
 """AIM's share of layer l holds at layer l in the paper's FLOPs, and from layer l+1 on in its code and here."""
 
@@ -76,6 +78,22 @@ def run(words: Sequence[str], form: Format) -> None:
     show(cell.model.name, prompt, plans(cell, prompt, asked, machine), machine, form)
 
 
+def publish(form: Format) -> None:
+    """Print every cost cell of the papers beside ours."""
+    from harness.cost.published import cells, rows
+
+    found = list(cells())
+    right = [cell for cell in found if not cell.why]
+    worst = max(right, key=lambda cell: abs(cell.error))
+    caption = (
+        f"{len(found)} cells, {len(found) - len(right)} of them misprints. Ours follows from the parameters in the "
+        f"profile {llm_viewer.NAME}, on an A100 40 GB in float16 where they say nothing else. The largest error of "
+        f"the others is {100 * worst.error:+.2f} % ({worst.file} {worst.row}, {worst.metric} {worst.printed})."
+    )
+    left = ("table", "name", "quantity", "parameters", "basis", "misprint")
+    print_table(rows(found), form, left, "Published cost, beside ours", caption, wrap=left)
+
+
 def split(words: Sequence[str]) -> tuple[Asked, Hardware, list[str]]:
     """Take out the words that only this command knows.
 
@@ -104,11 +122,13 @@ def split(words: Sequence[str]) -> tuple[Asked, Hardware, list[str]]:
 def plans(cell: Cell, prompt: Nominal, asked: Asked, machine: Hardware) -> list[Plan]:
     """Plan the unreduced prompt and the method, which AIM does in two conventions."""
     unreduced = Plan("unreduced", prompt)
+    goal = _goal(prompt, asked, machine)
+    if cell.method.name == "none" and goal:
+        raise WinnowError("reducer=none has no knob that a budget could solve: choose a method, or leave budget.* out")
     if cell.method.name == "none":
         return [unreduced]
     if cell.method.target == REPLAY:
         raise WinnowError("reducer.like replays a run, whose result holds what it cost: `winnow tables` prints it")
-    goal = _goal(prompt, asked, machine)
     cell = replace(cell, budget=replace(cell.budget, tol=asked.budget.tol))
     built = build_method(cell, runs=False, goal=goal)
     _say(label(cell), built, goal, asked.profile)
@@ -139,7 +159,9 @@ def _say(name: str, built: Built, goal: Goal | None, profile: str) -> None:
         found = f"nearest {built.planned:.4g}{unit}{what.get(goal.unit, '')} at ratio={built.ratio:g}"
         lines.append(f"asked for {goal.target:g}{unit}, {found}")
     if built.reducer.adaptive:
-        lines.append("it looks at the content: this plan is an estimate, `winnow calibrate` measures it on documents")
+        lines.append(
+            "it looks at the content, so that this plan is an estimate: " + MEASURED.get(built.reducer.name, RUN)
+        )
     print(*lines, sep="\n", file=sys.stderr)
 
 

@@ -63,7 +63,8 @@ def folder() -> Path:
 
 
 @cache
-def _read(name: str) -> list[dict[str, str]]:
+def read(name: str) -> list[dict[str, str]]:
+    """The lines of one published file."""
     path = folder() / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -73,7 +74,7 @@ def lines(preset: Preset, row: Row) -> list[dict[str, str]]:
     """The lines of the published file that belong to a row."""
     if preset.published is None or row.row is None:
         return []
-    found = [line for line in _read(preset.published) if line["row"] == str(row.row)]
+    found = [line for line in read(preset.published) if line["row"] == str(row.row)]
     return [line for line in found if all(line[key] == value for key, value in row.at.items())]
 
 
@@ -104,7 +105,7 @@ def printed(preset: Preset) -> dict[tuple[str, str], Printed]:
 @cache
 def misprints() -> dict[tuple[str, str, str], str]:
     """Cells that the papers print wrongly: file, row, metric -> what is wrong, and the right value."""
-    return {(line["file"], line["row"], line["metric"]): line["note"] for line in _read("misprints")}
+    return {(line["file"], line["row"], line["metric"]): line["note"] for line in read("misprints")}
 
 
 def benchmarks(preset: Preset) -> dict[str, list[str]]:

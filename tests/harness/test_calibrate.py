@@ -79,7 +79,7 @@ def test_vas_meets_the_wanted_retention(command: Command, knob: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fastv"], "fastv cannot be calibrated: choose vas | vtw"),
+        (["fastv"], "fastv cannot be calibrated: choose cpu | vas | vtw"),
         (["vtw", "model=nope"], "unknown model 'nope': choose"),
         (["vtw", "foo=1"], "unknown option 'foo'"),
         (["vtw", "reducer=vas"], "'reducer=vas' is not allowed here"),
