@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-faults lint format lock clean
+.PHONY: help setup run test test-full test-compat test-faults test-slurm lint format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,10 +27,13 @@ test: lint ## Lint, then the covering tests: guards every change.
 	$(PYTEST)
 
 test-full: setup ## The whole matrix: every reducer on every model family.
-	$(PYTEST) -m "not faults"
+	$(PYTEST) -m "not faults and not slurm"
 
 test-faults: setup ## Kill, starve and corrupt runs, then look what was lost.
 	$(BIN)/python -m pytest -m faults
+
+test-slurm: setup ## Sweeps on a private Slurm of two nodes; skipped where Slurm is not installed.
+	$(BIN)/python -m pytest -m slurm -rs tests/slurm
 
 test-compat: $(COMPAT)/.stamp ## The covering tests on the oldest supported transformers.
 	$(COMPAT)/bin/python -m pytest -n $(WORKERS)
