@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+WHOLE = "claim"
+"""Name of the claim on a whole run; its files are ``claim.000001`` and so on."""
 HEARTBEAT = 10.0
 """Seconds between signs of life."""
 STALE = 120.0
@@ -36,6 +38,9 @@ class Claim:
     ----------
     folder : Path
         The run's folder.
+    name : str
+        `WHOLE`, or one of the parts that `part_name` names. Parts of one division can be held side by side; anything
+        else excludes each other.
 
     Attributes
     ----------
@@ -43,8 +48,8 @@ class Claim:
         Who holds the run instead, when `held` is false.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.holder = folder, ""
+    def __init__(self, folder: Path, name: str = WHOLE) -> None:
+        self.folder, self.name, self.holder = folder, name, ""
         self.path: Path | None = None
         self._token, self._seen, self._lost = uuid.uuid4().hex, _uptime(), False
         self._stop = threading.Event()
@@ -57,11 +62,11 @@ class Claim:
 
     def _try(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        newest = newest_claim(self.folder)
+        newest = self._newest()
         if newest is not None and alive(newest):
             self.holder = describe(newest)
             return
-        path = self.folder / f"claim.{int(newest.suffix[1:]) + 1 if newest else 1:06d}"
+        path = self.folder / f"{self.name}.{int(newest.suffix[1:]) + 1 if newest else 1:06d}"
         draft = self.folder / f".claim-{self._token}"
         draft.write_text(json.dumps(_identity() | {"token": self._token}))
         try:
@@ -71,7 +76,17 @@ class Claim:
         finally:
             draft.unlink(missing_ok=True)
         self.path = path
+        rival = living_claim(self.folder, besides=self.name)
+        if (
+            rival is not None
+        ):  # looked for after taking one's own: of two at the same moment, at least one sees the other
+            self.release()
+            self.holder = describe(rival)
+            return
         threading.Thread(target=self._beat, args=(path,), daemon=True).start()
+
+    def _newest(self) -> Path | None:
+        return max(self.folder.glob(f"{self.name}.*"), default=None)
 
     def _beat(self, path: Path) -> None:
         while not self._stop.wait(HEARTBEAT) and not self.lost():
@@ -88,14 +103,14 @@ class Claim:
             Look at the folder even if the last sign of life was not long ago.
         """
         if self.path is not None and not self._lost and (look or _uptime() - self._seen > STALE / 2):
-            self._lost = newest_claim(self.folder) != self.path or _read(self.path).get("token") != self._token
+            self._lost = self._newest() != self.path or _read(self.path).get("token") != self._token
         return self._lost
 
     def release(self) -> None:
         """Give the run up, and sweep away the dead claims below; nothing of another's is touched."""
         self._stop.set()
         if self.path is not None and not self.lost(look=True):
-            for claim in sorted(_claims(self.folder)):
+            for claim in sorted(self.folder.glob(f"{self.name}.*")):
                 if claim <= self.path:
                     claim.unlink(missing_ok=True)
         self.path = None
@@ -109,13 +124,26 @@ class Claim:
         self.release()
 
 
-def _claims(folder: Path) -> list[Path]:
-    return list(folder.glob("claim.*"))
+def part_name(index: int, parts: int) -> str:
+    """The name of the claim on one of several parts of a run's documents."""
+    return f"{WHOLE}-{index}-of-{parts}"
 
 
-def newest_claim(folder: Path) -> Path | None:
-    """The claim that counts, dead or alive; None: nobody ever took the run."""
-    return max(_claims(folder), default=None)
+def living_claim(folder: Path, besides: str = "") -> Path | None:
+    """A claim on the run, or on a part of it, whose holder lives; None: nobody works on it.
+
+    Parameters
+    ----------
+    folder : Path
+    besides : str
+        A claim that is to be excluded, with those that can be held beside it.
+    """
+    newest: dict[str, Path] = {}
+    for path in sorted(folder.glob(f"{WHOLE}*.*")):
+        newest[path.stem] = path
+    division = besides.partition("-of-")[2]
+    beside = {name for name in newest if name == besides or (division and name.endswith(f"-of-{division}"))}
+    return next((path for name, path in newest.items() if name not in beside and alive(path)), None)
 
 
 def _link(draft: Path, path: Path) -> bool:

@@ -69,7 +69,7 @@ def run_group(
     kept : Kept
     stop : Stop
     part : (int, int)
-        Which of how many parts of the documents to answer; runs are scored once all parts are answered.
+        Which of how many parts of the documents to answer; a part is answered and marked, but not scored.
 
     Returns
     -------
@@ -88,6 +88,10 @@ def run_group(
         tasks, documents = kept.tasks(cell)
         works = [_open(found, built[found.id], claim) for found, claim in runs.items()]
         _answer(works, documents, kept, stop, part)
+        if part[1] > 1:
+            for work in works:
+                work.run.part(*part).touch()
+            return BUSY
         return max(_close(work, tasks, documents, stop) for work in works)
 
 

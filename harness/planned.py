@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import files
-from harness.claim import alive, newest_claim
 from harness.claim import describe as holder
+from harness.claim import living_claim
 from harness.manifest import Manifest, Planned
 from harness.state import Watch, duration, holders, number, seconds_left
 from harness.store import DONE, ENV, FAILED, damage, forget
@@ -63,8 +63,7 @@ def forget_some(manifest: Manifest, failed: bool, damaged: bool, all_: bool) -> 
     count = 0
     for run, label in ids.items():
         folder = manifest.results / run
-        claim = newest_claim(folder)
-        if claim is not None and alive(claim):
+        if living_claim(folder) is not None:
             continue
         bad = damage(folder) if damaged and (folder / DONE).exists() else []
         if all_ or bad or (failed and (folder / FAILED).exists()):
@@ -87,8 +86,8 @@ def logs_of(cell: str, results: Path, lines: int) -> str:
         raise WinnowError(f"{cell} names {len(found)} runs in {results}: give more of the id, or say --results FOLDER")
     (folder,) = found
     env = files.read_json(folder / ENV)
-    claim = newest_claim(folder)
-    here = f"held by {holder(claim)}" if claim is not None and alive(claim) else "held by nobody"
+    claim = living_claim(folder)
+    here = f"held by {holder(claim)}" if claim is not None else "held by nobody"
     said = [f"run {folder.name}: {here}; last on {env.get('host')}, {env.get('device', 'no model loaded')}"]
     for path in (folder / FAILED, folder / "failures.log", Path(env.get("log") or "")):
         if path.is_file():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness import files
-from harness.claim import alive, describe, newest_claim
+from harness.claim import WHOLE, alive, describe, living_claim
 from harness.manifest import Manifest, Planned
 from harness.store import DONE, FAILED, JOURNAL
 
@@ -60,8 +60,8 @@ def state_of(planned: Planned, results: Path) -> State:
         return State(planned, "pending")
     if DONE in names:
         return State(planned, "finished")
-    claim = newest_claim(folder) if any(name.startswith("claim.") for name in names) else None
-    kind: Kind = "running" if claim is not None and alive(claim) else "failed" if FAILED in names else "pending"
+    held = any(name.startswith(WHOLE) for name in names) and living_claim(folder) is not None
+    kind: Kind = "running" if held else "failed" if FAILED in names else "pending"
     if kind == "failed":
         return State(planned, kind, reason=reason(folder))
     return State(planned, kind, answered(folder) if JOURNAL in names else 0)
@@ -111,8 +111,8 @@ def seconds_left(states: Sequence[State], workers: int) -> float | None:
 
 def holders(states: Iterable[State], results: Path) -> int:
     """Count the workers that hold the running cells."""
-    claims = (newest_claim(results / state.planned.id) for state in states if state.kind == "running")
-    return len({describe(claim) for claim in claims if claim is not None})
+    folders = (results / state.planned.id for state in states if state.kind == "running")
+    return len({describe(claim) for folder in folders for claim in folder.glob(f"{WHOLE}*.*") if alive(claim)})
 
 
 def duration(seconds: float) -> str:

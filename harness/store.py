@@ -62,6 +62,10 @@ class Run:
         """A segment of this worker's own to append to."""
         return journal.Journal(self.folder / JOURNAL)
 
+    def part(self, index: int, parts: int) -> Path:
+        """The mark that one of several parts of the documents is answered; it goes with the journal."""
+        return self.folder / JOURNAL / f"answered-{index}-of-{parts}"
+
     def reset(self) -> None:
         """Forget everything, for ``force=true``; DONE goes first."""
         forget(self.folder)

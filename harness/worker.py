@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from harness import files
-from harness.claim import Claim
+from harness.claim import WHOLE, Claim, part_name
 from harness.errors import first_line
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.group import Kept, run_group
@@ -39,6 +39,8 @@ class Worker:
     stop : Stop
     wait : bool
         Whether to wait for cells that others hold, to take them over if their worker dies.
+    parts : int
+        In how many parts the documents of each cell are answered, so that several workers can share one cell.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Worker:
     def _some(self, group: Sequence[Planned]) -> bool:
         """Claim some cells of a group and run them; return whether there were any."""
         self.stop.check()
+        if self.parts > 1:
+            return any(self._some_part(cell) for cell in group if not self._closed(cell))
         with ExitStack() as stack:
             claims = self._claim(group, stack)
             if claims:
@@ -108,6 +112,19 @@ class Worker:
                     claim.release()
         return claims
 
+    def _some_part(self, cell: Planned) -> bool:
+        """Answer a part of a cell that nobody answers, or score the cell if all are answered; return whether."""
+        run = Run(cell.cell)
+        units = [(index, self.parts) for index in _turned(range(self.parts), self.index, self.workers)]
+        open_ = [unit for unit in units if not run.part(*unit).exists()]
+        for unit in open_ or [(0, 1)]:
+            with Claim(run.folder, part_name(*unit) if open_ else WHOLE) as claim:
+                if claim.held and not self._closed(cell) and not (open_ and run.part(*unit).exists()):
+                    if _check(cell) is not None:
+                        self._run({run: claim}, unit)
+                    return True
+        return False
+
     def _closed(self, cell: Planned) -> bool:
         """Whether a cell is finished or failed; both are final for this worker."""
         folder = self.manifest.results / cell.id
@@ -115,7 +132,7 @@ class Worker:
             self.closed.add(cell.id)
         return cell.id in self.closed
 
-    def _run(self, claims: dict[Run, Claim]) -> None:
+    def _run(self, claims: dict[Run, Claim], part: tuple[int, int] = (0, 1)) -> None:
         """Run cells together; if that fails as a whole, each by itself, so that only what cannot run is marked."""
         built = {run.id: made for run in claims if (made := _build(run)) is not None}
         good = {run: claim for run, claim in claims.items() if run.id in built}
@@ -124,7 +141,7 @@ class Worker:
         for run in good:
             print(f"begin {run.id}: {label(run.cell)} {run.cell.asked}".rstrip(), flush=True)
         try:
-            run_group(good, built, self.kept, self.stop)
+            run_group(good, built, self.kept, self.stop, part)
         except (StoppedError, files.UnwritableError):
             raise
         except Exception as error:
@@ -133,7 +150,7 @@ class Worker:
                 return
             for run, claim in good.items():
                 if not run.done and not (run.folder / FAILED).exists():
-                    self._run({run: claim})
+                    self._run({run: claim}, part)
 
 
 def _check(cell: Planned) -> Run | None:

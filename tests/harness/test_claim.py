@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import time
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,18 @@ def test_same_number_given_again_is_another_claim(tmp_path: Path, monkeypatch: p
     assert third.path is not None and third.path.exists() and not third.lost(look=True)
 
 
+def test_parts_are_held_side_by_side_but_not_beside_the_whole(tmp_path: Path) -> None:
+    one, two = (Claim(tmp_path, claim.part_name(index, 3)) for index in range(2))
+    assert one.held and two.held and not Claim(tmp_path, claim.part_name(1, 3)).held
+    assert not Claim(tmp_path).held and not Claim(tmp_path, claim.part_name(0, 2)).held
+    one.release()
+    two.release()
+    whole = Claim(tmp_path)
+    assert whole.held and not Claim(tmp_path, claim.part_name(0, 3)).held
+    whole.release()
+    assert not list(tmp_path.iterdir())
+
+
 def test_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "HEARTBEAT", 0.01)
     with Claim(tmp_path) as held:
@@ -132,12 +145,12 @@ def test_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert held.path.stat().st_mtime > 0
 
 
-def compete(folder: Path, start: float, won: "Queue[int]") -> None:
-    time.sleep(max(0, start - time.time()))
+def compete(folder: Path, gate: Barrier, won: "Queue[int]") -> None:
+    gate.wait()
     held = Claim(folder)
     if held.held:
         won.put(os.getpid())
-    time.sleep(0.5)
+    gate.wait()  # whoever holds it lives until all have tried
 
 
 @pytest.mark.parametrize("dead", [0, 1], ids=["free", "dead holder"])
@@ -148,8 +161,8 @@ def test_one_of_many_wins(tmp_path: Path, dead: int) -> None:
         if dead:
             forge(folder)
         won: Queue[int] = FORK.Queue()
-        start = time.time() + 0.2
-        rivals = [FORK.Process(target=compete, args=(folder, start, won)) for _ in range(6)]
+        gate = FORK.Barrier(6)
+        rivals = [FORK.Process(target=compete, args=(folder, gate, won)) for _ in range(6)]
         for rival in rivals:
             rival.start()
         for rival in rivals:

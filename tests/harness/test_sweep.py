@@ -39,8 +39,8 @@ def sweep(results: Path, benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> Ma
     return make
 
 
-def work(planned: Manifest, index: int = 0, workers: int = 1, stop: Stop | None = None) -> int:
-    return Worker(planned, index, workers, stop or Stop()).run()
+def work(planned: Manifest, index: int = 0, workers: int = 1, stop: Stop | None = None, parts: int = 1) -> int:
+    return Worker(planned, index, workers, stop or Stop(), parts=parts).run()
 
 
 def winnow(*words: object) -> Any:
@@ -245,6 +245,22 @@ def test_worker_that_stood_still_leaves_the_cell_to_the_other(sweep: Make, monke
     monkeypatch.setattr(answer, "answer", sleepy)
     assert work(planned) == OK
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == slept[1]
+
+
+def test_parts_of_a_cell_make_the_same_run(sweep: Make, run: Any, tmp_path: Path) -> None:
+    """Two workers take turns at three parts of the documents; the second takes over where the first stopped."""
+    planned = sweep("reducer=none,fastv", "ratio=0.25", "batch_size=2")
+    stop = Stop()
+    first = Worker(planned, 0, 2, stop, parts=3)
+    (cells,) = planned.groups
+    assert first._some(cells)
+    assert sorted(state.answered for state in Watch(planned).look()) == [0, 4]
+    assert work(planned, 1, 2, parts=3) == OK
+    other = tmp_path / "other"
+    assert run("-m", "reducer=none,fastv", "ratio=0.25", "schedule=pico", "batch_size=2", f"results={other}").code == 0
+    for cell in planned.cells():
+        assert samples_of(planned.results / cell.id) == samples_of(other / cell.id)
+        assert not list((planned.results / cell.id).glob("claim*"))
 
 
 def test_damaged_result_is_found_named_and_computed_again(

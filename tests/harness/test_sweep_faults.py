@@ -1,0 +1,347 @@
+"""Sweeps whose workers are killed, stand still, overlap, or run out of disk: counts of what happened, lost, doubled.
+
+Workers are forked from this process, which has everything imported, so that thirty of them can be killed in a minute.
+"""
+
+import errno
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import result_of, samples_of
+
+from harness import claim, journal, manifest
+from harness.manifest import Manifest
+from harness.plan import plan
+from harness.state import Watch, counts
+from harness.stop import Stop
+from harness.work import work
+
+ROOT = Path(__file__).resolve().parents[2]
+FORK = multiprocessing.get_context("fork")
+CELLS = ("reducer=none,fastv,random", "ratio=0.5,0.25,0.1", "schedule=pico", "limit=40", "batch_size=4")
+DOCUMENTS = 7 * 40
+
+Prepare = Callable[[], None]
+
+
+@pytest.fixture(autouse=True)
+def cache(benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import harness.worker
+    from harness.lmms import prepare
+
+    monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
+    prepare()
+    assert harness.worker
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, benchmark: Path) -> Manifest:
+    """An undisturbed sweep, by one worker."""
+    planned = made(tmp_path_factory.mktemp("whole") / "runs")
+    child = fork(planned, environment={"WINNOW_CACHE": str(benchmark)})
+    child.join()
+    assert child.exitcode == 0
+    return planned
+
+
+def made(results: Path, *overrides: str) -> Manifest:
+    planned = plan([*(overrides or CELLS), f"results={results}"])
+    planned.save()
+    return planned
+
+
+def fork(
+    planned: Manifest,
+    index: int = 0,
+    prepare: Prepare = lambda: None,
+    parts: int = 1,
+    environment: dict[str, str] | None = None,
+) -> BaseProcess:
+    """A worker of its own process; it writes each row that it brought to the disk into a ledger, too."""
+
+    def run() -> None:
+        os.environ.update(environment or {})
+        log = (planned.results.parent / f"worker-{os.getpid()}.log").open("w")
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        keep_books(planned.results.parent / "ledger")
+        prepare()
+        os._exit(work(planned, index, 2, Stop(), True, parts))
+
+    process = FORK.Process(target=run)
+    process.start()
+    return process
+
+
+def keep_books(ledger: Path) -> None:
+    original = journal.Journal.append
+
+    def append(self: journal.Journal, rows: Any) -> None:
+        original(self, rows)
+        with ledger.open("a") as file:
+            file.write("".join(f"{self.path.parent.parent.name}/{row.task}/{row.doc_id}\n" for row in rows))
+
+    journal.Journal.append = append  # type: ignore[method-assign]
+
+
+def doubles(planned: Manifest) -> int:
+    """Documents that were brought to the disk more than once."""
+    lines = Counter((planned.results.parent / "ledger").read_text().splitlines())
+    return sum(count - 1 for count in lines.values())
+
+
+def on_disk(planned: Manifest) -> dict[tuple[str, str, int], str]:
+    """Every answer that is in a journal or among the samples."""
+    found = {}
+    for cell in planned.cells():
+        folder = planned.results / cell.id
+        rows = journal.read(folder / "journal").values()
+        found |= {(cell.id, row.task, row.doc_id): row.answer for row in rows}
+        found |= {(cell.id, sample["task"], sample["doc_id"]): sample["answer"] for sample in samples_of(folder)}
+    return found
+
+
+def same(planned: Manifest, whole: Manifest) -> None:
+    """The same samples, scores and shares, bit by bit."""
+    for cell in whole.cells():
+        one, other = planned.results / cell.id, whole.results / cell.id
+        assert samples_of(one) == samples_of(other)
+        for key in ("tasks", "shares", "cost", "status"):
+            assert result_of(one)[key] == result_of(other)[key]
+
+
+def wait_for_rows(planned: Manifest, rows: int) -> None:
+    while len(on_disk(planned)) < rows:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("kills", "parts"),
+    [
+        (3, 1),
+        pytest.param(30, 1, marks=pytest.mark.faults),
+        pytest.param(10, 3, marks=pytest.mark.faults),
+    ],
+)
+@pytest.mark.timeout(600)
+def test_workers_are_killed_at_random_moments(tmp_path: Path, whole: Manifest, kills: int, parts: int) -> None:
+    planned = made(tmp_path / "runs")
+    draw = random.Random(kills)
+    workers = [fork(planned, index, parts=parts) for index in range(2)]
+    lost = killed = 0
+    before: dict[tuple[str, str, int], str] = {}
+    for _ in range(kills):
+        # mostly soon after an answer, sometimes while tasks or model load, or while a cell is scored
+        time.sleep(draw.choice((0.1, 0.5)) * draw.random())
+        wait_for_rows(planned, min(DOCUMENTS, len(before) + draw.randrange(0, 2 * DOCUMENTS // kills)))
+        index = draw.randrange(2)
+        if workers[index].is_alive():
+            os.kill(workers[index].pid or 0, signal.SIGKILL)
+            killed += 1
+        workers[index].join()
+        now = on_disk(planned)
+        lost += sum(now.get(key) != answer for key, answer in before.items())
+        before = now
+        workers[index] = fork(planned, index, parts=parts)
+    for worker in workers:
+        worker.join()
+    now = on_disk(planned)
+    lost += sum(now.get(key) != answer for key, answer in before.items())
+    print(
+        f"{killed} of {kills} kills met a worker at work: {len(now)} of {DOCUMENTS} documents, {lost} lost, {doubles(planned)} doubled"
+    )
+    assert (len(now), lost, doubles(planned)) == (DOCUMENTS, 0, 0)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert not list(planned.results.glob("*/claim*"))
+    same(planned, whole)
+
+
+def remote(name: str) -> Prepare:
+    """Make a worker look like one on another machine, whose claims die with their heartbeat, quickly."""
+
+    def prepare() -> None:
+        claim._host = lambda: name
+        claim.STALE, claim.HEARTBEAT, claim.MEASURE = 1.0, 0.1, 0.5
+
+    return prepare
+
+
+def test_worker_that_stood_still_wakes_up(tmp_path: Path, whole: Manifest) -> None:
+    """Another took over and finished everything; the sleeper then changes nothing but its own segments."""
+    planned = made(tmp_path / "runs")
+    sleeper = fork(planned, 0, remote("here"))
+    wait_for_rows(planned, 20)
+    assert sleeper.pid
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    other = fork(planned, 1, remote("there"))
+    other.join()
+    assert other.exitcode == 0
+    before = {path: path.read_bytes() for path in planned.results.glob("*/*") if path.is_file()}
+    os.kill(sleeper.pid, signal.SIGCONT)
+    sleeper.join()
+    assert sleeper.exitcode == 0
+    after = {path: path.read_bytes() for path in planned.results.glob("*/*") if path.is_file()}
+    print(f"{doubles(planned)} documents answered by both (at most the sleeper's last batch of 4)")
+    assert after == before and doubles(planned) <= 4
+    same(planned, whole)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("jump", [3600, -3600], ids=["forward", "back"])
+def test_clock_that_jumps(tmp_path: Path, whole: Manifest, jump: int) -> None:
+    """The clock of one of two machines is an hour off from the middle of the sweep; nobody is taken for dead."""
+    planned = made(tmp_path / "runs")
+
+    def jumping() -> None:
+        remote("there")()
+        claim.STALE = 30.0
+        real, started = time.time, time.monotonic()
+        time.time = lambda: real() + (jump if time.monotonic() - started > 1 else 0)
+
+    def steady() -> None:
+        remote("here")()
+        claim.STALE = 30.0
+
+    workers = [fork(planned, 0, steady), fork(planned, 1, jumping)]
+    for worker in workers:
+        worker.join()
+    print(f"{doubles(planned)} documents doubled")
+    assert [worker.exitcode for worker in workers] == [0, 0] and doubles(planned) == 0
+    same(planned, whole)
+
+
+@pytest.mark.faults
+def test_two_sweeps_overlap(tmp_path: Path, whole: Manifest) -> None:
+    planned = made(tmp_path / "runs")
+    other = made(tmp_path / "runs", "reducer=none,fastv,uniform", *CELLS[1:])
+    shared = {cell.id for cell in planned.cells()} & {cell.id for cell in other.cells()}
+    workers = [fork(planned, 0), fork(other, 0), fork(other, 1)]
+    for worker in workers:
+        worker.join()
+    print(f"{len(shared)} cells in both sweeps; {doubles(planned)} documents doubled")
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert len(shared) == 4 and doubles(planned) == 0
+    assert counts(Watch(other).look())["finished"] == len(list(other.cells()))
+    same(planned, whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which is as full or as read-only as a test wants."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", folder], check=False).returncode:
+        pytest.skip("a file system of its own cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS], ids=["full", "read-only"])
+def test_disk_that_fails_in_mid_run(small_disk: Path, tmp_path: Path, whole: Manifest, fault: int) -> None:
+    """It becomes full, or read-only; every worker ends with one line, and later goes on with what was kept."""
+    planned = made(small_disk / "runs")
+    (tmp_path / "ledger").touch()
+    os.symlink(tmp_path / "ledger", small_disk / "ledger")
+    workers = [subprocess_worker(planned, index) for index in range(2)]
+    wait_for_rows(planned, 20)
+    ballast = small_disk / "ballast"
+    if fault == errno.ENOSPC:
+        with ballast.open("wb") as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(4096))
+                file.flush()
+    else:
+        remount(small_disk, "ro")
+    said = [worker.communicate(timeout=120)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [2, 2], said
+    line = f"error: cannot write into {planned.results}: {os.strerror(fault)}; choose another folder with results=…"
+    assert all(text.strip().splitlines()[-1] == line for text in said), said
+    kept = on_disk(planned)
+    if fault == errno.ENOSPC:
+        ballast.unlink()
+        remount(small_disk, "size=64m")
+    else:
+        remount(small_disk, "rw")
+    again = subprocess_worker(planned, 0)
+    again.communicate(timeout=300)
+    assert again.returncode == 0
+    now = on_disk(planned)
+    print(f"{len(kept)} documents kept, {sum(now[key] != answer for key, answer in kept.items())} lost")
+    assert kept.items() <= now.items()
+    same(planned, whole)
+
+
+def remount(folder: Path, option: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{option}", folder], check=True)
+
+
+def subprocess_worker(planned: Manifest, index: int) -> "subprocess.Popen[str]":
+    command = [
+        sys.executable,
+        "-m",
+        "harness.cli",
+        "work",
+        str(planned.path),
+        "--index",
+        str(index),
+        "--of",
+        "2",
+        "--wait",
+    ]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+@pytest.mark.faults
+def test_killed_worker_is_replaced_and_workers_end_with_who_started_them(tmp_path: Path, whole: Manifest) -> None:
+    planned = made(tmp_path / "runs")
+    command = [sys.executable, "-m", "harness.cli", "run", str(planned.path), "--workers", "2"]
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_rows(planned, 10)
+    workers = holders_of(planned)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    deadline = time.monotonic() + 60
+    while any(claim._start_time(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    kept = on_disk(planned)
+    assert len(kept) < DOCUMENTS
+    second = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_for_rows(planned, len(kept) + 10)
+    os.kill(min(holders_of(planned)), signal.SIGKILL)
+    _, said = second.communicate(timeout=300)
+    assert second.returncode == 0 and "was killed by SIGKILL: replaced" in said
+    assert kept.items() <= on_disk(planned).items()
+    same(planned, whole)
+
+
+def holders_of(planned: Manifest) -> set[int]:
+    """Numbers of the processes that hold cells."""
+    found: set[int] = set()
+    while not found:
+        for path in planned.results.glob("*/claim.*"):
+            try:
+                found.add(int(json.loads(path.read_text())["pid"]))
+            except FileNotFoundError:
+                continue
+    return found
+
+
+def test_manifest_outlives_a_killed_plan(tmp_path: Path) -> None:
+    """It is there as a whole or not at all."""
+    planned = made(tmp_path / "runs", "reducer=none", "limit=4")
+    assert manifest.load(planned.path) == planned
+    assert [path.name for path in planned.path.parent.iterdir()] == ["manifest.json"]
