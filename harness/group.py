@@ -133,6 +133,8 @@ def load_model(model: ModelConfig) -> Loaded:
     with quiet():
         loaded = load(_pinned(model_spec(model)))
     made: Any = loaded.model
+    if note := getattr(made.config, "note", ""):
+        print(f"note: {note}", file=sys.stderr)
     config = made.config.get_text_config()
     shape = llm_shape(model)
     found = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.num_key_value_heads)

@@ -26,6 +26,8 @@ class ComposedConfig(PreTrainedConfig):
         Whether a learned vector closes each row of a frame (LLaVA-Video).
     image_token_id : int
         Stands for each visual vector and newline in the prompt; may lie beyond the vocabulary.
+    note : str
+        What nobody could verify of converted weights.
     """
 
     model_type = "winnow_composed"
@@ -40,6 +42,7 @@ class ComposedConfig(PreTrainedConfig):
     newline: bool = False
     image_token_id: int = 0
     tie_word_embeddings: bool = False
+    note: str = ""
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Make configurations of what a file holds as mappings."""

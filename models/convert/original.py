@@ -79,7 +79,8 @@ def load_original(
     theirs = original.prepare(theirs)
     config = original.config(checkpoint, family, theirs)
     ours = rename(original, config, theirs, source)
-    warnings.warn(f"{source} is converted to '{family.name}'; unverified: {original.unverified}", stacklevel=2)
+    config.note = f"{source} is converted to '{family.name}'; unverified: {original.unverified}"
+    warnings.warn(config.note, stacklevel=2)
     model = ComposedForConditionalGeneration.from_pretrained(
         None, config=config, state_dict=ours, dtype=dtype, attn_implementation=attn
     )

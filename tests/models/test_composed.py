@@ -9,15 +9,19 @@ import yaml
 from torch import Tensor, nn
 
 import configs
-from models.check.cases import image_prompt, tiny_model, video_prompt
+from models.check import BATCHES, INVARIANTS, Case
+from models.check.cases import ARCH, image_prompt, tiny_model, video_prompt
 from models.composed.model import ComposedModel, join
 from models.engine import attach
 from models.families import find_family
 from models.load import ModelSpec, load
 from models.prompt import Prompt
 from models.tokens import byte_tokenizer
+from reducers.base import Reducer
 from reducers.errors import WinnowError
+from reducers.fastv import FastV
 from reducers.none import NoReduction
+from reducers.random import RandomDrop
 
 FAMILIES = ["pllava", "vila", "longva", "llava_video"]
 
@@ -166,6 +170,15 @@ def test_visual_vectors_stand_in_their_places(family: str) -> None:
         if config.newline:
             assert torch.equal(own[prompt.layout.separators[0]], parts.outer.image_newline)
     assert torch.allclose(torch.cat(seen), vectors.flatten(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("invariant", ["keep_everything", "oracle", "batch_is_singles", "leaves_no_trace"])
+@pytest.mark.parametrize("reducer", [FastV(ratio=0.3), RandomDrop(ratio=0.3)])
+def test_invariants_with_an_intern_vit(invariant: str, reducer: Reducer) -> None:
+    """VILA1.5-40B's tower, beside SigLIP's in the matrix of all families."""
+    arch = ARCH | {"llm": "llama", "vision": {"tower": "internvit"}}
+    loaded = load(ModelSpec("vila", "", "random", "tiny", device="cpu", arch=arch))
+    INVARIANTS[invariant](Case(loaded, reducer, BATCHES["padded"]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -252,6 +252,21 @@ def test_faulty_checkpoints_list_their_keys(case: str, tmp_path: Path) -> None:
     assert "(3,) instead of (64,)" in told
 
 
+def test_what_was_converted_can_be_saved_and_keeps_its_note(tmp_path: Path) -> None:
+    write_llava(direct("llava_video"), tmp_path / "theirs")
+    first: Any = read("llava_video", tmp_path / "theirs")
+    first.model.save_pretrained(tmp_path / "ours")
+    first.processor.save_pretrained(tmp_path / "ours")
+    second: Any = load(ModelSpec("llava_video", str(tmp_path / "ours"), device="cpu"))
+    assert "unverified: names" in second.model.config.note
+    assert second.model.generation_config.eos_token_id == first.model.generation_config.eos_token_id
+    inputs = [x.family.encode(x.processor, [video_prompt()]) for x in (first, second)]
+    assert torch.equal(inputs[0]["input_ids"], inputs[1]["input_ids"])
+    with torch.no_grad():
+        before, after = (x.model(**i).logits for x, i in zip((first, second), inputs, strict=True))
+    assert torch.equal(before, after)
+
+
 def test_pickles_are_not_read(tmp_path: Path) -> None:
     write_llava(direct("longva"), tmp_path)
     for file in [*tmp_path.glob("*.safetensors"), *tmp_path.glob("*.index.json")]:
