@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
+if TYPE_CHECKING:  # a machine that only times models needs neither
+    import numpy as np
+    from PIL import Image
 
 SAMPLED = 2.0
 """Frames per second that are assumed of a video whose rate is not known."""

@@ -8,6 +8,18 @@ ROOT = Path(__file__).resolve().parent.parent
 SMALL = "--device cpu --dtype float32 --tokens 324 --layers 28 --repeats 1 --hidden 32 --heads 4 --kv-heads 2 --mlp 32"
 
 
+def test_gpu_check_holds_and_times_every_method_without_a_gpu() -> None:
+    command = ["scripts/gpu_check.py", "--scale", "tiny", "--device", "cpu", "--dtype", "float32", "--runs", "1"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "FAILED" not in done.stdout
+    for method in ("fastv", "vas", "vtw", "pdrop", "aim_prune"):
+        for kind in ("keeps all", "cache", "oracle"):
+            assert done.stdout.count(f"ok     {method} {kind}") == 3
+    for method in ("none", "fastv", "vas", "aim", "vtw", "pdrop"):
+        assert done.stdout.count(f"prefill {method:<10} ") == 3
+
+
 def test_gpu_probes_runs_without_a_gpu() -> None:
     command = [sys.executable, "scripts/gpu_probes.py", *SMALL.split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

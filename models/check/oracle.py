@@ -40,12 +40,13 @@ def oracle_logits(
     """
     hidden, original, added = entrance(model, parts, inputs, answer)
     length, total = trace.layout.length, hidden.shape[1]
-    causal = torch.ones(total, total, dtype=torch.bool).tril()
+    causal = torch.ones(total, total, dtype=torch.bool, device=hidden.device).tril()
+    itself = torch.eye(total, dtype=torch.bool, device=hidden.device)
     llm: Any = parts.llm
     for number, layer in enumerate(parts.layers):
         present = torch.ones(total, dtype=torch.bool)
         present[trace.layout.visual] = trace.last_layer >= number
-        mask = (causal & present) | torch.eye(total, dtype=torch.bool)
+        mask = (causal & present.to(hidden.device)) | itself
         hidden = layer(
             hidden,
             attention_mask=as_mask(mask[None, None], hidden.dtype, llm.config._attn_implementation),
@@ -61,7 +62,7 @@ def as_mask(mask: Tensor, dtype: torch.dtype, implementation: str) -> Tensor:
     """The mask in the form that the attention implementation takes."""
     if implementation == "sdpa":
         return mask
-    return torch.zeros(mask.shape, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
 
 
 def entrance(
@@ -80,10 +81,10 @@ def entrance(
     llm: Any = parts.llm
     embeds, positions = caught[0]["inputs_embeds"], caught[0].get("position_ids")
     if positions is None:
-        positions = torch.arange(embeds.shape[1])[None]
+        positions = torch.arange(embeds.shape[1], device=embeds.device)[None]
     if "mrope_section" in (llm.config.rope_parameters or {}):
         positions = positions[-3:].expand(3, 1, -1)  # 5.17 numbers prompts without pictures in one dimension
-    later = positions.max() + 1 + torch.arange(len(answer))
+    later = positions.max() + 1 + torch.arange(len(answer), device=embeds.device)
     positions = torch.cat([positions, later.expand(*positions.shape[:-1], -1)], -1)
     embeds = torch.cat([embeds, llm.embed_tokens(answer[None])], 1)
     added = []

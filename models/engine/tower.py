@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import ModelOutput
 
 from models.families import family_of
 
@@ -31,9 +32,11 @@ def _remembering(tower: Any) -> Callable[..., Any]:
     seen: dict[str, Any] = {}
 
     def remembered(pixel_values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if args or "pixels" not in seen or not _same(seen["pixels"], pixel_values) or seen["kwargs"] != kwargs:
-            seen.update(output=forward(pixel_values, *args, **kwargs), pixels=pixel_values, kwargs=kwargs)
-        return seen["output"]
+        asked = {"pixels": pixel_values} | kwargs
+        known = seen.get("asked", {})
+        if args or known.keys() != asked.keys() or not all(_same(known[name], asked[name]) for name in asked):
+            seen.update(output=forward(pixel_values, *args, **kwargs), asked=asked)
+        return _anew(seen["output"])
 
     remembered.fresh = forward  # type: ignore[attr-defined]
     return remembered
@@ -61,5 +64,12 @@ def replaced(thing: Any, name: str, value: Any) -> Iterator[None]:
             vars(thing)[name] = before
 
 
-def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a is b or (a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b))
+def _anew(output: Any) -> Any:
+    """The same output in an object of its own: some models write into what their tower returns."""
+    return type(output)(**output) if isinstance(output, ModelOutput) else output
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a is b or (a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b))
+    return bool(a == b) if type(a) is type(b) else False

@@ -313,6 +313,21 @@ def test_tower_runs_once_for_the_same_pixels() -> None:
     assert type(tower).forward is forward
 
 
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_a_reused_tower_answers_alike_where_the_model_writes_into_its_output(family: str) -> None:
+    model, inputs, loaded = encoded(family)
+    plain = greedy(model, inputs)
+    runs: list[int] = []
+    handle = loaded.family.parts(model).blocks[0].register_forward_hook(lambda *_: runs.append(1))
+    with reuse_tower(model):
+        for copies in (inputs, {key: value.clone() for key, value in inputs.items()}, inputs):
+            with attach(model, FastV(ratio=1.0)):
+                out = greedy(model, copies)
+            assert torch.equal(torch.stack(out.logits), torch.stack(plain.logits))
+    handle.remove()
+    assert len(runs) == 1
+
+
 def test_number_of_keys_must_fit() -> None:
     model, inputs, _ = encoded("llava")
     with (
