@@ -159,6 +159,9 @@ def bench(
     warmup: Annotated[int, typer.Option(help="Rounds before them.")] = 1,
     new_tokens: Annotated[int, typer.Option(help="Tokens to generate.")] = 8,
     tower: Annotated[str, typer.Option(help="Encode the pictures in each generation, or once: each | once.")] = "each",
+    clock: Annotated[
+        str, typer.Option(help="On a CPU: what passes, or what the process computes: wall | cpu.")
+    ] = "wall",
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     minutes: Annotated[float, typer.Option(help="Refuse what is estimated to take longer.")] = 60.0,
     results: Annotated[Path, typer.Option(help="Folder of the measurements.")] = Path("results/bench"),
@@ -168,7 +171,7 @@ def bench(
     from harness.bench.report import show
     from harness.bench.runner import Settings, bench
 
-    settings = Settings(rounds, warmup, new_tokens, tower, threads, minutes)  # type: ignore[arg-type]
+    settings = Settings(rounds, warmup, new_tokens, tower, clock, threads, minutes)  # type: ignore[arg-type]
     show(bench(overrides, settings, results), form)
 
 

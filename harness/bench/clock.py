@@ -26,17 +26,20 @@ class Clock:
     Parameters
     ----------
     device : torch.device
+    kind : {"wall", "cpu"}
+        On a CPU, count what passes or what this process computes, in all its threads.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, kind: str = "wall") -> None:
         self._device, self._cuda = device, device.type == "cuda"
+        self._read = time.process_time if kind == "cpu" else time.perf_counter
         self._marks: list[tuple[str, Any]] = []
         self._stack: list[str] = []
 
     def now(self) -> Any:
         """Make a mark."""
         if not self._cuda:
-            return time.perf_counter()
+            return self._read()
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self._device))
         return event
@@ -114,7 +117,8 @@ def watched(parts: Parts, clock: Clock) -> Iterator[None]:
         clock.base(FIRST)
 
     with ExitStack() as stack:
-        for module, name in ((parts.tower, TOWER), (parts.projector, PROJECTOR), (parts.llm, PREFILL)):
+        towers = [(tower, TOWER) for tower, _ in parts.towers]
+        for module, name in (*towers, (parts.projector, PROJECTOR), (parts.llm, PREFILL)):
             after = left if module is parts.llm else lambda *_: clock.leave()
             stack.callback(module.register_forward_pre_hook(partial(_enter, clock, name)).remove)
             stack.callback(module.register_forward_hook(after).remove)

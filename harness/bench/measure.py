@@ -58,7 +58,9 @@ class _Tokens(StoppingCriteria):
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
 
 
-def measure(loaded: Loaded, inputs: BatchFeature, reducer: Reducer | None, new_tokens: int) -> Measurement:
+def measure(
+    loaded: Loaded, inputs: BatchFeature, reducer: Reducer | None, new_tokens: int, clock: Clock
+) -> Measurement:
     """Generate exactly `new_tokens` tokens greedily.
 
     Parameters
@@ -69,10 +71,10 @@ def measure(loaded: Loaded, inputs: BatchFeature, reducer: Reducer | None, new_t
     reducer : Reducer or None
         None: the plain model, without the engine.
     new_tokens : int
+    clock : Clock
     """
     model: Any = loaded.model
     parts = loaded.family.parts(model)
-    clock = Clock(model.device)
     told = _Tokens(clock)
     options = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0}
     options |= {"return_dict_in_generate": True, "stopping_criteria": StoppingCriteriaList([told])}

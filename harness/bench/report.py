@@ -89,15 +89,18 @@ def caption(made: dict[str, Any]) -> str:
     """What was measured on what, and what the columns mean."""
     named = made["identity"]
     rounds = len(made["methods"][made["baseline"]]["rounds"])
-    level = median_interval(np.zeros(rounds))[3]
+    level = (
+        f"ratios with a {100 * median_interval(np.zeros(rounds))[3]:.0f} % interval" if rounds > 1 else "no interval"
+    )
     tokens = made["methods"][made["baseline"]]["tokens_per_layer"][0][0]
     where = ", ".join(f"{key} {value}" for key, value in named["hardware"].items())
     versions = ", ".join(f"{name} {named['versions'][name]}" for name in ("torch", "transformers"))
     return (
         f"{made['model']}, {named['batch']} x {tokens} tokens, {named['model']['dtype']}, attention {made['attn']}; "
-        f"{where}; {versions}; file {made['id']}.json\n"
-        f"Medians of {rounds} rounds in which the methods took turns; TTFT with quartiles, ratios with a "
-        f"{100 * level:.0f} % interval. LLM prefill includes the reducer's work.\n"
+        f"{where}; {'' if named['settings']['clock'] == 'wall' else 'time of the process, not of the wall; '}"
+        f"{versions}; file {made['id']}.json\n"
+        f"Medians of {rounds} rounds in which the methods took turns; TTFT with quartiles, {level}. "
+        f"LLM prefill includes the reducer's work.\n"
         f"Modelled: profile {made['profile']}, LLM prefill and the method's own work, from the tokens that each layer "
         f"processed; roofline by {_peaks(made['roofline'])}, a product of matrices and a copy on this machine."
     )

@@ -43,6 +43,8 @@ class Settings:
     tower : {"each", "once"}
         Encode the pictures in every generation, or only once and time the rest; methods that act in the tower always
         encode.
+    clock : {"wall", "cpu"}
+        See `Clock`; ``cpu`` for a CPU that others use, too.
     threads : int or None
         CPU threads; None as torch chooses.
     minutes : float
@@ -53,6 +55,7 @@ class Settings:
     warmup: int = 1
     new_tokens: int = 8
     tower: Literal["each", "once"] = "each"
+    clock: Literal["wall", "cpu"] = "wall"
     threads: int | None = None
     minutes: float = 60.0
 
@@ -62,8 +65,9 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise WinnowError(f"--{name.replace('_', '-')} {value} is not allowed: choose {least} or more")
-        if self.tower not in ("each", "once"):
-            raise WinnowError(f"--tower {self.tower} is not known: choose each | once")
+        for name, choices in (("tower", ("each", "once")), ("clock", ("wall", "cpu"))):
+            if getattr(self, name) not in choices:
+                raise WinnowError(f"--{name} {getattr(self, name)} is not known: choose {' | '.join(choices)}")
 
 
 def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[str, Any]:
@@ -79,6 +83,8 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     device = _device(cell.seen.device)
+    if settings.clock == "cpu" and device.type != "cpu":
+        raise WinnowError(f"--clock cpu does not see what {device} computes: choose wall")
     encodings = 1 if settings.tower == "once" else len(found) * (settings.warmup + settings.rounds)
     limits = machine(device, cell.seen.dtype)
     check(found, device, limits, settings.warmup + settings.rounds, encodings, settings.minutes)
@@ -106,14 +112,15 @@ def _rounds(
 ) -> Iterator[Round]:
     """Every method once, in the same order, round after round; pictures are decoded and prepared anew each time."""
     model: Any = loaded.model
+    clock = Clock(model.device, settings.clock)
     with reuse_tower(model) if settings.tower == "once" else nullcontext():
         for _ in range(settings.warmup + settings.rounds):
             taken: Round = {}
             for variant in found:
-                before, inputs = _prepare(prompts, Clock(model.device))
+                before, inputs = _prepare(prompts, clock)
                 with _one_line(variant, model.device):
                     reducer = variant.built.reducer if variant.built else None
-                    taken[variant.name] = before, measure(loaded, inputs, reducer, settings.new_tokens)
+                    taken[variant.name] = before, measure(loaded, inputs, reducer, settings.new_tokens, clock)
                 advance(1)
             yield taken
 

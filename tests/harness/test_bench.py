@@ -3,7 +3,9 @@
 import json
 import random
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ from harness.cost.hardware import Hardware, Peak
 from harness.group import load_model
 from harness.nominal import llm_shape
 from harness.stats import median_interval
+from models.check import tiny_model
+from models.check.cases import video_prompt
 from models.load import Loaded
 from reducers.errors import WinnowError
 
@@ -51,7 +55,7 @@ def measured(found: list[Variant], loaded: Loaded, prompts: Prompts) -> dict[str
     timed = {}
     for variant in found:
         reducer = variant.built.reducer if variant.built else None
-        timed[variant.name] = measure(loaded, inputs, reducer, 4)
+        timed[variant.name] = measure(loaded, inputs, reducer, 4, Clock(CPU))
     return timed
 
 
@@ -82,6 +86,13 @@ def test_every_instant_is_charged_once(seed: int, monkeypatch: pytest.MonkeyPatc
     assert "before the start" not in clock.phases()
 
 
+def test_the_process_clock_does_not_count_waiting() -> None:
+    clock = Clock(CPU, "cpu")
+    start = clock.now()
+    time.sleep(0.2)
+    assert clock.seconds(start, clock.now()) < 0.1
+
+
 def test_an_inner_phase_is_not_charged_to_the_outer_one(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, ticks = Clock(CPU), iter(range(100))
     monkeypatch.setattr(clock, "now", lambda: next(ticks))
@@ -98,6 +109,15 @@ def test_phases_add_up_to_the_first_token(measured: dict[str, Measurement]) -> N
     for one in measured.values():
         assert sum(one.phases.values()) == pytest.approx(one.first, rel=0.05, abs=5e-3)
         assert {TOWER, PROJECTOR, PREFILL, FIRST, REST} <= set(one.phases)
+
+
+@pytest.mark.parametrize("family", ["video_llava", "qwen2_vl"])
+def test_the_tower_of_videos_is_charged(family: str) -> None:
+    """Also where images have another one, and where it holds the projector."""
+    tiny = tiny_model(family, "sdpa")
+    inputs = tiny.family.encode(tiny.processor, [video_prompt()])
+    phases = measure(tiny, inputs, None, 1, Clock(CPU)).phases
+    assert phases[TOWER] > 0 and phases[PROJECTOR] > 0
 
 
 def test_only_methods_are_charged_for_reducing(measured: dict[str, Measurement]) -> None:
@@ -129,7 +149,7 @@ def test_methods_take_turns(
 ) -> None:
     order: list[str] = []
 
-    def note(loaded: Loaded, inputs: object, reducer: object, new_tokens: int) -> Measurement:
+    def note(loaded: Loaded, inputs: object, reducer: object, new_tokens: int, clock: Clock) -> Measurement:
         order.append("none" if reducer is None else reducer.name)  # type: ignore[attr-defined]
         return Measurement({}, 0.0, None, None, 0, [[1]])
 
@@ -139,25 +159,27 @@ def test_methods_take_turns(
     assert [list(one) for one in rounds] == [[variant.name for variant in found]] * 3
 
 
-def test_what_can_change_a_time_changes_the_name() -> None:
-    def name(*overrides: str, **settings: object) -> str:
-        used = Settings(**settings)  # type: ignore[arg-type]
-        return repr(identity(variants([*PICO, "reducer=fastv", *overrides]), vars(used), CPU))
+def test_what_can_change_a_time_changes_the_name(found: list[Variant]) -> None:
+    def name(settings: Settings = Settings(), **changed: object) -> str:  # noqa: B008
+        variants = [replace(variant, cell=replace(variant.cell, **changed)) for variant in found]
+        return repr(identity(variants, vars(settings), CPU))
 
+    model, method = found[0].cell.model, found[1].cell.method
     same = name()
-    assert same == name(minutes=5)
+    assert same == name(Settings(minutes=5), results=Path("elsewhere"), model=replace(model, device="auto"))
     changed = [
-        name("batch_size=2"),
-        name("model.attn=eager"),
-        name("ratio=0.25"),
-        name("model.frames=4"),
-        name(rounds=9),
+        name(batch_size=3),
+        name(model=replace(model, attn="eager")),
+        name(model=replace(model, frames=4)),
+        name(method=replace(method, ratio=0.1)),
+        name(Settings(rounds=9)),
+        name(Settings(clock="cpu")),
     ]
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     changed.append(name())
     torch.set_num_threads(threads)
-    assert len({same, *changed}) == 7
+    assert len({same, *changed}) == 8
 
 
 def test_the_unreduced_model_stands_first_and_once() -> None:
@@ -218,6 +240,7 @@ def test_with_one_encoding_there_is_no_ttft(winnow: Callable[..., tuple[int, str
         (("model=pico", "model.nominal.text=1"), "the template alone has 3 tokens"),
         (("model=pico", "--rounds", "0"), "--rounds 0 is not allowed"),
         (("model=pico", "--tower", "twice"), "--tower twice is not known: choose each | once"),
+        (("model=pico", "--clock", "sun"), "--clock sun is not known: choose wall | cpu"),
         (("experiment=pico",), "'experiment=pico' is not allowed here"),
         (("model=llava_ov", "model.weights=random", "model.device=cpu", "--minutes", "0.1"), "would take about"),
     ],
@@ -251,14 +274,12 @@ def test_what_does_not_fit_is_refused_with_the_estimate(found: list[Variant], mo
         estimate.check(found, CPU, Hardware("", 1.0, peak=Peak(fp32=1.0)), 1, 1, 60)
 
 
-def test_the_estimate_grows_with_the_work() -> None:
-    def asked(*overrides: str, rounds: int = 1) -> float:
-        return estimate.flops(variants(["model=llava_ov", *overrides]), rounds, 0)
-
-    plain = asked()
-    assert asked("batch_size=4") == 4 * plain
-    assert asked(rounds=3) == 3 * plain
-    assert plain < asked("reducer=fastv", "ratio=0.25") < 2 * plain
+def test_the_estimate_grows_with_the_work(found: list[Variant]) -> None:
+    plain = estimate.flops(found[:1], 1, 0)
+    assert estimate.flops(found[:1], 3, 0) == 3 * plain
+    assert plain < estimate.flops(found[:2], 1, 0) < 2 * plain < 2 * estimate.flops(found[:1], 1, 1)
+    wider = [replace(found[0], cell=replace(found[0].cell, batch_size=8))]
+    assert estimate.flops(wider, 1, 0) == 4 * plain
 
 
 def test_peak_memory_sees_what_was_freed() -> None:
