@@ -58,6 +58,23 @@ def tables(
 
 
 @app.command()
+def view(
+    run: Annotated[str, typer.Argument(help="The run: its id, or the beginning of it.")],
+    sample: Annotated[str, typer.Option(help="Which sample: task/number, or number in a run of one task.")],
+    out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")] = Path("view.png"),
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+    attention: Annotated[
+        bool, typer.Option(help="The text's attention to each frame instead; loads the model.")
+    ] = False,
+) -> None:
+    """Draw the tokens that a method kept of one sample on its frames, layer by layer; merged ones share a colour."""
+    from harness.view.command import view
+
+    view(run, sample, out, results, attention)
+    print(out)
+
+
+@app.command()
 def plot(
     out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
     runs: Annotated[list[str] | None, typer.Argument(help="Runs to draw; all where none is named.")] = None,

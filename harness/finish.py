@@ -127,6 +127,7 @@ def _trace(row: Row) -> dict[str, Any]:
         "task",
         "doc_id",
         "media",
+        "grids",
         "length",
         "visual",
         "tokens_per_layer",

@@ -73,6 +73,7 @@ def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: 
         visual_per_layer=path.visual_per_layer,
         last_layer=path.last_layer.tolist(),
         anchor=path.anchor.tolist(),
+        grids=[[span.frames, span.rows, span.cols] for span in path.layout.spans],
         batch=batch,
         seconds=round(seconds, 6),
     )

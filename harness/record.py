@@ -36,6 +36,8 @@ class Row:
         Tokens (visual tokens) that each layer processed.
     last_layer, anchor : list of int
         Per visual token the last layer that saw it, and the visual token that it was merged into.
+    grids : list of (int, int, int)
+        Frames, rows and columns of each span of visual tokens.
     batch : int
         Prompts that shared the forward pass.
     media : str
@@ -56,6 +58,7 @@ class Row:
     visual_per_layer: list[int] = field(default_factory=list)
     last_layer: list[int] = field(default_factory=list)
     anchor: list[int] = field(default_factory=list)
+    grids: list[list[int]] = field(default_factory=list)
     batch: int = 1
     media: str = ""
     seconds: float = 0.0

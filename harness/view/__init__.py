@@ -1,0 +1,1 @@
+"""Pictures of single samples: which visual tokens a method kept, and what the text looks at."""
