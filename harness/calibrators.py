@@ -70,3 +70,17 @@ def calibrate_vas(overrides: Sequence[str], mean: float, knob: str, tol: float, 
     chosen = f"ratio={kept:.4f}" if knob == "ratio" else f"reducer.r={1 - kept:.4f}"
     print(f"mean retention {achieved:.4f} of {mean:g} asked for")
     print(f"reducer=vas {chosen}")
+
+
+def calibrate_cpu() -> None:
+    """Print the words that stand for this machine's processor behind ``winnow cost``, on torch's threads."""
+    import torch
+
+    from harness.bench.modelled import machine
+    from harness.cost.hardware import UNITS
+
+    found = {dtype: machine(torch.device("cpu"), dtype) for dtype in ("float32", "bfloat16")}
+    peaks = [f"hardware.peak.{UNITS[dtype]}={made.flops(dtype) / 1e12:.3g}" for dtype, made in found.items()]
+    bandwidth = max(made.bandwidth for made in found.values())
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads: the best of four matrix products, and copies")
+    print(f"hardware=cpu hardware.bandwidth={bandwidth:.3g}", *peaks)

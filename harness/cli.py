@@ -151,15 +151,13 @@ def calibrate(
     tol: Annotated[float, typer.Option(help="vas: how far from the wanted share the nearest may lie.")] = 0.02,
 ) -> None:
     """Find a method's knob from a model's behaviour on a few documents, and print the override to use."""
-    from harness.calibrators import calibrate_vas, calibrate_vtw
+    from harness.calibrators import calibrate_cpu, calibrate_vas, calibrate_vtw
 
     if documents < 1:
         raise WinnowError(f"--documents {documents} is not allowed: choose 1 or more")
     if method == "vtw":
         calibrate_vtw(overrides or [], eta, first, documents)
     elif method == "cpu":
-        from harness.cost.cpu import calibrate_cpu
-
         calibrate_cpu()
     elif method == "vas":
         calibrate_vas(overrides or [], mean, knob, tol, documents)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from harness.cell import Cell
 from harness.compose import compose
+from harness.cost.hardware import WIDTHS, hardware
 from harness.cost.llm_viewer import head_op, layer_ops
 from harness.paper.cells import composed, hydra
 from harness.paper.preset import Preset, Row, Words, merge, overrides
 from harness.paper.published import facts
 
-MACHINES = {"a100_40g": (312e12, 624e12, 1555e9), "v100": (112e12, 62e12, 900e9)}
-"""FP16 FLOP/s, INT8 OP/s and bytes/s of the cards behind the papers' columns (LLM-Viewer's entries)."""
 OLD = "v100"
 """LLM-Viewer of March 2024, behind PruMerge's columns, reads the LM head's weights at one byte."""
 
@@ -79,15 +77,13 @@ def _model(cell: Cell, visual: int | None, machine: str, int4: bool) -> Modelled
     prompt = nominal(cell.seen)
     depth = prompt.shape.layers
     plan: Sequence[int] = [visual] * depth if visual is not None else prompt.plan(build_method(cell).reducer)
-    width: Any = 0.5 if int4 else 2
+    dtype = "int4" if int4 else "float16"
+    width = WIDTHS[dtype]
     ops = [op for n in plan for op in layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, width)]
-    head = head_op(prompt.shape, width)
-    ops.append(replace(head, weight=prompt.shape.hidden * prompt.shape.vocab) if machine == OLD else head)
-    fp16, int8, bandwidth = MACHINES[machine]
-    seconds = sum(max(op.flops / (int8 if int4 else fp16), op.bytes / bandwidth) for op in ops)
+    ops.append(head_op(prompt.shape, width, 1 if machine == OLD else None))
     return Modelled(
         sum(op.flops for op in ops) / 1e12 / (4 if int4 else 1),  # PruMerge divides the operations of FP16 by hand
-        1e3 * seconds,
+        1e3 * hardware(machine).seconds(ops, dtype),
         sum(op.bytes for op in ops) / 1e9,
         sum(op.store for op in ops) / 1e9,
         100 * sum(plan) / depth / prompt.visual,

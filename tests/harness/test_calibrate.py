@@ -11,6 +11,7 @@ import torch
 from harness import cli
 from harness.calibrate import bisect, divergences, first_within, gather, prefill, retention
 from harness.calibrators import compose_cell
+from harness.cost.hardware import hardware
 from reducers.errors import WinnowError
 from reducers.fastv import FastV
 from reducers.none import NoReduction
@@ -90,3 +91,13 @@ def test_vas_meets_the_wanted_retention(command: Command, knob: str) -> None:
 def test_mistakes_are_one_line(command: Command, words: list[str], message: str) -> None:
     code, _, err = command(*words)
     assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_a_cpus_words_are_understood_by_winnow_cost(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.bench.modelled.SIDE", {"cpu": 64})
+    monkeypatch.setattr("harness.bench.modelled.COPIED", {"cpu": 2**16})
+    code, out, _ = command("cpu")
+    name, *figures = out.splitlines()[-1].split()
+    assert code == 0 and name == "hardware=cpu"
+    machine = hardware("cpu", [figure.removeprefix("hardware.") for figure in figures])
+    assert machine.bandwidth > 0 and machine.flops("float32") > 0 and machine.flops("bfloat16") > 0

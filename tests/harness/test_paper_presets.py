@@ -27,7 +27,7 @@ def test_rows_stand_for_all_printed_rows(name: str) -> None:
     table = preset.load(name)
     assert all(bool(row.set) != bool(row.published) for row in table.rows)
     if table.published:
-        wanted = {line["row"] for line in published._read(table.published)}
+        wanted = {line["row"] for line in published.read(table.published)}
         assert {str(row.row) for row in table.rows if row.row} == wanted
         tasks = set(table.tasks)
         assert tasks <= set(published.columns(table))
@@ -47,7 +47,7 @@ def test_smoke_rows_can_run_on_pico(name: str) -> None:
 
 def test_misprints_are_of_cells_that_exist() -> None:
     for file, row, metric in published.misprints():
-        assert any(line["row"] == row and line["metric"] == metric for line in published._read(file))
+        assert any(line["row"] == row and line["metric"] == metric for line in published.read(file))
 
 
 def test_parts_of_a_table() -> None:
