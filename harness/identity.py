@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cell import Cell, Method
+from harness.decoders import DEFAULT, chosen
 from harness.folders import locate
 from harness.hub import commit
 from harness.places import data_of
@@ -15,7 +16,7 @@ from harness.sources import digest, fingerprint, hash_files, module_file, module
 from harness.tasks.catalogue import BENCHMARKS, folder_of
 
 LIBRARIES = ("torch", "transformers", "lmms-eval", "decord")
-ANSWERING = ("harness.media", "harness.documents", "harness.generate")
+ANSWERING = ("harness.media", "harness.decoders", "harness.documents", "harness.generate")
 """The harness' own modules that have a say in an answer: frames, prompts, decoding."""
 LOADING = ("models.load", "models.pretrained", "models.random_weights", "models.axes")
 
@@ -87,6 +88,8 @@ def _context(cell: Cell) -> dict[str, Any]:
             "answering": fingerprint(ANSWERING, follow=()),
         },
     }
+    if chosen() != DEFAULT:
+        context["decoder"] = chosen()
     if model.dtype != "float32":
         context["batch_size"] = cell.batch_size  # below float32 padding can flip a token
     return context

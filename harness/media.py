@@ -1,4 +1,4 @@
-"""Frames of videos, decoded with decord at uniform places."""
+"""Frames of videos at uniform places, and the prompts that they become part of."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from harness.decoders import DECODERS, Decoded, chosen
+from harness.decoding import decoder
 from harness.errors import first_line
+from harness.framecache import current, key_of
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 
-def uniform_indices(total: int, frames: int) -> np.ndarray:
-    """Indices of `frames` frames, evenly spread from the first to the last of `total`; a short video repeats some."""
-    return np.linspace(0, total - 1, frames).round().astype(int)
-
-
 def decode_video(path: Path | str, frames: int, until: int | None = None) -> np.ndarray:
-    """Decode some frames of a video.
+    """Decode some frames of a video in this process, past every cache.
 
     Parameters
     ----------
@@ -44,40 +42,51 @@ def decode_video(path: Path | str, frames: int, until: int | None = None) -> np.
     WinnowError
         Names the file and the reason.
     """
-    return sample_video(path, frames, until)[0]
+    path = _there(Path(path))
+    try:
+        return DECODERS[chosen()](path, frames, until)[0]
+    except WinnowError:
+        raise
+    except Exception as error:  # every library raises its own classes
+        raise WinnowError(
+            f"video {path} cannot be decoded ({first_line(error)}): it is truncated or no video; download it again"
+        ) from error
 
 
-def sample_video(path: Path | str, frames: int, until: int | None = None) -> tuple[np.ndarray, float]:
-    """Decode some frames of a video, see `decode_video`, and say how many of them there are a second."""
-    path = Path(path)
-    return _decode(path, path.stat().st_mtime_ns if path.is_file() else 0, frames, until)
+def sample_video(path: Path | str, frames: int, until: int | None = None) -> Decoded:
+    """Get some frames of a video, decoded now or before, and say how many of them there are a second.
+
+    Files are decoded in another process with a time-out, and frames are kept on disk; see `decode_video`.
+    """
+    path = _there(Path(path))
+    return _sample(path, path.stat().st_mtime_ns, frames, until)
 
 
 def forget() -> None:
-    """Forget the last video, so that it is decoded anew."""
-    _decode.cache_clear()
+    """Forget the last video, so that it is read anew."""
+    _sample.cache_clear()
 
 
 @lru_cache(maxsize=1)
-def _decode(path: Path, changed: int, frames: int, until: int | None) -> tuple[np.ndarray, float]:
-    """Decode; the last video is remembered, as benchmarks ask several questions in a row about one."""
+def _sample(path: Path, changed: int, frames: int, until: int | None) -> Decoded:
+    """Get frames; the last video is remembered, as benchmarks ask several questions in a row about one."""
+    cache = current()
+    if cache.broken:
+        return decoder().decode(path, frames, until)
+    key = key_of(path, chosen(), frames, until)
+    found = cache.get(key)
+    if found is None:
+        found = decoder().decode(path, frames, until)
+        cache.put(key, found)
+    return found
+
+
+def _there(path: Path) -> Path:
     if not path.is_file():
         raise WinnowError(f"video {path} does not exist: download the benchmark's videos, or mend HF_HOME")
     if path.stat().st_size == 0:
         raise WinnowError(f"video {path} is empty (0 bytes): download it again")
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        total = len(reader) if until is None else min(len(reader), until + 1)
-        decoded: np.ndarray = reader.get_batch(uniform_indices(total, frames)).asnumpy()
-        rate = float(reader.get_avg_fps()) * max(1, frames - 1) / max(1, total - 1)
-    except Exception as error:  # decord raises its own classes, RuntimeError and IndexError alike
-        raise WinnowError(
-            f"video {path} cannot be decoded ({first_line(error)}): it is truncated or no video; download it again"
-        ) from error
-    return decoded, rate
+    return path
 
 
 def name_of(visuals: Sequence[Any]) -> str:

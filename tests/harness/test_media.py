@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.media import decode_video, make_prompt, uniform_indices
+from harness.decoders import uniform_indices
+from harness.media import decode_video, make_prompt
 from reducers.errors import WinnowError
 
 
@@ -18,7 +19,7 @@ def video(benchmark: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("total", "frames", "expected"),
-    [(8, 8, list(range(8))), (9, 3, [0, 4, 8]), (2, 4, [0, 0, 1, 1]), (1, 3, [0, 0, 0]), (100, 1, [0])],
+    [(8, 8, list(range(8))), (9, 3, [0, 4, 8]), (2, 4, [0, 0, 0, 1]), (1, 3, [0, 0, 0]), (100, 1, [0])],
 )
 def test_uniform_indices(total: int, frames: int, expected: list[int]) -> None:
     assert uniform_indices(total, frames).tolist() == expected
