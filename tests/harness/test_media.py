@@ -8,13 +8,13 @@ from PIL import Image
 
 from harness.decoders import uniform_indices
 from harness.media import decode_video, make_prompt
+from harness.tasks.pico.data import root
 from reducers.errors import WinnowError
 
 
 @pytest.fixture(scope="module")
 def video(benchmark: Path) -> Path:
-    (found,) = benchmark.rglob("video/test/0000.mp4")
-    return found
+    return root(benchmark) / "video" / "test" / "0000.mp4"
 
 
 @pytest.mark.parametrize(

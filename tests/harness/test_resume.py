@@ -111,7 +111,7 @@ def test_force_computes_again(run: Run, results: Path, monkeypatch: pytest.Monke
 def test_broken_video_is_a_failed_sample(
     run: Run, results: Path, benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Any, reason: str
 ) -> None:
-    media._decode.cache_clear()
+    media.forget()
     shutil.copytree(benchmark, tmp_path / "cache")
     monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
     (video,) = (tmp_path / "cache").rglob("video/test/0005.mp4")

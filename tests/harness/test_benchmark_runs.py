@@ -1,0 +1,65 @@
+"""Benchmarks end to end through `run.py`, offline, on their miniatures."""
+
+import json
+from pathlib import Path
+
+import pytest
+from runs import Run, counted, only, result_of
+
+from harness import answer
+from harness.schema import options
+
+TINY = ("model=llava_ov", "model.weights=random", "model.scale=tiny", "model.frames=2", "model.dtype=float32")
+SHORT = "+tasks.generation.max_new_tokens=4"
+FEW = ("pope_splits", "mlvu_dev", "moviechat_breakpoint")
+MANY = sorted(set(options("tasks")) - {"pico", *(f"pico_{m}{s}" for m in ("image", "video") for s in ("", "_dev"))})
+
+
+@pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=pytest.mark.full) for n in MANY])
+def test_on_pico(run: Run, results: Path, fixtures: Path, name: str) -> None:
+    ran = run(f"tasks={name}", f"tasks.data={fixtures}", "reducer=fastv", "ratio=0.5", "schedule=pico")
+    assert ran.code == 0, ran.err
+    result = result_of(only(results))
+    assert result["failed"] == 0 and result["status"] == "complete"
+    for task in result["tasks"]:
+        assert task["mean"] is not None or (only(results) / task["file"]).is_file()
+        assert task["visual_tokens"]["entrance"] > task["visual_tokens"]["last"]
+
+
+@pytest.mark.parametrize("name", ["mme", pytest.param("benchmarks", marks=pytest.mark.full)])
+def test_on_a_tiny_llava_onevision(run: Run, results: Path, fixtures: Path, name: str) -> None:
+    words = (*TINY, f"tasks={name}", f"tasks.data={fixtures}", SHORT, "limit=2", "batch_size=2")
+    ran = run(*words)
+    assert ran.code == 0, ran.err
+    assert result_of(only(results))["failed"] == 0
+
+
+def test_group_of_tasks_is_one_column_with_its_mean(run: Run, results: Path, fixtures: Path) -> None:
+    ran = run("-m", "reducer=none,blind", "tasks=pope_splits", f"tasks.data={fixtures}")
+    assert ran.code == 0
+    assert "pope_splits" in ran.out and "pope_adv" not in ran.out.split("Shares of")[0]
+    for path in results.glob("*/result.json"):
+        result = json.loads(path.read_text())
+        figures = [task["mean"] for task in result["tasks"]]
+        assert result["means"]["pope_splits"]["mean"] == pytest.approx(sum(figures) / 3)
+
+
+def test_sweep_decodes_and_encodes_each_video_once(run: Run, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of methods: those that act behind the tower share its features."""
+    from harness import generate
+    from models.load import Loaded
+
+    decodes, runs = counted(monkeypatch, answer, "make_prompt"), []
+    encode = generate.encode
+
+    def watched(loaded: Loaded, *rest: object) -> object:
+        block = loaded.family.parts(loaded.model).blocks[0]
+        if not runs:
+            block.register_forward_hook(lambda *args: runs.append(1))
+            runs.append(0)
+        return encode(loaded, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(answer, "encode", watched)
+    reducers = "reducer=none,random,fastv,vas"
+    assert run("-m", reducers, "ratio=0.5,0.25", "schedule=pico", "tasks=mlvu_dev", f"tasks.data={fixtures}").code == 0
+    assert len(decodes) == 8 and sum(runs) == 2
