@@ -39,7 +39,7 @@ def shipped(*patterns: str) -> set[str]:
     ("what", "patterns"),
     [
         ("modules", [f"{package}/**/*.py" for package in PACKAGES]),
-        ("configs", ["configs/**/*.yaml"]),
+        ("configs", ["configs/**/*.yaml", "harness/cost/*.yaml"]),
         ("weights", ["models/pico/weights/*.safetensors", "models/pico/weights/*.json"]),
         ("tasks", ["harness/tasks/**/*.yaml"]),
         ("type marks", [f"{package}/py.typed" for package in ("harness", "models", "reducers")]),
