@@ -57,6 +57,7 @@ class Session:
         self._positions: Tensor | None = None
         self._numbered = False
         self._masks: dict[tuple[int, int], Tensor | None] = {}
+        self._embeddings: dict[tuple[int, int], tuple[Tensor, tuple[Tensor, Tensor]]] = {}
 
     @property
     def implementation(self) -> str:
@@ -76,6 +77,7 @@ class Session:
         self._numbered = kwargs.get("position_ids") is not None
         self.prefilling = cache is None or cache.get_seq_length() == 0
         self._masks.clear()
+        self._embeddings.clear()
         if self.prefilling:
             self._check_rerun(ids, cache, kwargs)
             self.prefill = self._open(ids, kwargs)
@@ -209,14 +211,23 @@ class Session:
         return {"attention_mask": mask, "position_embeddings": embeddings, "position_ids": None}
 
     def _rotary(self, stage: Stage | None, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Rotary cosine and sine of the tokens in `hidden`."""
+        """Rotary cosine and sine of the tokens in `hidden`, the same for all layers of a stage."""
+        cos, sin = kwargs["position_embeddings"]
+        if stage is None:
+            return cos, sin
+        known = (id(stage), id(cos))
+        if known not in self._embeddings:
+            self._embeddings[known] = cos, self._gathered(stage, hidden, kwargs)
+        return self._embeddings[known][1]
+
+    def _gathered(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         rotary: Any = self.parts.llm.rotary_emb
         cos, sin = kwargs["position_embeddings"]
-        if stage is not None and self.prefilling:
+        if self.prefilling:
             if stage.positions is not None:
                 return rotary(hidden, stage.positions.to(hidden.device))
             return take(cos, stage.columns, 1), take(sin, stage.columns, 1)
-        if stage is not None and stage.shift is not None and bool(stage.shift.any()):
+        if stage.shift is not None and bool(stage.shift.any()):
             return rotary(hidden, kwargs["position_ids"].to(hidden.device) - stage.shift.to(hidden.device)[:, None])
         return cos, sin
 
