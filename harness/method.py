@@ -132,6 +132,11 @@ def _check_support(cell: Cell, reducer: Reducer) -> None:
             f"downsample.pixels={cell.seen.pixels} cannot work on model={cell.model.name}: its tower takes pictures of "
             "one size, so that fewer pixels are as many tokens; say downsample.frames"
         )
+    if cell.downsample.frames > 1 and family.fixed_frames:
+        raise WinnowError(
+            f"downsample.frames={cell.downsample.frames} cannot work on model={cell.model.name}: it repeats fewer "
+            f"frames until they are {family.fixed_frames}, which are as many tokens"
+        )
     why = impossible(family, reducer)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")

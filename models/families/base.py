@@ -55,6 +55,8 @@ class Family(ABC):
     """Whether positions are three-dimensional, so that compact numbering is undefined."""
     cls: ClassVar[bool] = False
     """Whether the vision tower has a CLS token."""
+    fixed_frames: ClassVar[int] = 0
+    """How many frames the model makes of any video, so that fewer are as many tokens; 0 for as many as are given."""
     any_size: ClassVar[bool] = False
     """Whether pictures of any size are taken, so that fewer pixels are fewer tokens."""
     video_cls: ClassVar[bool] = False

@@ -36,9 +36,8 @@ class Composed(Family):
     """Which tower, unless the architecture says so: clip, siglip or internvit."""
     structure: ClassVar[Mapping[str, Any]] = {}
     """Fields of `ComposedConfig`."""
-    frames: ClassVar[int] = 0
     between: ClassVar[str] = ""
-    """See `ComposedProcessor`."""
+    """Text between two frames."""
 
     def parts(self, model: nn.Module) -> Parts:
         """See `Family.parts`."""
@@ -101,7 +100,7 @@ class Composed(Family):
             tokenizer,
             image_token_id=config.image_token_id,
             tokens=config.tokens_per_frame,
-            frames=self.frames,
+            frames=self.fixed_frames,
             between=self.between,
             chat_template=template,
         )

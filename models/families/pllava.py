@@ -23,7 +23,7 @@ class Pllava(Composed):
     cls = True
     tiny_image = 24
     structure: ClassVar[dict[str, Any]] = {"vision_feature_layer": -2, "pool": 2}
-    frames = 16
+    fixed_frames = 16
 
     def original(self) -> Original:
         """See `Composed.original`."""

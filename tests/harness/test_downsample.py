@@ -67,6 +67,10 @@ def test_pixels_divide_the_tokens_of_the_budget(by: int, tokens: int) -> None:
             ["downsample.pixels=2"],
             "downsample.pixels=2 cannot work on model=pico: its tower takes pictures of one size",
         ),
+        (
+            ["model=pllava", "downsample.frames=2"],
+            "downsample.frames=2 cannot work on model=pllava: it repeats fewer frames until they are 16",
+        ),
         (["downsample.size=2"], "unknown option 'size' of downsample: choose frames, pixels"),
         (["+downsample.size=2"], "unknown option 'size' of downsample: choose frames, pixels"),
         (["reducer=oracle", "downsample.frames=2"], "knows which tokens matter for the whole input only"),
