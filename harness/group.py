@@ -26,7 +26,7 @@ from harness.progress import progress
 from harness.schema import ModelConfig
 from harness.scoring import score_task
 from harness.stop import Stop
-from harness.store import Run
+from harness.store import Run, part_mark
 from models.load import Loaded, ModelSpec, load
 from reducers.errors import WinnowError
 
@@ -90,7 +90,7 @@ def run_group(
         _answer(works, documents, kept, stop, part)
         if part[1] > 1:
             for work in works:
-                work.run.part(*part).touch()
+                part_mark(work.run.folder, *part).touch()
             return BUSY
         return max(_close(work, tasks, documents, stop) for work in works)
 

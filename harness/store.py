@@ -62,10 +62,6 @@ class Run:
         """A segment of this worker's own to append to."""
         return journal.Journal(self.folder / JOURNAL)
 
-    def part(self, index: int, parts: int) -> Path:
-        """The mark that one of several parts of the documents is answered; it goes with the journal."""
-        return self.folder / JOURNAL / f"answered-{index}-of-{parts}"
-
     def reset(self) -> None:
         """Forget everything, for ``force=true``; DONE goes first."""
         forget(self.folder)
@@ -85,6 +81,11 @@ class Run:
         files.write_json(self.folder / DONE, {name: _digest(self.folder / name) for name in sorted(written)})
         (self.folder / FAILED).unlink(missing_ok=True)
         shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+
+
+def part_mark(folder: Path, index: int, parts: int) -> Path:
+    """The mark that one of several parts of a run's documents is answered; it goes with the journal."""
+    return folder / JOURNAL / f"answered-{index}-of-{parts}"
 
 
 def forget(folder: Path) -> None:

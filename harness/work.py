@@ -8,6 +8,7 @@ import sys
 from harness import files
 from harness.exits import STOPPED
 from harness.manifest import Manifest
+from harness.share import Share
 from harness.stop import Stop, StoppedError
 
 
@@ -18,7 +19,7 @@ def work(manifest: Manifest, index: int, workers: int, stop: Stop, wait: bool, p
 
     try:
         with files.writable(manifest.results):
-            return Worker(manifest, index, workers, stop, wait, parts).run()
+            return Worker(Share(manifest, index, workers, parts), stop, wait).run()
     except StoppedError as error:
         print(f"stopped: {error}; what was answered is kept", file=sys.stderr)
         return STOPPED

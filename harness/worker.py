@@ -7,23 +7,19 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TypeVar
 
 from harness import files
-from harness.claim import WHOLE, Claim, part_name
+from harness.claim import Claim
 from harness.errors import first_line
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.group import Kept, run_group
 from harness.label import label
-from harness.manifest import Manifest, Planned
+from harness.manifest import Planned
 from harness.method import Built, build_method
+from harness.share import Share
 from harness.stop import Stop, StoppedError
-from harness.store import DONE, FAILED, Run
+from harness.store import FAILED, Run
 
-T = TypeVar("T")
-
-LARGEST = 8
-"""Cells that one worker holds at most at a time: more would share each decoded document, fewer spread better."""
 POLL = 2.0
 """Seconds between two looks at what others still hold."""
 
@@ -33,23 +29,16 @@ class Worker:
 
     Parameters
     ----------
-    manifest : Manifest
-    index, workers : int
-        Which of how many workers it is; only decides where it begins, so that workers seldom want the same cell.
+    share : Share
+        Of the sweep.
     stop : Stop
     wait : bool
         Whether to wait for cells that others hold, to take them over if their worker dies.
-    parts : int
-        In how many parts the documents of each cell are answered, so that several workers can share one cell.
     """
 
-    def __init__(
-        self, manifest: Manifest, index: int, workers: int, stop: Stop, wait: bool = False, parts: int = 1
-    ) -> None:
-        self.manifest, self.index, self.workers, self.stop, self.wait = manifest, index, workers, stop, wait
-        self.parts = parts
+    def __init__(self, share: Share, stop: Stop, wait: bool = False) -> None:
+        self.share, self.stop, self.wait = share, stop, wait
         self.kept = Kept()
-        self.closed: set[str] = set()
 
     def run(self) -> int:
         """Work until every cell is finished, failed or another's.
@@ -66,71 +55,39 @@ class Worker:
         UnwritableError
             If nothing can be written where results go.
         """
-        groups = _turned(self.manifest.groups, self.index, self.workers)
+        groups = self.share.groups()
         while True:
             worked = False
             for group in groups:
-                while self._some(group):
+                while self.some(group):
                     worked = True
             self.stop.check()
-            left = [cell for cell in self.manifest.cells() if not self._closed(cell)]
-            if not left:
-                failed = any((self.manifest.results / cell.id / FAILED).exists() for cell in self.manifest.cells())
-                return INCOMPLETE if failed else OK
+            if not self.share.left():
+                return INCOMPLETE if self.share.failed() else OK
             if not worked:
                 if not self.wait:
                     return BUSY
                 time.sleep(POLL)
 
-    def _some(self, group: Sequence[Planned]) -> bool:
-        """Claim some cells of a group and run them; return whether there were any."""
+    def some(self, group: Sequence[Planned]) -> bool:
+        """Claim some cells of a group, or a part of one, and run them; return whether there were any."""
         self.stop.check()
-        if self.parts > 1:
-            return any(self._some_part(cell) for cell in group if not self._closed(cell))
+        if self.share.parts > 1:
+            return any(self._part(cell) for cell in group if not self.share.closed(cell))
         with ExitStack() as stack:
-            claims = self._claim(group, stack)
-            if claims:
-                self._run(claims)
+            claims = self.share.take(group, stack)
+            cells = {cell.id: cell for cell in group}
+            checked = {run: claim for name, claim in claims.items() if (run := _check(cells[name])) is not None}
+            if checked:
+                self._run(checked)
             return bool(claims)
 
-    def _claim(self, group: Sequence[Planned], stack: ExitStack) -> dict[Run, Claim]:
-        """Claim a share of what is open, the smaller the less is left, so that workers end at about the same time."""
-        open_ = [cell for cell in _turned(group, self.index, self.workers) if cell.id not in self.closed]
-        wanted = min(LARGEST, -(-len(open_) // (2 * self.workers)))
-        claims: dict[Run, Claim] = {}
-        for cell in open_:
-            if len(claims) == wanted:
-                break
-            if self._closed(cell):
-                continue
-            claim = Claim(self.manifest.results / cell.id)
-            if claim.held:
-                stack.enter_context(claim)
-                if not self._closed(cell) and (run := _check(cell)) is not None:
-                    claims[run] = claim
-                else:
-                    claim.release()
-        return claims
-
-    def _some_part(self, cell: Planned) -> bool:
-        """Answer a part of a cell that nobody answers, or score the cell if all are answered; return whether."""
-        run = Run(cell.cell)
-        units = [(index, self.parts) for index in _turned(range(self.parts), self.index, self.workers)]
-        open_ = [unit for unit in units if not run.part(*unit).exists()]
-        for unit in open_ or [(0, 1)]:
-            with Claim(run.folder, part_name(*unit) if open_ else WHOLE) as claim:
-                if claim.held and not self._closed(cell) and not (open_ and run.part(*unit).exists()):
-                    if _check(cell) is not None:
-                        self._run({run: claim}, unit)
-                    return True
-        return False
-
-    def _closed(self, cell: Planned) -> bool:
-        """Whether a cell is finished or failed; both are final for this worker."""
-        folder = self.manifest.results / cell.id
-        if cell.id not in self.closed and ((folder / DONE).exists() or (folder / FAILED).exists()):
-            self.closed.add(cell.id)
-        return cell.id in self.closed
+    def _part(self, cell: Planned) -> bool:
+        with ExitStack() as stack:
+            taken = self.share.take_part(cell, stack)
+            if taken is not None and (run := _check(cell)) is not None:
+                self._run({run: taken[0]}, taken[1])
+            return taken is not None
 
     def _run(self, claims: dict[Run, Claim], part: tuple[int, int] = (0, 1)) -> None:
         """Run cells together; if that fails as a whole, each by itself, so that only what cannot run is marked."""
@@ -179,9 +136,3 @@ def _fail(run: Run, error: Exception) -> None:
             log.write("".join(traceback.format_exception(error)) + "\n")
         run.fail(first_line(error))
     print(f"run {run.id} failed: {first_line(error)}", file=sys.stderr, flush=True)
-
-
-def _turned(items: Sequence[T], index: int, workers: int) -> list[T]:
-    """The items, beginning at this worker's place."""
-    start = len(items) * index // workers
-    return [*items[start:], *items[:start]]

@@ -11,12 +11,13 @@ import pytest
 from runs import counted, result_of, samples_of
 from typer.testing import CliRunner
 
-from harness import answer, group, manifest, worker
+from harness import answer, group, manifest, share, worker
 from harness.claim import Claim
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.identity import identify
 from harness.manifest import Manifest
 from harness.plan import plan
+from harness.share import Share
 from harness.state import Watch, counts
 from harness.stop import Stop, StoppedError
 from harness.worker import Worker
@@ -40,7 +41,7 @@ def sweep(results: Path, benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> Ma
 
 
 def work(planned: Manifest, index: int = 0, workers: int = 1, stop: Stop | None = None, parts: int = 1) -> int:
-    return Worker(planned, index, workers, stop or Stop(), parts=parts).run()
+    return Worker(Share(planned, index, workers, parts), stop or Stop()).run()
 
 
 def winnow(*words: object) -> Any:
@@ -113,7 +114,7 @@ def test_manifest_of_another_version_is_refused(sweep: Make) -> None:
 
 def test_worker_runs_all_and_loads_each_model_once(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = counted(monkeypatch, group, "load")
-    monkeypatch.setattr(worker, "LARGEST", 2)
+    monkeypatch.setattr(share, "LARGEST", 2)
     planned = sweep("reducer=none,fastv,random", "ratio=0.5,0.25")
     assert work(planned) == OK and len(loads) == 1
     assert kinds(planned) == {"finished": 5}
@@ -250,10 +251,9 @@ def test_worker_that_stood_still_leaves_the_cell_to_the_other(sweep: Make, monke
 def test_parts_of_a_cell_make_the_same_run(sweep: Make, run: Any, tmp_path: Path) -> None:
     """Two workers take turns at three parts of the documents; the second takes over where the first stopped."""
     planned = sweep("reducer=none,fastv", "ratio=0.25", "batch_size=2")
-    stop = Stop()
-    first = Worker(planned, 0, 2, stop, parts=3)
+    first = Worker(Share(planned, 0, 2, 3), Stop())
     (cells,) = planned.groups
-    assert first._some(cells)
+    assert first.some(cells)
     assert sorted(state.answered for state in Watch(planned).look()) == [0, 4]
     assert work(planned, 1, 2, parts=3) == OK
     other = tmp_path / "other"
