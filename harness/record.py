@@ -92,8 +92,10 @@ def from_line(line: str) -> Row:
     """
     values: dict[str, Any] = json.loads(line)
     known = {f.name for f in fields(Row)}
-    if not isinstance(values, dict) or not {"task", "doc_id", "doc"} <= set(values) <= known:
+    if not isinstance(values, dict) or not {"task", "doc_id", "doc"} <= set(values):
         raise ValueError("these are not the fields of a journal row")
+    if set(values) - known:
+        raise ValueError(f"another version of Winnow wrote {', '.join(sorted(set(values) - known))}")
     return Row(**values | {name: _unpack(values[name]) for name in FATE if name in values})
 
 

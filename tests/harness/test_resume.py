@@ -134,11 +134,14 @@ def test_broken_video_is_a_failed_sample(
     assert result_of(folder)["status"] == "complete" and (folder / "DONE").exists()
 
 
-def test_batch_out_of_memory_is_answered_one_by_one(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = answer.answer
+def test_batch_out_of_memory_is_halved_down_to_the_document(
+    run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, sizes = answer.answer, []
 
     def small_machine(loaded: Any, reducer: Any, batch: Any, seed: int) -> list[Row]:
-        if len(batch.documents) > 1 or batch.documents[0].doc_id == 2:
+        sizes.append(len(batch.documents))
+        if len(batch.documents) > 2 or any(document.doc_id == 2 for document in batch.documents):
             raise MemoryError("out of memory")
         return original(loaded, reducer, batch, seed)
 
@@ -146,6 +149,7 @@ def test_batch_out_of_memory_is_answered_one_by_one(run: Run, results: Path, mon
     ran = run(*FASTV)
     assert ran.code == 1 and "1 of 8 documents failed (1 x MemoryError: out of memory)" in ran.err
     assert [sample["doc_id"] for sample in samples_of(only(results)) if sample["status"] == "failed"] == [2]
+    assert sizes == [4, 2, 2, 1, 1, 4, 2, 2]
 
 
 def test_cell_of_another_process_is_left_to_it(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -284,6 +284,48 @@ def test_damaged_result_is_found_named_and_computed_again(
     assert ran.code == 0 and f"run {first.name}: result.json is damaged: computed again" in ran.err
 
 
+def test_journal_of_another_version_is_named_and_stops_no_other(sweep: Make) -> None:
+    planned = sweep("reducer=none,fastv", "ratio=0.25")
+    first, _ = planned.cells()
+    segment = planned.results / first.id / "journal" / "00001-a.jsonl"
+    segment.parent.mkdir(parents=True)
+    segment.write_text('{"task": "pico_video", "doc_id": 0, "doc": "x", "logprob": 0.5}\n')
+    assert work(planned) == INCOMPLETE
+    (failed,) = [state for state in Watch(planned).look() if state.kind == "failed"]
+    assert failed.planned == first and f"{segment}, line 1 is damaged" in failed.reason and "logprob" in failed.reason
+    assert kinds(planned) == {"finished": 1, "failed": 1}
+
+
+RAISES = '''
+from dataclasses import dataclass
+from reducers import Reducer, Reduction
+
+@dataclass(frozen=True)
+class Raises(Reducer):
+    """Keep all, or raise."""
+
+    broken: bool = False
+
+    def layers(self, depth):
+        return (0,)
+
+    def reduce(self, view):
+        if self.broken:
+            raise RuntimeError("this method is broken")
+        return Reduction(view.visual)
+'''
+
+
+def test_reducer_that_raises_stops_no_other(sweep: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "raising.py").write_text(RAISES)
+    monkeypatch.syspath_prepend(tmp_path)
+    planned = sweep("reducer=custom", "reducer.target=raising:Raises", "+reducer.args.broken=false,true")
+    assert work(planned) == INCOMPLETE
+    (failed,) = [state for state in Watch(planned).look() if state.kind == "failed"]
+    assert failed.reason == "8 of 8 documents failed (8 x RuntimeError: this method is broken)"
+    assert kinds(planned) == {"finished": 1, "failed": 1}
+
+
 def test_runs_of_version_0_1_count_as_finished(sweep: Make) -> None:
     planned = sweep("reducer=none")
     assert work(planned) == OK

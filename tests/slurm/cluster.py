@@ -122,11 +122,15 @@ class Cluster:
         lines = self("squeue", "-h", "-r", "-o", "%i %T", *more).splitlines()
         return dict(line.split() for line in lines)
 
+    def clear(self) -> None:
+        """End all jobs."""
+        self("scancel", f"--user={getpass.getuser()}")
+        with contextlib.suppress(AssertionError):
+            self.until(lambda: self.tasks(), {}, seconds=30)
+
     def stop(self) -> None:
         """End the jobs and the daemons."""
-        self("scancel", "--signal=KILL", f"--user={getpass.getuser()}")
-        with contextlib.suppress(AssertionError):
-            self.until(lambda: self.tasks(), {}, seconds=20)
+        self.clear()
         for name in [*(f"slurmd.{node}" for node in self.nodes), "slurmctld", "munge"]:
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int((self.folder / f"{name}.pid").read_text()), signal.SIGTERM)

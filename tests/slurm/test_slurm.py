@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,9 @@ def kept_rows(manifest: Manifest) -> dict[str, int]:
 
 
 @pytest.fixture
-def site(slurm: Cluster, cache: Path, tmp_path: Path) -> Site:
-    return Site(slurm, cache, tmp_path / "runs")
+def site(slurm: Cluster, cache: Path, tmp_path: Path) -> Iterator[Site]:
+    yield Site(slurm, cache, tmp_path / "runs")
+    slurm.clear()
 
 
 @pytest.fixture(scope="session")
@@ -115,18 +117,23 @@ def test_requeued_task_goes_on(site: Site, whole: dict[str, list[str]]) -> None:
 
 
 def test_time_limit_is_a_checkpoint_and_a_requeue(site: Site, whole: dict[str, list[str]]) -> None:
-    """A minute is Slurm's shortest limit; a signal 10 s before it ends the task after its batch."""
+    """The limit of a task at work is lowered, so that the signal before it comes now, however slow the machine is."""
     manifest = site.plan()
     slow = str(Path(__file__).parent / "slow_disk")
     site.environment["PYTHONPATH"] = f"{slow}{os.pathsep}{site.environment['PYTHONPATH']}"
-    site.submit(manifest, "--time", 1, "--signal-delay", 10, "--tasks", 1)
+    job = site.submit(manifest, "--time", 60, "--signal-delay", 120, "--tasks", 1)
+    site.wait_for_rows(manifest, 10)
+    *_, minutes, _ = ("0:" + site.slurm("squeue", "-h", "-j", job, "-o", "%M").strip()).split(":")
+    site.slurm("scontrol", "update", f"jobid={job}", f"timelimit={int(minutes) + 2}")
     logs = manifest.path.parent / "slurm"
     site.slurm.until(lambda: any("this job is timed-out" in path.read_text() for path in logs.glob("*.err")))
+    site.slurm.until(lambda: "PENDING" in site.slurm.tasks().values())
     kept = site.rows(manifest)
     print(f"stopped at the limit with {kept} of 360 documents on the disk: {site.slurm.tasks()}")
     said = "".join(path.read_text() for path in logs.glob("*.err"))
     assert "stopped: SIGUSR2 was received; what was answered is kept" in said
-    assert not list(manifest.results.glob("*/claim*")) and kept < 360
+    assert not list(manifest.results.glob("*/claim*")) and 10 <= kept < 360
+    site.slurm("scontrol", "update", f"jobid={job}", "timelimit=60")
     site.finish(manifest, whole)
 
 
