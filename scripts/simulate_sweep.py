@@ -50,7 +50,7 @@ def count_operations(folder: str, found: "Counter[str]") -> None:
         return stat(path, *more, **named)
 
     sys.addaudithook(note)
-    os.stat = counted  # type: ignore[assignment]
+    os.stat = counted
 
 
 def make(folder: Path, cells: int, groups: int) -> Manifest:
