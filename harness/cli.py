@@ -75,6 +75,25 @@ def view(
 
 
 @app.command()
+def report(
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Tables of the papers to hold, with the overrides of their runs.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("results/report.html"),
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+    samples: Annotated[int, typer.Option(help="Questions per task and model to browse.")] = 200,
+    pictures: Annotated[int, typer.Option(help="Samples with pictures of their tokens.")] = 6,
+) -> None:
+    """Write one HTML page that needs nothing else: tables, plots, run details, samples with token pictures."""
+    from harness.paper.command import tables_of
+    from harness.report.write import write
+
+    found = _some(results_of(results), results)
+    write(found, results, out, tables_of(tables, found, results) if tables else (), samples, pictures)
+    print(out)
+
+
+@app.command()
 def plot(
     out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
     runs: Annotated[list[str] | None, typer.Argument(help="Runs to draw; all where none is named.")] = None,
