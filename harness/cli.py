@@ -94,6 +94,43 @@ def report(
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A run, or a folder of runs.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+) -> None:
+    """Compare two runs, or the runs of equal settings in two stores: agreement by sample, difference, noise or not."""
+    from harness.exchange.compare import pairs, rows
+    from harness.tables import print_table
+
+    print_table(rows(pairs(first, second, results)), form, left=("model", "method", "task", "verdict"))
+
+
+@app.command("export")
+def export_(
+    out: Annotated[Path, typer.Argument(help="File to write: .parquet or .csv.")],
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+) -> None:
+    """Write all finished runs with their scores to one file."""
+    from harness.exchange.store import write
+
+    print(f"{out}: {write(results, out)} runs")
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="File that `winnow export` wrote.")],
+    results: Annotated[Path, typer.Option(help="Folder that the runs go to.")] = RESULTS,
+) -> None:
+    """Make runs of an exported file, to stand in tables and comparisons; runs that are there stay."""
+    from harness.exchange.store import read
+
+    new = read(path, results)
+    print(f"{results}: {len(new)} new runs")
+
+
+@app.command()
 def plot(
     out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
     runs: Annotated[list[str] | None, typer.Argument(help="Runs to draw; all where none is named.")] = None,

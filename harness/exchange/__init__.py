@@ -1,0 +1,1 @@
+"""Results between people: two runs or two stores compared, all results in one file and back."""
