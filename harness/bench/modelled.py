@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from harness.bench.clock import Clock
 from harness.cost.estimate import LLM, METHOD, cost, whole
 from harness.cost.hardware import UNITS, Hardware, Peak
 from harness.cost.physical import NAME
@@ -39,21 +39,26 @@ def modelled(prompt: Nominal, tokens: Sequence[Sequence[int]], reducer: Reducer 
     return Modelled(sum(one.flops for one in spent), sum(one.seconds for one in spent))
 
 
-def machine(device: torch.device, dtype: str) -> Hardware:
+def machine(device: torch.device, dtype: str, clock: Clock) -> Hardware:
     """Measure what a roofline needs: a product of large matrices in the model's type, and a copy."""
     kind: Any = getattr(torch, dtype)
     side, size = SIDE.get(device.type, 1024), COPIED.get(device.type, 2**28)
     matrix = torch.ones(side, side, device=device, dtype=kind)
-    block, other = (torch.ones(size // 4, device=device) for _ in range(2))
-
-    def seconds(work: object) -> float:
-        start = time.perf_counter()
-        work()  # type: ignore[operator]
-        float(other[0]), float(matrix[0, 0])  # wait for the device
-        return time.perf_counter() - start
-
-    out = torch.empty_like(matrix)
-    product = min(seconds(lambda: torch.mm(matrix, matrix, out=out)) for _ in range(4))
-    copy = min(seconds(lambda: other.copy_(block)) for _ in range(4))
+    block, out = torch.ones(size // 4, device=device), torch.empty_like(matrix)
+    target = torch.empty_like(block)
+    product = _least(clock, lambda: torch.mm(matrix, matrix, out=out))
+    copy = _least(clock, lambda: target.copy_(block))
     peak = Peak(**{UNITS[dtype]: 2 * side**3 / product / 1e12})
     return Hardware(f"this machine, {device.type}", 2 * size / copy / 1e9, peak=peak)
+
+
+def _least(clock: Clock, work: Callable[[], object]) -> float:
+    """Fewest seconds of a few tries, the first of which pays for what has to be set up."""
+    taken = []
+    for _ in range(4):
+        start = clock.now()
+        work()
+        stop = clock.now()
+        clock.wait()
+        taken.append(clock.seconds(start, stop))
+    return min(taken)

@@ -86,7 +86,7 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
     if settings.clock == "cpu" and device.type != "cpu":
         raise WinnowError(f"--clock cpu does not see what {device} computes: choose wall")
     encodings = 1 if settings.tower == "once" else len(found) * (settings.warmup + settings.rounds)
-    limits = machine(device, cell.seen.dtype)
+    limits = machine(device, cell.seen.dtype, Clock(device, settings.clock))
     check(found, device, limits, settings.warmup + settings.rounds, encodings, settings.minutes)
     with progress("loading"):
         loaded = load_model(cell.seen)
