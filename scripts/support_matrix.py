@@ -35,6 +35,12 @@ slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 144 on `llava_
 """
 
 
+COUNTS = """`model=<name>`, with the frames that a video gives by default and the tokens that methods may drop.
+Separators are not among them: the CLS token of each of Video-LLaVA's frames, newlines, the text between InternVL3's
+frames.
+"""
+
+
 def methods() -> dict[str, Reducer]:
     """Every method that has a YAML of its own and works without further arguments, with its defaults."""
     made = {}
@@ -86,6 +92,19 @@ def columns(made: dict[str, Reducer]) -> dict[tuple[str, ...], list[str]]:
     return found
 
 
+def models() -> list[str]:
+    """The rows of the table of models."""
+    rows = []
+    for path in sorted((configs.FOLDER / "model").glob("*.yaml")):
+        entry = yaml.safe_load(path.read_text())
+        asked, nominal = entry["frames"], entry["nominal"]
+        steps = nominal["frames"] if isinstance(nominal["frames"], int) else asked
+        tokens = nominal["tokens_per_frame"]
+        count = f"{asked} | {steps} x {tokens} = {steps * tokens}"
+        rows.append(f"| `{entry['name']}` | `{entry['family']}` | {entry['repo']} | {count} |")
+    return ["| model | family | weights | frames | visual tokens |", "| --- | --- | --- | --- | --- |", *rows]
+
+
 def page() -> str:
     """The whole page."""
     made = methods()
@@ -99,6 +118,7 @@ def page() -> str:
     lines += ["", *(f"{mark} {reason}  " for reason, mark in reasons.items()), "", TILES]
     lines += ["## Probes and options", "", "| method | probes | options, the default in bold |", "| --- | --- | --- |"]
     lines += [f"| `{name}` | {probes(reducer)} | {options(reducer)} |" for name, reducer in made.items()]
+    lines += ["", "## Models", "", COUNTS, *models()]
     return INTRODUCTION + "\n".join(lines) + "\n"
 
 
