@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from harness.cli_data import app as data
+from harness.cli_figures import figures
 from harness.cli_judge import judge
 from harness.exits import INCOMPLETE, USER_ERROR
 from harness.paper.formats import Form
@@ -25,6 +26,7 @@ app.add_typer(commands)
 
 app.add_typer(data, name="data")
 app.command()(judge)
+app.command()(figures)
 
 
 @app.callback()

@@ -15,6 +15,8 @@ from harness.pooled import pooled
 Format = Literal["rich", "md", "csv"]
 Result = dict[str, Any]
 Compared = dict[str, dict[str, float]]
+WIDEST = 4
+"""So many tasks have columns of their own on the terminal."""
 CAPTION = (
     "Shares of visual tokens and FLOPs are what really happened in the prefill, averaged over documents. Accuracy: all "
     "documents, 95 % interval. Δ: paired, against reducer=none; Δ random: against random dropping of as many tokens, "
@@ -97,8 +99,9 @@ def _figure(task: Result | None) -> str:
         return f"{_plus_minus(judged)} / {judged['score']:.2f}"
     if task["mean"] is None:
         return str(task["file"])
+    unread = f" ({task['unparsed']} unread)" if task.get("unparsed") else ""
     failed = f" {task['verdict']}" if task.get("verdict") else ""
-    return _plus_minus(task) + failed
+    return _plus_minus(task) + unread + failed
 
 
 def _plus_minus(value: dict[str, float] | None, sign: bool = False) -> str:
@@ -132,7 +135,26 @@ def show(results: Sequence[Result], folder: Path, form: Format = "rich") -> None
     if not results:
         return
     settle(results, folder)
-    print_table(rows(results, folder), form, left=("model", "reducer", "at", "run"), caption=CAPTION, wrap=("run",))
+    table = rows(results, folder)
+    names = list(dict.fromkeys(name for result in results for name in figures(result["tasks"])))
+    long = _by_task(table, names) if form == "rich" and len(names) > WIDEST else []
+    if long:
+        hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in names}
+        table = [{key: value for key, value in row.items() if key not in hidden} for row in table]
+        print_table(long, form, left=("task", "model", "reducer"), wrap=("reducer",))
+    print_table(table, form, left=("model", "reducer", "at", "run"), caption=CAPTION, wrap=("run",))
+
+
+def _by_task(table: Sequence[dict[str, str]], names: Sequence[str]) -> list[dict[str, str]]:
+    """One row per task and run, for sets of tasks that no screen is wide enough for."""
+    return [
+        {"task": name}
+        | {key: row[key] for key in ("model", "reducer", "ratio", "mean")}
+        | {"figure": row[name], "Δ": row[f"Δ {name}"], "Δ random": row[f"Δ random {name}"]}
+        for name in names
+        for row in table
+        if row[name]
+    ]
 
 
 def print_table(

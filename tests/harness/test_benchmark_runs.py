@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from runs import Run, counted, only, result_of
+from typer.testing import CliRunner
 
 from harness import answer
+from harness.cli import app
 from harness.schema import options
 
 TINY = ("model=llava_ov", "model.weights=random", "model.scale=tiny", "model.frames=2", "model.dtype=float32")
@@ -63,3 +65,19 @@ def test_sweep_decodes_and_encodes_each_video_once(run: Run, fixtures: Path, mon
     reducers = "reducer=none,random,fastv,vas"
     assert run("-m", reducers, "ratio=0.5,0.25", "schedule=pico", "tasks=mlvu_dev", f"tasks.data={fixtures}").code == 0
     assert len(decodes) == 8 and sum(runs) == 2
+
+
+def test_figures_of_a_run(run: Run, results: Path, fixtures: Path) -> None:
+    """Break-down, unread answers and lmms-eval's own figure are a command away."""
+    assert run("tasks=videomme", f"tasks.data={fixtures}").code == 0
+    words = ["figures", only(results).name, "--results", str(results), "--format", "csv"]
+    lines = CliRunner().invoke(app, words, catch_exceptions=False).stdout.splitlines()
+    assert lines[0] == "task,figure,n,unread,lmms-eval,visual tokens"
+    assert lines[1] == "videomme,0.0 ± 19.5 Failed,6,6,0.0,200.0"
+    assert [line.split(",")[0] for line in lines[2:]] == ["  duration short", "  duration medium", "  duration long"]
+
+
+def test_many_tasks_are_rows_on_the_terminal(run: Run, fixtures: Path) -> None:
+    names = "[pope_adv,mme,gqa,textvqa_val,scienceqa_img]"
+    out = run("tasks=gqa", f"tasks.tasks={names}", f"tasks.data={fixtures}").out
+    assert [line.split()[0] for line in out.splitlines() if " pico " in line][:5] == names[1:-1].split(",")
