@@ -101,7 +101,7 @@ def check_folder(source: str) -> None:
     folder = Path(source).expanduser()
     if not folder.is_dir():
         if folder.is_absolute() or source.startswith((".", "~")):
-            raise WinnowError(f"model.weights={source} is no folder: give pretrained, random or an existing folder")
+            raise WinnowError(f"'{source}' is no folder: give an existing one, or model.weights=random")
         return
     if not (folder / "config.json").exists():
         raise WinnowError(f"folder {source} holds no checkpoint: config.json is missing")

@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "relevance": (["reducer=oracle", "tasks.relevance=false"], "needs documents that say which visual tokens matter"),
     "results below a file": (["results=/dev/full/runs"], "choose another folder with results=…"),
-    "no weights": (["model.repo=/no/such/folder"], "model.weights=/no/such/folder is no folder"),
+    "no weights": (["model.repo=/no/such/folder"], "'/no/such/folder' is no folder"),
 }
 
 
