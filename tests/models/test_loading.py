@@ -122,7 +122,7 @@ def test_damaged_folders_are_one_line(copy: Path, damage: Any, message: str) -> 
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WinnowError, match="nowhere' is no folder: give an existing one, or model.weights=random"):
+    with pytest.raises(WinnowError, match=r"nowhere' is no folder: give an existing one, or model\.weights=random"):
         load(spec_of(tmp_path / "nowhere"))
 
 
