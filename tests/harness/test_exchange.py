@@ -20,8 +20,8 @@ def add(folder: Path, name: str, values: list[float], **more: Any) -> None:
     task = {"task": "quiz", "metric": "right", "mean": 100 * sum(values) / len(values), "low": 0.0, "high": 100.0}
     result = {
         "id": name, "settings": name[:4], "context": "c", "status": "complete", "finished": "2026-01-01",
-        "model": "pico", "reducer": "fastv", "label": "fastv", "asked": "0.25", "knobs": {}, "documents": len(values), "failed": 0,
-        "shares": None, "cost": None, "budget": None, "tasks": [task],
+        "model": "pico", "reducer": "fastv", "label": "fastv", "asked": "0.25", "knobs": {},
+        "documents": len(values), "failed": 0, "shares": None, "cost": None, "budget": None, "tasks": [task],
     } | more  # fmt: skip
     files.write_json(folder / name / "result.json", result)
     rows = [{"task": "quiz", "doc_id": i, "metric": "right", "score": v, "stratum": ""} for i, v in enumerate(values)]

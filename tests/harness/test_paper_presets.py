@@ -12,7 +12,7 @@ from harness.schema import options
 from reducers.errors import WinnowError
 
 TABLES = preset.names()
-FINDINGS = {"aim_text_pruning"}
+FINDINGS = {"aim_text_pruning", "vas_frame_check"}
 GROUPS = {"model", "reducer", "schedule"}
 
 

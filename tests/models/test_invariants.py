@@ -24,6 +24,7 @@ from reducers.compose import Compose
 from reducers.errors import UnsupportedError
 from reducers.evit import EViT
 from reducers.fastv import FastV
+from reducers.frame_pairs import FramePairs
 from reducers.grid import GridSample
 from reducers.none import NoReduction
 from reducers.pdrop import PDrop
@@ -57,6 +58,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "sequential": Sequential(ratio=0.2),
     "uniform-layer": Uniform(ratio=0.2, schedule=K(2)),
     "grid": GridSample(a=2, b=3),
+    "frame-pairs": FramePairs(schedule=K(2)),
     "spatial-average": Average(ratio=0.25, schedule=Cuts((2, 4))),
     "temporal-average": Average(ratio=0.5, axis="temporal", positions="mean"),
     "vtw": VTW(schedule=K(3)),

@@ -1,6 +1,7 @@
 """Sequential, grid, uniform, averages and replay."""
 
 import itertools
+from typing import Literal
 
 import pytest
 import torch
@@ -12,9 +13,12 @@ from views import layout, view, walk
 from reducers.average import Average
 from reducers.errors import WinnowError
 from reducers.fastv import FastV
+from reducers.frame_pairs import FramePairs
 from reducers.grid import GridSample
-from reducers.layout import Grid
+from reducers.layout import Grid, Layout, Span
+from reducers.probes import Rows
 from reducers.random import RandomDrop
+from reducers.reduction import View
 from reducers.replay import Replay
 from reducers.schedule import Cuts, K, Rounds
 from reducers.sequential import Sequential
@@ -184,3 +188,19 @@ def test_replay_refuses_another_run() -> None:
     for counts in ([4, 4, 4], [9, 9]):
         with pytest.raises(WinnowError, match=r"does not fit sample 'b'.*use the same model and frames"):
             walk(Replay({"b": counts}), prompt, 2)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 8])
+@pytest.mark.parametrize("select", ["highest", "lowest"])
+def test_one_frame_of_each_pair_stays(frames: int, select: Literal["highest", "lowest"]) -> None:
+    received = torch.rand(frames, 6, generator=torch.Generator().manual_seed(frames))
+    prompt = Layout(frames * 6 + 2, (Span(torch.arange(frames * 6), frames, 2, 3),))
+    signal = torch.cat([received.flatten(), torch.zeros(2)])
+    none = torch.full((prompt.length,), -1)
+    index = torch.arange(prompt.length)
+    here = View(prompt, index, index[:, None], 2, 8, none, none + 2, {(Rows("text"), 1): signal})
+    kept = FramePairs(select=select).reduce(here).keep
+    totals, choose = received.sum(1).tolist(), max if select == "highest" else min
+    wanted = [choose(range(i, min(i + 2, frames)), key=lambda f: totals[f]) for i in range(0, frames, 2)]
+    assert kept.tolist() == [6 * frame + i for frame in wanted for i in range(6)]
+    assert len(kept) == FramePairs().plan([(frames, 6)], 8)[-1]

@@ -14,6 +14,7 @@ from reducers.blind import Blind
 from reducers.compose import Compose
 from reducers.errors import WinnowError
 from reducers.fastv import FastV
+from reducers.frame_pairs import FramePairs
 from reducers.grid import GridSample
 from reducers.pdrop import PDrop
 from reducers.random import RandomDrop
@@ -46,6 +47,7 @@ METHODS: dict[str, Reducer] = {
     "tome-r": ToMe(r=5, rope=True, schedule=First(6)),
     "sequential": Sequential(ratio=0.3),
     "grid": GridSample(ratio=0.3, schedule=K(2)),
+    "frame-pairs": FramePairs(schedule=K(2)),
     "uniform": Uniform(ratio=0.2, schedule=TWICE),
     "average": Average(ratio=0.125, schedule=TWICE),
     "average-temporal": Average(axis="temporal", schedule=K(1)),
