@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import files
+from harness.store import amend
 from reducers.errors import WinnowError
 
 BASELINE = "none"
@@ -69,7 +69,7 @@ def _settle(result: Result, baseline: Result | None, folder: Path, kept: Literal
     if made != result.get(kept):
         result[kept] = made
         with suppress(OSError):  # somebody else's runs can be looked at, too
-            files.write_json(folder / result["id"] / "result.json", result)
+            amend(folder / result["id"], result)
 
 
 def _compare(name: str, ours: Scores, theirs: Scores, combine: Literal["mean", "sum"]) -> dict[str, float]:

@@ -94,6 +94,16 @@ def forget(folder: Path) -> None:
     (folder / FAILED).unlink(missing_ok=True)
 
 
+def amend(folder: Path, result: dict[str, Any]) -> None:
+    """Add to a result what was found out later, a comparison or a verdict, so that a finished run stays whole."""
+    done = folder / DONE
+    written: dict[str, str] = json.loads(done.read_text(encoding="utf-8") or "{}") if done.exists() else {}
+    whole = RESULT in written and not damage(folder, [RESULT])
+    files.write_json(folder / RESULT, result)
+    if whole:
+        files.write_json(done, written | {RESULT: _digest(folder / RESULT)})
+
+
 def damage(folder: Path, names: Sequence[str] = ()) -> list[str]:
     """Name the files of a finished run that are not what they were when it was finished.
 

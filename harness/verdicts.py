@@ -16,6 +16,7 @@ from harness import files
 from harness.judging import Judge, Message, Reply
 from harness.lmms import prepare, quiet
 from harness.stats import mean_interval
+from harness.store import amend
 from harness.tasks.benchmark import Benchmark
 from harness.tasks.catalogue import BENCHMARKS, folder_of
 from reducers.errors import WinnowError
@@ -58,7 +59,7 @@ def judge_run(
         task["judge"] = summarise(verdicts, list(said.values()), judge.server.model, prices)
         text = "".join(json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts)
         files.write_text(folder / f"judged_{task['task']}.jsonl", text)
-    files.write_json(folder / "result.json", result)
+    amend(folder, result)
     return open_tasks
 
 

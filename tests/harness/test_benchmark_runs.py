@@ -81,3 +81,14 @@ def test_many_tasks_are_rows_on_the_terminal(run: Run, fixtures: Path) -> None:
     names = "[pope_adv,mme,gqa,textvqa_val,scienceqa_img]"
     out = run("tasks=gqa", f"tasks.tasks={names}", f"tasks.data={fixtures}").out
     assert [line.split()[0] for line in out.splitlines() if " pico " in line][:5] == names[1:-1].split(",")
+
+
+def test_a_later_comparison_leaves_a_run_whole(run: Run, results: Path) -> None:
+    from harness.store import damage
+
+    for reducer in ("fastv", "none"):
+        run(f"reducer={reducer}", "schedule=pico" if reducer == "fastv" else "schedule=none", "limit=2")
+    assert run("-m", "reducer=fastv,none", "schedule=pico", "limit=2").out.count("· stored") == 2
+    found = [path.parent for path in results.glob("*/DONE")]
+    assert sum("drop" in result_of(folder) for folder in found) == 1
+    assert not [name for folder in found for name in damage(folder)]
