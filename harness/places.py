@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,23 +27,29 @@ class Data:
         Copies of hub datasets, ``<organisation>/<dataset>``; None: the hub itself, through its cache.
     place : Path
         What lmms-eval takes for ``HF_HOME``: videos lie below it.
+    stamp : str
+        Names the state of the copies: the library `datasets` would keep rows of a file that has changed since.
     """
 
     mirror: Path | None
     place: Path
+    stamp: str = ""
 
     @contextmanager
     def home(self) -> Iterator[None]:
         """Let lmms-eval see this place as ``HF_HOME``: its tasks read it when they are loaded, some later on."""
-        before = os.environ.get("HF_HOME")
-        os.environ["HF_HOME"] = str(self.place)
+        wanted = {"HF_HOME": str(self.place)}
+        if self.mirror is not None:
+            wanted["LMMS_EVAL_DATASETS_CACHE"] = str(self.place / "datasets" / self.stamp)
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+        _forget_folder()
         try:
             yield
         finally:
-            if before is None:
-                del os.environ["HF_HOME"]
-            else:
-                os.environ["HF_HOME"] = before
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            _forget_folder()
 
     def describe(self, benchmarks: Sequence[Benchmark]) -> dict[str, Any]:
         """Say which data they are: the hub's datasets by name, copies by the names and sizes of their files."""
@@ -78,4 +86,17 @@ def data_of(name: str) -> Data:
         root = Path(name).expanduser().absolute()
     if not (root / "mirror").is_dir() or not (root / "home").is_dir():
         raise WinnowError(f"tasks.data={name} holds no mirror and home: give hub, fixtures or a folder with both")
-    return Data(root / "mirror", root / "home")
+    return Data(root / "mirror", root / "home", _stamp(root / "mirror"))
+
+
+def _stamp(mirror: Path) -> str:
+    files = sorted(path for path in mirror.rglob("*") if path.is_file())
+    states = ((str(path.relative_to(mirror)), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return hashlib.sha256(repr(list(states)).encode()).hexdigest()[:12]
+
+
+def _forget_folder() -> None:
+    """Make lmms-eval look again where rows are kept: it remembers the first answer."""
+    task = sys.modules.get("lmms_eval.api.task")
+    if task is not None:
+        task._resolve_hf_datasets_cache_dir.cache_clear()
