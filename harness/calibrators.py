@@ -76,10 +76,12 @@ def calibrate_cpu() -> None:
     """Print the words that stand for this machine's processor behind ``winnow cost``, on torch's threads."""
     import torch
 
+    from harness.bench.clock import Clock
     from harness.bench.modelled import machine
     from harness.cost.hardware import UNITS
 
-    found = {dtype: machine(torch.device("cpu"), dtype) for dtype in ("float32", "bfloat16")}
+    cpu = torch.device("cpu")
+    found = {dtype: machine(cpu, dtype, Clock(cpu)) for dtype in ("float32", "bfloat16")}
     peaks = [f"hardware.peak.{UNITS[dtype]}={made.flops(dtype) / 1e12:.3g}" for dtype, made in found.items()]
     bandwidth = max(made.bandwidth for made in found.values())
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads: the best of four matrix products, and copies")

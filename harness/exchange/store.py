@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,8 @@ def read(path: Path, folder: Path) -> Sequence[str]:
         result = json.loads(next(text for text in lines["result"] if text))
         scores = lines[["task", "doc_id", "metric", "score", "stratum"]].astype({"score": float})
         media = lines[["task", "doc_id", "media"]].drop_duplicates()
-        files.write(here / "scores.parquet", lambda draft, s=scores: s.to_parquet(draft, index=False))
-        files.write(here / "traces.parquet", lambda draft, m=media: m.to_parquet(draft, index=False))
+        files.write(here / "scores.parquet", partial(scores.to_parquet, index=False))
+        files.write(here / "traces.parquet", partial(media.to_parquet, index=False))
         files.write_json(here / "result.json", result)
         files.write_text(here / DONE, "")
         new.append(str(run))

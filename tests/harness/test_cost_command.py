@@ -101,6 +101,17 @@ def test_mistake_is_one_line(words: list[str], message: str) -> None:
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_measured_processor_is_one_to_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `winnow calibrate cpu` prints is what `winnow cost` takes."""
+    monkeypatch.setattr("harness.bench.modelled.SIDE", {"cpu": 64})
+    monkeypatch.setattr("harness.bench.modelled.COPIED", {"cpu": 2**16})
+    done = CliRunner().invoke(app, ["calibrate", "cpu"])
+    assert done.exception is None
+    words = done.stdout.strip().splitlines()[-1].split()
+    parts = tables("model=llava_ov", "reducer=fastv", *words)[0]
+    assert words[0] == "hardware=cpu" and float(parts[-1]["physical: ms"]) > 0
+
+
 @pytest.mark.parametrize("name", sorted(set(options("reducer")) - {"compose", "custom", "oracle"}))
 def test_every_method_has_a_plan_with_a_cost(name: str) -> None:
     words = ["model=llava15", f"reducer={name}", "model.frames=8"]
