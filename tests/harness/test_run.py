@@ -151,7 +151,7 @@ def test_remote_launcher_runs_its_cell_in_place(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(app.HydraConfig, "get", lambda: Job)
     monkeypatch.setattr(app, "compose", lambda config, reducer: reducer)
     monkeypatch.setattr(app, "_run", lambda cells: ran.append(cells) or len(ran) - 1)
-    app.job(OmegaConf.create())
+    app.job(OmegaConf.create({"table": {}}))
     with pytest.raises(app.RunFailedError) as error:
-        app.job(OmegaConf.create())
+        app.job(OmegaConf.create({"table": {}}))
     assert error.value.code == 1 and ran == [["none"], ["none"]]
