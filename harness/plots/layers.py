@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.plots.style import Width, check, figure, look
-from harness.plots.tradeoff import _curve, _only
+from harness.plots.tradeoff import _only, curve
 from reducers.errors import WinnowError
 
 Result = dict[str, Any]
@@ -40,7 +40,7 @@ def draw_layers(
     with figure(out, width) as axes:
         for number, result in enumerate(chosen):
             shares = 100 * _shares(folder / result["id"] / "traces.parquet")
-            style = look(number) | {"label": f"{_curve(result)} {result['asked']}".strip()}
+            style = look(number) | {"label": f"{curve(result)} {result['asked']}".strip()}
             layers = np.arange(shares.shape[1])
             axes.plot(layers, shares.mean(0), drawstyle="steps-mid", **style)
             axes.fill_between(layers, shares.min(0), shares.max(0), step="mid", color=style["color"], alpha=0.15, lw=0)

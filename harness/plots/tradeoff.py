@@ -77,7 +77,7 @@ def draw(
         cost = AXES[axis].of(result)
         for found in result["tasks"]:
             if found["task"] == task and cost is not None and found["mean"] is not None:
-                curves[_curve(result)].append((cost, found))
+                curves[curve(result)].append((cost, found))
     if not curves:
         hint = "time them with winnow bench" if axis == "ttft" else "choose another --x"
         raise WinnowError(f"--x {axis}: none of these runs has it; {hint}")
@@ -87,6 +87,7 @@ def draw(
         label = AXES[axis].label.format(profile=", ".join(sorted(profiles)))
         axes.set(xlabel=label, ylabel="accuracy (%)", title=f"{model} on {task}")
         axes.grid(alpha=0.3, linewidth=0.5)
+        axes.locator_params(axis="x", nbins=5)
         axes.legend()
 
 
@@ -98,7 +99,10 @@ def _only(wanted: str | None, present: set[str], name: str) -> str:
     raise WinnowError(f"--{name} {wanted or 'is missing'}: choose {' | '.join(sorted(present)) or 'other runs'}")
 
 
-def _curve(result: Result) -> str:
+def curve(result: Result) -> str:
+    """Name the curve that a result is a point of."""
+    if result["knobs"].get("like"):
+        return "random, equal budget"
     place = result["knobs"].get("schedule")
     return f"{result['label']} ({place})" if place else str(result["label"])
 

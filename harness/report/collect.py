@@ -14,11 +14,13 @@ import yaml
 
 from harness import files
 from harness.drop import BASELINE
+from harness.plots.tradeoff import curve
 from harness.tables import rows as run_rows
 from reducers.errors import WinnowError
 
 Result = dict[str, Any]
-PIXELS = 1000
+PIXELS, RUNS = 1000, 4
+"""Width of a token picture, and how many runs of a sample have one."""
 
 
 def table(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
@@ -36,7 +38,7 @@ def points(results: Sequence[Result]) -> list[dict[str, Any]]:
         if not shares or not cost or result["status"] != "complete":
             continue
         costs = {"visual tokens %": 100 * shares["mean"], "TFLOPs": cost["tflops"], "KV MB": cost["kv_bytes"] / 1e6}
-        name = {"model": result["model"], "method": result["label"], "asked": result["asked"], "run": result["id"]}
+        name = {"model": result["model"], "method": curve(result), "asked": result["asked"], "run": result["id"]}
         for task in result["tasks"]:
             if task["mean"] is not None:
                 figures = {"accuracy": task["mean"], "low": task["low"], "high": task["high"]}
@@ -92,9 +94,7 @@ def pictures(found: Sequence[dict[str, Any]], folder: Path, most: int) -> None:
     from harness.view.tokens import draw
 
     for sample in list(found)[:most]:
-        for answer in sample["answers"]:
-            if answer["base"]:
-                continue
+        for answer in [found for found in sample["answers"] if not found["base"]][:RUNS]:
             try:
                 with tempfile.TemporaryDirectory() as place:
                     out = Path(place) / "tokens.png"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import yaml
 from harness.downsample import downsample
 from harness.schema import DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
 from reducers.errors import WinnowError
+
+BLOCK = 50
+"""Documents that are loaded at once, as the next sample is often a neighbour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +117,16 @@ def trace_of(folder: Path, sample: str) -> dict[str, Any]:
 
 def document_of(folder: Path, task: str, doc_id: int) -> Any:
     """Load one document of a run's task."""
+    _, tasks = settings(folder)
+    named = json.dumps(asdict(tasks), sort_keys=True)
+    return next(found for found in _documents(named, task, (doc_id // BLOCK + 1) * BLOCK) if found.doc_id == doc_id)
+
+
+@lru_cache(maxsize=4)
+def _documents(tasks: str, task: str, limit: int) -> list[Any]:
     from harness.documents import Tasks
 
-    _, tasks = settings(folder)
-    return next(found for found in Tasks(tasks).documents(task, doc_id + 1) if found.doc_id == doc_id)
+    return Tasks(TasksConfig(**json.loads(tasks))).documents(task, limit)
 
 
 def load(folder: Path, sample: str) -> Sample:
