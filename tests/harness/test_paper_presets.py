@@ -8,7 +8,9 @@ import pytest
 
 from harness.method import build_method
 from harness.paper import cells, preset, published
+from harness.paper.command import tables_of
 from harness.schema import options
+from harness.store import results_below
 from reducers.errors import WinnowError
 
 TABLES = preset.names()
@@ -35,7 +37,11 @@ def test_rows_stand_for_all_printed_rows(name: str) -> None:
         assert scores - tasks <= {published.AVERAGE, published.SHARE} or not tasks
 
 
-@pytest.mark.parametrize("name", TABLES)
+QUICK = {"aim_poster_pruning", "aim_table_B", "prumerge_table_4", "vas_table_3", "aim_text_pruning", "vas_text_mlvu"}
+"""Presets that between them hold every kind of row; the others are composed with the whole matrix."""
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.full) for n in TABLES])
 def test_smoke_rows_can_run_on_pico(name: str) -> None:
     found = {each.part.row: each for each in cells.planned(preset.load(name), smoke=True, extra=("limit=4",))}
     assert found or not preset.load(name).tasks
@@ -84,3 +90,15 @@ def test_the_choices_of_every_preset_exist() -> None:
                 group, _, value = word.partition("=")
                 if group in GROUPS:
                     assert value in options(group), f"{name}: {word}"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in TABLES if preset.load(name).tasks])
+def test_every_table_runs_end_to_end(name: str, run: Callable[..., Any], results: Path, tmp_path: Path) -> None:
+    done = run(f"experiment={name}", "smoke=true", "limit=1")
+    assert done.code == 0, done.err
+    (table,) = tables_of(
+        [name, "smoke=true", f"results={results}", "limit=1", "batch_size=4"], results_below(results), results
+    )
+    assert all(entry.ours or not entry.missing for found in table.lines for entry in found.entries.values())
+    assert not any("only=" in command and "controls" not in command for command in table.commands.values())
