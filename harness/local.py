@@ -123,7 +123,8 @@ def _close(manifest: Manifest, crew: Crew, states: Sequence[State]) -> int:
         return OK
     if USER_ERROR in crew.codes:
         lines = [line for index in range(len(crew.visible)) for line in crew.log(index).read_text().splitlines()]
-        raise WinnowError(next(line for line in reversed(lines) if line.startswith("error: ")).removeprefix("error: "))
+        said = next((line for line in reversed(lines) if line.startswith("error: ")), f"see {manifest.logs}")
+        raise WinnowError(said.removeprefix("error: "))
     if found["failed"]:
         print(f"`winnow retry {manifest.path.parent}` lets the failed cells be run again", file=sys.stderr)
     if found["pending"]:
