@@ -109,7 +109,7 @@ class Cluster:
         return done.stdout
 
     @staticmethod
-    def until(found: object, wanted: object = True, seconds: float = 120) -> None:
+    def until(found: object, wanted: object = True, seconds: float = 240) -> None:
         """Wait until a question has the wanted answer."""
         assert callable(found)
         deadline = time.monotonic() + seconds
@@ -124,9 +124,13 @@ class Cluster:
 
     def clear(self) -> None:
         """End all jobs."""
-        self("scancel", f"--user={getpass.getuser()}")
+
+        def cancelled() -> dict[str, str]:
+            self("scancel", f"--user={getpass.getuser()}")  # again, as a task on its way back into the queue escapes
+            return self.tasks()
+
         with contextlib.suppress(AssertionError):
-            self.until(lambda: self.tasks(), {}, seconds=30)
+            self.until(cancelled, {}, seconds=60)
 
     def stop(self) -> None:
         """End the jobs and the daemons."""
