@@ -78,7 +78,7 @@ def _line(
         if target is not None:
             task = choice(target)
             value = scored(have[task], target) if task in have else None
-            entries[name] = Entry(value, cell, missing=value is None and (row.key, task) in wanted)
+            entries[name] = Entry(value, cell, missing=task not in have and (row.key, task) in wanted)
         elif name in MODELLED:
             entries[name] = Entry(_cost(name, costs.get(True), _unit(cell)), cell)
         elif name == SHARE:
@@ -148,4 +148,12 @@ def _commands(
         part = "" if lacking == run else f" only=[{','.join(lacking)}]"
         what = f"random at equal budget ({', '.join(lacking)})"
         commands[what] = f"python run.py experiment={preset.name}{part} controls=true{tail}"
+    unjudged = [
+        result["id"]
+        for row in preset.rows
+        for task, result in runs[row.key].items()
+        if f"{task}:score" in preset.tasks.values() and scored(result, f"{task}:score") is None
+    ]
+    if unjudged:
+        commands["scores by a language model"] = " && ".join(f"winnow judge {run}" for run in dict.fromkeys(unjudged))
     return commands
