@@ -237,6 +237,7 @@ def bench(
     ] = "wall",
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     minutes: Annotated[float, typer.Option(help="Refuse what is estimated to take longer.")] = 60.0,
+    eager: Annotated[bool, typer.Option("--eager", help="Also time eager attention with output_attentions.")] = False,
     results: Annotated[Path, typer.Option(help="Folder of the measurements.")] = Path("results/bench"),
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
 ) -> None:
@@ -244,7 +245,7 @@ def bench(
     from harness.bench.report import show
     from harness.bench.runner import Settings, bench
 
-    settings = Settings(rounds, warmup, new_tokens, tower, clock, threads, minutes)  # type: ignore[arg-type]
+    settings = Settings(rounds, warmup, new_tokens, tower, clock, threads, minutes, eager)  # type: ignore[arg-type]
     show(bench(overrides, settings, results), form)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,6 +17,8 @@ from harness.words import cell_from
 from reducers.errors import WinnowError
 
 BASELINE = "none"
+COMMON = "eager + output_attentions"
+"""The unreduced model as attention scores are commonly had: every matrix computed, kept and returned."""
 FIXED = ("model", "seen", "batch_size")
 
 
@@ -37,8 +39,8 @@ class Variant:
     built: Built | None
 
 
-def variants(overrides: Sequence[str]) -> list[Variant]:
-    """Resolve overrides as `run.py -m` takes them; the unreduced model stands first.
+def variants(overrides: Sequence[str], common: bool = False) -> list[Variant]:
+    """Resolve overrides as `run.py -m` takes them; the unreduced model stands first, `COMMON` last.
 
     Raises
     ------
@@ -56,7 +58,8 @@ def variants(overrides: Sequence[str]) -> list[Variant]:
     methods = {repr(cell.method): cell for cell in others}
     names = _names(list(methods.values()))
     timed = [Variant(name, cell, build_method(cell)) for name, cell in names.items()]
-    return [Variant(BASELINE, baseline, None), *timed]
+    eager = replace(baseline, model=replace(baseline.model, attn="eager"))
+    return [Variant(BASELINE, baseline, None), *timed, *([Variant(COMMON, eager, None)] if common else [])]
 
 
 def _cells(overrides: Sequence[str]) -> Iterator[Cell]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from harness.bench.cells import Variant
+from harness.bench.cells import COMMON, Variant
 from harness.cost.estimate import TOWER, whole
 from harness.cost.hardware import WIDTHS, Hardware
 from harness.cost.memory import peak_bytes
@@ -34,13 +34,14 @@ def flops(variants: Sequence[Variant], rounds: int, encodings: int) -> float:
     return cell.batch_size * (rounds * llm + encodings * tower)
 
 
-def needed_bytes(model: ModelConfig, batch: int) -> float:
-    """Memory beside the weights at the peak of an unreduced generation."""
+def needed_bytes(model: ModelConfig, batch: int, attentions: bool = False) -> float:
+    """Memory beside the weights at the peak of an unreduced generation, which may return its attention matrices."""
     prompt, width = nominal(model), WIDTHS[model.dtype]
     tokens = [prompt.visual + prompt.text] * prompt.shape.layers
     frames = prompt.span.frames
     pixels = frames * prompt.vision.patches * prompt.vision.pixels * PIXEL_BYTES
-    return batch * (pixels + peak_bytes(prompt.shape, tokens, 0, prompt.vision, frames, model.attn, width))
+    matrices = attentions * prompt.shape.heads * sum(n * n for n in tokens) * width
+    return batch * (matrices + pixels + peak_bytes(prompt.shape, tokens, 0, prompt.vision, frames, model.attn, width))
 
 
 def check(
@@ -55,7 +56,8 @@ def check(
     """
     cell = variants[0].cell
     model, prompt = cell.seen, nominal(cell.seen)
-    needed, free = needed_bytes(model, cell.batch_size), free_bytes(str(device))
+    most = [needed_bytes(one.cell.seen, cell.batch_size, one.name == COMMON) for one in variants]
+    needed, free = max(most), free_bytes(str(device))
     what = f"{cell.batch_size} x {prompt.visual + prompt.text} tokens"
     if needed > free:
         raise WinnowError(

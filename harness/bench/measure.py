@@ -59,7 +59,12 @@ class _Tokens(StoppingCriteria):
 
 
 def measure(
-    loaded: Loaded, inputs: BatchFeature, reducer: Reducer | None, new_tokens: int, clock: Clock
+    loaded: Loaded,
+    inputs: BatchFeature,
+    reducer: Reducer | None,
+    new_tokens: int,
+    clock: Clock,
+    attentions: bool = False,
 ) -> Measurement:
     """Generate exactly `new_tokens` tokens greedily.
 
@@ -72,13 +77,19 @@ def measure(
         None: the plain model, without the engine.
     new_tokens : int
     clock : Clock
+    attentions : bool
+        Attend eagerly and return every attention matrix.
     """
     model: Any = loaded.model
     parts = loaded.family.parts(model)
     told = _Tokens(clock)
     options = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0}
     options |= {"return_dict_in_generate": True, "stopping_criteria": StoppingCriteriaList([told])}
+    options |= {"output_attentions": True} if attentions else {}
     with ExitStack() as stack:
+        if attentions:
+            stack.callback(model.set_attn_implementation, model.config._attn_implementation)
+            model.set_attn_implementation("eager")
         stack.enter_context(torch.inference_mode())
         stack.enter_context(watched(parts, clock))
         trace = stack.enter_context(attach(model, reducer)) if reducer is not None else None

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from harness import environment, files
-from harness.bench.cells import Variant, variants
+from harness.bench.cells import COMMON, Variant, variants
 from harness.bench.clock import Clock
 from harness.bench.estimate import check
 from harness.bench.hardware import clocks, kernels
@@ -49,6 +49,8 @@ class Settings:
         CPU threads; None as torch chooses.
     minutes : float
         Refuse what is estimated to take longer.
+    eager : bool
+        Also time the unreduced model with eager attention that returns its matrices.
     """
 
     rounds: int = 5
@@ -58,6 +60,7 @@ class Settings:
     clock: Literal["wall", "cpu"] = "wall"
     threads: int | None = None
     minutes: float = 60.0
+    eager: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -78,7 +81,7 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
     WinnowError
         For a mistake in the overrides, and for what does not fit into memory or time.
     """
-    found = variants(overrides)
+    found = variants(overrides, settings.eager)
     cell = found[0].cell
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -120,7 +123,8 @@ def _rounds(
                 before, inputs = _prepare(prompts, clock)
                 with _one_line(variant, model.device):
                     reducer = variant.built.reducer if variant.built else None
-                    taken[variant.name] = before, measure(loaded, inputs, reducer, settings.new_tokens, clock)
+                    common = variant.name == COMMON
+                    taken[variant.name] = before, measure(loaded, inputs, reducer, settings.new_tokens, clock, common)
                 advance(1)
             yield taken
 

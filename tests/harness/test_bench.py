@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from harness.bench import estimate, runner
-from harness.bench.cells import BASELINE, Variant, variants
+from harness.bench.cells import BASELINE, COMMON, Variant, variants
 from harness.bench.clock import FIRST, PHASES, PREFILL, PROJECTOR, REDUCER, REST, TOWER, Clock
 from harness.bench.measure import Measurement, measure
 from harness.bench.memory import peak_memory
@@ -149,7 +150,9 @@ def test_methods_take_turns(
 ) -> None:
     order: list[str] = []
 
-    def note(loaded: Loaded, inputs: object, reducer: object, new_tokens: int, clock: Clock) -> Measurement:
+    def note(
+        loaded: Loaded, inputs: object, reducer: object, new_tokens: int, clock: Clock, common: bool
+    ) -> Measurement:
         order.append("none" if reducer is None else reducer.name)  # type: ignore[attr-defined]
         return Measurement({}, 0.0, None, None, 0, [[1]])
 
@@ -185,6 +188,27 @@ def test_what_can_change_a_time_changes_the_name(found: list[Variant]) -> None:
 def test_the_unreduced_model_stands_first_and_once() -> None:
     names = [variant.name for variant in variants([*PICO, "reducer=none,fastv,none", "ratio=0.5,0.25"])]
     assert names == ["none", "fastv 0.5", "fastv 0.25"]
+
+
+def test_the_common_way_returns_every_matrix_and_is_undone(
+    found: list[Variant], loaded: Loaded, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row of eager attention runs eagerly, asks for the matrices, and leaves the model as it was."""
+    model: Any = loaded.model
+    inputs, generate, seen = prompts.encode(prompts.decode()), model.generate, dict[str, Any]()
+
+    def spied(**options: Any) -> Any:
+        seen["attn"] = model.config._attn_implementation
+        seen["output"] = generate(**options)
+        return seen["output"]
+
+    monkeypatch.setattr(model, "generate", spied)
+    common = variants(list(PICO), common=True)[-1]
+    assert common.name == COMMON and common.built is None and common.cell.seen.attn == "eager"
+    measure(loaded, inputs, None, 2, Clock(CPU), attentions=True)
+    length = inputs["input_ids"].shape[1]
+    assert seen["attn"] == "eager" and seen["output"].attentions[0][0].shape[-2:] == (length, length)
+    assert model.config._attn_implementation == found[0].cell.seen.attn == "sdpa"
 
 
 def test_methods_that_differ_in_their_schedule_have_names_of_their_own() -> None:
