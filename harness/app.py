@@ -14,11 +14,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import configs
-from harness.cell import Cell
-from harness.compose import compose
+from harness.config.cell import Cell
+from harness.config.compose import compose
+from harness.config.messages import one_line
+from harness.config.schema import register
 from harness.exits import INTERRUPTED, OK, USER_ERROR, RunFailedError
-from harness.messages import one_line
-from harness.schema import register
 from reducers.errors import WinnowError
 
 _noted: list[Callable[[], list[Cell]]] = []
@@ -102,7 +102,7 @@ def main() -> int:
 def _run(cells: list[Cell]) -> int:
     if not cells:
         return OK
-    from harness.runner import run
+    from harness.run.runner import run
 
     return run(cells)
 

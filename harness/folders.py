@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.sources import package_folder
+from harness.run.sources import package_folder
 
 PACKAGE = "package://"
 

@@ -15,16 +15,16 @@ from typing import Any
 from lmms_eval.api.model import lmms
 from lmms_eval.models.registry_v2 import ModelManifest
 
-from harness.answer import batches
-from harness.documents import Document, fingerprint, greedy, longest
+from harness.config.method import build_method
+from harness.config.words import cell_from
+from harness.data.documents import Document, fingerprint, greedy, longest
+from harness.data.media import make_prompt
 from harness.errors import first_line, root_cause
-from harness.generate import answer, encode
-from harness.group import load_model
-from harness.identity import identify
-from harness.media import make_prompt
-from harness.method import build_method
+from harness.run.answer import batches
+from harness.run.generate import answer, encode
+from harness.run.group import load_model
+from harness.run.identity import identify
 from harness.tasks.catalogue import BENCHMARKS
-from harness.words import cell_from
 from reducers.errors import WinnowError
 
 

@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 import configs
-from harness.documents import Document, Tasks
-from harness.generate import answer, encode
-from harness.media import make_prompt
-from harness.record import Row
-from harness.schema import TasksConfig
+from harness.config.schema import TasksConfig
+from harness.data.documents import Document, Tasks
+from harness.data.media import make_prompt
+from harness.run.generate import answer, encode
+from harness.run.record import Row
 from models.load import Loaded, ModelSpec, load
 from models.prompt import Prompt
 from reducers.base import Reducer

@@ -22,12 +22,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.cell import Cell, Method
-from harness.claim import HEARTBEAT, Claim
-from harness.manifest import NAME, Manifest, Planned
-from harness.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
-from harness.share import LARGEST, Share
-from harness.store import DONE
+from harness.config.cell import Cell, Method
+from harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from harness.run.claim import HEARTBEAT, Claim
+from harness.run.store import DONE
+from harness.sweep.manifest import NAME, Manifest, Planned
+from harness.sweep.share import LARGEST, Share
 
 EVENTS = {
     "open": "open", "os.scandir": "list", "os.listdir": "list", "os.link": "link", "os.remove": "unlink",

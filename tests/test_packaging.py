@@ -58,7 +58,7 @@ def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
 
 def test_console_script_points_at_the_cli(wheel: zipfile.ZipFile) -> None:
     entry = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "winnow = harness.cli:main" in wheel.read(entry).decode()
+    assert "winnow = harness.cli.main:main" in wheel.read(entry).decode()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

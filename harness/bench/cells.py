@@ -9,11 +9,11 @@ from itertools import product
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from harness.cell import Cell
-from harness.label import label
-from harness.messages import one_line
-from harness.method import Built, build_method
-from harness.words import cell_from
+from harness.config.cell import Cell
+from harness.config.messages import one_line
+from harness.config.method import Built, build_method
+from harness.config.words import cell_from
+from harness.tables.label import label
 from reducers.errors import WinnowError
 
 BASELINE = "none"

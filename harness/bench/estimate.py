@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from harness.bench.cells import COMMON, Variant
+from harness.config.nominal import nominal
+from harness.config.schema import ModelConfig
 from harness.cost.estimate import TOWER, whole
 from harness.cost.hardware import WIDTHS, Hardware
 from harness.cost.memory import peak_bytes
-from harness.nominal import nominal
-from harness.schema import ModelConfig
 from models.random_weights import free_bytes
 from reducers.errors import WinnowError
 

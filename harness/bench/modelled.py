@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from harness.bench.clock import Clock
+from harness.config.nominal import Nominal
 from harness.cost.estimate import LLM, METHOD, cost, whole
 from harness.cost.hardware import UNITS, Hardware, Peak
 from harness.cost.physical import NAME
-from harness.nominal import Nominal
 from reducers.base import Reducer
 
 PROFILE = NAME

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from transformers import BatchFeature
 
-from harness import media
-from harness.schema import ModelConfig
+from harness.config.schema import ModelConfig
+from harness.data import media
 from harness.tasks.pico.data import write_video
 from models.load import Loaded
 from models.prompt import Prompt

@@ -13,10 +13,10 @@ from harness.bench.cells import BASELINE, Variant
 from harness.bench.hardware import hardware
 from harness.bench.measure import Measurement
 from harness.bench.modelled import PROFILE, modelled
+from harness.config.nominal import nominal
 from harness.cost.hardware import Hardware
-from harness.identity import method_inputs, short
-from harness.nominal import nominal
-from harness.sources import fingerprint, modules_below
+from harness.run.identity import method_inputs, short
+from harness.run.sources import fingerprint, modules_below
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "decord", "numpy")
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from harness.bench.clock import PHASES
 from harness.console import output
-from harness.stats import median_interval
-from harness.tables import Format, render
+from harness.score.stats import median_interval
+from harness.tables.runs import Format, render
 
 MEASURED, MODELLED = "measured", "modelled"
 Table = list[dict[str, str]]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from harness import environment, files
+from harness import files
 from harness.bench.cells import COMMON, Variant, variants
 from harness.bench.clock import Clock
 from harness.bench.estimate import check
@@ -20,8 +20,9 @@ from harness.bench.measure import Measurement, measure
 from harness.bench.modelled import machine
 from harness.bench.prompts import Prompts
 from harness.bench.record import record
-from harness.group import load_model
-from harness.progress import progress
+from harness.run import environment
+from harness.run.group import load_model
+from harness.run.progress import progress
 from models.engine import reuse_tower
 from models.load import Loaded
 from reducers.errors import WinnowError

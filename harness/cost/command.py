@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.cell import Cell
-from harness.compose import REPLAY
+from harness.config.cell import Cell
+from harness.config.compose import REPLAY
+from harness.config.messages import one_line
+from harness.config.method import Built, Goal, build_method
+from harness.config.nominal import Nominal, nominal
+from harness.config.schema import BudgetConfig
+from harness.config.words import cell_from
 from harness.cost import kv_bytes, llm_viewer, physical
 from harness.cost.hardware import GROUP, Hardware, hardware
 from harness.cost.show import Plan, show
-from harness.label import label
-from harness.messages import one_line
-from harness.method import Built, Goal, build_method
-from harness.nominal import Nominal, nominal
-from harness.schema import BudgetConfig
-from harness.tables import Format, print_table
-from harness.words import cell_from
+from harness.tables.label import label
+from harness.tables.runs import Format, print_table
 from reducers.errors import WinnowError
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.config.nominal import Nominal
 from harness.cost import llm_viewer, method, physical
 from harness.cost.decode import step_op
 from harness.cost.hardware import WIDTHS, Hardware
 from harness.cost.memory import kv_bytes, peak_bytes, weight_bytes
 from harness.cost.op import Op
 from harness.cost.vision import projector_ops, tower_ops
-from harness.nominal import Nominal
 from reducers.base import Reducer
 
 LLM, HEAD, TOWER, PROJECTOR, METHOD = "LLM layers", "LM head", "vision tower", "projector", "method"

@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import configs
+from harness.config.messages import one_line
+from harness.config.schema import options
 from harness.cost.op import Op
-from harness.messages import one_line
-from harness.schema import options
 from reducers.errors import WinnowError
 
 GROUP = "hardware"

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
 
+from harness.config.nominal import Nominal
 from harness.cost import kv_bytes, llm_viewer, physical
 from harness.cost.estimate import HEAD, LLM, Cost, Prefill, cost, memory, papers, whole
 from harness.cost.hardware import WIDTHS, Hardware
-from harness.nominal import Nominal
-from harness.tables import Format, print_table
+from harness.tables.runs import Format, print_table
 from reducers.base import Reducer
 
 Row = dict[str, str]

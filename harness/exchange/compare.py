@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.paper.paired import Compared, compare
-from harness.stats import holm
-from harness.store import results_below
+from harness.run.store import results_below
+from harness.score.stats import holm
 from harness.view.sample import find_run
 from reducers.errors import WinnowError
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness import files
-from harness.store import DONE, results_below
+from harness.run.store import DONE, results_below
 from reducers.errors import WinnowError
 
 COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished", "result")

@@ -16,12 +16,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import configs
-from harness.cell import Cell
-from harness.compose import compose
-from harness.messages import one_line
+from harness.config.cell import Cell
+from harness.config.compose import compose
+from harness.config.messages import one_line
+from harness.config.schema import register
 from harness.paper.preset import Part, Preset, Words, merge, parse, parts
 from harness.paper.published import benchmarks
-from harness.schema import register
 from reducers.errors import WinnowError
 
 OWN = ("experiment", "only", "smoke", "controls")
@@ -114,8 +114,8 @@ def _controls(found: Sequence[Planned]) -> list[tuple[DictConfig, str]]:
     WinnowError
         If none of the runs is finished.
     """
-    from harness.identity import identify
-    from harness.store import results_below
+    from harness.run.identity import identify
+    from harness.run.store import results_below
 
     cells = {identify(each.cell).settings: each for each in found if each.reducer not in UNCONTROLLED}
     folder = next(iter(cells.values())).cell.results if cells else None

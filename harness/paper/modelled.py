@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.cell import Cell
-from harness.compose import compose
+from harness.config.cell import Cell
+from harness.config.compose import compose
 from harness.cost.hardware import WIDTHS, hardware
 from harness.cost.llm_viewer import head_op, layer_ops
 from harness.paper.cells import composed, hydra
@@ -71,8 +71,8 @@ def cell_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, more: Words
 
 
 def _model(cell: Cell, visual: int | None, machine: str, int4: bool) -> Modelled:
-    from harness.method import build_method
-    from harness.nominal import nominal
+    from harness.config.method import build_method
+    from harness.config.nominal import nominal
 
     prompt = nominal(cell.seen)
     depth = prompt.shape.layers

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.stats import Difference, clustered_difference
+from harness.score.stats import Difference, clustered_difference
 from reducers.errors import WinnowError
 
 Result = dict[str, Any]

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.drop import replays
-from harness.identity import method_inputs
-from harness.measured import method_key, times
 from harness.paper import gate
 from harness.paper.cell import EXECUTED, Entry, Line, Result, Table
 from harness.paper.cells import UNCONTROLLED, Planned, planned
@@ -16,6 +13,9 @@ from harness.paper.preset import Preset, Row, Words, choice
 from harness.paper.published import AVERAGE, MODELLED, SHARE, SPEEDUP, Printed, columns, group, label, printed
 from harness.paper.values import Value, img_memory, scored
 from harness.paper.verdicts import best, compared, retained
+from harness.run.identity import method_inputs
+from harness.score.drop import replays
+from harness.tables.measured import method_key, times
 
 
 def build(preset: Preset, results: Sequence[Result], folder: Path, smoke: bool = False, extra: Words = ()) -> Table:
@@ -33,7 +33,7 @@ def build(preset: Preset, results: Sequence[Result], folder: Path, smoke: bool =
     extra : tuple of str
         Overrides that its runs were made with.
     """
-    from harness.identity import identify
+    from harness.run.identity import identify
 
     found = planned(preset, (), smoke, extra) if preset.tasks else []
     by_settings = {result["settings"]: result for result in results if result["status"] == "complete"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness import tables
+from harness.tables import runs as tables
 
 Result = dict[str, Any]
 

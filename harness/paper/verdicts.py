@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.drop import BASELINE
 from harness.paper.cell import EXECUTED, Line, Result
 from harness.paper.paired import compare
 from harness.paper.preset import Preset, choice
 from harness.paper.published import MODELLED, SHARE
-from harness.stats import holm
+from harness.score.drop import BASELINE
+from harness.score.stats import holm
 
 
 def base_of(lines: Sequence[Line], line: Line) -> Line | None:

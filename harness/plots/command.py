@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from harness.measured import method_key, times
 from harness.plots.layers import draw_layers
 from harness.plots.style import Width
 from harness.plots.tradeoff import Result, draw
+from harness.tables.measured import method_key, times
 from reducers.errors import WinnowError
 
 

@@ -75,10 +75,10 @@ def draw_schedules(overrides: Sequence[Sequence[str]], out: Path, width: Width =
     out : Path
     width : {"column", "page"}
     """
-    from harness.label import label
-    from harness.method import build_method
-    from harness.nominal import nominal
-    from harness.words import cell_from
+    from harness.config.method import build_method
+    from harness.config.nominal import nominal
+    from harness.config.words import cell_from
+    from harness.tables.label import label
 
     check(out)
     with figure(out, width) as axes:

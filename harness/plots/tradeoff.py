@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.drop import BASELINE
 from harness.plots.style import Width, check, figure, look
+from harness.score.drop import BASELINE
 from reducers.errors import WinnowError
 
 Result = dict[str, Any]

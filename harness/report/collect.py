@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from harness import files
-from harness.drop import BASELINE
 from harness.plots.tradeoff import curve
-from harness.tables import rows as run_rows
+from harness.score.drop import BASELINE
+from harness.tables.runs import rows as run_rows
 from reducers.errors import WinnowError
 
 Result = dict[str, Any]

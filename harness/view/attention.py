@@ -55,9 +55,9 @@ def attention(folder: Path, task: str, doc_id: int) -> np.ndarray:
     """
     import torch
 
-    from harness.generate import encode
-    from harness.group import load_model
-    from harness.media import make_prompt
+    from harness.data.media import make_prompt
+    from harness.run.generate import encode
+    from harness.run.group import load_model
     from models.engine import attach
 
     model, _ = settings(folder)

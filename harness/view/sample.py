@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from harness.downsample import downsample
-from harness.schema import DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from harness.config.downsample import downsample
+from harness.config.schema import DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
 from reducers.errors import WinnowError
 
 BLOCK = 50
@@ -124,7 +124,7 @@ def document_of(folder: Path, task: str, doc_id: int) -> Any:
 
 @lru_cache(maxsize=4)
 def _documents(tasks: str, task: str, limit: int) -> list[Any]:
-    from harness.documents import Tasks
+    from harness.data.documents import Tasks
 
     return Tasks(TasksConfig(**json.loads(tasks))).documents(task, limit)
 
@@ -139,7 +139,7 @@ def load(folder: Path, sample: str) -> Sample:
     sample : str
         See `trace_of`.
     """
-    from harness.media import make_prompt
+    from harness.data.media import make_prompt
 
     row = trace_of(folder, sample)
     task, doc_id = row["task"], row["doc_id"]

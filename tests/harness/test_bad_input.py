@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.schema import options
+from harness.config.schema import options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,8 +119,8 @@ def test_one_mistake_stops_a_sweep_before_it_starts(run: Callable[..., Any], res
 
 
 def test_method_that_needs_a_cls_token() -> None:
-    from harness.compose import check_probes
-    from harness.schema import ModelConfig, TasksConfig
+    from harness.config.compose import check_probes
+    from harness.config.schema import ModelConfig, TasksConfig
     from reducers.errors import WinnowError
 
     model, tasks = ModelConfig(name="llava_ov", has_cls=False), TasksConfig(name="pico_video")

@@ -22,10 +22,10 @@ from harness.bench.prompts import Prompts
 from harness.bench.record import identity
 from harness.bench.report import ratios, times
 from harness.bench.runner import Settings
+from harness.config.nominal import llm_shape
 from harness.cost.hardware import Hardware, Peak
-from harness.group import load_model
-from harness.nominal import llm_shape
-from harness.stats import median_interval
+from harness.run.group import load_model
+from harness.score.stats import median_interval
 from models.check import tiny_model
 from models.check.cases import video_prompt
 from models.load import Loaded
@@ -218,7 +218,7 @@ def test_methods_that_differ_in_their_schedule_have_names_of_their_own() -> None
 
 @pytest.fixture
 def winnow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    from harness import cli
+    from harness.cli import main as cli
 
     def go(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["winnow", "bench", *words])

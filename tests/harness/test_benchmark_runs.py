@@ -7,9 +7,9 @@ import pytest
 from runs import Run, counted, only, result_of
 from typer.testing import CliRunner
 
-from harness import answer
-from harness.cli import app
-from harness.schema import options
+from harness.cli.main import app
+from harness.config.schema import options
+from harness.run import answer
 
 TINY = ("model=llava_ov", "model.weights=random", "model.scale=tiny", "model.frames=2", "model.dtype=float32")
 SHORT = "+tasks.generation.max_new_tokens=4"
@@ -48,7 +48,7 @@ def test_group_of_tasks_is_one_column_with_its_mean(run: Run, results: Path, fix
 
 def test_sweep_decodes_and_encodes_each_video_once(run: Run, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the number of methods: those that act behind the tower share its features."""
-    from harness import generate
+    from harness.run import generate
     from models.load import Loaded
 
     decodes, runs = counted(monkeypatch, answer, "make_prompt"), []
@@ -84,7 +84,7 @@ def test_many_tasks_are_rows_on_the_terminal(run: Run, fixtures: Path) -> None:
 
 
 def test_a_later_comparison_leaves_a_run_whole(run: Run, results: Path) -> None:
-    from harness.store import damage
+    from harness.run.store import damage
 
     for reducer in ("fastv", "none"):
         run(f"reducer={reducer}", "schedule=pico" if reducer == "fastv" else "schedule=none", "limit=2")

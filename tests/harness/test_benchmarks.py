@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.documents import Tasks
-from harness.record import Row
-from harness.schema import TasksConfig
-from harness.scoring import Scored, score_task
+from harness.config.schema import TasksConfig
+from harness.data.documents import Tasks
+from harness.run.record import Row
+from harness.score.scoring import Scored, score_task
 from harness.tasks.catalogue import BENCHMARKS, MEANS
 
 MVBENCH = list(MEANS["mvbench"])

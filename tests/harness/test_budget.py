@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.budget import solve
+from harness.config.budget import solve
 from reducers.errors import WinnowError
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import cli
-from harness.calibrate import bisect, divergences, first_within, gather, prefill, retention
-from harness.calibrators import compose_cell
+from harness.cli import main as cli
 from harness.cost.hardware import hardware
+from harness.methods.calibrate import bisect, divergences, first_within, gather, prefill, retention
+from harness.methods.calibrators import compose_cell
 from reducers.errors import WinnowError
 from reducers.fastv import FastV
 from reducers.none import NoReduction

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness.cli import main as cli
 from harness.exits import INCOMPLETE, USER_ERROR
 
 MODULE = """

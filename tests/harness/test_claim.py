@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import claim
-from harness.claim import Claim
+from harness.run import claim
+from harness.run.claim import Claim
 
 FORK = multiprocessing.get_context("fork")
 

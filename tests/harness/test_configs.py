@@ -13,14 +13,14 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
 import configs
-from harness import schedules
-from harness.cell import Cell
-from harness.compose import compose
+from harness.config import schedules
+from harness.config.cell import Cell
+from harness.config.compose import compose
+from harness.config.method import build_method
+from harness.config.nominal import llm_shape
+from harness.config.parts import OTHERS
+from harness.config.schema import GROUPS, options, register
 from harness.folders import locate
-from harness.method import build_method
-from harness.nominal import llm_shape
-from harness.parts import OTHERS
-from harness.schema import GROUPS, options, register
 from harness.tasks.catalogue import BENCHMARKS
 from models.axes import DTYPES
 from models.families import FAMILIES
@@ -154,7 +154,7 @@ def test_every_choice_is_one_that_composes(group: str) -> None:
 
 def test_pico_experiment_is_ten_cells() -> None:
     params = listed("experiment", "pico")["hydra"]["sweeper"]["params"]
-    from harness.identity import identify
+    from harness.run.identity import identify
 
     found = {}
     for reducer in params["reducer"].split(","):

@@ -9,15 +9,15 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli import app
+from harness.cli.main import app
+from harness.config.nominal import nominal
+from harness.config.schema import options
+from harness.config.words import cell_from
 from harness.cost.command import plans, run, split
 from harness.cost.hardware import GROUP, hardware
-from harness.nominal import nominal
-from harness.schema import options
-from harness.words import cell_from
 from reducers.errors import WinnowError
 
-COMMAND = [sys.executable, "-m", "harness.cli", "cost", "model=llava_ov", "reducer=aim"]
+COMMAND = [sys.executable, "-m", "harness.cli.main", "cost", "model=llava_ov", "reducer=aim"]
 Row = dict[str, str]
 
 

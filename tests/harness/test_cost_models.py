@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from harness.config.nominal import model_spec, vision_tower
+from harness.config.schema import ModelConfig, options
+from harness.config.words import cell_from
 from harness.cost import LLMShape, physical
 from harness.cost.op import Op
 from harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
-from harness.nominal import model_spec, vision_tower
-from harness.schema import ModelConfig, options
-from harness.words import cell_from
 from models.families import FAMILIES, find_family
 from models.llm import tiny
 from models.load import load, random_config

@@ -12,9 +12,9 @@ import pytest
 from runs import Run, only, result_of
 from typer.testing import CliRunner
 
-from harness.cli import app
-from harness.fetch import unpack
-from harness.lmms import quiet
+from harness.cli.main import app
+from harness.data.fetch import unpack
+from harness.score.lmms import quiet
 from harness.tasks.catalogue import BENCHMARKS
 from harness.tasks.validate import validate
 from reducers.errors import WinnowError

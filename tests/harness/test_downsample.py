@@ -8,11 +8,11 @@ import pytest
 from runs import FASTV, Run, result_of
 from test_configs import cell
 
-from harness import tables
-from harness.group import load_model
-from harness.identity import identify
-from harness.nominal import nominal
-from harness.store import results_below
+from harness.config.nominal import nominal
+from harness.run.group import load_model
+from harness.run.identity import identify
+from harness.run.store import results_below
+from harness.tables import runs as tables
 from models.prompt import Prompt
 
 TINY = ("model=qwen2_vl", "model.weights=random", "model.scale=tiny", "model.dtype=float32", "model.device=cpu")

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import cli, files
+from harness import files
+from harness.cli import main as cli
 from harness.exchange import compare, store
 from harness.paper.paired import scores
-from harness.store import results_below
+from harness.run.store import results_below
 from reducers.errors import WinnowError
 
 

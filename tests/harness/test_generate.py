@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.answer import batches
-from harness.documents import Document
+from harness.data.documents import Document
 from harness.errors import first_line, root_cause
-from harness.generate import cut
+from harness.run.answer import batches
+from harness.run.generate import cut
 from reducers.errors import WinnowError
 
 

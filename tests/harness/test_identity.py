@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import identity
-from harness.cell import Cell, Method
-from harness.identity import identify
-from harness.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from harness.config.cell import Cell, Method
+from harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from harness.run import identity
+from harness.run.identity import identify
 
 ARCH = {"layers": 8, "hidden": 128}
 
@@ -140,8 +140,8 @@ def test_versions_count(cell: Cell, library: str, monkeypatch: pytest.MonkeyPatc
         "models.engine.attach",
         "models.load",
         "models.families.llava",
-        "harness.media",
-        "harness.generate",
+        "harness.data.media",
+        "harness.run.generate",
     ],
 )
 def test_code_counts(cell: Cell, module: str, monkeypatch: pytest.MonkeyPatch) -> None:

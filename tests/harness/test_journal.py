@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import journal
-from harness.record import Row, from_line, mean_shares
+from harness.run import journal
+from harness.run.record import Row, from_line, mean_shares
 from reducers.errors import WinnowError
 
 

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from runs import FASTV, Run, only, result_of
 
-from harness import tables
-from harness.store import results_below
+from harness.run.store import results_below
+from harness.tables import runs as tables
 
 
 def replay(like: object) -> tuple[str, str]:

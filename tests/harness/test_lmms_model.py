@@ -34,7 +34,7 @@ def task(benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def evaluate(folder: Path, **more: Any) -> dict[str, Any]:
     from lmms_eval.evaluator import simple_evaluate
 
-    from harness.lmms import prepare, quiet, task_manager
+    from harness.score.lmms import prepare, quiet, task_manager
 
     prepare()
     with quiet():
@@ -50,7 +50,7 @@ def said(found: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 def registered() -> None:
-    from harness.lmms import prepare
+    from harness.score.lmms import prepare
 
     prepare()
     from lmms_eval.models import MODEL_REGISTRY_V2
@@ -85,7 +85,7 @@ def test_response_cache_never_mixes_methods(task: Path, tmp_path: Path, monkeypa
 
 
 def test_refusals() -> None:
-    from harness.lmms import prepare
+    from harness.score.lmms import prepare
     from reducers.errors import WinnowError
 
     prepare()

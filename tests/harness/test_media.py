@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.decoders import uniform_indices
-from harness.media import decode_video, make_prompt
+from harness.data.decoders import uniform_indices
+from harness.data.media import decode_video, make_prompt
 from harness.tasks.pico.data import root
 from reducers.errors import WinnowError
 

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import pytest
 
-from harness.cell import Cell, Method
-from harness.fieldtypes import check_types
-from harness.label import headline, label
-from harness.method import build_method
-from harness.nominal import nominal
-from harness.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from harness.config.cell import Cell, Method
+from harness.config.fieldtypes import check_types
+from harness.config.method import build_method
+from harness.config.nominal import nominal
+from harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from harness.tables.label import headline, label
 from reducers.errors import WinnowError
 
 LLM = {"llm": "qwen2", "layers": 8, "hidden": 128, "heads": 4, "kv_heads": 2, "mlp": 320, "vocab": 48, "tied": True}

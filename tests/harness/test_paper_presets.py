@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from harness.method import build_method
+from harness.config.method import build_method
+from harness.config.schema import options
 from harness.paper import cells, preset, published
 from harness.paper.command import tables_of
-from harness.schema import options
-from harness.store import results_below
+from harness.run.store import results_below
 from reducers.errors import WinnowError
 
 TABLES = preset.names()

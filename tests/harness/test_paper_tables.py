@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import files
-from harness.identity import identify
 from harness.paper import cells, preset, show
 from harness.paper.cell import Table
 from harness.paper.command import tables_of
 from harness.paper.text import sheet
-from harness.store import results_below
+from harness.run.identity import identify
+from harness.run.store import results_below
 from reducers.errors import WinnowError
 
 NAME = "aim_poster_merging"

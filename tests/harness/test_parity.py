@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.documents import Tasks
-from harness.generate import answer, cut, encode
-from harness.lmms import quiet
-from harness.media import decode_video, make_prompt
-from harness.schema import TasksConfig
+from harness.config.schema import TasksConfig
+from harness.data.documents import Tasks
+from harness.data.media import decode_video, make_prompt
+from harness.run.generate import answer, cut, encode
+from harness.score.lmms import quiet
 from harness.tasks.pico.data import write_video
 from models.check.cases import ARCH, tiny_model
 from models.llm import tiny

@@ -7,9 +7,9 @@ import pytest
 from runs import Run, result_of, samples_of
 from test_configs import cell
 
-from harness.identity import identify
-from harness.label import label
-from harness.method import build_method
+from harness.config.method import build_method
+from harness.run.identity import identify
+from harness.tables.label import label
 from reducers.compose import Compose
 from reducers.errors import WinnowError
 from reducers.fastv import FastV

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness import files, measured, plots
+from harness import files, plots
 from harness.plots.command import plot
 from harness.plots.tradeoff import pareto
+from harness.tables import measured
 from reducers.errors import WinnowError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import progress
+from harness.run import progress
 
 
 def test_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

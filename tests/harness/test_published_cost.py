@@ -6,7 +6,7 @@ import io
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli import app
+from harness.cli.main import app
 from harness.cost.published import METRICS, Cell, cells, tokens
 from harness.paper.published import read
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from harness.paper.command import tables_of
 from harness.report.write import write
-from harness.store import results_below
+from harness.run.store import results_below
 
 EVIL = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

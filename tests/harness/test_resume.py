@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from runs import FASTV, Run, counted, only, result_of, samples_of
 
-from harness import answer, journal, media
-from harness.record import Row, from_line
+from harness.data import media
+from harness.run import answer, journal
+from harness.run.record import Row, from_line
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,7 +157,7 @@ def test_cell_of_another_process_is_left_to_it(run: Run, results: Path, monkeypa
     run(*FASTV)
     folder = only(results)
     (folder / "DONE").unlink()
-    from harness.claim import Claim
+    from harness.run.claim import Claim
 
     with Claim(folder) as other:
         assert other.held
@@ -169,7 +170,7 @@ def test_cell_of_another_process_is_left_to_it(run: Run, results: Path, monkeypa
 
 
 def test_journal_rows_are_what_the_design_names(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.store.Run.finish", lambda self, rows: None)
+    monkeypatch.setattr("harness.run.store.Run.finish", lambda self, rows: None)
     run(*FASTV)
     lines = [line for path in (only(results) / "journal").glob("*.jsonl") for line in path.read_text().splitlines()]
     row = from_line(lines[0])

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from runs import FASTV, Run, counted, only, result_of, samples_of
 
-from harness import answer, group
+from harness.run import answer, group
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.documents import Document, Tasks
-from harness.record import Row
-from harness.schema import TasksConfig
-from harness.scoring import Scored, score_task
+from harness.config.schema import TasksConfig
+from harness.data.documents import Document, Tasks
+from harness.run.record import Row
+from harness.score.scoring import Scored, score_task
 from reducers.errors import WinnowError
 
 YAML = """
@@ -217,7 +217,7 @@ def test_ranks_stay_away_from_lmms_eval(bench: Bench, tmp_path: Path, monkeypatc
 def test_replay_survives_being_cleaned(bench: Bench) -> None:
     bench.add("plain", ["a"])
     bench.tasks("plain")
-    from harness.lmms import replay
+    from harness.score.lmms import replay
 
     model = replay({("plain", 0): "A"})
     model.clean()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import sources
+from harness.run import sources
 from reducers.errors import WinnowError
 
 FILES = {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from harness.stats import clustered_difference, holm, mean_interval, paired_difference
+from harness.score.stats import clustered_difference, holm, mean_interval, paired_difference
 from reducers.errors import WinnowError
 
 BITS = st.lists(st.integers(0, 1), min_size=1, max_size=80)

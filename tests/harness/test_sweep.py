@@ -11,16 +11,17 @@ import pytest
 from runs import counted, result_of, samples_of
 from typer.testing import CliRunner
 
-from harness import answer, group, manifest, share, worker
-from harness.claim import Claim
 from harness.exits import BUSY, INCOMPLETE, OK
-from harness.identity import identify
-from harness.manifest import Manifest
-from harness.plan import plan
-from harness.share import Share
-from harness.state import Watch, counts
-from harness.stop import Stop, StoppedError
-from harness.worker import Worker
+from harness.run import answer, group
+from harness.run.claim import Claim
+from harness.run.identity import identify
+from harness.run.stop import Stop, StoppedError
+from harness.sweep import manifest, share, worker
+from harness.sweep.manifest import Manifest
+from harness.sweep.plan import plan
+from harness.sweep.share import Share
+from harness.sweep.state import Watch, counts
+from harness.sweep.worker import Worker
 from reducers.errors import WinnowError
 
 SMALL = ("limit=8", "batch_size=4", "schedule=pico")
@@ -45,7 +46,7 @@ def work(planned: Manifest, index: int = 0, workers: int = 1, stop: Stop | None 
 
 
 def winnow(*words: object) -> Any:
-    from harness.cli import app
+    from harness.cli.main import app
 
     return CliRunner().invoke(app, list(map(str, words)))
 
@@ -224,7 +225,7 @@ def test_cancelled_sweep_stops_its_workers(sweep: Make) -> None:
 
 def test_worker_that_stood_still_leaves_the_cell_to_the_other(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its claim is taken over in the middle of a batch, and the run is finished, before it wakes up."""
-    from harness import claim
+    from harness.run import claim
 
     planned = sweep("reducer=fastv", "ratio=0.5")
     (cell,) = planned.cells()

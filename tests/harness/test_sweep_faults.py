@@ -22,13 +22,14 @@ from typing import Any
 import pytest
 from runs import result_of, samples_of
 
-from harness import claim, journal, manifest
-from harness.manifest import Manifest
-from harness.plan import plan
-from harness.record import Row
-from harness.state import Watch, counts
-from harness.stop import Stop
-from harness.work import work
+from harness.run import claim, journal
+from harness.run.record import Row
+from harness.run.stop import Stop
+from harness.sweep import manifest
+from harness.sweep.manifest import Manifest
+from harness.sweep.plan import plan
+from harness.sweep.state import Watch, counts
+from harness.sweep.work import work
 
 ROOT = Path(__file__).resolve().parents[2]
 FORK = multiprocessing.get_context("fork")
@@ -40,12 +41,12 @@ Prepare = Callable[[], None]
 
 @pytest.fixture(autouse=True)
 def cache(benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import harness.worker
-    from harness.lmms import prepare
+    import harness.sweep.worker
+    from harness.score.lmms import prepare
 
     monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
     prepare()
-    assert harness.worker
+    assert harness.sweep.worker
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +304,7 @@ def subprocess_worker(planned: Manifest, index: int) -> "subprocess.Popen[str]":
     command = [
         sys.executable,
         "-m",
-        "harness.cli",
+        "harness.cli.main",
         "work",
         str(planned.path),
         "--index",
@@ -318,7 +319,7 @@ def subprocess_worker(planned: Manifest, index: int) -> "subprocess.Popen[str]":
 @pytest.mark.faults
 def test_killed_worker_is_replaced_and_workers_end_with_who_started_them(tmp_path: Path, whole: Manifest) -> None:
     planned = made(tmp_path / "runs")
-    command = [sys.executable, "-m", "harness.cli", "run", str(planned.path), "--workers", "2"]
+    command = [sys.executable, "-m", "harness.cli.main", "run", str(planned.path), "--workers", "2"]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_rows(planned, 10)
     workers = holders_of(planned)

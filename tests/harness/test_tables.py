@@ -14,8 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import cli, drop, files, plots, tables
-from harness.store import results_below
+from harness import files, plots
+from harness.cli import main as cli
+from harness.run.store import results_below
+from harness.score import drop
+from harness.tables import runs as tables
 from reducers.errors import WinnowError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,7 +136,12 @@ def test_formats_hold_the_same(results: Path) -> None:
 def command(*args: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     path = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"}
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", *args], cwd=cwd, capture_output=True, text=True, check=False, env=path
+        [sys.executable, "-m", "harness.cli.main", *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=path,
     )
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BitsAndBytesConfig
 
 import configs
-from harness import hub
+from harness.data import hub
 from models import pretrained
 from models.check.cases import ARCH, BATCHES, Case, tiny_model, video_prompt
 from models.engine import attach, reuse_tower

@@ -1,0 +1,1 @@
+"""The command `winnow`, one module for each group of its commands."""

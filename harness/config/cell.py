@@ -1,0 +1,84 @@
+"""One cell of a table: a model, a method and tasks, with every setting resolved that needs no torch to resolve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.config.downsample import downsample
+from harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, TasksConfig
+
+
+@dataclass(frozen=True)
+class Method:
+    """A reducer as it was asked for.
+
+    Attributes
+    ----------
+    name : str
+        The choice, as in ``reducer=<name>``.
+    target : str
+        ``module:Class``.
+    args : dict
+        Its fields, without ratio and schedule.
+    schedule : dict or None
+        ``kind`` and the numbers of that kind.
+    ratio : float or None
+        Retention ratio; None where the method takes none or its native knobs decide.
+    takes_ratio : bool
+        Whether `ratio` is one of its fields.
+    seeded : bool
+        Whether it draws at random.
+    parts : tuple of Method
+        The methods that it consists of.
+    """
+
+    name: str
+    target: str
+    args: dict[str, Any]
+    schedule: dict[str, Any] | None = None
+    ratio: float | None = None
+    takes_ratio: bool = False
+    seeded: bool = False
+    parts: tuple[Method, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one run measures, and where it is kept."""
+
+    model: ModelConfig
+    method: Method
+    tasks: TasksConfig
+    budget: BudgetConfig
+    results: Path
+    seed: int = 0
+    batch_size: int = 16
+    limit: int | None = None
+    force: bool = False
+    downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
+
+    @property
+    def seen(self) -> ModelConfig:
+        """The model with what it is given to see, after downsampling."""
+        return downsample(self.model, self.downsample)
+
+    @property
+    def group(self) -> str:
+        """Equal for cells that can be answered together: they share the model, the documents and the batches."""
+        return repr((self.seen, self.tasks, self.limit, self.batch_size))
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether a compute budget takes the place of the ratio."""
+        return self.budget.mean is not None or self.budget.flops is not None
+
+    @property
+    def asked(self) -> str:
+        """What was asked for, as tables print it."""
+        if self.budget.mean is not None:
+            return f"mean {self.budget.mean:g}"
+        if self.budget.flops is not None:
+            return f"flops {self.budget.flops:g}"
+        return "" if self.method.ratio is None else f"{self.method.ratio:g}"

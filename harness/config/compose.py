@@ -1,0 +1,180 @@
+"""From Hydra's configuration to a cell: checks everything that can be checked without torch."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+import configs
+from harness.config.cell import Cell, Method
+from harness.config.downsample import check_downsample
+from harness.config.like import resolve
+from harness.config.messages import unknown_option
+from harness.config.parts import COMPOSE, PARTS, TARGET, expand
+from harness.config.schedules import choose_schedule
+from harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, RunConfig, TasksConfig
+from reducers.errors import WinnowError
+
+CUSTOM, REPLAY = "custom", "reducers.replay:Replay"
+
+
+def compose(config: DictConfig, reducer: str) -> Cell:
+    """Resolve one configuration.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As Hydra composed it.
+    reducer : str
+        The choice in the group ``reducer``.
+
+    Raises
+    ------
+    WinnowError
+        Names the value, what is allowed and how to mend it.
+    """
+    _check_keys(config, RunConfig)
+    _check_reducer_keys(config.reducer, reducer)
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    model: ModelConfig = OmegaConf.to_object(config.model)  # type: ignore[assignment]
+    tasks: TasksConfig = OmegaConf.to_object(config.tasks)  # type: ignore[assignment]
+    budget: BudgetConfig = OmegaConf.to_object(config.budget)  # type: ignore[assignment]
+    _check_counts(plain, model)
+    smaller = check_downsample(OmegaConf.to_object(config.downsample), model)  # type: ignore[arg-type]
+    check_probes(plain["reducer"]["_probes_"], reducer, model, tasks)
+    if "relevance" in plain["reducer"]["_probes_"] and smaller != DownsampleConfig():
+        raise WinnowError(f"reducer={reducer} knows which tokens matter for the whole input only: leave downsample out")
+    if reducer == COMPOSE:
+        method, budget = _composed(plain, model, tasks, check_budget(budget, plain["ratio"]))
+    elif plain["reducer"].get("like") is not None:
+        method, budget = _replay(reducer, plain), BudgetConfig()
+    else:
+        method, budget = _method(reducer, plain, budget)
+    numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
+    return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, **numbers)
+
+
+def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Method, BudgetConfig]:
+    """Resolve the method and the budget; both ratio and budget are dropped for methods that take none."""
+    node = plain["reducer"]
+    args = {key: value for key, value in node.items() if not key.startswith("_") and key != "like"}
+    target = node.get("_target_")
+    if name == CUSTOM:
+        target, args = args["target"], args["args"]
+    schedule = choose_schedule(name, node["_schedules_"], plain["schedule"])
+    takes = "_ratio_" in node
+    asked = check_share(plain["ratio"], "ratio")
+    budget = check_budget(budget, asked) if takes else BudgetConfig()
+    ratio = None
+    native = next((key for key in node.get("_native_", ()) if args[key] is not None), None)
+    if takes and native and (budget.mean is not None or budget.flops is not None):
+        raise WinnowError(f"a budget solves the ratio, but reducer.{native}={args[native]} fixes it: give only one")
+    if takes and not native and budget.mean is None and budget.flops is None:
+        ratio = asked if asked is not None else node["_ratio_"]
+    return Method(name, target, args, schedule, ratio, takes, bool(node.get("_seeded_"))), budget
+
+
+def _replay(name: str, plain: dict[str, Any]) -> Method:
+    """Resolve ``reducer.like``: that run says how many tokens are kept where; ratio and schedule are dropped."""
+    node, listed = plain["reducer"], _listed(name)
+    for key in node:
+        if key != "like" and node[key] != listed.get(key, node[key]):
+            raise WinnowError(f"reducer.like and reducer.{key}={node[key]} exclude each other: give only one of them")
+    run = resolve(node["like"], Path(plain["results"]))
+    return Method(name, REPLAY, {"like": run}, seeded=True)
+
+
+def _composed(
+    plain: dict[str, Any], model: ModelConfig, tasks: TasksConfig, budget: BudgetConfig
+) -> tuple[Method, BudgetConfig]:
+    """Resolve the two parts, each as if it stood alone."""
+    given = {"ratio": plain["ratio"], "budget.mean": budget.mean, "budget.flops": budget.flops}
+    for name, value in given.items():
+        if value is not None:
+            raise WinnowError(
+                f"{name}={value} is not for two methods: say reducer.entrance.ratio and reducer.llm.ratio"
+            )
+    choose_schedule(COMPOSE, [], plain["schedule"])
+    parts = []
+    for at in PARTS:
+        node = expand(at, plain["reducer"][at])
+        name = plain["reducer"][at]["name"]
+        check_probes(node["reducer"]["_probes_"], name, model, tasks)
+        parts.append(_method(name, node, BudgetConfig())[0])
+    return Method(COMPOSE, TARGET, {}, seeded=any(p.seeded for p in parts), parts=tuple(parts)), BudgetConfig()
+
+
+def check_share(value: object, name: str) -> float | None:
+    """Refuse what is no share in (0, 1]; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise WinnowError(f"{name}={value} is not allowed: choose a share, 0 < {name} <= 1, or null")
+    return float(value)
+
+
+def check_budget(budget: BudgetConfig, ratio: float | None) -> BudgetConfig:
+    """Refuse budgets outside (0, 1], and more than one of ratio, budget.mean and budget.flops."""
+    given = {"ratio": ratio, "budget.mean": budget.mean, "budget.flops": budget.flops}
+    chosen = [f"{name}={value}" for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise WinnowError(f"{' and '.join(chosen)} exclude each other: give only one of them")
+    check_share(budget.mean, "budget.mean")
+    check_share(budget.flops, "budget.flops")
+    if not budget.tol >= 0:
+        raise WinnowError(f"budget.tol={budget.tol} is not allowed: choose 0 or more")
+    return budget
+
+
+def _check_counts(plain: dict[str, Any], model: ModelConfig) -> None:
+    counts = {"batch_size": plain["batch_size"], "model.frames": model.frames, "limit": plain["limit"]}
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise WinnowError(f"{name}={value} is not allowed: choose 1 or more")
+    if not plain["tasks"]["tasks"]:
+        raise WinnowError("tasks.tasks=[] is empty: name at least one lmms-eval task")
+
+
+def check_probes(probes: list[str], reducer: str, model: ModelConfig, tasks: TasksConfig) -> None:
+    """Refuse pairs that cannot work, before anything is loaded."""
+    if "cls" in probes and not model.has_cls:
+        raise WinnowError(
+            f"reducer={reducer} reads the attention of the vision tower's CLS token, which model={model.name} does not "
+            "have: choose a model with has_cls: true, or another reducer"
+        )
+    if "relevance" in probes and not tasks.relevance:
+        raise WinnowError(
+            f"reducer={reducer} needs documents that say which visual tokens matter, which tasks={tasks.name} lacks: "
+            "choose a pico task"
+        )
+
+
+def _check_keys(node: DictConfig, schema: type, prefix: str = "") -> None:
+    """Refuse keys that the schema does not know, which Hydra lets pass when they are added with `+`."""
+    known = {f.name: f.type for f in fields(schema)}
+    for key in map(str, node):
+        if key not in known:
+            raise WinnowError(unknown_option(f"{prefix}{key}", list(known)))
+        value = node._get_node(key)
+        kind = OmegaConf.get_type(value)
+        if isinstance(value, DictConfig) and kind is not None and is_dataclass(kind):
+            _check_keys(value, kind, f"{prefix}{key}.")
+
+
+def _listed(choice: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((configs.FOLDER / "reducer" / f"{choice}.yaml").read_text())
+    return found
+
+
+def _check_reducer_keys(node: DictConfig, choice: str) -> None:
+    """Refuse keys that the reducer's YAML does not list."""
+    listed = _listed(choice)
+    for key in map(str, node):
+        if key not in listed:
+            parameters = [name for name in listed if not name.startswith("_") and name != "defaults"]
+            hint = " (its own parameters go into reducer.args)" if choice == CUSTOM else ""
+            raise WinnowError(unknown_option(f"reducer.{key}", parameters) + hint)

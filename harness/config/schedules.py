@@ -1,0 +1,90 @@
+"""Which schedule a reducer gets: its kind must be one that the reducer takes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import yaml
+
+import configs
+from harness.config.messages import unknown_option
+from harness.config.schema import options
+from reducers.errors import WinnowError
+from reducers.schedule import SCHEDULES
+
+NONE, BY_REDUCER, CUSTOM = "none", "by_reducer", "custom"
+KINDS = {NONE: ()} | {kind: tuple(f.name for f in fields(cls)) for kind, cls in SCHEDULES.items()}
+"""Kind -> the names of its numbers."""
+
+
+def choose_schedule(reducer: str, kinds: list[str], node: dict[str, Any]) -> dict[str, Any] | None:
+    """Pick the reducer's schedule out of the configuration.
+
+    Parameters
+    ----------
+    reducer : str
+        Its name, for messages.
+    kinds : list of str
+        The kinds that it takes; empty: none at all.
+    node : dict
+        The group ``schedule``: one kind with its numbers, or ``by_reducer`` with numbers for several kinds.
+
+    Raises
+    ------
+    WinnowError
+        If the kind does not fit; lists the schedules that do.
+    """
+    kind = node.get("kind")
+    if kind == BY_REDUCER:
+        return _by_reducer(reducer, kinds, node)
+    if kind not in KINDS:
+        raise WinnowError(f"schedule.kind={kind} is not known: choose {', '.join(KINDS)}")
+    numbers = {key: value for key, value in node.items() if key != "kind"}
+    _check_numbers(kind, numbers)
+    if kind == NONE and (not kinds or NONE in kinds):
+        return None
+    if kind not in kinds:
+        fitting = ", ".join(_fitting(kinds)) or "schedule=none"
+        raise WinnowError(f"reducer={reducer} takes no schedule of kind '{kind}': choose {fitting}")
+    return {"kind": kind, **numbers}
+
+
+def _by_reducer(reducer: str, kinds: list[str], node: dict[str, Any]) -> dict[str, Any] | None:
+    """Take the first of the reducer's kinds that the schedule offers; no schedule where the reducer needs none."""
+    if reducer == CUSTOM:
+        fitting = ", ".join(f"schedule={name}" for name in options("schedule") if len(_kinds_of(name)) == 1)
+        raise WinnowError(f"reducer=custom does not say which kind of schedule it takes: choose one of {fitting}")
+    kind = next((kind for kind in kinds if kind in node and kind != NONE), None)
+    if kind:
+        _check_numbers(kind, node[kind])
+        return {"kind": kind, **node[kind]}
+    if not kinds or NONE in kinds:
+        return None
+    offered = ", ".join(key for key in node if key != "kind")
+    fitting = ", ".join(_fitting(kinds))
+    raise WinnowError(
+        f"this schedule offers the kinds {offered}, but reducer={reducer} takes {', '.join(kinds)}: choose {fitting}"
+    )
+
+
+def _check_numbers(kind: str, numbers: dict[str, Any]) -> None:
+    for name, value in numbers.items():
+        if name not in KINDS[kind]:
+            raise WinnowError(unknown_option(f"schedule.{name}", list(KINDS[kind])))
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(v, int) and not isinstance(v, bool) for v in values) and not (
+            name == "of" and value is None
+        ):
+            raise WinnowError(f"schedule.{name}={value} is not allowed: give whole layer numbers")
+
+
+def _fitting(kinds: list[str]) -> list[str]:
+    """List the schedules of one of the kinds, as command-line words."""
+    return [f"schedule={name}" for name in options("schedule") if set(kinds) & _kinds_of(name)]
+
+
+def _kinds_of(name: str) -> set[str]:
+    """The kinds that a schedule's YAML offers."""
+    listed = yaml.safe_load((configs.FOLDER / "schedule" / f"{name}.yaml").read_text())
+    return set(listed) - {"kind"} if listed["kind"] == BY_REDUCER else {listed["kind"]}

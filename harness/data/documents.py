@@ -1,0 +1,218 @@
+"""The documents of lmms-eval tasks: prompt, pictures and generation settings of each, in document order."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.config.schema import TasksConfig
+from harness.data.places import data_of
+from harness.errors import first_line, root_cause
+from harness.folders import locate
+from harness.score.lmms import check_known, prepare, quiet, task_manager
+from harness.tasks.benchmark import Benchmark
+from harness.tasks.catalogue import BENCHMARKS, folder_of, override
+from harness.tasks.validate import validate
+from reducers.errors import WinnowError
+
+TOKENS = 16
+"""Longest answer where neither the task nor the configuration sets a limit."""
+
+GENERATION = (
+    "max_new_tokens",
+    "min_new_tokens",
+    "num_beams",
+    "length_penalty",
+    "repetition_penalty",
+    "no_repeat_ngram_size",
+)
+"""What of a task's generation settings reaches the model; decoding is greedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One question of a benchmark.
+
+    Attributes
+    ----------
+    task, doc_id : str, int
+    text : str
+        The prompt.
+    visuals : callable
+        Loads its pictures and names its videos.
+    generation : dict
+        Arguments of ``model.generate``.
+    until : tuple of str
+        Stop strings.
+    relevance : list of float or None
+        Per visual token, how much it has to do with the question.
+    fingerprint : str
+        Hash of the document without its pictures, its prompt and its settings.
+    """
+
+    task: str
+    doc_id: int
+    text: str
+    visuals: Callable[[], list[Any]]
+    generation: dict[str, Any]
+    until: tuple[str, ...]
+    relevance: list[float] | None
+    fingerprint: str
+
+
+class Tasks:
+    """The tasks of a cell, as lmms-eval knows them.
+
+    Raises
+    ------
+    WinnowError
+        If the folder or a task does not exist.
+    """
+
+    def __init__(self, config: TasksConfig) -> None:
+        prepare()
+        self.config, self.data = config, data_of(config.data)
+        folders = _folders(config)
+        self.manager = task_manager(folders, config.prompt)
+        check_known(config.tasks, self.manager, folders)
+        self._loaded: dict[str, Any] = {}
+
+    def benchmark(self, name: str) -> Benchmark | None:
+        """What is known of a task beyond lmms-eval; None for tasks of a folder of their own."""
+        return BENCHMARKS.get(name) if self.config.folder is None else None
+
+    def spec(self, name: str) -> Any:
+        """What to give lmms-eval for a task; anew each time, as it takes the dictionary apart."""
+        if self.benchmark(name):
+            return override(name, self.data.mirror)
+        if self.config.prepare is None:
+            return name
+        module, _, function = self.config.prepare.partition(":")
+        try:
+            return copy.deepcopy(getattr(importlib.import_module(module), function)(name))
+        except (ImportError, AttributeError) as error:
+            raise WinnowError(f"tasks.prepare={self.config.prepare} cannot be imported: {first_line(error)}") from error
+
+    def documents(self, name: str, limit: int | None) -> list[Document]:
+        """Load the documents of one task.
+
+        Raises
+        ------
+        WinnowError
+            If the task cannot be loaded, is empty, or is of a kind that cannot be run.
+        """
+        task = self.load(name)
+        with quiet(), self.data.home():
+            task.build_all_requests(limit=limit, rank=0, world_size=1)
+        return [self._document(task, instance) for instance in task.instances]
+
+    def load(self, name: str) -> Any:
+        """Load a task, its rows and what it knows of scoring; the same object every time."""
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def _load(self, name: str) -> Any:
+        benchmark = self.benchmark(name)
+        try:
+            with quiet(), self.data.home():
+                (task,) = self.manager.load_task_or_group([self.spec(name)]).values()
+        except WinnowError:
+            raise
+        except (Exception, SystemExit) as error:
+            cause = root_cause(error)
+            if isinstance(cause, WinnowError):
+                raise cause from error
+            if isinstance(cause, IndexError | StopIteration):
+                raise WinnowError(f"task '{name}' has no documents: mend its data, or choose another task") from error
+            if benchmark and unreachable(error):
+                raise WinnowError(
+                    f"task '{name}' needs the dataset {benchmark.repo}, which is not in {self.data.place} and the hub "
+                    f"cannot be reached: run `winnow data fetch {name}` where there is a network"
+                ) from error
+            raise WinnowError(f"task '{name}' cannot be loaded: {first_line(cause)}") from error
+        if task.OUTPUT_TYPE != "generate_until":
+            raise WinnowError(f"task '{name}' is of type {task.OUTPUT_TYPE}: choose one of type generate_until")
+        if task.get_config("num_fewshot") is None:
+            task.set_config(key="num_fewshot", value=0)
+        if benchmark:
+            validate(benchmark, task.dataset_no_image[benchmark.split])
+        return task
+
+    def _document(self, task: Any, instance: Any) -> Document:
+        text, settings, doc_to_visual, doc_id, name, split = instance.args
+        generation, stops = greedy(
+            name, settings | dict(self.config.generation), self.config.max_new_tokens or longest(self.benchmark(name))
+        )
+        bare = task.dataset_no_image[split][doc_id]
+
+        def visuals() -> list[Any]:
+            with quiet(), self.data.home():
+                return list(doc_to_visual(task.dataset[split][doc_id]) or ())
+
+        print_ = fingerprint(bare, text, generation, stops)
+        return Document(name, doc_id, text, visuals, generation, stops, bare.get("relevance"), print_)
+
+
+def longest(benchmark: Benchmark | None) -> int:
+    """The longest answer of a task that sets no limit."""
+    return benchmark.tokens if benchmark else TOKENS
+
+
+def greedy(name: str, settings: Mapping[str, Any], tokens: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Take from a task's generation settings what reaches the model, and its stop strings.
+
+    Raises
+    ------
+    WinnowError
+        If the task samples its answers.
+    """
+    if settings.get("do_sample"):
+        raise WinnowError(
+            f"task '{name}' samples its answers: say tasks.generation.do_sample=false for greedy decoding"
+        )
+    until = settings.get("until") or []
+    stops = (until,) if isinstance(until, str) else tuple(until)
+    return {"max_new_tokens": tokens} | {k: settings[k] for k in GENERATION if k in settings}, stops
+
+
+def _folders(config: TasksConfig) -> list[Path]:
+    """Where the files of the tasks lie: in one folder, or beside lmms-eval's own where they are known benchmarks."""
+    if config.folder is not None:
+        folder = locate(config.folder)
+        if folder is None:
+            raise WinnowError(f"tasks.folder={config.folder} does not exist: give a folder of lmms-eval task files")
+        return [folder]
+    unknown = next((name for name in config.tasks if name not in BENCHMARKS), None)
+    if unknown:
+        raise WinnowError(f"unknown task '{unknown}': choose {', '.join(sorted(BENCHMARKS))}, or say tasks.folder=…")
+    return sorted({folder_of(BENCHMARKS[name]) for name in config.tasks})
+
+
+def unreachable(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that the hub could not be reached."""
+    names = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout"}
+    seen: set[int] = set()
+    stack: list[BaseException | None] = [error]
+    while stack:
+        found = stack.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if type(found).__name__ in names:
+            return True
+        attempt = getattr(found, "last_attempt", None)
+        stack += [found.__cause__, found.__context__, attempt.exception() if attempt is not None else None]
+    return False
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash a document; lmms-eval's own `doc_hash` is the same for every document."""
+    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

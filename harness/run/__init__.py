@@ -1,0 +1,1 @@
+"""The life of a run: identity, claim, answers, journal, store, finish."""

@@ -1,0 +1,85 @@
+"""One batch of prompts through the model under one method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import BatchFeature
+
+from harness.data.documents import Document
+from harness.run.record import Row
+from models.engine import PromptTrace, attach
+from models.load import Loaded
+from models.prompt import Prompt
+from reducers.base import Reducer
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Documents with their encoded prompts, ready for any number of methods."""
+
+    documents: list[Document]
+    inputs: BatchFeature
+
+
+def encode(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Prompt]) -> Batch:
+    """Encode the prompts of some documents once."""
+    model: Any = loaded.model
+    inputs = loaded.family.encode(loaded.processor, prompts).to(model.device)
+    for name in inputs:
+        if name.startswith("pixel_values"):  # seconds between frames stay exact
+            inputs[name] = inputs[name].to(model.dtype)
+    return Batch(list(documents), inputs)
+
+
+def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int) -> list[Row]:
+    """Answer a batch greedily under one method.
+
+    Parameters
+    ----------
+    loaded : Loaded
+    reducer : Reducer
+    batch : Batch
+    seed : int
+        Of methods that draw at random; each document draws by its own name.
+    """
+    model: Any = loaded.model
+    documents = batch.documents
+    keys = [f"{seed}/{document.task}/{document.doc_id}" for document in documents]
+    relevance = [None if d.relevance is None else torch.tensor(d.relevance, dtype=torch.float32) for d in documents]
+    started = time.perf_counter()
+    with torch.inference_mode(), attach(model, reducer, keys=keys, relevance=relevance) as trace:
+        output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False)
+    new = output[:, batch.inputs["input_ids"].shape[1] :]
+    texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
+    seconds = (time.perf_counter() - started) / len(documents)
+    answered = zip(documents, texts, trace.prompts, strict=True)
+    return [_row(document, text, path, len(documents), seconds) for document, text, path in answered]
+
+
+def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: float) -> Row:
+    return Row(
+        document.task,
+        document.doc_id,
+        document.fingerprint,
+        cut(text.strip(), document.until).strip(),
+        length=path.layout.length,
+        visual=path.visual,
+        tokens_per_layer=path.tokens_per_layer,
+        visual_per_layer=path.visual_per_layer,
+        last_layer=path.last_layer.tolist(),
+        anchor=path.anchor.tolist(),
+        grids=[[span.frames, span.rows, span.cols] for span in path.layout.spans],
+        batch=batch,
+        seconds=round(seconds, 6),
+    )
+
+
+def cut(text: str, until: Sequence[str]) -> str:
+    """Cut an answer before the first stop string."""
+    ends = [place for stop in until if stop and (place := text.find(stop)) >= 0]
+    return text[: min(ends, default=len(text))]

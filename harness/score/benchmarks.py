@@ -1,0 +1,175 @@
+"""The result of a benchmark: its figure over all documents, lmms-eval's own beside it, and the papers' break-downs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import files
+from harness.data.documents import Document, Tasks
+from harness.run.record import Row
+from harness.score.marking import Mark, Unit, break_down, figure_of, mark, units
+from harness.score.stratified import Figure
+from harness.tasks.benchmark import Benchmark
+
+FAILED = "Failed"
+EXACT = "exact_match"
+CLOSE = 0.01
+EMPTY = "lmms-eval judges the empty answer of a document that failed"
+
+
+def score_benchmark(
+    tasks: Tasks,
+    benchmark: Benchmark,
+    documents: Sequence[Document],
+    rows: Sequence[Row],
+    theirs: Any,
+    folder: Path,
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Score a benchmark's recorded answers.
+
+    Parameters
+    ----------
+    tasks : Tasks
+    benchmark : Benchmark
+    documents, rows : sequence
+        Entry i of both is the same document.
+    theirs : float, str or None
+        lmms-eval's figure, or why it has none.
+    folder : Path
+        Where a submission file goes.
+
+    Returns
+    -------
+    tuple
+        Summary, samples and scores, as `harness.score.scoring.Scored` holds them.
+    """
+    with tasks.data.home():
+        marks = mark(benchmark, tasks.load(benchmark.task), rows)
+    metric = benchmark.metric or EXACT
+    samples = [_sample(benchmark, d, found, metric) for d, found in zip(documents, marks, strict=True)]
+    if benchmark.submission:
+        path = _submit(benchmark, marks, folder)
+        return _counts(benchmark, marks, tasks) | {"metric": None, "mean": None, "file": path.name}, samples, []
+    found = units(benchmark, marks)
+    counted = [unit for unit in found if unit.counted]
+    summary = _counts(benchmark, marks, tasks) | _summary(benchmark, metric, found, counted, theirs)
+    if benchmark.metric == "pope_accuracy":
+        summary["figures"] = detection(marks)
+    return summary, samples, [_score(unit, metric) for unit in counted]
+
+
+def _counts(benchmark: Benchmark, marks: Sequence[Mark], tasks: Tasks) -> dict[str, Any]:
+    """How many documents there are, failed, and said nothing that could be understood."""
+    reasons = Counter(found.row.reason for found in marks if found.row.status != "ok")
+    unparsed = sum(not found.parsed and found.row.status == "ok" for found in marks)
+    answered = [found.row for found in marks if found.row.status == "ok"]
+    return {
+        "task": benchmark.task,
+        "documents": len(marks),
+        "failed": sum(reasons.values()),
+        "reasons": dict(reasons.most_common(5)),
+        "unparsed": unparsed,
+        "verdict": FAILED if unparsed > tasks.config.failed_above * len(marks) else None,
+        "visual_tokens": _visual(answered),
+    }
+
+
+def _visual(rows: Sequence[Row]) -> dict[str, float] | None:
+    """Mean visual tokens of the prompt, at the LLM's entrance, as the mean over its layers, and in its last one."""
+    seen = [row for row in rows if row.visual_per_layer]
+    if not seen:
+        return None
+    parts: dict[str, list[float]] = {
+        "prompt": [row.visual for row in seen],
+        "entrance": [row.visual_per_layer[0] for row in seen],
+        "mean": [sum(row.visual_per_layer) / len(row.visual_per_layer) for row in seen],
+        "last": [row.visual_per_layer[-1] for row in seen],
+    }
+    return {name: round(sum(counts) / len(seen), 2) for name, counts in parts.items()}
+
+
+def _summary(
+    benchmark: Benchmark, metric: str, found: Sequence[Unit], counted: Sequence[Unit], theirs: Any
+) -> dict[str, Any]:
+    ours = percent(figure_of(benchmark, counted)) if counted else {"mean": 0.0, "low": 0.0, "high": 0.0}
+    return {
+        "metric": metric,
+        "combine": benchmark.combine,
+        "units": len(counted),
+        **ours,
+        **_beside(benchmark, ours["mean"], theirs),
+        "breakdown": {
+            name: percent(figure_of(benchmark, part)) | {"documents": len(part)}
+            for name, part in break_down(benchmark, found).items()
+        },
+    }
+
+
+def _beside(benchmark: Benchmark, ours: float, theirs: Any) -> dict[str, Any]:
+    """lmms-eval's own figure on our scale, and why it differs if it does."""
+    if not isinstance(theirs, int | float):
+        return {"lmms_eval": None, "note": theirs or benchmark.quirk}
+    scaled = round(float(theirs) * benchmark.scale, 4)
+    if abs(scaled - ours) <= CLOSE:
+        return {"lmms_eval": scaled}
+    return {
+        "lmms_eval": scaled,
+        "note": benchmark.quirk or EMPTY,
+    }
+
+
+def percent(found: Figure) -> dict[str, float]:
+    """On the scale 0 to 100."""
+    return {name: round(100 * value, 4) for name, value in vars(found).items()}
+
+
+def detection(marks: Sequence[Mark]) -> dict[str, float]:
+    """Precision, recall, F1 and the share of yes, from what was said: of POPE the papers print F1."""
+    truth = [str(found.doc["answer"]).lower().strip() == "yes" for found in marks]
+    right = [found.score == 1 for found in marks]
+    said = [found.parsed and (yes == good) for found, yes, good in zip(marks, truth, right, strict=True)]
+    hits = sum(yes and says for yes, says in zip(truth, said, strict=True))
+    precision, recall = hits / max(sum(said), 1), hits / max(sum(truth), 1)
+    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+    parts = {"precision": precision, "recall": recall, "f1": f1, "yes": sum(said) / len(marks)}
+    return {name: round(100 * value, 4) for name, value in parts.items()}
+
+
+def _sample(benchmark: Benchmark, document: Document, found: Mark, metric: str) -> dict[str, Any]:
+    row = found.row
+    return {
+        "task": row.task,
+        "doc_id": row.doc_id,
+        "doc": row.doc,
+        "prompt": document.text,
+        "question": found.doc.get("question"),
+        "target": found.doc.get(benchmark.answer) if benchmark.answer else None,
+        "answer": row.answer,
+        "status": row.status,
+        "reason": row.reason,
+        "parsed": found.parsed,
+        "scores": {} if benchmark.submission else {metric: found.score},
+    }
+
+
+def _score(unit: Unit, metric: str) -> dict[str, Any]:
+    row = unit.first.row
+    return {
+        "task": row.task, "doc_id": row.doc_id, "doc": row.doc, "status": row.status,
+        "metric": metric, "score": unit.value, "stratum": unit.stratum,
+    }  # fmt: skip
+
+
+def _submit(benchmark: Benchmark, marks: Sequence[Mark], folder: Path) -> Path:
+    """Write the answers as the benchmark's server takes them: one mapping, or a list of records."""
+    values: list[Any] = [found.value for found in marks]
+    merged: Any = values
+    if benchmark.task == "egoschema":
+        merged = {name: index for value in values if isinstance(value, Mapping) for name, index in value.items()}
+    path = folder / f"submission_{benchmark.task}.json"
+    files.write_text(path, json.dumps(merged, ensure_ascii=False) + "\n")
+    return path

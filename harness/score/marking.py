@@ -1,0 +1,135 @@
+"""Marks recorded answers of a benchmark: what each is worth, read by lmms-eval's own code but without its guesses."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import first_line, root_cause
+from harness.run.record import Row
+from harness.score.lmms import quiet
+from harness.score.stratified import Figure, figure
+from harness.tasks.benchmark import Benchmark, Doc, Reading
+from reducers.errors import WinnowError
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One document with the reading of its answer; `value` is lmms-eval's, for submission files."""
+
+    doc_id: int
+    doc: Doc
+    row: Row
+    reading: Reading
+    value: Any = None
+
+    @property
+    def score(self) -> float:
+        """Nothing where there is no answer, or none that can be understood."""
+        return self.reading.score if self.row.status == "ok" and self.reading.parsed else 0.0
+
+    @property
+    def parsed(self) -> bool:
+        """Whether there is an answer and it could be understood."""
+        return self.row.status == "ok" and self.reading.parsed
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is worth one point: a document, or several that count together."""
+
+    stratum: str
+    value: float
+    first: Mark
+    counted: bool = True
+
+
+def mark(benchmark: Benchmark, task: Any, rows: Sequence[Row]) -> list[Mark]:
+    """Read every answer.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+    task : lmms_eval.api.task.Task
+    rows : sequence of Row
+        One per document.
+
+    Raises
+    ------
+    WinnowError
+        If lmms-eval cannot judge a document.
+    """
+    split = task.dataset_no_image[benchmark.split.strip()]
+    with quiet():
+        return [_mark(benchmark, task, split[row.doc_id], row) for row in rows]
+
+
+def _mark(benchmark: Benchmark, task: Any, doc: dict[str, Any], row: Row) -> Mark:
+    if benchmark.judge:
+        return Mark(row.doc_id, doc, row, benchmark.read(None, row.answer, doc))
+    try:
+        with no_guessing() as guesses:
+            values = task.process_results(copy.deepcopy(doc), [row.answer])
+    except Exception as error:
+        reason = first_line(root_cause(error))
+        raise WinnowError(f"lmms-eval cannot score document {row.doc_id} of '{benchmark.task}': {reason}") from error
+    value = values.get(benchmark.metric or "submission", next(iter(values.values())))
+    reading = benchmark.read(value, row.answer, doc)
+    return Mark(row.doc_id, doc, row, Reading(0.0, False) if guesses else reading, value)
+
+
+@contextmanager
+def no_guessing() -> Iterator[list[object]]:
+    """Let parsers find nothing where they would draw an option at random; notes whenever they tried."""
+    draw = random.choice
+    tried: list[object] = []
+
+    def refuse(options: Sequence[Any]) -> str:
+        tried.append(options)
+        return ""
+
+    random.choice = refuse  # type: ignore[assignment]
+    try:
+        yield tried
+    finally:
+        random.choice = draw
+
+
+def units(benchmark: Benchmark, marks: Sequence[Mark]) -> list[Unit]:
+    """Put documents together that count together."""
+    groups: dict[object, list[Mark]] = defaultdict(list)
+    for found in marks:
+        groups[benchmark.unit(found.doc) if benchmark.unit else found.doc_id].append(found)
+    return [_unit(benchmark, group) for group in groups.values()]
+
+
+def _unit(benchmark: Benchmark, group: Sequence[Mark]) -> Unit:
+    scores, first = [found.score for found in group], group[0]
+    mean, whole = sum(scores) / len(scores), float(min(scores) == 1)
+    value = {"mean": mean, "all": whole, "mean+all": mean + whole}[benchmark.worth]
+    counted = benchmark.counted is None or benchmark.counted(first.doc)
+    return Unit(str(first.doc[benchmark.strata]) if benchmark.strata else "", value, first, counted)
+
+
+def figure_of(benchmark: Benchmark, found: Sequence[Unit]) -> Figure:
+    """The benchmark's figure from its units."""
+    strata: dict[str, list[float]] = defaultdict(list)
+    for unit in found:
+        strata[unit.stratum].append(unit.value)
+    return figure(strata, benchmark.combine)
+
+
+def break_down(benchmark: Benchmark, found: Sequence[Unit]) -> Mapping[str, list[Unit]]:
+    """Units by the values of the columns to break down by, and those that do not count for the figure by themselves."""
+    parts: dict[str, list[Unit]] = defaultdict(list)
+    for column in benchmark.breakdown:
+        for unit in found:
+            parts[f"{column} {unit.first.doc[column]}"].append(unit)
+    if any(not unit.counted for unit in found):
+        parts["others"] = [unit for unit in found if not unit.counted]
+    return dict(parts)

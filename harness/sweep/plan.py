@@ -1,0 +1,52 @@
+"""``winnow plan``: from overrides to a manifest, without loading a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.app import cells_of
+from harness.config.method import build_method
+from harness.run.store import Run
+from harness.sweep.estimate import basis, estimate, look_back
+from harness.sweep.manifest import NAME, Manifest, Planned, name_of
+from harness.tables.label import label
+from reducers.errors import WinnowError
+
+
+def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
+    """Expand overrides as `run.py -m` does, drop the finished cells, group the rest, and estimate their time.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        As run.py takes them.
+    out : Path or None
+        Where the manifest will be; by default ``<results>/sweeps/<name>/manifest.json``. It is not written here.
+
+    Raises
+    ------
+    WinnowError
+        For mistakes in the input, also those that show only when a method is made for its model.
+    """
+    runs = list({run.id: run for run in map(Run, cells_of(overrides))}.values())
+    folders = {run.cell.results for run in runs}
+    if len(folders) != 1:
+        raise WinnowError(f"results has {len(folders)} values in one sweep: give one folder")
+    if any(run.cell.force for run in runs):
+        raise WinnowError("force=true is not for a plan: `winnow retry --all` forgets what is finished")
+    (results,) = folders
+    results = results.resolve()
+    past = look_back(results)
+    groups: dict[str, list[Planned]] = {}
+    sources = []
+    for run in runs:
+        built = build_method(run.cell)
+        if not run.done:
+            seconds, documents, source = estimate(run.cell, run.identity.settings, built, past)
+            sources.append(source)
+            words = label(run.cell) + (f" {run.cell.asked}" if run.cell.asked else "")
+            groups.setdefault(run.cell.group, []).append(Planned(run.id, words, seconds, documents, run.cell))
+    path = out or results / "sweeps" / name_of([run.id for run in runs]) / NAME
+    stored = [run.id for run in runs if run.done]
+    return Manifest(path.resolve(), results, list(groups.values()), stored, basis(sources))

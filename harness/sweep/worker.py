@@ -1,0 +1,138 @@
+"""A worker of a sweep: claims cells that are free, runs them, and goes on until none is left."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from harness import files
+from harness.config.method import Built, build_method
+from harness.errors import first_line
+from harness.exits import BUSY, INCOMPLETE, OK
+from harness.run.claim import Claim
+from harness.run.group import Kept, run_group
+from harness.run.stop import Stop, StoppedError
+from harness.run.store import FAILED, Run
+from harness.sweep.manifest import Planned
+from harness.sweep.share import Share
+from harness.tables.label import label
+
+POLL = 2.0
+"""Seconds between two looks at what others still hold."""
+
+
+class Worker:
+    """One process of a sweep.
+
+    Parameters
+    ----------
+    share : Share
+        Of the sweep.
+    stop : Stop
+    wait : bool
+        Whether to wait for cells that others hold, to take them over if their worker dies.
+    """
+
+    def __init__(self, share: Share, stop: Stop, wait: bool = False) -> None:
+        self.share, self.stop, self.wait = share, stop, wait
+        self.kept = Kept()
+
+    def run(self) -> int:
+        """Work until every cell is finished, failed or another's.
+
+        Returns
+        -------
+        int
+            `OK` if all cells of the sweep are finished; `INCOMPLETE` if some failed; `BUSY` if others hold the rest.
+
+        Raises
+        ------
+        StoppedError
+            If that was asked for; everything answered is on the disk.
+        UnwritableError
+            If nothing can be written where results go.
+        """
+        groups = self.share.groups()
+        while True:
+            worked = False
+            for group in groups:
+                while self.some(group):
+                    worked = True
+            self.stop.check()
+            if not self.share.left():
+                return INCOMPLETE if self.share.failed() else OK
+            if not worked:
+                if not self.wait:
+                    return BUSY
+                time.sleep(POLL)
+
+    def some(self, group: Sequence[Planned]) -> bool:
+        """Claim some cells of a group, or a part of one, and run them; return whether there were any."""
+        self.stop.check()
+        if self.share.parts > 1:
+            return any(self._part(cell) for cell in group if not self.share.closed(cell))
+        with ExitStack() as stack:
+            claims = self.share.take(group, stack)
+            cells = {cell.id: cell for cell in group}
+            checked = {run: claim for name, claim in claims.items() if (run := _check(cells[name])) is not None}
+            if checked:
+                self._run(checked)
+            return bool(claims)
+
+    def _part(self, cell: Planned) -> bool:
+        with ExitStack() as stack:
+            taken = self.share.take_part(cell, stack)
+            if taken is not None and (run := _check(cell)) is not None:
+                self._run({run: taken[0]}, taken[1])
+            return taken is not None
+
+    def _run(self, claims: dict[Run, Claim], part: tuple[int, int] = (0, 1)) -> None:
+        """Run cells together; if that fails as a whole, each by itself, so that only what cannot run is marked."""
+        built = {run.id: made for run in claims if (made := _build(run)) is not None}
+        good = {run: claim for run, claim in claims.items() if run.id in built}
+        if not good:
+            return
+        for run in good:
+            print(f"begin {run.id}: {label(run.cell)} {run.cell.asked}".rstrip(), flush=True)
+        try:
+            run_group(good, built, self.kept, self.stop, part)
+        except (StoppedError, files.UnwritableError):
+            raise
+        except Exception as error:
+            if len(good) == 1:
+                _fail(next(iter(good)), error)
+                return
+            for run, claim in good.items():
+                if not run.done and not (run.folder / FAILED).exists():
+                    self._run({run: claim}, part)
+
+
+def _check(cell: Planned) -> Run | None:
+    """The run of a planned cell; None, and marked as failed, if code or data are not those of the plan."""
+    run = Run(cell.cell)
+    if run.id == cell.id:
+        return run
+    run.folder = run.folder.with_name(cell.id)
+    run.fail("code, versions or data changed since the plan: make the plan again")
+    return None
+
+
+def _build(run: Run) -> Built | None:
+    try:
+        return build_method(run.cell)
+    except Exception as error:
+        _fail(run, error)
+        return None
+
+
+def _fail(run: Run, error: Exception) -> None:
+    """Mark a cell as failed; the traceback goes into its log."""
+    with files.writable(run.cell.results):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        with (run.folder / "failures.log").open("a", encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(error)) + "\n")
+        run.fail(first_line(error))
+    print(f"run {run.id} failed: {first_line(error)}", file=sys.stderr, flush=True)
