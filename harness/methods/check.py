@@ -100,13 +100,16 @@ def report(reducer: Reducer, findings: Sequence[Finding]) -> int:
     """Print a table and the faults; return the number of faults."""
     console = Console()
     table = Table(title=f"invariants of {reducer}")
-    table.add_column("invariant")
+    table.add_column("family")
+    for number in range(1, len(INVARIANTS) + 1):
+        table.add_column(str(number), justify="right")
+    table.add_column("refused", justify="right")
     for family in FAMILIES:
-        table.add_column(family, justify="right")
-    for number, invariant in enumerate(INVARIANTS, 1):
-        row = {finding.family: finding for finding in findings if finding.invariant == invariant}
-        table.add_row(f"{number}. {invariant.replace('_', ' ')}", *(_cell(row[family]) for family in FAMILIES))
+        row = [finding for finding in findings if finding.family == family]
+        table.add_row(family, *map(_cell, row), str(sum(finding.refusals for finding in row) or ""))
     console.print(table)
+    names = (f"{number} {name.replace('_', ' ')}" for number, name in enumerate(INVARIANTS, 1))
+    console.print("; ".join(names) + ". Cases that hold / cases.")
     for family, reason in {finding.family: finding.impossible for finding in findings if finding.impossible}.items():
         console.print(f"impossible on {family}: {reason}", markup=False)
     faults = [(finding, fault) for finding in findings for fault in finding.faults]
@@ -116,7 +119,4 @@ def report(reducer: Reducer, findings: Sequence[Finding]) -> int:
 
 
 def _cell(finding: Finding) -> str:
-    if finding.impossible:
-        return "impossible"
-    refusals = f" ({finding.refusals} refused)" if finding.refusals else ""
-    return f"{finding.cases - len(finding.faults)} of {finding.cases}{refusals}"
+    return "–" if finding.impossible else f"{finding.cases - len(finding.faults)}/{finding.cases}"

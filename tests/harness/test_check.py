@@ -7,6 +7,7 @@ import pytest
 
 from harness.cli import main as cli
 from harness.exits import INCOMPLETE, USER_ERROR
+from harness.methods import check
 
 MODULE = """
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["winnow", "check", *words])
+    monkeypatch.setattr(check, "FAMILIES", ("llava", "qwen2_vl"))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert isinstance(ended.value.code, int)

@@ -69,14 +69,17 @@ def checkpoint(family: str, template: str, folder: Path) -> None:
 
 
 def whole(visuals: list[Any], folder: Path) -> list[Any]:
-    """Pictures and videos of whole patches, as lmms-eval's Qwen wrappers resize with other libraries than we do."""
+    """Pictures and videos of whole patches, as lmms-eval's Qwen wrappers resize with other libraries than we do.
+
+    Seven frames, of which the four at uniform places are the same whether fractions are cut off or rounded.
+    """
     return [_cropped_video(v, folder) if isinstance(v, str) else v.crop((0, 0, SIDE, SIDE)) for v in visuals]
 
 
 def _cropped_video(path: str, folder: Path) -> str:
     cropped = folder / Path(path).name
     if not cropped.exists():
-        write_video(cropped, decode_video(path, 8)[:, :SIDE, :SIDE])
+        write_video(cropped, decode_video(path, 7)[:, :SIDE, :SIDE])
     return str(cropped)
 
 
@@ -106,7 +109,7 @@ def ours(folder: Path, family: str, tasks: Tasks, name: str, frames: int) -> Ite
     [
         ("llava", "llava_hf:LlavaHf", "pope", 1),
         ("llava_onevision", "llava_hf:LlavaHf", "pope", 1),
-        ("llava_onevision", "llava_hf:LlavaHf", "videomme", 8),
+        ("llava_onevision", "llava_hf:LlavaHf", "videomme", 7),
         ("qwen2_vl", "qwen2_vl:Qwen2_VL", "pope", 1),
         ("qwen2_vl", "qwen2_vl:Qwen2_VL", "videomme", 4),
         ("qwen2_5_vl", "qwen2_5_vl:Qwen2_5_VL", "pope", 1),

@@ -320,7 +320,9 @@ class Raises(Reducer):
 def test_reducer_that_raises_stops_no_other(sweep: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "raising.py").write_text(RAISES)
     monkeypatch.syspath_prepend(tmp_path)
-    planned = sweep("reducer=custom", "reducer.target=raising:Raises", "+reducer.args.broken=false,true")
+    planned = sweep(
+        "reducer=custom", "reducer.target=raising:Raises", "schedule=none", "+reducer.args.broken=false,true"
+    )
     assert work(planned) == INCOMPLETE
     (failed,) = [state for state in Watch(planned).look() if state.kind == "failed"]
     assert failed.reason == "8 of 8 documents failed (8 x RuntimeError: this method is broken)"

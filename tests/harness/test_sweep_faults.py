@@ -76,6 +76,7 @@ def fork(
 
     def run() -> None:
         os.environ.update(environment or {})
+        os.environ["LMMS_EVAL_DATASETS_CACHE"] = str(planned.results.parent / "datasets")  # no lock survives a fork
         log = (planned.results.parent / f"worker-{os.getpid()}.log").open("w")
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
