@@ -137,4 +137,8 @@ class Cluster:
         self.clear()
         for name in [*(f"slurmd.{node}" for node in self.nodes), "slurmctld", "munge"]:
             with contextlib.suppress(OSError, ValueError):
-                os.kill(int((self.folder / f"{name}.pid").read_text()), signal.SIGTERM)
+                process = int((self.folder / f"{name}.pid").read_text())
+                os.kill(process, signal.SIGTERM)
+                with contextlib.suppress(AssertionError):
+                    self.until(lambda process=process: Path(f"/proc/{process}").exists(), False, seconds=5)
+                os.kill(process, signal.SIGKILL)  # a node that was lost waits for its task
