@@ -33,7 +33,7 @@ test-faults: setup ## Kill, starve and corrupt runs, then look what was lost.
 	$(BIN)/python -m pytest -m faults
 
 test-slurm: setup ## Sweeps on a private Slurm of two nodes; skipped where Slurm is not installed.
-	$(BIN)/python -m pytest -m slurm -rs tests/slurm
+	$(BIN)/python -m pytest -m slurm -rs tests/slurm $(SLURM_TESTS)
 
 test-compat: $(COMPAT)/.stamp ## The covering tests on the oldest supported transformers.
 	$(COMPAT)/bin/python -m pytest -n $(WORKERS)
