@@ -85,8 +85,10 @@ def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     root, modules = type(loaded.model).__name__, dict(loaded.model.named_modules())
     llm = next(name for name, module in modules.items() if module is loaded.family.parts(loaded.model).llm)
     projecting = projectors(loaded.model)
+    rope = flops.get(f"{root}.{llm}.rotary_emb", 0)  # transformers 5.17 makes the angles by a product of matrices
     parts = {
-        "llm": flops[f"{root}.{llm}"],
+        "rope": rope,
+        "llm": flops[f"{root}.{llm}"] - rope,
         "head": flops[f"{root}.lm_head"],
         "projector": sum(flops.get(f"{root}.{name}", 0) for name in projecting),
     }
