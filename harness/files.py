@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,23 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
         sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_folder(place: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write a folder and give it its name, unless it is there; safe under several processes."""
+    if place.exists():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        fill(draft)
+        draft.chmod(0o755)
+        draft.rename(place)
+    except OSError:
+        if not place.exists():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

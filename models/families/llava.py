@@ -92,15 +92,18 @@ def chat(processor: ProcessorMixin, content: list[dict[str, str]]) -> str:
     return str(processor.apply_chat_template(messages, add_generation_prompt=True))
 
 
+def question(processor: ProcessorMixin, prompt: Prompt) -> str:
+    """One prompt in the chat template: images, then videos, then text."""
+    kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
+    return chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}])
+
+
 def encode_pictures(processor: ProcessorMixin, prompts: Sequence[Prompt], **options: Any) -> BatchFeature:
     """Encode prompts, images before videos before text, for processors that take both kinds.
 
     Frames are taken as they come: none is sampled away.
     """
-    texts = []
-    for prompt in prompts:
-        kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
-        texts.append(chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}]))
+    texts = [question(processor, prompt) for prompt in prompts]
     images = [image for prompt in prompts for image in prompt.images] or None
     videos = [video for prompt in prompts for video in prompt.videos] or None
     return processor(

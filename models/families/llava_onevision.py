@@ -17,7 +17,7 @@ from transformers import BatchFeature, LlavaOnevisionConfig, PretrainedConfig, P
 
 from models.families.anyres import Piece, encoded_piece, image_piece, lay, tile_grid
 from models.families.base import Family
-from models.families.llava import CHAT_TEMPLATE, chat
+from models.families.llava import CHAT_TEMPLATE, question
 from models.llm import llm_config, vit_numbers
 from models.prompt import Prompt
 from reducers.layout import Layout, Span
@@ -40,10 +40,7 @@ class LlavaOnevision(Family):
 
     def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
         """See `Family.encode`."""
-        texts = []
-        for prompt in prompts:
-            kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
-            texts.append(chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}]))
+        texts = [question(processor, prompt) for prompt in prompts]
         images = [prompt.images for prompt in prompts if prompt.images] or None
         videos = [video for prompt in prompts for video in prompt.videos] or None
         return processor(text=texts, images=images, videos=videos, padding=True, return_tensors="pt")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from transformers import PretrainedConfig, Qwen2_5_VLConfig
 
-from models.families.qwen2_vl import Qwen2VL
+from models.families.qwen2_vl import Qwen2VL, sized_tower
 
 
 class Qwen25VL(Qwen2VL):
@@ -26,13 +26,7 @@ class Qwen25VL(Qwen2VL):
     def vision_numbers(self, arch: Mapping[str, Any]) -> dict[str, Any]:
         """See `Qwen2VL.vision_numbers`."""
         vision = arch["vision"]
-        return {
-            "depth": vision["layers"],
-            "hidden_size": vision["hidden"],
-            "intermediate_size": vision["mlp"],
-            "num_heads": vision["heads"],
-            "out_hidden_size": arch["hidden"],
-            "patch_size": vision["patch"],
+        return sized_tower(arch) | {
             "window_size": vision.get("window", 4 * vision["patch"]),
             "fullatt_block_indexes": list(vision.get("full_layers", [1])),
             "tokens_per_second": 2,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, Qwen2VLConfig
 
 from models.families.base import Family, Parts, runs
-from models.families.llava import chat
+from models.families.llava import question
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 from reducers.layout import Layout, Span
@@ -72,8 +72,7 @@ class Qwen2VL(Family):
 
     def text(self, processor: Any, prompt: Prompt) -> str:
         """One prompt in the chat template, each picture a placeholder."""
-        kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
-        return chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}])
+        return question(processor, prompt)
 
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """See `Family.config`."""
@@ -150,6 +149,19 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}"
 )
 """The template of models with random weights; trained models bring their own."""
+
+
+def sized_tower(arch: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of the towers of Qwen2.5-VL and Qwen3-VL, as transformers names them."""
+    vision = arch["vision"]
+    return {
+        "depth": vision["layers"],
+        "hidden_size": vision["hidden"],
+        "intermediate_size": vision["mlp"],
+        "num_heads": vision["heads"],
+        "out_hidden_size": arch["hidden"],
+        "patch_size": vision["patch"],
+    }
 
 
 def _metadata(video: np.ndarray, rate: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, Qwen3VLConfig
 
-from models.families.qwen2_vl import Qwen2VL
+from models.families.qwen2_vl import Qwen2VL, sized_tower
 from models.prompt import Prompt
 from reducers.errors import WinnowError
 from reducers.layout import Layout, Span
@@ -67,13 +67,7 @@ class Qwen3VL(Qwen2VL):
     def vision_numbers(self, arch: Mapping[str, Any]) -> dict[str, Any]:
         """See `Qwen2VL.vision_numbers`."""
         vision = arch["vision"]
-        return {
-            "depth": vision["layers"],
-            "hidden_size": vision["hidden"],
-            "intermediate_size": vision["mlp"],
-            "num_heads": vision["heads"],
-            "out_hidden_size": arch["hidden"],
-            "patch_size": vision["patch"],
+        return sized_tower(arch) | {
             "num_position_embeddings": (vision["image"] // vision["patch"]) ** 2,
             "deepstack_visual_indexes": list(vision.get("deepstack", [0, 1, 2])),
         }

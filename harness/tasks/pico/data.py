@@ -7,8 +7,6 @@ The files follow from the seeds below alone. lmms-eval reads the parquet files; 
 """
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness import files
 from models.pico.questions import IMAGE_TYPES, VIDEO_TYPES, Question, ask, balanced_count, fewest_things, relevance
 from models.pico.world import FRAMES, SPLITS, generator, render, sample_scene
 
@@ -55,22 +54,14 @@ def ensure(cache_dir: Path | str | None = None) -> Path:
     if cache_dir is not None:
         os.environ["WINNOW_CACHE"] = str(cache_dir)
     folder = root()
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{VERSION}-", dir=folder.parent))
-    try:
-        for medium in _SEEDS:
-            for split in SPLITS:
-                write_task(draft, medium, split)
-        draft.chmod(0o755)
-        draft.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    files.write_folder(folder, _write)
     return folder
+
+
+def _write(draft: Path) -> None:
+    for medium in _SEEDS:
+        for split in SPLITS:
+            write_task(draft, medium, split)
 
 
 def task_name(medium: str, split: str) -> str:
