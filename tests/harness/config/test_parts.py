@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cells import cell
 from runs import Run, result_of, samples_of
-from test_configs import cell
 
 from harness.config.method import build_method
 from harness.run.identity import identify

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cells import cell
 from runs import FASTV, Run, result_of
-from test_configs import cell
 
 from harness.config.nominal import nominal
 from harness.run.group import load_model

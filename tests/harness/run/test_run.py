@@ -9,7 +9,7 @@ from runs import FASTV, Run, counted, only, result_of, samples_of
 
 from harness.run import answer, group
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_cell_leaves_a_complete_folder(

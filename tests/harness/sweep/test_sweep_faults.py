@@ -31,7 +31,7 @@ from harness.sweep.plan import plan
 from harness.sweep.state import Watch, counts
 from harness.sweep.work import work
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FORK = multiprocessing.get_context("fork")
 CELLS = ("reducer=none,fastv,random", "ratio=0.5,0.25,0.1", "schedule=pico", "limit=40", "batch_size=4")
 DOCUMENTS = 7 * 40

@@ -13,7 +13,7 @@ from reducers.prumerge import PruMerge
 from reducers.schedule import K, Rounds
 from reducers.vas import VAS
 
-PATH = Path(__file__).parents[2] / "scripts" / "bench_batches.py"
+PATH = Path(__file__).parents[3] / "scripts" / "bench_batches.py"
 
 
 @pytest.fixture(scope="module")

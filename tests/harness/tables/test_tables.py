@@ -21,7 +21,7 @@ from harness.score import drop
 from harness.tables import runs as tables
 from reducers.errors import WinnowError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def add(folder: Path, name: str, scores: list[int], **more: Any) -> dict[str, Any]:

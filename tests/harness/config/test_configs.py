@@ -1,25 +1,21 @@
 """The YAML files agree with the code that they configure."""
 
 import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cells import cell, hydra
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 
 import configs
 from harness.config import schedules
-from harness.config.cell import Cell
-from harness.config.compose import compose
 from harness.config.method import build_method
 from harness.config.nominal import llm_shape
 from harness.config.parts import OTHERS
-from harness.config.schema import GROUPS, options, register
+from harness.config.schema import GROUPS, options
 from harness.folders import locate
 from harness.tasks.catalogue import BENCHMARKS
 from models.axes import DTYPES
@@ -29,19 +25,6 @@ from reducers.registry import find
 from reducers.schedule import SCHEDULES
 
 REDUCERS = [name for name in options("reducer") if name not in OTHERS]
-
-
-@contextmanager
-def hydra() -> Iterator[None]:
-    register()
-    with initialize_config_dir(str(configs.FOLDER), version_base="1.3"):
-        yield
-
-
-def cell(*overrides: str) -> Cell:
-    with hydra():
-        choice = next((word.removeprefix("reducer=") for word in overrides if word.startswith("reducer=")), "none")
-        return compose(hydra_compose("config", [*overrides]), choice)
 
 
 def listed(group: str, name: str) -> dict[str, Any]:

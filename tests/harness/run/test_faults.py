@@ -12,7 +12,7 @@ import pytest
 
 from harness.run import journal
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FASTV = ("reducer=fastv", "ratio=0.25", "schedule=pico", "limit=120", "batch_size=8")
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]

@@ -13,7 +13,7 @@ from harness.data import media
 from harness.run import answer, journal
 from harness.run.record import Row, from_line
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_finished_cell_is_printed_without_heavy_imports(run: Run, results: Path, benchmark: Path) -> None:
