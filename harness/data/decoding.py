@@ -25,6 +25,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self.decoded = 0
 
     def decode(self, path: Path, frames: int, until: int | None) -> Decoded:
         """Decode some frames of a video.
@@ -39,7 +40,9 @@ class Decoder:
         timer = threading.Timer(seconds, process.kill)
         timer.start()
         try:
-            return _ask(process, [chosen(), str(path), frames, until])
+            found = _ask(process, [chosen(), str(path), frames, until])
+            self.decoded += 1
+            return found
         except (OSError, EOFError, ValueError) as error:
             late = not timer.is_alive()
             self.stop()

@@ -19,7 +19,6 @@ from harness.run.journal import Journal
 from harness.run.record import Row
 from harness.run.stop import Stop
 from harness.run.store import Run
-from models.engine import reuse_tower
 from models.load import Loaded
 from models.prompt import Prompt
 
@@ -111,14 +110,13 @@ def answer_all(
             continue
         loaded = load()
         prompts, broken, media = _prompts(batch, cell.seen.frames)
-        with reuse_tower(loaded.model):
-            encoded = _try_encode(loaded, prompts)
-            for work, missing in wanted.items():
-                if missing:
-                    stop.check()
-                    failed = [work.fail(document, error) for document, error in broken]
-                    rows = [replace(r, media=media[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
-                    advance(work.keep([*rows, *failed], missing))
+        encoded = _try_encode(loaded, prompts)
+        for work, missing in wanted.items():
+            if missing:
+                stop.check()
+                failed = [work.fail(document, error) for document, error in broken]
+                rows = [replace(r, media=media[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
+                advance(work.keep([*rows, *failed], missing))
 
 
 def _prompts(

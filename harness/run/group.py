@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -15,7 +16,9 @@ from harness.config.cell import Cell
 from harness.config.method import Built
 from harness.config.nominal import llm_shape, model_spec
 from harness.config.schema import ModelConfig
+from harness.data.decoding import decoder
 from harness.data.documents import Document, Tasks
+from harness.data.framecache import current
 from harness.data.hub import commit
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.folders import locate
@@ -28,22 +31,30 @@ from harness.run.stop import Stop
 from harness.run.store import Run, part_mark
 from harness.score.lmms import quiet
 from harness.score.scoring import score_task
+from models.engine import Reuse, reuse_tower
 from models.load import Loaded, ModelSpec, load
 from reducers.errors import WinnowError
 
 
 class Kept:
-    """What a process keeps from one group of cells to the next: the model and the documents that it loaded last."""
+    """What a process keeps from one group of cells to the next: the model and the documents that it loaded last.
+
+    The model's vision tower remembers its last output, for all cells and for the next question about the same video.
+    """
 
     def __init__(self) -> None:
+        self.towers: list[Reuse] = []
         self._model: tuple[ModelConfig, Loaded] | None = None
+        self._memory = ExitStack()
         self._tasks: tuple[Any, Tasks, dict[str, list[Document]]] | None = None
 
     def model(self, wanted: ModelConfig) -> Loaded:
         """Load a model, unless it is there already; the former one goes first."""
         if self._model is None or self._model[0] != wanted:
             self._model = None
+            self._memory.close()
             self._model = wanted, load_model(wanted)
+            self.towers.append(self._memory.enter_context(reuse_tower(self._model[1].model)))
         return self._model[1]
 
     def tasks(self, cell: Cell) -> tuple[Tasks, dict[str, list[Document]]]:
@@ -54,6 +65,14 @@ class Kept:
                 documents = {name: tasks.documents(name, cell.limit) for name in cell.tasks.tasks}
             self._tasks = (cell.tasks, cell.limit), tasks, documents
         return self._tasks[1:]
+
+    def shared(self) -> str:
+        """Say how much work the cells of this process shared."""
+        passes, spared = (sum(getattr(tower, name) for tower in self.towers) for name in ("passes", "spared"))
+        return (
+            f"videos decoded: {decoder().decoded}, found decoded on the disk: {current().hits}; "
+            f"passes of the vision tower: {passes}, spared: {spared}"
+        )
 
 
 def run_group(

@@ -93,6 +93,8 @@ def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
                 raise
             except WinnowError as error:
                 errors.append(error)
+    if len(pending) > 1:
+        print(kept.shared())
     return _report(errors, codes, len(groups))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,20 +14,29 @@ from transformers.utils import ModelOutput
 from models.families import family_of
 
 
+@dataclass
+class Reuse:
+    """How often the tower ran, and how often its last output was given again."""
+
+    passes: int = 0
+    spared: int = 0
+
+
 @contextmanager
-def reuse_tower(model: nn.Module) -> Iterator[None]:
+def reuse_tower(model: nn.Module) -> Iterator[Reuse]:
     """Let the vision tower answer repeated pixels from memory while the context is open.
 
     Several methods then answer one batch for the price of one encoding; those that act in the tower encode anew. The
     last output is kept, with its pixels: the memory of one batch.
     """
+    reuse = Reuse()
     with ExitStack() as stack:
         for tower, _ in family_of(model).parts(model).towers:
-            stack.enter_context(replaced(tower, "forward", _remembering(tower)))
-        yield
+            stack.enter_context(replaced(tower, "forward", _remembering(tower, reuse)))
+        yield reuse
 
 
-def _remembering(tower: Any) -> Callable[..., Any]:
+def _remembering(tower: Any, reuse: Reuse) -> Callable[..., Any]:
     """The forward of a tower that answers from memory when the last call comes again."""
     forward = tower.forward
     seen: dict[str, Any] = {}
@@ -36,6 +46,9 @@ def _remembering(tower: Any) -> Callable[..., Any]:
         known = seen.get("asked", {})
         if args or known.keys() != asked.keys() or not all(_same(known[name], asked[name]) for name in asked):
             seen.update(output=forward(pixel_values, *args, **kwargs), asked=asked)
+            reuse.passes += 1
+        else:
+            reuse.spared += 1
         return _anew(seen["output"])
 
     remembered.fresh = forward  # type: ignore[attr-defined]

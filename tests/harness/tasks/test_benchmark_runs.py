@@ -46,25 +46,20 @@ def test_group_of_tasks_is_one_column_with_its_mean(run: Run, results: Path, fix
         assert result["means"]["pope_splits"]["mean"] == pytest.approx(sum(figures) / 3)
 
 
-def test_sweep_decodes_and_encodes_each_video_once(run: Run, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_decodes_and_encodes_each_batch_once(run: Run, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the number of methods: those that act behind the tower share its features."""
-    from harness.run import generate
-    from models.load import Loaded
+    decodes = counted(monkeypatch, answer, "make_prompt")
+    reducers = ("reducer=none,random,fastv,vas", "ratio=0.5,0.25", "schedule=pico")
+    ran = run("-m", *reducers, "tasks=mlvu_dev", f"tasks.data={fixtures}", "batch_size=3")
+    assert ran.code == 0 and len(decodes) == 8
+    assert "passes of the vision tower: 3, spared: 18" in ran.out
 
-    decodes, runs = counted(monkeypatch, answer, "make_prompt"), []
-    encode = generate.encode
 
-    def watched(loaded: Loaded, *rest: object) -> object:
-        block = loaded.family.parts(loaded.model).blocks[0]
-        if not runs:
-            block.register_forward_hook(lambda *args: runs.append(1))
-            runs.append(0)
-        return encode(loaded, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(answer, "encode", watched)
-    reducers = "reducer=none,random,fastv,vas"
-    assert run("-m", reducers, "ratio=0.5,0.25", "schedule=pico", "tasks=mlvu_dev", f"tasks.data={fixtures}").code == 0
-    assert len(decodes) == 8 and sum(runs) == 2
+def test_questions_about_one_video_share_its_pass_through_the_tower(run: Run, fixtures: Path) -> None:
+    """Six questions about three videos, one by one; what acts in the tower has passes of its own."""
+    reducers = ("reducer=none,fastv,prumerge", "ratio=0.5", "schedule=pico")
+    ran = run("-m", *reducers, "tasks=videomme", f"tasks.data={fixtures}", "batch_size=1")
+    assert ran.code == 0 and "passes of the vision tower: 3, spared: 9" in ran.out
 
 
 def test_figures_of_a_run(run: Run, results: Path, fixtures: Path) -> None:
