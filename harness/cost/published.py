@@ -12,6 +12,7 @@ import yaml
 from harness.cost import llm_viewer
 from harness.cost.hardware import WIDTHS, hardware
 from harness.cost.op import Op
+from harness.cost.overhead import ranking_flops
 from harness.cost.shape import LLMShape
 from harness.paper.published import read
 from reducers.aim_merge import AIMMerge
@@ -19,8 +20,6 @@ from reducers.layout import Grid, Width
 
 DATA = Path(__file__).with_suffix(".yaml")
 METRICS = ("FLOPs", "Prefill Time", "Total Memory", "Storing Activation")
-ITERATIONS = 5
-"""Of AIM's PageRank."""
 USUAL = {"machine": "a100_40g", "dtype": "float16"}
 DESCRIBED = (*USUAL, "fused", "head_bytes", "divide")
 Case = Mapping[str, Any]
@@ -157,13 +156,11 @@ def _merging(case: Case, shape: LLMShape) -> float:
 
 
 def _pruning(case: Case, shape: LLMShape) -> float:
-    """AIM's appendix: sharpened softmax, power iteration and norm in every pruning layer, on its own attention."""
     if "prune" not in case:
         return 0.0
     first, last = case["prune"]["l1"], case["prune"]["l2"]
     lengths = tokens({**case, "l1": first + 1, "l2": last + 1}, shape.layers)[first:last]
-    scores = sum(n * n for n in lengths)
-    return (6 + 2 * ITERATIONS) * shape.heads * scores + (2 * shape.heads + 1) * sum(lengths)
+    return ranking_flops(shape.heads, lengths)
 
 
 def _describe(case: Case) -> str:

@@ -24,16 +24,13 @@ class Modelled:
     Attributes
     ----------
     tflops, ms, gigabytes, stored : float
-        Operations, roofline time, bytes moved, bytes of activations written.
-    share : float
-        Visual tokens that the layers process, as a share of all, in per cent.
+        Operations, roofline time, bytes moved, bytes of activations written; operations alone of a method's overhead.
     """
 
     tflops: float
-    ms: float
-    gigabytes: float
-    stored: float
-    share: float
+    ms: float | None = None
+    gigabytes: float | None = None
+    stored: float | None = None
 
 
 def cost_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, scheduled: bool) -> Modelled | None:
@@ -56,8 +53,10 @@ def cost_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, scheduled: 
     cell = cell_of_row(preset, row, smoke, extra, more)
     if cell is None:
         return None
+    if row.overhead:
+        return _overhead(cell, row.overhead, scheduled)
     int4 = facts(preset, row, ["quantization"])["quantization"] == "INT4"
-    return _model(cell, fixed, preset.machine, int4)
+    return _model(cell, fixed, preset.machine, int4, row.fused)
 
 
 def cell_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, more: Words = ()) -> Cell | None:
@@ -70,7 +69,15 @@ def cell_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, more: Words
     return compose(found, next(word.partition("=")[2] for word in words if word.startswith("reducer=")))
 
 
-def _model(cell: Cell, visual: int | None, machine: str, int4: bool) -> Modelled:
+def _overhead(cell: Cell, parts: Words, papers: bool) -> Modelled:
+    from harness.config.method import build_method
+    from harness.config.nominal import nominal
+    from harness.cost.overhead import overhead
+
+    return Modelled(overhead(build_method(cell).reducer, nominal(cell.seen), parts, papers) / 1e12)
+
+
+def _model(cell: Cell, visual: int | None, machine: str, int4: bool, fused: bool) -> Modelled:
     from harness.config.method import build_method
     from harness.config.nominal import nominal
 
@@ -79,12 +86,11 @@ def _model(cell: Cell, visual: int | None, machine: str, int4: bool) -> Modelled
     plan: Sequence[int] = [visual] * depth if visual is not None else prompt.plan(build_method(cell).reducer)
     dtype = "int4" if int4 else "float16"
     width = WIDTHS[dtype]
-    ops = [op for n in plan for op in layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, width)]
+    ops = [op for n in plan for op in layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, width, fused)]
     ops.append(head_op(prompt.shape, width, 1 if machine == OLD else None))
     return Modelled(
         sum(op.flops for op in ops) / 1e12 / (4 if int4 else 1),  # PruMerge divides the operations of FP16 by hand
         1e3 * hardware(machine).seconds(ops, dtype),
         sum(op.bytes for op in ops) / 1e9,
         sum(op.store for op in ops) / 1e9,
-        100 * sum(plan) / depth / prompt.visual,
     )

@@ -38,6 +38,8 @@ class Row:
         Overrides for ``smoke=true`` alone.
     tasks : tuple of str
         The columns that are run; empty: all that the paper prints in this row.
+    overhead : tuple of str
+        Operators of the method itself whose FLOPs the row counts, instead of the LLM's.
     """
 
     key: str
@@ -49,11 +51,17 @@ class Row:
     scheduled: Words | int = ()
     smoke: Words = ()
     tasks: Words = ()
+    overhead: Words = ()
 
     @property
     def base(self) -> bool:
         """Whether nothing is reduced."""
         return "reducer=none" in self.set
+
+    @property
+    def fused(self) -> bool:
+        """Whether attention is one operator; elsewhere the papers count it as three."""
+        return "model.attn=flash_attention_2" in self.set
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,10 @@ def show(table: Table, form: Form) -> None:
 
 
 def _rich(cell: Words) -> str:
+    """Ours above, printed below, so that a lone number is never taken for the other."""
     ours = f"{cell.ours}{cell.marks}"
     rest = " ".join(filter(None, [cell.printed + cell.note, cell.difference]))
-    return "\n".join(filter(None, [f"[bold]{ours}[/]" if cell.best else ours, f"[dim]{rest}[/]" if rest else ""]))
+    return (f"[bold]{ours}[/]" if cell.best else ours) + (f"\n[dim]{rest}[/]" if rest else "")
 
 
 def _tail(found: Sheet) -> list[str]:

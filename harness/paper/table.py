@@ -7,11 +7,12 @@ from pathlib import Path
 
 from harness.paper import gate
 from harness.paper.cell import EXECUTED, Entry, Line, Result, Table
-from harness.paper.cells import UNCONTROLLED, Planned, planned
+from harness.paper.cells import planned
+from harness.paper.missing import commands
 from harness.paper.modelled import Modelled, cell_of_row, cost_of_row
 from harness.paper.preset import Preset, Row, Words, choice
 from harness.paper.published import AVERAGE, MODELLED, SHARE, SPEEDUP, Printed, columns, group, label, printed
-from harness.paper.values import Value, img_memory, scored
+from harness.paper.values import Value, average, img_memory, scored
 from harness.paper.verdicts import best, compared, retained
 from harness.run.identity import method_inputs
 from harness.score.drop import replays
@@ -51,7 +52,8 @@ def build(preset: Preset, results: Sequence[Result], folder: Path, smoke: bool =
     lines = compared(preset, lines, replays(results), folder)
     lines = best([retained(preset, line, lines) for line in lines], names)
     gates = gate.check(preset, lines) if not smoke else []
-    return Table(preset, names, lines, smoke, gates, _commands(preset, found, runs, replays(results), smoke, extra))
+    words = [*(["smoke=true"] if smoke else []), *extra]
+    return Table(preset, names, lines, smoke, gates, commands(preset, found, runs, replays(results), words, folder))
 
 
 def _ordered(preset: Preset) -> list[Row]:
@@ -87,12 +89,10 @@ def _line(
             entries[name] = Entry(_speedup(preset, row, smoke, extra), cell)
     if AVERAGE in columns(preset):
         values = [e.ours for n, e in entries.items() if n in preset.tasks and _unit(e.printed) == "%"]
-        full = [value.mean for value in values if value is not None]
-        mean = Value(sum(full) / len(full)) if values and len(full) == len(values) else None
-        entries[AVERAGE] = Entry(mean, numbers.get((row.key, AVERAGE)))
+        entries[AVERAGE] = Entry(average(values), numbers.get((row.key, AVERAGE)))
     planned_, executed = costs.get(True), costs.get(False)
     if planned_ and executed and abs(planned_.tflops - executed.tflops) > 1e-9 * planned_.tflops:
-        entries[EXECUTED] = Entry(Value(executed.tflops))
+        entries[EXECUTED] = Entry(_cost("FLOPs", executed, _unit(numbers.get((row.key, "FLOPs")))))
     return Line(row, row.label or label(preset, row), group(preset, row), entries, dict(have))
 
 
@@ -117,43 +117,5 @@ def _cost(name: str, found: Modelled | None, unit: str) -> Value | None:
     if found is None:
         return None
     tflops = found.tflops * (1e3 if unit == "GB" and name == "FLOPs" else 1)
-    return Value(dict(zip(MODELLED, (tflops, found.ms, found.gigabytes, found.stored), strict=True))[name])
-
-
-def _commands(
-    preset: Preset,
-    found: Sequence[Planned],
-    runs: Mapping[str, Mapping[str, Result]],
-    random: Mapping[str, Result],
-    smoke: bool,
-    extra: Words,
-) -> dict[str, str]:
-    """What would fill the table: as a whole, a row, or single benchmarks; and the random controls that are missing."""
-    tail = "".join(f" {word}" for word in (["smoke=true"] if smoke else []) + list(extra))
-    missing = {(each.part.row, each.part.task) for each in found if each.part.task not in runs[each.part.row]}
-    if missing and len(missing) == len({(each.part.row, each.part.task) for each in found}):
-        return {"the whole table": f"python run.py experiment={preset.name}{tail}"}
-    commands = {}
-    for row in dict.fromkeys(key for key, _ in sorted(missing)):
-        tasks = [task for key, task in sorted(missing) if key == row]
-        part = row if not runs[row] else f"[{','.join([row, *tasks])}]"
-        commands[f"{row}: {', '.join(tasks)}"] = f"python run.py experiment={preset.name} only={part}{tail}"
-    lacking = [
-        row.key
-        for row in preset.rows
-        if any(r["reducer"] not in UNCONTROLLED and r["id"] not in random for r in runs[row.key].values())
-    ]
-    if lacking:
-        run = [row.key for row in preset.rows if runs[row.key] and not row.base]
-        part = "" if lacking == run else f" only=[{','.join(lacking)}]"
-        what = f"random at equal budget ({', '.join(lacking)})"
-        commands[what] = f"python run.py experiment={preset.name}{part} controls=true{tail}"
-    unjudged = [
-        result["id"]
-        for row in preset.rows
-        for task, result in runs[row.key].items()
-        if f"{task}:score" in preset.tasks.values() and scored(result, f"{task}:score") is None
-    ]
-    if unjudged:
-        commands["scores by a language model"] = " && ".join(f"winnow judge {run}" for run in dict.fromkeys(unjudged))
-    return commands
+    mean = dict(zip(MODELLED, (tflops, found.ms, found.gigabytes, found.stored), strict=True))[name]
+    return None if mean is None else Value(mean)

@@ -9,6 +9,7 @@ from string import ascii_lowercase
 
 from harness.paper.cell import EXECUTED, Entry, Line, Table
 from harness.paper.published import MODELLED, SHARE
+from harness.score.benchmarks import FAILED
 
 RETAINED = "retained %"
 LOST, LIKE_RANDOM = "*", "~"
@@ -98,8 +99,9 @@ def _label(line: Line) -> str:
 
 
 def _heading(table: Table, name: str) -> str:
-    units = {cell.printed.unit for line in table.lines if (cell := line.entries.get(name)) and cell.printed}
-    unit = next(iter(units), "TB" if name == EXECUTED else "%")
+    known = "FLOPs" if name == EXECUTED else name
+    units = {cell.printed.unit for line in table.lines if (cell := line.entries.get(known)) and cell.printed}
+    unit = next(iter(units), "%")
     return f"{name} ({unit})"
 
 
@@ -125,7 +127,7 @@ def _words(name: str, entry: Entry | None, smoke: bool, letters: dict[str, str])
     printed = entry.printed.text if entry.printed else ""
     note = letters[_misprint(entry)] if entry.printed and entry.printed.note else ""
     gap = entry.difference
-    difference = "" if gap is None or smoke else f"{gap:+.{_digits(name)}f}"
+    difference = "" if gap is None or smoke else f"{round(gap, _digits(name)) + 0.0:+.{_digits(name)}f}"
     marks = (LOST if entry.lost else "") + (LIKE_RANDOM if entry.like_random else "")
     return Words(_ours(name, entry), printed, difference, marks, note, entry.best)
 
@@ -156,6 +158,9 @@ def _above(table: Table) -> list[str]:
 def _below(table: Table) -> list[str]:
     names = set(table.columns)
     found = [LEGEND] if table.preset.tasks else []
+    cells = [entry for line in table.lines for entry in line.entries.values()]
+    failed = any(entry.ours and entry.ours.text == FAILED for entry in cells)
+    found += [f"{FAILED}: too many of the answers could not be read, as the papers say it."] if failed else []
     found += [MODEL_LEGEND] if names & {*MODELLED, EXECUTED} else []
     found += [f"{SHARE}: mean share of visual tokens over the layers, from traces."] if SHARE in names else []
     reasons: dict[str, list[str]] = {}

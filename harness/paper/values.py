@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,12 @@ def figure(result: Result) -> dict[str, Any] | None:
     mean = sum(task["mean"] for task in values) / len(values)
     half = sum(((task["high"] - task["low"]) / 2) ** 2 for task in values) ** 0.5 / len(values)
     return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def average(values: Sequence[Value | None]) -> Value | None:
+    """Mean of some cells; none, as in the papers, where one is missing or failed."""
+    means = [value.mean for value in values if value and not value.text]
+    return Value(sum(means) / len(means)) if means and len(means) == len(values) else None
 
 
 def img_memory(results: list[Result]) -> Value | None:

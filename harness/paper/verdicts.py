@@ -47,7 +47,7 @@ def _compare_line(preset: Preset, line: Line, base: Line | None, random: Mapping
     for name, entry in line.entries.items():
         target = preset.tasks.get(name, "")
         result = line.runs.get(choice(target))
-        if result is None or entry.ours is None or result["reducer"] == BASELINE or ":" in target:
+        if result is None or result["reducer"] == BASELINE or ":" in target or not entry.ours or entry.ours.text:
             continue
         tasks = tuple(task["task"] for task in result["tasks"])
         others = (base.runs.get(choice(target)) if base else None, random.get(result["id"]))
@@ -77,7 +77,7 @@ def best(lines: list[Line], names: Sequence[str]) -> list[Line]:
         groups: dict[tuple[str, str], list[Line]] = {}
         for line in lines:
             entry = line.entries.get(name)
-            if entry and entry.ours and not line.row.base:
+            if entry and entry.ours and not line.row.base and not line.row.overhead:
                 groups.setdefault((line.group, _model(line)), []).append(line)
         low = name in (*MODELLED, SHARE, EXECUTED)
         for members in groups.values():

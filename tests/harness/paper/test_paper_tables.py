@@ -17,6 +17,7 @@ from harness.paper import cells, preset, show
 from harness.paper.cell import Table
 from harness.paper.command import tables_of
 from harness.paper.text import sheet
+from harness.paper.values import Value, average
 from harness.run.identity import identify
 from harness.run.store import results_below
 from reducers.errors import WinnowError
@@ -88,7 +89,8 @@ def test_verdicts_are_paired_clustered_and_adjusted(fill: Fill) -> None:
     found = sheet(table)
     texts = {label: words[-2] for _, rows in found.groups for label, words in rows}
     assert texts["50.0%"].marks == "~" and texts["25.0%"].marks == "*"
-    assert "python run.py experiment=aim_poster_merging only=[merge_25] controls=true" in found.commands.values()
+    (command,) = [word for word in found.commands.values() if "controls=true" in word]
+    assert command.startswith("python run.py experiment=aim_poster_merging only=[merge_25] controls=true results=")
 
 
 def test_gate_speaks_up_where_the_unreduced_run_is_off(fill: Fill) -> None:
@@ -98,18 +100,28 @@ def test_gate_speaks_up_where_the_unreduced_run_is_off(fill: Fill) -> None:
     assert show.render(table, "md").splitlines()[2].startswith("> GATE: 100.0%")
 
 
-def test_missing_cells_are_empty_with_their_command(fill: Fill) -> None:
-    assert fill().commands == {"the whole table": "python run.py experiment=aim_poster_merging"}
+def test_missing_cells_are_empty_with_their_command(fill: Fill, tmp_path: Path) -> None:
+    here = f"results={tmp_path}"
+    assert fill().commands == {"the whole table": f"python run.py experiment=aim_poster_merging {here}"}
+    (elsewhere,) = tables_of([NAME, "results=x"], [], Path("results/runs"))
+    assert list(elsewhere.commands.values()) == ["python run.py experiment=aim_poster_merging results=x"]
     table = fill(none=BASE, merge_50=GOOD)
-    assert table.commands["merge_25: videomme"] == "python run.py experiment=aim_poster_merging only=merge_25"
+    assert table.commands["merge_25: videomme"] == f"python run.py experiment=aim_poster_merging only=merge_25 {here}"
     entry = line(table, "merge_25").entries["VideoMME_wo_sub"]
     assert entry.missing and entry.ours is None
     rows = {row["row"]: row for row in csv.DictReader(io.StringIO(show.render(table, "csv")))}
     assert rows["merge_25"]["VideoMME_wo_sub"] == "" and rows["merge_25"]["VideoMME_wo_sub printed"] == "58.0"
-    assert rows["merge_25"]["command"].endswith("only=merge_25") and float(rows["merge_50"]["VideoMME_wo_sub"]) == 57
+    assert "only=merge_25" in rows["merge_25"]["command"] and float(rows["merge_50"]["VideoMME_wo_sub"]) == 57
 
 
-GOLDEN = ["aim_poster_video", "aim_poster_long_video", "aim_poster_adaptive", "aim_poster_pruning", "aim_table_C"]
+GOLDEN = [
+    "aim_poster_video",
+    "aim_poster_long_video",
+    "aim_poster_adaptive",
+    "aim_poster_pruning",
+    "aim_table_C",
+    "aim_table_D",
+]
 SLIPS = {"adaptive": {"aim_12", "aim_6", "aim_3", "aim_1"}}
 
 
@@ -124,6 +136,41 @@ def test_modelled_columns_are_the_printed_ones(name: str, tmp_path: Path) -> Non
             assert near != (found.row.key in wrong), f"{found.row.key} {column}"
         if "reducer=aim" in found.row.set and "schedule.l1=28" not in found.row.set:
             assert found.entries["FLOPs as executed"].ours.mean > found.entries["FLOPs"].ours.mean
+
+
+def test_overhead_is_the_methods_own(tmp_path: Path) -> None:
+    (table,) = tables_of(["aim_poster_overhead"], [], tmp_path)
+    ours = {found.row.key: found.entries["FLOPs"].ours.mean for found in table.lines}
+    assert ours["merging"] == pytest.approx(2.89, abs=0.005) and ours["pruning"] == pytest.approx(4.18, abs=0.005)
+    assert ours["total"] == pytest.approx(ours["merging"] + ours["pruning"])
+    assert ours["llm"] == pytest.approx(14757, rel=1e-4)
+    executed = {found.row.key: found.entries.get("FLOPs as executed") for found in table.lines}
+    assert executed["merging"] is None and executed["pruning"].ours.mean > ours["pruning"]
+    assert executed["llm"].ours.mean == pytest.approx(15528, rel=1e-4)
+    found = sheet(table)
+    assert found.columns == ["FLOPs (GB)", "FLOPs as executed (GB)"]
+    notes = [cells[0].note for _, rows in found.groups for _, cells in rows]
+    assert notes == ["a", "b", "c", ""] and "inside each frame" in found.notes["a"]
+
+
+def test_printed_numbers_never_stand_in_our_place(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
+    show.show(fill(none=BASE), "rich")
+    text = capsys.readouterr().out.splitlines()
+    at = next(number for number, row in enumerate(text) if row.strip().startswith("25.0%"))
+    assert "58.0" not in text[at] and "58.0" in text[at + 1]
+
+
+def test_failed_cells_have_neither_marks_nor_a_mean(fill: Fill, tmp_path: Path) -> None:
+    fill(none=BASE, merge_50=BAD)
+    path = tmp_path / "run_merge_50" / "result.json"
+    result = files.read_json(path)
+    result["tasks"][0]["verdict"] = "Failed"
+    files.write_json(path, result)
+    table = fill()
+    entry = line(table, "merge_50").entries["VideoMME_wo_sub"]
+    assert entry.base is None and not entry.lost and "Failed: too many" in show.render(table, "md")
+    assert average([Value(40), Value(60)]) == Value(50)
+    assert average([Value(40), Value(60, text="Failed")]) is None is average([Value(40), None])
 
 
 def test_misprints_are_footnotes_in_every_format(tmp_path: Path) -> None:
