@@ -18,7 +18,7 @@ from harness.tables.runs import Format, Result
 from reducers.errors import WinnowError
 
 RESULTS = Path("results/runs")
-What = Literal["retention", "flops", "kv", "ttft", "layers"]
+What = Literal["retention", "flops", "kv", "ttft", "layers", "schedules"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(commands)
@@ -135,17 +135,25 @@ def import_(
 @app.command()
 def plot(
     out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs to draw; all where none is named.")] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Runs to draw, all where none is named; of schedules: overrides, as run.py -m takes them."),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
     task: Annotated[str | None, typer.Option(help="Task to draw, if the runs hold several.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw, if the runs hold several.")] = None,
-    x: Annotated[What, typer.Option(help="Accuracy against this; layers: where tokens go instead.")] = "retention",
+    x: Annotated[
+        What, typer.Option(help="Accuracy against this; layers, schedules: where tokens go, and were planned to.")
+    ] = "retention",
     width: Annotated[Literal["column", "page"], typer.Option(help="Of a two-column page.")] = "column",
 ) -> None:
     """Draw accuracy against cost, one curve per method, with intervals and Pareto front; or tokens per layer."""
-    from harness.plots.command import plot
+    from harness.plots.command import plot, schedules
 
-    plot(_some(results_of(results), results), results, out, runs or [], task, model, x, width)
+    if x == "schedules":
+        schedules(runs or [], out, model, width)
+    else:
+        plot(_some(results_of(results), results), results, out, runs or [], task, model, x, width)
     print(out)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from harness.plots.layers import draw_layers
-from harness.plots.style import Width
+from harness.plots.layers import draw_layers, draw_schedules
+from harness.plots.style import Width, check
 from harness.plots.tradeoff import Result, draw
 from harness.tables.measured import method_key, times
 from reducers.errors import WinnowError
@@ -38,3 +38,15 @@ def plot(
             time = known.get((result["model"], method_key(inputs["method"])))
             result["ttft"] = time.ms if time else None
     return draw(chosen, out, task, model, what, width)  # type: ignore[arg-type]
+
+
+def schedules(overrides: Sequence[str], out: Path, model: str | None, width: Width) -> None:
+    """Draw what methods are planned to keep in each layer; overrides as ``run.py -m`` takes them, or of a table."""
+    from harness.app import cells_of
+
+    check(out)
+    wrong = next((word for word in overrides if "=" not in word), None)
+    if wrong or not overrides:
+        but = f", not {wrong}" if wrong else ""
+        raise WinnowError(f"--x schedules draws plans, not runs: say reducer=fastv,aim ratio=0.25{but}")
+    draw_schedules(cells_of(overrides), out, model, width)

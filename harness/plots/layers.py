@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.plots.style import Width, check, figure, look
-from harness.plots.tradeoff import _only, curve
+from harness.plots.style import Width, figure, legend, look
+from harness.plots.tradeoff import curve, only
 from reducers.errors import WinnowError
 
+if TYPE_CHECKING:
+    from harness.config.cell import Cell
+
 Result = dict[str, Any]
+LAYERS, LIMITS = "layer of the LLM", (-4, 104)
 
 
 def draw_layers(
@@ -35,22 +40,20 @@ def draw_layers(
     """
     import numpy as np
 
-    check(out)
     chosen = _of(results, model)
     with figure(out, width) as axes:
         for number, result in enumerate(chosen):
             shares = 100 * _shares(folder / result["id"] / "traces.parquet")
-            style = look(number) | {"label": f"{curve(result)} {result['asked']}".strip()}
-            layers = np.arange(shares.shape[1])
-            axes.plot(layers, shares.mean(0), drawstyle="steps-mid", **style)
-            axes.fill_between(layers, shares.min(0), shares.max(0), step="mid", color=style["color"], alpha=0.15, lw=0)
-        axes.set(xlabel="layer of the LLM", ylabel="visual tokens (%)", ylim=(-2, 102), title=chosen[0]["model"])
-        axes.legend()
+            layers, colour = np.arange(shares.shape[1]), look(number)["color"]
+            _steps(axes, number, shares.mean(0), f"{curve(result)} {result['asked']}".strip())
+            axes.fill_between(layers, shares.min(0), shares.max(0), step="mid", color=colour, alpha=0.15, lw=0)
+        axes.set(xlabel=LAYERS, ylabel="visual tokens (%)", ylim=LIMITS, title=chosen[0]["model"])
+        legend(axes)
 
 
 def _of(results: Sequence[Result], model: str | None) -> list[Result]:
     done = [result for result in results if result["status"] == "complete" and result["shares"]]
-    model = _only(model, {result["model"] for result in done}, "model")
+    model = only(model, {result["model"] for result in done}, "model")
     return [result for result in done if result["model"] == model]
 
 
@@ -65,32 +68,48 @@ def _shares(path: Path) -> Any:
     return np.stack(found)
 
 
-def draw_schedules(overrides: Sequence[Sequence[str]], out: Path, width: Width = "column") -> None:
+def _steps(axes: Any, number: int, shares: Sequence[float], name: str, line: str = "-") -> None:
+    """Draw one curve, with about seven markers, on other layers than its neighbour's."""
+    every = max(2, len(shares) // 7)
+    marks = (number % every, every)
+    axes.plot(range(len(shares)), shares, line, drawstyle="steps-mid", label=name, markevery=marks, **look(number))
+
+
+def draw_schedules(cells: Sequence[Cell], out: Path, model: str | None = None, width: Width = "column") -> None:
     """Draw what methods are planned to keep in each layer, on the nominal prompt, without running anything.
 
     Parameters
     ----------
-    overrides : sequence of sequence of str
-        Each as `run.py` takes it; all of one model.
+    cells : sequence of Cell
+        Their tasks mean nothing here. The plan of a method that looks at the content is an estimate, dashed.
     out : Path
+    model : str or None
     width : {"column", "page"}
+
+    Raises
+    ------
+    WinnowError
+        If they are of several models and none is named.
     """
     from harness.config.method import build_method
     from harness.config.nominal import nominal
-    from harness.config.words import cell_from
+
+    model = only(model, {cell.model.name for cell in cells}, "model")
+    plans = {}
+    for cell in [cell for cell in cells if cell.model.name == model]:
+        prompt, built = nominal(cell.seen), build_method(cell)
+        shares = tuple(100 * count / prompt.visual for count in prompt.plan(built.reducer))
+        plans[_name(cell), str(built.knobs.get("schedule") or ""), shares] = built.reducer.adaptive
+    names = Counter(name for name, _, _ in plans)
+    with figure(out, width) as axes:
+        for number, ((name, schedule, shares), adaptive) in enumerate(plans.items()):
+            full = f"{name} ({schedule})" if names[name] > 1 and schedule else name
+            _steps(axes, number, shares, f"{full}, estimate" if adaptive else full, "--" if adaptive else "-")
+        axes.set(xlabel=LAYERS, ylabel="visual tokens, planned (%)", ylim=LIMITS, title=model)
+        legend(axes)
+
+
+def _name(cell: Cell) -> str:
     from harness.tables.label import label
 
-    check(out)
-    with figure(out, width) as axes:
-        for number, words in enumerate(overrides):
-            cell = cell_from(words)
-            prompt = nominal(cell.seen)
-            plan = prompt.plan(build_method(cell).reducer)
-            shares = [100 * count / prompt.visual for count in plan]
-            axes.plot(
-                range(len(plan)), shares, drawstyle="steps-mid", label=f"{label(cell)} {cell.asked}", **look(number)
-            )
-            axes.set(
-                xlabel="layer of the LLM", ylabel="visual tokens, planned (%)", ylim=(-2, 102), title=cell.model.name
-            )
-        axes.legend()
+    return f"{label(cell)} {cell.asked}".strip()

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.plots.style import Width, check, figure, look
+from harness.plots.style import Width, check, figure, legend, look
 from harness.score.drop import BASELINE
 from reducers.errors import WinnowError
 
 Result = dict[str, Any]
 Axis = Literal["retention", "flops", "kv", "ttft"]
+BY_LAYERS = ("vtw",)
+"""Methods whose ratio is a share of layers, so that it moves their schedule."""
 Curves = dict[str, list[tuple[float, dict[str, float]]]]
 
 
@@ -69,9 +71,9 @@ def draw(
     """
     check(out)
     results = [result for result in results if result["status"] == "complete"]
-    model = _only(model, {result["model"] for result in results}, "model")
+    model = only(model, {result["model"] for result in results}, "model")
     results = [result for result in results if result["model"] == model]
-    task = _only(task, {found["task"] for result in results for found in result["tasks"]}, "task")
+    task = only(task, {found["task"] for result in results for found in result["tasks"]}, "task")
     curves: Curves = defaultdict(list)
     for result in results:
         cost = AXES[axis].of(result)
@@ -88,10 +90,11 @@ def draw(
         axes.set(xlabel=label, ylabel="accuracy (%)", title=f"{model} on {task}")
         axes.grid(alpha=0.3, linewidth=0.5)
         axes.locator_params(axis="x", nbins=5)
-        axes.legend()
+        legend(axes)
 
 
-def _only(wanted: str | None, present: set[str], name: str) -> str:
+def only(wanted: str | None, present: set[str], name: str) -> str:
+    """Choose the one that is wanted, or the only one that is there; an error lists the choices."""
     if wanted in present:
         return wanted
     if wanted is None and len(present) == 1:
@@ -103,7 +106,7 @@ def curve(result: Result) -> str:
     """Name the curve that a result is a point of."""
     if result["knobs"].get("like"):
         return "random, equal budget"
-    place = result["knobs"].get("schedule")
+    place = None if result["reducer"] in BY_LAYERS else result["knobs"].get("schedule")
     return f"{result['label']} ({place})" if place else str(result["label"])
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness import files, plots
-from harness.plots.command import plot
+from harness.plots import style
+from harness.plots.command import plot, schedules
 from harness.plots.tradeoff import pareto
 from harness.tables import measured
 from reducers.errors import WinnowError
@@ -53,7 +54,7 @@ def test_no_time_without_a_measurement(tmp_path: Path) -> None:
         plots.draw([run("a", 50, 0.5)], tmp_path / "a.png", axis="ttft")
 
 
-def test_tokens_per_layer_and_schedules(tmp_path: Path) -> None:
+def test_tokens_per_layer(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     rows = [{"visual": 8, "visual_per_layer": [8, 8, 4, 2]}, {"visual": 8, "visual_per_layer": [8, 6, 4, 2]}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a" / "traces.parquet")
@@ -61,10 +62,52 @@ def test_tokens_per_layer_and_schedules(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "layers.png").width == round(6.9 * 300)
     with pytest.raises(WinnowError, match="b is no run in"):
         plot([run("a", 50, 0.5)], tmp_path, tmp_path / "layers.png", ["b"], None, None, "layers", "page")
-    plots.draw_schedules(
-        [["reducer=fastv", "schedule=pico_k"], ["reducer=aim", "schedule=pico_window"]], tmp_path / "s.pdf"
+
+
+def legend_of(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `draw_schedules` draws: name in the legend -> line."""
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "harness.plots.layers.legend", lambda axes: drawn.update({line.get_label(): line for line in axes.lines})
     )
+    return drawn
+
+
+def test_schedules_are_plans_by_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = legend_of(monkeypatch)
+    words = ["reducer=fastv,vcc", "ratio=0.25", "schedule.k=2,4", "model=pico"]
+    schedules(words, tmp_path / "s.pdf", None, "column")
     assert (tmp_path / "s.pdf").read_bytes().startswith(b"%PDF")
+    assert set(drawn) == {f"{name} 0.25 (k={k})" for name in ("fastv", "vcc") for k in (2, 4)}
+    assert list(drawn["fastv 0.25 (k=2)"].get_ydata()) == [100] * 2 + [25] * 6
+    schedules(["reducer=vas", "schedule=pico"], tmp_path / "s.pdf", None, "column")
+    assert drawn["vas, estimate"].get_linestyle() == "--"
+
+
+def test_schedules_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = legend_of(monkeypatch)
+    schedules(["experiment=aim_table_B"], tmp_path / "s.png", "llava_ov", "page")
+    assert {"aim_merge 0.5", "aim_temporal 0.5"} <= set(drawn)
+    assert list(drawn["aim_merge 0.25"].get_ydata()) == [25] * 28
+
+
+def test_schedules_are_asked_for_by_overrides(tmp_path: Path) -> None:
+    for words in ([], ["a"]):
+        with pytest.raises(WinnowError, match="--x schedules draws plans, not runs: say reducer=fastv,aim"):
+            schedules(words, tmp_path / "s.png", None, "page")
+    with pytest.raises(WinnowError, match=r"--model is missing: choose llava15 \| pico"):
+        schedules(["model=pico,llava15"], tmp_path / "s.png", None, "page")
+
+
+def test_a_legend_stands_below_and_fits(tmp_path: Path) -> None:
+    with style.figure(tmp_path / "a.png") as axes:
+        for number in range(12):
+            axes.plot([0, 1], [0, number], label=f"method {number} (start=5 end=7)", **style.look(number))
+        style.legend(axes)
+        axes.figure.draw_without_rendering()
+        (box,) = [found.get_window_extent() for found in axes.figure.legends]
+        assert box.x0 >= 0 and box.x1 <= axes.figure.bbox.x1 and box.y0 >= 0 and box.y1 < axes.bbox.y0
+    assert len({tuple(style.look(number).values()) for number in range(49)}) == 49
 
 
 def test_measured_times_are_found_by_model_and_settings(tmp_path: Path) -> None:
