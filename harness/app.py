@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -25,30 +26,44 @@ _noted: list[Callable[[], list[Cell]]] = []
 
 
 def job(config: DictConfig) -> None:
-    """Take one configuration: note it for later, or run it in place where the launcher is a remote one.
+    """Take one configuration: note it for later, or run it in place where the launcher is a remote one."""
+    hydra_config = HydraConfig.get()
+    note(config, hydra_config.runtime.choices, hydra_config.overrides.task)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        code = _run(_noted_cells())
+        if code:
+            raise RunFailedError(f"a run with reducer={hydra_config.runtime.choices.reducer} did not complete", code)
+
+
+def note(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str]) -> None:
+    """Note what is to be run, for later.
 
     Cells of a sweep in this process run together afterwards, so that they share the loaded model and each document is
     decoded and encoded once.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As Hydra composed it: one cell, or a table.
+    choices : mapping
+        The option chosen of each group.
+    words : sequence of str
+        The overrides that led to it.
     """
-    hydra_config = HydraConfig.get()
-    reducer = hydra_config.runtime.choices["reducer"]
-    if hydra_config.mode == RunMode.MULTIRUN and not hydra_config.launcher._target_.endswith("BasicLauncher"):
-        code = _run(_cells_of(config, reducer)())
-        if code:
-            raise RunFailedError(f"a run with reducer={reducer} did not complete", code)
-    else:
-        _noted.append(_cells_of(config, reducer))
-
-
-def _cells_of(config: DictConfig, reducer: str) -> Callable[[], list[Cell]]:
-    """What gives the cells of one job: those of a table, or the one that it is."""
     if not config.table:
-        return lambda: [compose(config, reducer)]
+        _noted.append(lambda: [compose(config, str(choices["reducer"]))])
+        return
     from harness.paper.cells import expand
 
-    chosen = HydraConfig.get()
-    name, words = str(chosen.runtime.choices["experiment"]), list(chosen.overrides.task)
-    return lambda: [compose(*one) for one in expand(config, name, words)]
+    name, given = str(choices["experiment"]), list(words)
+    _noted.append(lambda: [compose(*one) for one in expand(config, name, given)])
+
+
+def _noted_cells() -> list[Cell]:
+    """The cells of all that was noted, which is forgotten."""
+    noted = [*_noted]
+    _noted.clear()
+    return [cell for cells in noted for cell in cells()]
 
 
 def cells_of(overrides: Sequence[str]) -> list[Cell]:
@@ -75,7 +90,7 @@ def _compose_all() -> list[Cell]:
     _noted.clear()
     register()
     hydra.main(config_path=str(configs.FOLDER), config_name="config", version_base="1.3")(job)()
-    return [cell for cells in _noted for cell in cells()]
+    return _noted_cells()
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = {"reducers", "models", "harness", "configs", "winnow", "run", "scripts", "tests"}
+OURS = {"reducers", "models", "harness", "configs", "hydra_plugins", "winnow", "run", "scripts", "tests"}
 TORCH_ONLY = {"torch"}
 MODEL_LIBRARIES = TORCH_ONLY | {"transformers", "numpy", "PIL", "safetensors", "tokenizers", "triton"}
 
@@ -37,6 +37,7 @@ LAYERS = {
     "winnow.py": Layer(frozenset({"models", "reducers"}), frozenset(MODEL_LIBRARIES)),
     "configs": Layer(frozenset(), frozenset()),
     "harness": Layer(frozenset({"models", "reducers", "configs"})),
+    "hydra_plugins": Layer(frozenset({"harness"})),
     "run.py": Layer(frozenset({"harness", "configs"})),
 }
 

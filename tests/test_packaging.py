@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("configs", "harness", "models", "reducers")
+PACKAGES = ("configs", "harness", "hydra_plugins", "models", "reducers")
 COMMANDS = {"run.py": ["run.py", "--help"], "winnow": [str(Path(sys.executable).with_name("winnow")), "--help"]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,22 @@ class Identity:
 
 def identify(cell: Cell) -> Identity:
     """Name the run of a cell, without torch."""
-    context = _context(cell)
+    return identify_all([cell])[0]
+
+
+def identify_all(cells: Sequence[Cell]) -> list[Identity]:
+    """Name the runs of cells; the files that they share are read once."""
+    contexts: dict[str, dict[str, Any]] = {}
+    found = []
+    for cell in cells:
+        shared = repr((cell.model, cell.tasks, cell.limit, cell.batch_size))
+        if shared not in contexts:
+            contexts[shared] = _context(cell)
+        found.append(_identity(cell, contexts[shared]))
+    return found
+
+
+def _identity(cell: Cell, context: dict[str, Any]) -> Identity:
     inputs = {"context": context, "method": method_inputs(cell.method) | _more(cell)}
     return Identity(short(inputs), short(context), short(without(inputs, STATE)), inputs)
 
@@ -72,6 +88,7 @@ def _ordered(value: Any) -> Any:
 
 
 def _context(cell: Cell) -> dict[str, Any]:
+    """What cells of one model, tasks, limit and batch size share."""
     model = cell.model
     context: dict[str, Any] = {
         "model": _weights(cell)

@@ -13,7 +13,7 @@ from harness.config.cell import Cell
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.run.claim import Claim
 from harness.run.stop import Stop
-from harness.run.store import Run
+from harness.run.store import Run, runs_of
 from harness.tables.label import headline
 from harness.tables.runs import show
 from reducers.errors import WinnowError
@@ -36,7 +36,7 @@ def run(cells: Sequence[Cell]) -> int:
         For mistakes in the input, before any model loads.
     """
     started = time.perf_counter()
-    runs = list({found.id: found for found in map(Run, cells)}.values())
+    runs = runs_of(cells)
     pending = [found for found in runs if found.cell.force or not found.done]
     built = _build(pending)
     for found in runs:

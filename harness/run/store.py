@@ -16,7 +16,7 @@ import yaml
 from harness import files
 from harness.config.cell import Cell
 from harness.run import journal
-from harness.run.identity import Identity, identify
+from harness.run.identity import Identity, identify, identify_all
 from harness.run.record import Row
 
 DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
@@ -28,11 +28,13 @@ class Run:
     Parameters
     ----------
     cell : Cell
+    identity : Identity or None
+        Its identity, if it is known.
     """
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, identity: Identity | None = None) -> None:
         self.cell = cell
-        self.identity: Identity = identify(cell)
+        self.identity = identity or identify(cell)
         self.id = self.identity.run
         self.folder = cell.results / self.id
 
@@ -82,6 +84,12 @@ class Run:
         files.write_json(self.folder / DONE, {name: _digest(self.folder / name) for name in sorted(written)})
         (self.folder / FAILED).unlink(missing_ok=True)
         shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+
+
+def runs_of(cells: Sequence[Cell]) -> list[Run]:
+    """The runs of cells, each once."""
+    runs = (Run(cell, identity) for cell, identity in zip(cells, identify_all(cells), strict=True))
+    return list({run.id: run for run in runs}.values())
 
 
 def part_mark(folder: Path, index: int, parts: int) -> Path:

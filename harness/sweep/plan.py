@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.app import cells_of
 from harness.config.method import build_method
-from harness.run.store import Run
+from harness.run.store import runs_of
 from harness.sweep.estimate import basis, estimate, look_back
 from harness.sweep.manifest import NAME, Manifest, Planned, name_of
 from harness.tables.label import label
@@ -29,7 +29,7 @@ def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
     WinnowError
         For mistakes in the input, also those that show only when a method is made for its model.
     """
-    runs = list({run.id: run for run in map(Run, cells_of(overrides))}.values())
+    runs = runs_of(cells_of(overrides))
     folders = {run.cell.results for run in runs}
     if len(folders) != 1:
         raise WinnowError(f"results has {len(folders)} values in one sweep: give one folder")

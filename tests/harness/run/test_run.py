@@ -144,7 +144,7 @@ def test_remote_launcher_runs_its_cell_in_place(monkeypatch: pytest.MonkeyPatch)
 
     class Job:
         mode = RunMode.MULTIRUN
-        launcher = OmegaConf.create({"_target_": "hydra_plugins.submitit.SlurmLauncher"})
+        overrides = OmegaConf.create({"task": ["reducer=none"]})
         runtime = OmegaConf.create({"choices": {"reducer": "none"}})
 
     ran: list[Any] = []

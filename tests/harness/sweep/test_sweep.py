@@ -2,19 +2,22 @@
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cells import cell as composed
 from runs import counted, result_of, samples_of
 from typer.testing import CliRunner
 
+from harness.app import cells_of
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.run import answer, group
 from harness.run.claim import Claim
-from harness.run.identity import identify
+from harness.run.identity import identify, identify_all
 from harness.run.stop import Stop, StoppedError
 from harness.sweep import manifest, share, worker
 from harness.sweep.manifest import Manifest
@@ -62,6 +65,27 @@ def test_manifest_gives_back_the_cells(sweep: Make) -> None:
     assert all(identify(cell.cell).run == cell.id for cell in read.cells())
     text = planned.path.read_text()
     assert text.count('"arch"') == len(planned.groups) == 2  # what a group shares is written once
+
+
+@pytest.mark.parametrize(
+    ("fixed", "swept"),
+    [
+        ((), {"reducer": ("random", "fastv", "pdrop"), "ratio": (0.5, 0.25), "tasks": ("pico_video", "gqa")}),
+        (("model.frames=4", "reducer=fastv"), {"schedule": ("k", "pico"), "reducer.rows": ("last", "text")}),
+        (("reducer=fastv", "schedule.k=1"), {"schedule": ("k",), "model": ("pico", "llava15"), "seed": (0, 1)}),
+        (("reducer=custom", "reducer.target=reducers.fastv:FastV", "schedule=k"), {"+reducer.args.R": (0.5, 0.9)}),
+        (("downsample.frames=2", "reducer=vas"), {"budget.mean": (0.5, 0.4), "batch_size": (4, 8)}),
+        (("~model.arch.tied", "+model.arch.tied=false"), {"reducer": ("grid",), "limit": (2, 4)}),
+    ],
+)
+def test_sweep_composes_each_cell_as_if_it_stood_alone(fixed: Sequence[str], swept: dict[str, Sequence[Any]]) -> None:
+    """The same cells, and so the same ids, although what cells share is composed once."""
+    lists = [f"{key}={','.join(map(str, values))}" for key, values in swept.items()]
+    jobs = [[f"{key}={value}" for key, value in zip(swept, job, strict=True)] for job in product(*swept.values())]
+    together = cells_of([*fixed, "tasks.data=fixtures", *lists])
+    alone = [composed(*fixed, "tasks.data=fixtures", *job) for job in jobs]
+    assert together == alone
+    assert identify_all(together) == [identify(one) for one in alone]
 
 
 def test_plan_groups_cells_by_model_and_documents(sweep: Make, results: Path) -> None:
