@@ -116,10 +116,10 @@ def html(found: Sheet) -> str:
 
 def _html_cell(cell: Words) -> str:
     ours = escape(cell.ours + cell.marks)
-    note = f"<sup>{cell.note}</sup>" if cell.note else ""
-    printed = f'<span class="printed">{escape(cell.printed)}{note}</span>' if cell.printed else ""
-    gap = f'<span class="difference">{escape(cell.difference)}</span>' if cell.difference else ""
-    return f"<td>{' '.join(filter(None, [f'<b>{ours}</b>' if cell.best else ours, printed, gap]))}</td>"
+    printed = escape(cell.printed) + (f"<sup>{cell.note}</sup>" if cell.note else "")
+    rest = ", ".join(filter(None, [printed, escape(cell.difference)]))
+    known = [f"<b>{ours}</b>" if cell.best else ours, f'<span class="printed">({rest})</span>' if rest else ""]
+    return f"<td>{' '.join(filter(None, known))}</td>"
 
 
 def _csv(table: Table) -> str:

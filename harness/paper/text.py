@@ -19,6 +19,7 @@ LEGEND = (
     f"{LIKE_RANDOM}: cannot be told from random dropping of as many tokens. "
     f"{RETAINED}: accuracy in per cent of the unreduced run's."
 )
+WRONG = "A letter marks a number that is printed wrongly, or is not what it seems:"
 MODEL_LEGEND = (
     "FLOPs and times are modelled as the papers do (llm-viewer-compat, LLM alone, batch 1), never measured; "
     f"'FLOPs' as the paper schedules the tokens, '{EXECUTED}' as the method really drops them."
@@ -108,7 +109,7 @@ def _heading(table: Table, name: str) -> str:
 def _letters(table: Table) -> dict[str, str]:
     """Footnotes, in the order in which they appear."""
     found = [
-        _misprint(entry)
+        entry.printed.note
         for line in table.lines
         for name in table.columns
         if (entry := line.entries.get(name)) and entry.printed and entry.printed.note
@@ -117,15 +118,11 @@ def _letters(table: Table) -> dict[str, str]:
     return dict(zip(dict.fromkeys(found), names, strict=False))
 
 
-def _misprint(entry: Entry) -> str:
-    return f"printed wrongly, or not what it seems: {entry.printed.note}" if entry.printed else ""
-
-
 def _words(name: str, entry: Entry | None, smoke: bool, letters: dict[str, str]) -> Words:
     if entry is None:
         return Words()
     printed = entry.printed.text if entry.printed else ""
-    note = letters[_misprint(entry)] if entry.printed and entry.printed.note else ""
+    note = letters[entry.printed.note] if entry.printed and entry.printed.note else ""
     gap = entry.difference
     difference = "" if gap is None or smoke else f"{round(gap, _digits(name)) + 0.0:+.{_digits(name)}f}"
     marks = (LOST if entry.lost else "") + (LIKE_RANDOM if entry.like_random else "")
@@ -168,7 +165,8 @@ def _below(table: Table) -> list[str]:
         if line.row.published:
             reasons.setdefault(line.row.published, []).append(line.label)
     found += [f"As printed only: {', '.join(dict.fromkeys(who))}: {why}." for why, who in reasons.items()]
-    return [*found, *table.preset.notes]
+    found += table.preset.notes
+    return [*found, *([WRONG] if _letters(table) else [])]
 
 
 def flat(groups: Sequence[tuple[str, list[tuple[str, list[Words]]]]]) -> list[tuple[str, list[Words]]]:

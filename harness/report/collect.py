@@ -67,7 +67,7 @@ def samples(results: Sequence[Result], folder: Path, most: int) -> list[dict[str
         Questions per task and model.
     """
     found: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for result in sorted(results, key=lambda result: (result["reducer"] != BASELINE, result["label"])):
+    for result in sorted(results, key=_order):
         for task in result["tasks"]:
             path = folder / result["id"] / f"samples_{task['task']}.jsonl"
             for said in _lines(path, most):
@@ -77,8 +77,13 @@ def samples(results: Sequence[Result], folder: Path, most: int) -> list[dict[str
                 score = said["scores"].get(task["metric"]) if said.get("scores") else None
                 words = f"{result['label']} {result['asked']}".strip()
                 answer = {"run": result["id"], "method": words, "answer": said["answer"], "score": score}
+                answer |= {"label": result["label"]}
                 sample["answers"].append(answer | {"base": result["reducer"] == BASELINE})
     return list(found.values())
+
+
+def _order(result: Result) -> tuple[bool, str, float]:
+    return result["reducer"] != BASELINE, result["label"], -(result["shares"] or {"mean": 0.0})["mean"]
 
 
 def _lines(path: Path, most: int) -> Iterator[dict[str, Any]]:
@@ -89,12 +94,12 @@ def _lines(path: Path, most: int) -> Iterator[dict[str, Any]]:
 
 
 def pictures(found: Sequence[dict[str, Any]], folder: Path, most: int) -> None:
-    """Add token pictures to the first samples, one per reduced run; what cannot be drawn says why."""
+    """Add token pictures to the first samples, of a few reduced runs of as many methods; or why there is none."""
     from harness.view.sample import load
     from harness.view.tokens import draw
 
     for sample in list(found)[:most]:
-        for answer in [found for found in sample["answers"] if not found["base"]][:RUNS]:
+        for answer in _varied([found for found in sample["answers"] if not found["base"]])[:RUNS]:
             try:
                 with tempfile.TemporaryDirectory() as place:
                     out = Path(place) / "tokens.png"
@@ -102,6 +107,15 @@ def pictures(found: Sequence[dict[str, Any]], folder: Path, most: int) -> None:
                     answer["picture"] = _small(out)
             except (WinnowError, OSError) as error:
                 answer["why"] = f"no token picture: {error}"
+
+
+def _varied(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One of each method first, in the middle of its budgets, then the others."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for answer in answers:
+        groups.setdefault(answer["label"], []).append(answer)
+    first = [group[len(group) // 2] for group in groups.values()]
+    return [*first, *(answer for answer in answers if answer not in first)]
 
 
 def _small(path: Path) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from harness.view.sample import Sample, Span
 GOLDEN = 0.618034
 """Hues that far apart stay distinct however many there are."""
 MOST_FRAMES, MOST_STAGES = 8, 6
+TILE, GAP, DPI = 150, 8, 150
+"""Pixels of a frame's height and between frames; per inch."""
+LEFT, LINE, NARROW = 0.75, 0.15, 3.35
+"""Inches for the names of the rows, of a line of the title, and of the least width that holds one."""
+BORDER = (255, 255, 255, 110)
 
 
 def overlay(span: Span, layer: int) -> np.ndarray:
@@ -61,35 +66,68 @@ def draw(sample: Sample, out: Path) -> None:
     from matplotlib import pyplot as plt
 
     frames = [(span, i) for span in sample.spans for i in range(len(span.frames))]
-    frames = [frames[i] for i in _evenly(len(frames), MOST_FRAMES)]
+    numbers = _evenly(len(frames), MOST_FRAMES)
     stages = [sample.stages[i] for i in _evenly(len(sample.stages), MOST_STAGES)]
+    drawn, across, down = mosaic([frames[i] for i in numbers], stages)
+    title = _title(sample, round(drawn.shape[1] / 9))
     with mpl.rc_context(FONTS):
-        size = (0.3 + 1.05 * len(frames), 0.9 + 1.15 * len(stages))
-        figure, axes = plt.subplots(len(stages), len(frames), figsize=size, squeeze=False, layout="constrained")
-        for row, layer in enumerate(stages):
-            for column, (span, index) in enumerate(frames):
-                _frame(axes[row, column], span, index, layer)
-            axes[row, 0].set_ylabel(f"layer {layer}\n{sample.visual_per_layer[layer]} tokens")
-        figure.suptitle(_title(sample, 16 * len(frames)), fontsize=8, parse_math=False)
+        own, high = drawn.shape[1] / DPI, drawn.shape[0] / DPI
+        wide, tall = max(NARROW, own + LEFT), high + LINE * (2.5 + title.count("\n"))
+        figure = plt.figure(figsize=(wide, tall))
+        axes = figure.add_axes((LEFT / wide, 0, own / wide, high / tall))
+        axes.imshow(drawn, aspect="auto", interpolation="none")
+        axes.set_yticks(down, [f"layer {layer}\n{sample.visual_per_layer[layer]} tokens" for layer in stages])
+        axes.set_xticks(across, [f"frame {number}" for number in numbers])
+        axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+        axes.spines[:].set_visible(False)
+        figure.text(0.5, 1 - 0.3 * LINE / tall, title, ha="center", va="top", fontsize=8, parse_math=False)
         out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=150)
+        figure.savefig(out, dpi=DPI)
         plt.close(figure)
+
+
+def mosaic(frames: Sequence[tuple[Span, int]], stages: Sequence[int]) -> tuple[np.ndarray, list[float], list[float]]:
+    """Put frames side by side, and below them the same frames at later layers.
+
+    Parameters
+    ----------
+    frames : sequence of (Span, int)
+        Spans, and which of their frames.
+    stages : sequence of int
+        Layers.
+
+    Returns
+    -------
+    ndarray, shape (height, width, 3), and two lists of float
+        The picture, and the middle of each column and row.
+    """
+    tiles = [[_tile(span, i, layer) for span, i in frames] for layer in stages]
+    ends = np.cumsum([tile.shape[1] for tile in tiles[0]])
+    across = [end - (tile.shape[1] + GAP) / 2 for end, tile in zip(ends, tiles[0], strict=True)]
+    down = [(TILE + GAP) * number + TILE / 2 for number in range(len(tiles))]
+    return np.concatenate([np.concatenate(row, 1) for row in tiles]), across, down
 
 
 def _evenly(count: int, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 
-def _frame(axes: Any, span: Span, index: int, layer: int) -> None:
-    picture, colours = span.frames[index], overlay(span, layer)[index]
-    height, width = picture.shape[:2]
-    axes.imshow(picture, extent=(0, width, height, 0))
-    axes.imshow(colours, extent=(0, width, height, 0), interpolation="nearest")
-    rows, cols = colours.shape[:2]
-    axes.set_xticks(np.linspace(0, width, cols + 1), [])
-    axes.set_yticks(np.linspace(0, height, rows + 1), [])
-    axes.grid(color="white", linewidth=0.3, alpha=0.6)
-    axes.tick_params(length=0)
+def _tile(span: Span, index: int, layer: int) -> np.ndarray:
+    """One frame with its tokens' colours and their borders, and some white to the right and below."""
+    from PIL import Image, ImageDraw
+
+    colours = (255 * overlay(span, layer)[index]).astype(np.uint8)
+    picture = Image.fromarray(np.ascontiguousarray(span.frames[index])).convert("RGBA")
+    size = (max(1, round(TILE * picture.width / picture.height)), TILE)
+    over = Image.fromarray(colours).resize(size, Image.Resampling.NEAREST)
+    borders = ImageDraw.Draw(lines := Image.new("RGBA", size))
+    for x in np.linspace(0, size[0] - 1, colours.shape[1] + 1).round():
+        borders.line([(x, 0), (x, TILE)], fill=BORDER)
+    for y in np.linspace(0, TILE - 1, colours.shape[0] + 1).round():
+        borders.line([(0, y), (size[0], y)], fill=BORDER)
+    how = Image.Resampling.NEAREST if picture.height < TILE else Image.Resampling.LANCZOS
+    done = Image.alpha_composite(Image.alpha_composite(picture.resize(size, how), over), lines)
+    return np.pad(np.asarray(done.convert("RGB")), ((0, GAP), (0, GAP), (0, 0)), constant_values=255)
 
 
 def _title(sample: Sample, width: int) -> str:

@@ -176,7 +176,8 @@ def test_failed_cells_have_neither_marks_nor_a_mean(fill: Fill, tmp_path: Path) 
 def test_misprints_are_footnotes_in_every_format(tmp_path: Path) -> None:
     (table,) = tables_of(["aim_poster_adaptive"], [], tmp_path)
     assert "11.14<sup>a</sup>" in show.render(table, "md") and r"\textsuperscript{a}" in show.render(table, "latex")
-    assert "<sup>a</sup> printed wrongly" in show.render(table, "html")
+    assert "<sup>a</sup> labelled l1=14 l2=22, which gives 7.75" in show.render(table, "html")
+    assert sheet(table).below[-1].startswith("A letter marks a number that is printed wrongly")
 
 
 def test_settings_of_one_printed_row_stand_side_by_side(tmp_path: Path) -> None:

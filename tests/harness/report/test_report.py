@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from harness.paper.command import tables_of
+from harness.report import collect
 from harness.report.write import write
 from harness.run.store import results_below
 
@@ -60,6 +61,11 @@ def test_the_page_stands_alone_and_escapes_data(page: Path) -> None:
     assert "picture" not in first[0] and len(first[1]["picture"]) > 5000
     assert "58.5" in head and "Missing, and what fills it" in head
     assert len(text) < 2_000_000
+
+
+def test_pictures_are_of_different_methods() -> None:
+    answers = [{"label": label, "run": str(run)} for run, label in enumerate(["aim"] * 4 + ["fastv"] * 3 + ["vas"])]
+    assert [found["run"] for found in collect._varied(answers)] == ["2", "5", "7", "0", "1", "3", "4", "6"]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here: the page was not looked at")

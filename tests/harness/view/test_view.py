@@ -30,6 +30,18 @@ def test_pruned_tokens_are_grey_and_merged_ones_share_a_colour() -> None:
     assert len(set(dead[0][:3])) == 1 == len(set(dead[1][:3]))  # the whole group is gone
 
 
+def test_a_column_per_frame_and_a_row_per_stage() -> None:
+    found = span([7, -1, 3, 7], [0, 0, 2, 3])
+    wide = sample.Span([np.full((8, 16, 3), 200, np.uint8)], found.last_layer, found.anchor)
+    picture, across, down = tokens.mosaic([(found, 0), (wide, 0)], [0, 5])
+    step = tokens.TILE + tokens.GAP
+    assert picture.shape == (2 * step, 3 * tokens.TILE + 2 * tokens.GAP, 3)
+    assert across == [tokens.TILE / 2, step + tokens.TILE] and down == [tokens.TILE / 2, step + tokens.TILE / 2]
+    at = tokens.TILE // 4
+    assert (picture[tokens.TILE - at, at] == 0).all() and (picture[at, at] > 0).any()  # 2 alone, 0 with 1
+    assert picture[step + tokens.TILE - at, at, 0] > 0 and (picture[tokens.TILE :, -1] == 255).all()  # 2 gone by 5
+
+
 def test_samples_of_a_run(run: Callable[..., Any], results: Path, tmp_path: Path) -> None:
     done = run("reducer=aim", "ratio=0.25", "schedule=pico", "limit=3")
     assert done.code == 0, done.err
