@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -12,13 +12,16 @@ from harness.cli.data import app as data
 from harness.cli.figures import figures
 from harness.cli.judge import judge
 from harness.cli.sweep import commands
-from harness.exits import INCOMPLETE, USER_ERROR
+from harness.exits import INCOMPLETE, INTERRUPTED, USER_ERROR
 from harness.paper.formats import Form
 from harness.tables.runs import Format, Result
 from reducers.errors import WinnowError
 
 RESULTS = Path("results/runs")
 What = Literal["retention", "flops", "kv", "ttft", "layers", "schedules"]
+
+USAGE: Any = typer.BadParameter.__bases__[0]
+"""What typer raises for words that no command takes; it has no name of its own there."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(commands)
@@ -103,10 +106,10 @@ def compare(
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
 ) -> None:
     """Compare two runs, or the runs of equal settings in two stores: agreement by sample, difference, noise or not."""
-    from harness.exchange.compare import pairs, rows
+    from harness.exchange.compare import compared
     from harness.tables.runs import print_table
 
-    print_table(rows(pairs(first, second, results)), form, left=("model", "method", "task", "verdict"))
+    print_table(compared(first, second, results), form, left=("model", "method", "task", "verdict"))
 
 
 @app.command("export")
@@ -273,10 +276,26 @@ def _some(found: list[Result], folder: Path) -> list[Result]:
 def main() -> None:
     """Run the command line; a mistake in the input is one line and exit code 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except WinnowError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        _fail(str(error))
+    except USAGE as error:
+        if len(sys.argv) == 1:
+            error.show()
+            sys.exit(USER_ERROR)
+        _fail(f"{' '.join(error.format_message().replace('Value error, ', '').split())} (--help lists what there is)")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"cannot open {error.filename}: {error.strerror}")
+    except typer.Abort:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(USER_ERROR)
 
 
 if __name__ == "__main__":

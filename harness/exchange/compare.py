@@ -31,17 +31,33 @@ def pairs(first: str, second: str, results: Path) -> list[tuple[Path, Path]]:
     WinnowError
         If two stores share no settings, or a run is not found.
     """
-    if _is_store(first) and _is_store(second):
+    stores = [name for name in (first, second) if _is_store(name)]
+    if len(stores) == 1:
+        raise WinnowError(f"{stores[0]} is a folder of runs, and the other is not: compare two runs, or two folders")
+    if stores:
         ours, theirs = (_by_settings(Path(name)) for name in (first, second))
         shared = [(ours[key], theirs[key]) for key in ours if key in theirs]
         if not shared:
             raise WinnowError(f"{first} and {second} hold no run of the same settings: compare two runs by their names")
         return shared
-    found = (
+    one, other = (
         Path(name) if (Path(name) / "result.json").exists() else find_run(results, name) for name in (first, second)
     )
-    one, other = found
     return [(one, other)]
+
+
+def compared(first: str, second: str, results: Path) -> list[dict[str, str]]:
+    """Compare what `pairs` finds.
+
+    Raises
+    ------
+    WinnowError
+        Also if there is no task that both sides scored.
+    """
+    found = rows(pairs(first, second, results))
+    if not found:
+        raise WinnowError(f"{first} and {second} share no task with scores: compare runs of the same tasks")
+    return found
 
 
 def _is_store(name: str) -> bool:

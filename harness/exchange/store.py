@@ -88,21 +88,33 @@ def read(path: Path, folder: Path) -> Sequence[str]:
     _check(path)
     if not path.exists():
         raise WinnowError(f"{path} does not exist: write one with `winnow export FILE`")
+    new = []
+    for name, lines in _table(path).groupby("run", sort=False):
+        run = str(name)
+        if Path(run).name == run and not (folder / run / "result.json").exists():
+            _make(folder / run, lines)
+            new.append(run)
+    return new
+
+
+def _table(path: Path) -> pd.DataFrame:
     text = {"run": str, "settings": str, "context": str, "asked": str, "stratum": str, "media": str, "result": str}
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=text, keep_default_na=False)
+    try:
+        csv = path.suffix == ".csv"
+        table = pd.read_csv(path, dtype=text, keep_default_na=False) if csv else pd.read_parquet(path)
+    except ValueError as error:  # what pandas and pyarrow raise for other formats is one
+        raise WinnowError(f"{path} was not written by `winnow export`: it cannot be read as {path.suffix}") from error
     if not {*COLUMNS, *SCORES} <= set(table):
         raise WinnowError(f"{path} was not written by `winnow export`: its columns are {', '.join(table)}")
-    new = []
-    for run, lines in table.groupby("run", sort=False):
-        here = folder / str(run)
-        if Path(str(run)).name != run or (here / "result.json").exists():
-            continue
-        result = json.loads(next(text for text in lines["result"] if text))
-        scores = lines[["task", "doc_id", "metric", "score", "stratum"]].astype({"score": float})
-        media = lines[["task", "doc_id", "media"]].drop_duplicates()
-        files.write(here / "scores.parquet", partial(scores.to_parquet, index=False))
-        files.write(here / "traces.parquet", partial(media.to_parquet, index=False))
-        files.write_json(here / "result.json", result)
-        files.write_text(here / DONE, "")
-        new.append(str(run))
-    return new
+    return table
+
+
+def _make(here: Path, lines: pd.DataFrame) -> None:
+    """Make a run of its lines."""
+    result = json.loads(next(text for text in lines["result"] if text))
+    scores = lines[["task", "doc_id", "metric", "score", "stratum"]].astype({"score": float})
+    media = lines[["task", "doc_id", "media"]].drop_duplicates()
+    files.write(here / "scores.parquet", partial(scores.to_parquet, index=False))
+    files.write(here / "traces.parquet", partial(media.to_parquet, index=False))
+    files.write_json(here / "result.json", result)
+    files.write_text(here / DONE, "")

@@ -79,9 +79,10 @@ def find_run(results: Path, name: str) -> Path:
     """
     name = Path(name).name
     found = sorted(path.parent for path in results.glob("*/result.json") if path.parent.name.startswith(name))
-    if len(found) != 1:
-        choices = " | ".join(path.name for path in found) or "`winnow tables` lists them"
-        raise WinnowError(f"{name} means {len(found)} runs in {results}: {choices}")
+    if not found:
+        raise WinnowError(f"{name} is no run in {results}: `winnow tables` lists them")
+    if len(found) > 1:
+        raise WinnowError(f"{name} means {len(found)} runs in {results}: {' | '.join(path.name for path in found)}")
     return found[0]
 
 

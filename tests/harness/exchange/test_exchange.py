@@ -54,11 +54,21 @@ def test_two_stores(stores: tuple[Path, Path]) -> None:
 def test_two_runs(stores: tuple[Path, Path]) -> None:
     (row,) = compare.rows(compare.pairs("aaaa", str(stores[1] / "bbbb2"), stores[0]))
     assert row["A - B"].startswith("+25.0") and row["verdict"] == "differ"
-    with pytest.raises(WinnowError, match="zzzz means 0 runs"):
+    with pytest.raises(WinnowError, match="zzzz is no run in"):
         compare.pairs("aaaa", "zzzz", stores[0])
+    with pytest.raises(WinnowError, match="is a folder of runs, and the other is not: compare two runs, or two"):
+        compare.pairs(str(stores[0]), "aaaa", stores[0])
     add(stores[0].parent / "third", "dddd1", [1.0])
     with pytest.raises(WinnowError, match="hold no run of the same settings"):
         compare.pairs(str(stores[0]), str(stores[0].parent / "third"), stores[0])
+
+
+def test_runs_of_other_tasks_do_not_compare(tmp_path: Path) -> None:
+    task = {"task": "other", "metric": "right", "mean": 50.0, "low": 0.0, "high": 100.0}
+    add(tmp_path, "aaaa1", [1.0])
+    add(tmp_path, "bbbb1", [1.0], tasks=[task])
+    with pytest.raises(WinnowError, match="aaaa and bbbb share no task with scores: compare runs of the same tasks"):
+        compare.compared("aaaa", "bbbb", tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
@@ -76,6 +86,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     pd.DataFrame({"x": [1]}).to_csv(tmp_path / "x.csv")
     with pytest.raises(WinnowError, match=r"x\.csv was not written by `winnow export`"):
         store.read(tmp_path / "x.csv", tmp_path)
+    for name in ("z.parquet", "z.csv"):
+        (tmp_path / name).write_bytes(b'"1,\n2,3,4\n\xff')
+        with pytest.raises(WinnowError, match="was not written by `winnow export`: it cannot be read as"):
+            store.read(tmp_path / name, tmp_path)
     with pytest.raises(WinnowError, match="does not exist"):
         store.read(tmp_path / "y.csv", tmp_path)
     with pytest.raises(WinnowError, match=r"y\.txt is not allowed: choose a name that ends in \.parquet or \.csv"):

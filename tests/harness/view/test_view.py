@@ -59,5 +59,5 @@ def test_samples_of_a_run(run: Callable[..., Any], results: Path, tmp_path: Path
     assert (tmp_path / "b.svg").stat().st_size > 5000
     with pytest.raises(WinnowError, match=r"--sample 9 names 0 answered samples of .*: give one as pico_video/0"):
         sample.load(folder, "9")
-    with pytest.raises(WinnowError, match="zzz means 0 runs"):
+    with pytest.raises(WinnowError, match="zzz is no run in"):
         sample.find_run(results, "zzz")
