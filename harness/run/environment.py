@@ -1,4 +1,4 @@
-"""Where a run happened: recorded with it, but no part of its identity."""
+"""Where a run happened: recorded with it, but no part of its identity; versions are those at the first look."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def describe(model: Any = None) -> dict[str, Any]:
     return found
 
 
+@cache
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
@@ -48,6 +50,7 @@ def _version(name: str) -> str | None:
         return None
 
 
+@cache
 def _git() -> str | None:
     """The commit of this checkout, marked where it was edited; None outside of one."""
     here = Path(__file__).resolve().parent

@@ -7,7 +7,7 @@ import json
 import zlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from reducers.errors import WinnowError
@@ -78,7 +78,7 @@ class Row:
 
     def to_line(self) -> str:
         """One line of JSON; the per-token lists are packed, as they hold thousands of numbers."""
-        values = asdict(self)
+        values = vars(self)
         return json.dumps(values | {name: _pack(values[name]) for name in FATE}, ensure_ascii=False)
 
 

@@ -72,8 +72,8 @@ class Run:
         (self.folder / RESULT).unlink(missing_ok=True)
 
     def fail(self, reason: str) -> None:
-        """Note why the run did not complete, so that workers of a sweep leave it alone until it is retried."""
-        files.write_json(self.folder / FAILED, {"reason": reason})
+        """Note why the run did not complete."""
+        mark_failed(self.folder, reason)
 
     def finish(self, rows: Iterable[Row]) -> None:
         """Mark the run as finished; the samples now hold what the journal held."""
@@ -95,6 +95,11 @@ def runs_of(cells: Sequence[Cell]) -> list[Run]:
 def part_mark(folder: Path, index: int, parts: int) -> Path:
     """The mark that one of several parts of a run's documents is answered; it goes with the journal."""
     return folder / JOURNAL / f"answered-{index}-of-{parts}"
+
+
+def mark_failed(folder: Path, reason: str) -> None:
+    """Note why a run did not complete, so that workers of a sweep leave it alone until it is retried."""
+    files.write_json(folder / FAILED, {"reason": reason})
 
 
 def forget(folder: Path) -> None:

@@ -76,6 +76,7 @@ class Crew:
         own = {} if self.visible[index] is None else {"CUDA_VISIBLE_DEVICES": self.visible[index]}
         environment = os.environ | {name: value for name, value in own.items() if value is not None}
         environment["WINNOW_LOG"] = str(self.log(index))
+        environment.setdefault("OMP_NUM_THREADS", str(threads(len(self.visible))))
         with self.log(index).open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
 
@@ -130,6 +131,11 @@ def _close(manifest: Manifest, crew: Crew, states: Sequence[State]) -> int:
     if found["pending"]:
         print(f"{number(found['pending'], 'cell')} left; see {manifest.logs}", file=sys.stderr)
     return BUSY if found["running"] and not found["failed"] and not found["pending"] else INCOMPLETE
+
+
+def threads(workers: int) -> int:
+    """Threads of each worker: together as many as there are cores, since more wait for each other at every product."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 def devices(workers: int, gpus: int) -> list[str | None]:

@@ -15,13 +15,14 @@ from harness.exits import BUSY, INCOMPLETE, OK
 from harness.run.claim import Claim
 from harness.run.group import Kept, run_group
 from harness.run.stop import Stop, StoppedError
-from harness.run.store import FAILED, Run
+from harness.run.store import FAILED, Run, mark_failed, runs_of
 from harness.sweep.manifest import Planned
 from harness.sweep.share import Share
 from harness.tables.label import label
 
-POLL = 2.0
+POLL = 0.5
 """Seconds between two looks at what others still hold."""
+CHANGED = "code, versions or data changed since the plan: make the plan again"
 
 
 class Worker:
@@ -76,17 +77,16 @@ class Worker:
             return any(self._part(cell) for cell in group if not self.share.closed(cell))
         with ExitStack() as stack:
             claims = self.share.take(group, stack)
-            cells = {cell.id: cell for cell in group}
-            checked = {run: claim for name, claim in claims.items() if (run := _check(cells[name])) is not None}
-            if checked:
-                self._run(checked)
+            runs = _check([cell for cell in group if cell.id in claims])
+            if runs:
+                self._run({run: claims[run.id] for run in runs})
             return bool(claims)
 
     def _part(self, cell: Planned) -> bool:
         with ExitStack() as stack:
             taken = self.share.take_part(cell, stack)
-            if taken is not None and (run := _check(cell)) is not None:
-                self._run({run: taken[0]}, taken[1])
+            if taken is not None and (runs := _check([cell])):
+                self._run({runs[0]: taken[0]}, taken[1])
             return taken is not None
 
     def _run(self, claims: dict[Run, Claim], part: tuple[int, int] = (0, 1)) -> None:
@@ -110,14 +110,13 @@ class Worker:
                     self._run({run: claim}, part)
 
 
-def _check(cell: Planned) -> Run | None:
-    """The run of a planned cell; None, and marked as failed, if code or data are not those of the plan."""
-    run = Run(cell.cell)
-    if run.id == cell.id:
-        return run
-    run.folder = run.folder.with_name(cell.id)
-    run.fail("code, versions or data changed since the plan: make the plan again")
-    return None
+def _check(cells: Sequence[Planned]) -> list[Run]:
+    """The runs of planned cells; those whose code or data are not those of the plan are marked as failed instead."""
+    runs = {run.id: run for run in runs_of([cell.cell for cell in cells])}
+    for cell in cells:
+        if cell.id not in runs:
+            mark_failed(cell.cell.results / cell.id, CHANGED)
+    return [runs[cell.id] for cell in cells if cell.id in runs]
 
 
 def _build(run: Run) -> Built | None:
