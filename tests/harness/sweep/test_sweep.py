@@ -19,7 +19,7 @@ from harness.run import answer, group
 from harness.run.claim import Claim
 from harness.run.identity import identify, identify_all
 from harness.run.stop import Stop, StoppedError
-from harness.sweep import manifest, share, worker
+from harness.sweep import local, manifest, share, worker
 from harness.sweep.manifest import Manifest
 from harness.sweep.plan import plan
 from harness.sweep.share import Share
@@ -377,3 +377,23 @@ def test_unfinished_manifest_line_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1})[:-1])
     with pytest.raises(WinnowError, match="is damaged"):
         manifest.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "given", "expected"), [(8, 2, None, "4"), (2, 3, None, "1"), (8, 2, "3", "3")]
+)
+def test_workers_share_the_cores(
+    sweep: Make, monkeypatch: pytest.MonkeyPatch, cores: int, workers: int, given: str | None, expected: str
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(local.os, "sched_getaffinity", lambda pid: set(range(cores)))
+    monkeypatch.setattr(
+        local.subprocess, "Popen", lambda command, **more: started.append(more["env"]["OMP_NUM_THREADS"])
+    )
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    planned = sweep("reducer=none")
+    planned.logs.mkdir(parents=True)
+    local.Crew(planned, workers, [None] * workers, 1)
+    assert started == [expected] * workers
