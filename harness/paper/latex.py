@@ -6,9 +6,13 @@ from harness.paper.text import Sheet, Words
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "Δ": r"$\Delta$", "→": r"$\to$",
+    "~": r"$\sim$", "^": r"\textasciicircum{}", "±": r"$\pm$", "Δ": r"$\Delta$", "→": r"$\to$",
     "×": r"$\times$", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
+
+
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Shrinks what is too wide, and enlarges nothing."""
 
 
 def tex(text: str) -> str:
@@ -22,19 +26,25 @@ def latex(found: Sheet) -> str:
     lines = [r"% \usepackage{booktabs,graphicx}", r"\begin{table}", r"\centering"]
     lines += [rf"\caption{{{tex(found.title)}}}"]
     lines += [rf"\textbf{{{tex(line)}}}\par\smallskip" for line in found.above]
-    lines += [r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{l{'r' * width}}}", r"\toprule"]
-    lines += [" & ".join(["", *map(tex, found.columns)]) + r" \\", r"\midrule"]
+    lines += [r"\setlength{\tabcolsep}{4pt}", FIT, rf"\begin{{tabular}}{{l{'r' * width}}}", r"\toprule"]
+    lines += [" & ".join(["", *map(_heading, found.columns)]) + r" \\", r"\midrule"]
     for number, (heading, rows) in enumerate(found.groups):
         if number:
             lines.append(r"\midrule")
         if heading:
             lines.append(rf"\multicolumn{{{width + 1}}}{{l}}{{\textit{{{tex(heading)}}}}} \\")
         lines += [" & ".join([tex(label), *map(_cell, cells)]) + r" \\" for label, cells in rows]
-    lines += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip\raggedright\footnotesize"]
+    lines += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip\raggedright\scriptsize"]
     lines += [rf"{tex(line)}\par" for line in found.below]
     lines += [rf"\textsuperscript{{{letter}}}\,{tex(text)}\par" for letter, text in found.notes.items()]
     lines += [f"% missing: {what}: {word}" for what, word in found.commands.items()]
     return "\n".join([*lines, r"\end{table}"])
+
+
+def _heading(name: str) -> str:
+    """Put the unit below the name, so that columns are no wider than their numbers."""
+    text, bracket, unit = name.rpartition(" (")
+    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{tex(text)} \\ ({tex(unit)}\end{{tabular}}" if bracket else tex(name)
 
 
 def _cell(cell: Words) -> str:

@@ -77,7 +77,7 @@ def best(lines: list[Line], names: Sequence[str]) -> list[Line]:
         groups: dict[tuple[str, str], list[Line]] = {}
         for line in lines:
             entry = line.entries.get(name)
-            if entry and entry.ours and not line.row.base and not line.row.overhead:
+            if entry and entry.ours and not entry.ours.text and not line.row.base and not line.row.overhead:
                 groups.setdefault((line.group, _model(line)), []).append(line)
         low = name in (*MODELLED, SHARE, EXECUTED)
         for members in groups.values():
