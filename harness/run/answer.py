@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 
 import torch
 
-from harness.config.method import Built
 from harness.data.documents import Document
 from harness.data.media import make_prompt, name_of
-from harness.errors import first_line, root_cause
-from harness.run.claim import Claim
 from harness.run.generate import Batch, answer, encode
-from harness.run.journal import Journal
 from harness.run.record import Row
 from harness.run.stop import Stop
-from harness.run.store import Run
+from harness.run.work import Work
+from models.engine import reuse_tower
 from models.load import Loaded
 from models.prompt import Prompt
 
 Prompted = list[tuple[Document, Prompt]]
-
-
-@dataclass(eq=False)
-class Work:
-    """One cell at work: its run, its method, what it has answered so far, and the claim that says it is ours."""
-
-    run: Run
-    built: Built
-    rows: dict[tuple[str, int], Row]
-    journal: Journal
-    claim: Claim
-
-    def needs(self, document: Document) -> bool:
-        """Whether the document has no good answer yet."""
-        row = self.rows.get((document.task, document.doc_id))
-        return row is None or row.status != "ok" or row.doc != document.fingerprint
-
-    def keep(self, rows: Sequence[Row], wanted: set[tuple[str, int]]) -> int:
-        """Bring the wanted ones of these rows to the disk; return how many."""
-        kept = [row for row in rows if row.key in wanted]
-        try:
-            self.journal.append(kept)
-        except FileNotFoundError:  # whoever took the run over has finished it
-            if not self.claim.lost(look=True):
-                raise
-            return 0
-        self.rows |= {row.key: row for row in kept}
-        return len(kept)
-
-    def fail(self, document: Document, error: BaseException) -> Row:
-        """The row of a document that could not be answered; the traceback goes into ``failures.log``."""
-        with (self.run.folder / "failures.log").open("a", encoding="utf-8") as log:
-            log.write(f"{document.task}/{document.doc_id}\n{''.join(traceback.format_exception(error))}\n")
-        reason = first_line(root_cause(error))
-        return Row(document.task, document.doc_id, document.fingerprint, status="failed", reason=reason)
 
 
 def batches(documents: Sequence[Document], size: int) -> Iterator[list[Document]]:
@@ -105,15 +67,32 @@ def answer_all(
     cell = works[0].run.cell
     index, parts = part
     for batch in islice(batches(documents, cell.batch_size), index, None, parts):
-        wanted = {work: {(d.task, d.doc_id) for d in batch if work.needs(d)} for work in works if not work.claim.lost()}
-        if not any(wanted.values()):
-            continue
-        loaded = load()
-        prompts, broken, media = _prompts(batch, cell.seen.frames)
-        encoded = _try_encode(loaded, prompts)
+        apart = any(work.died.keys() & work.missing(batch) for work in works)
+        for some in [[document] for document in batch] if apart else [batch]:
+            _answer_some(works, some, load, advance, stop)
+
+
+def _answer_some(
+    works: Sequence[Work],
+    documents: Sequence[Document],
+    load: Callable[[], Loaded],
+    advance: Callable[[int], None],
+    stop: Stop,
+) -> None:
+    """Decode and encode some documents once, and answer them under each method that lacks an answer."""
+    wanted = {work: missing for work in works if not work.claim.lost() and (missing := work.missing(documents))}
+    if not wanted:
+        return
+    loaded = load()
+    with reuse_tower(loaded.model):
+        with ExitStack() as notes:
+            for work, missing in wanted.items():
+                notes.enter_context(work.journal.begun(missing))
+            prompts, broken, media = _prompts(documents, works[0].run.cell.seen.frames)
+            encoded = _try_encode(loaded, prompts)
         for work, missing in wanted.items():
-            if missing:
-                stop.check()
+            stop.check()
+            with work.journal.begun(missing):
                 failed = [work.fail(document, error) for document, error in broken]
                 rows = [replace(r, media=media[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
                 advance(work.keep([*rows, *failed], missing))

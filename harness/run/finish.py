@@ -16,8 +16,8 @@ from harness.config.cell import Cell
 from harness.config.method import Built
 from harness.config.nominal import cost_of, llm_shape
 from harness.cost import kv_bytes, llm_viewer, physical
-from harness.run.answer import Work
 from harness.run.record import Row, mean_shares
+from harness.run.work import Work
 from harness.score.scoring import Scored
 from harness.tables.label import label
 from harness.tables.runs import figures

@@ -23,12 +23,14 @@ from harness.data.hub import commit
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.folders import locate
 from harness.run import environment
-from harness.run.answer import Work, answer_all
+from harness.run.answer import answer_all
 from harness.run.claim import Claim
 from harness.run.finish import finish
+from harness.run.journal import deaths
 from harness.run.progress import progress
 from harness.run.stop import Stop
-from harness.run.store import Run, part_mark
+from harness.run.store import JOURNAL, Run, part_mark
+from harness.run.work import Work
 from harness.score.lmms import quiet
 from harness.score.scoring import score_task
 from models.engine import Reuse, reuse_tower
@@ -119,7 +121,8 @@ def _open(found: Run, built: Built, claim: Claim) -> Work:
     if found.cell.force:
         found.reset()
     found.open(environment.describe())
-    return Work(found, built, found.rows(), found.journal(), claim)
+    died = deaths(found.folder / JOURNAL)
+    return Work(found, built, found.rows(), found.journal(), claim, died)
 
 
 def _answer(
@@ -135,6 +138,8 @@ def _answer(
         return made
 
     for name, found in documents.items():
+        for work in works:
+            work.give_up(found)
         missing = sum(work.needs(document) for work in works for document in found)
         if missing:
             with progress(f"answering {name}", missing) as advance:

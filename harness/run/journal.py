@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.run.record import Row, from_line
 from reducers.errors import WinnowError
+
+BEGUN = ".begun"
+"""Ending of the notes that say which documents a process is at."""
 
 
 class Journal:
@@ -33,6 +39,41 @@ class Journal:
             file.write("".join(f"{row.to_line()}\n" for row in rows))
             file.flush()
             os.fsync(file.fileno())
+
+    @contextmanager
+    def begun(self, keys: Iterable[tuple[str, int]]) -> Iterator[None]:
+        """Note which documents are at work; the note stays if the process dies of them, and only then."""
+        note = self.path.with_suffix(BEGUN)
+        with suppress(FileNotFoundError):  # whoever took the run over has finished it
+            note.write_text(json.dumps(list(keys)))
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+    def spare(self, key: tuple[str, int]) -> None:
+        """Forget all deaths but one on a document, so that it has one more try when it is asked for again."""
+        for note in [path for path in _notes(self.path.parent) if _begun(path) == [key]][1:]:
+            note.unlink(missing_ok=True)
+
+
+def deaths(folder: Path) -> dict[tuple[str, int], int]:
+    """Documents that processes died on, and how often on each alone; 0: only in a batch with others."""
+    found: Counter[tuple[str, int]] = Counter()
+    for keys in map(_begun, _notes(folder)):
+        found.update({key: int(len(keys) == 1) for key in keys})
+    return dict(found)
+
+
+def _notes(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{BEGUN}"))
+
+
+def _begun(note: Path) -> list[tuple[str, int]]:
+    """The documents of a note; none if its process died while it wrote, or has just finished them."""
+    with suppress(FileNotFoundError, ValueError):
+        return [(task, doc_id) for task, doc_id in json.loads(note.read_text())]
+    return []
 
 
 def read(folder: Path) -> dict[tuple[str, int], Row]:

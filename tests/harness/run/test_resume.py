@@ -10,7 +10,7 @@ import pytest
 from runs import FASTV, Run, counted, only, result_of, samples_of
 
 from harness.data import media
-from harness.run import answer, journal
+from harness.run import answer, journal, work
 from harness.run.record import Row, from_line
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,17 +59,17 @@ def test_interrupted_run_goes_on_where_it_stopped(
 def test_batches_stay_the_same_when_half_of_one_is_left(
     run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = answer.Work.keep
+    original = work.Work.keep
 
-    def torn(self: answer.Work, rows: list[Row], wanted: set[tuple[str, int]]) -> int:
+    def torn(self: work.Work, rows: list[Row], wanted: set[tuple[str, int]]) -> int:
         self.journal.append(rows[:2])
         with self.journal.path.open("a") as file:
             file.write('{"task": "pico_vi')
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(answer.Work, "keep", torn)
+    monkeypatch.setattr(work.Work, "keep", torn)
     assert run(*FASTV).code == 130
-    monkeypatch.setattr(answer.Work, "keep", original)
+    monkeypatch.setattr(work.Work, "keep", original)
     kept: list[Row] = []
     monkeypatch.setattr(journal.Journal, "append", lambda self, rows: kept.extend(rows))
     calls = counted(monkeypatch, answer, "answer")

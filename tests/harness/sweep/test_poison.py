@@ -1,0 +1,135 @@
+"""A document that kills the process which works on it: the others are answered once, and it alone is marked."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from runs import result_of
+
+from harness.exits import INCOMPLETE, OK
+from harness.run import journal
+from harness.run.stop import Stop
+from harness.sweep.manifest import Manifest
+from harness.sweep.plan import plan
+from harness.sweep.state import Watch, counts
+from harness.sweep.work import work
+
+ROOT = Path(__file__).resolve().parents[3]
+POISON = """
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from reducers.base import Scorer
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Poison(Scorer):
+    def score(self, view):
+        if self.ratio == 0.5 and view.layout.key.endswith("pico_video/5") and not (HERE / "healed").exists():
+            with (HERE / "deaths").open("a") as file:
+                file.write("died\\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return -view.visual
+"""
+WORDS = ("reducer=custom", "reducer.target=poison:Poison", "ratio=0.5,0.25", "schedule=k", "limit=12", "batch_size=4")
+
+
+@pytest.fixture
+def planned(tmp_path: Path, benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
+    """Two cells of 12 documents; in one of them the sixth document kills."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "poison.py").write_text(POISON)
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    monkeypatch.delitem(sys.modules, "poison", raising=False)
+    monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
+    made = plan([*WORDS, f"results={tmp_path / 'runs'}"])
+    made.save()
+    return made
+
+
+def deaths(planned: Manifest) -> int:
+    return (planned.results.parent / "code" / "deaths").read_text().count("died")
+
+
+def fork_until_alive(planned: Manifest) -> int:
+    """Workers in a row, each in a process of its own, until one ends by itself; its exit code."""
+
+    def run() -> None:
+        os.environ["LMMS_EVAL_DATASETS_CACHE"] = str(planned.results.parent / "datasets")  # no lock survives a fork
+        os._exit(work(planned, 0, 1, Stop(), False, 1))
+
+    for _ in range(9):
+        process = multiprocessing.get_context("fork").Process(target=run)
+        process.start()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            return process.exitcode or 0
+    raise AssertionError("workers die without end")
+
+
+def winnow_run(planned: Manifest) -> int:
+    path = os.pathsep.join([str(planned.results.parent / "code"), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "harness.cli.main", "run", str(planned.path), "--workers", "2"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    print(done.stderr)
+    return done.returncode
+
+
+@pytest.mark.parametrize("go", [fork_until_alive, pytest.param(winnow_run, marks=pytest.mark.faults)])
+@pytest.mark.timeout(600)
+def test_document_that_kills_is_marked_and_the_run_goes_on(planned: Manifest, go: Callable[[Manifest], int]) -> None:
+    import harness.sweep.worker  # noqa: F401 - before the first fork
+    from harness.score.lmms import prepare
+
+    prepare()
+    bad, good = (planned.results / cell.id for cell in planned.cells())
+    assert go(planned) == INCOMPLETE
+    assert deaths(planned) == 3  # its batch, and twice alone
+    assert counts(Watch(planned).look()) == {"finished": 1, "running": 0, "pending": 0, "failed": 1}
+    assert result_of(good)["failed"] == 0 and result_of(bad)["failed"] == 1
+    (task,) = result_of(bad)["tasks"]
+    assert task["reasons"] == {"the process died on this document twice": 1}
+    lines = [row for path in (bad / "journal").glob("*.jsonl") for row in journal._rows(path)]
+    answers = Counter(row.doc_id for row in lines if row.status == "ok")
+    print(
+        f"{deaths(planned)} processes died; {len(answers)} of 12 documents answered, {max(answers.values())} time each"
+    )
+    assert answers == Counter(set(range(12)) - {5})
+
+    assert go(planned) == INCOMPLETE and deaths(planned) == 3  # not tried again by itself
+    retry(planned)
+    assert go(planned) == INCOMPLETE and deaths(planned) == 4  # one more try
+    retry(planned)
+    (planned.results.parent / "code" / "healed").touch()
+    assert go(planned) == OK and deaths(planned) == 4
+    assert result_of(bad)["failed"] == 0 and not (bad / "journal").exists()
+
+
+def retry(planned: Manifest) -> None:
+    from harness.sweep.planned import forget_some
+
+    assert list(forget_some(planned, True, False, False))[-1] == "1 cell will be run again"
+
+
+def test_notes_stay_only_if_the_process_dies(tmp_path: Path) -> None:
+    pair, one = [("t", 1), ("t", 2)], [("t", 2)]
+    dead = [journal.Journal(tmp_path).begun(keys) for keys in (pair, one, one, one)]
+    for context in dead:
+        context.__enter__()
+    ours = journal.Journal(tmp_path)
+    with pytest.raises(KeyError), ours.begun([("t", 3)]):
+        raise KeyError
+    (tmp_path / "00009-torn.begun").write_text('[["t", ')
+    assert journal.deaths(tmp_path) == {("t", 1): 0, ("t", 2): 3}
+    ours.spare(("t", 2))
+    assert journal.deaths(tmp_path) == {("t", 1): 0, ("t", 2): 1}
