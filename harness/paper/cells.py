@@ -20,7 +20,8 @@ from harness.config.cell import Cell
 from harness.config.compose import compose
 from harness.config.messages import one_line
 from harness.config.schema import register
-from harness.paper.preset import Part, Preset, Words, merge, parse, parts
+from harness.paper.parts import Part, merge, parts
+from harness.paper.preset import Preset, Words, parse
 from harness.paper.published import benchmarks
 from reducers.errors import WinnowError
 

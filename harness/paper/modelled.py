@@ -10,7 +10,8 @@ from harness.config.compose import compose
 from harness.cost.hardware import WIDTHS, hardware
 from harness.cost.llm_viewer import head_op, layer_ops
 from harness.paper.cells import composed, hydra
-from harness.paper.preset import Preset, Row, Words, merge, overrides
+from harness.paper.parts import merge, overrides
+from harness.paper.preset import Preset, Row, Words
 from harness.paper.published import facts
 
 OLD = "v100"

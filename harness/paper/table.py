@@ -10,7 +10,8 @@ from harness.paper.cell import EXECUTED, Entry, Line, Result, Table
 from harness.paper.cells import planned
 from harness.paper.missing import commands
 from harness.paper.modelled import Modelled, cell_of_row, cost_of_row
-from harness.paper.preset import Preset, Row, Words, choice
+from harness.paper.parts import choice
+from harness.paper.preset import Preset, Row, Words
 from harness.paper.published import AVERAGE, MODELLED, SHARE, SPEEDUP, Printed, columns, group, label, printed
 from harness.paper.values import Value, average, img_memory, scored
 from harness.paper.verdicts import best, compared, retained

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.paper.cell import EXECUTED, Line, Result
 from harness.paper.paired import compare
-from harness.paper.preset import Preset, choice
+from harness.paper.parts import choice
+from harness.paper.preset import Preset
 from harness.paper.published import MODELLED, SHARE
 from harness.score.drop import BASELINE
 from harness.score.stats import holm

@@ -37,7 +37,7 @@ def write(
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from harness.paper.show import html
+    from harness.paper.html import html
     from harness.paper.text import sheet
 
     points, samples = collect.points(results), collect.samples(results, folder, most)

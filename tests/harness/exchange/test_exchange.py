@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import files
-from harness.cli import main as cli
+from harness.cli import look as cli
 from harness.exchange import compare, store
 from harness.paper.paired import scores
 from harness.run.store import results_below

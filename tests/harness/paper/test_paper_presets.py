@@ -8,7 +8,7 @@ import pytest
 
 from harness.config.method import build_method
 from harness.config.schema import options
-from harness.paper import cells, preset, published
+from harness.paper import cells, parts, preset, published
 from harness.paper.command import tables_of
 from harness.run.store import results_below
 from reducers.errors import WinnowError
@@ -59,15 +59,15 @@ def test_misprints_are_of_cells_that_exist() -> None:
 def test_parts_of_a_table() -> None:
     table = preset.load("aim_poster_video")
     wanted = published.benchmarks(table)
-    assert len(wanted["aim"]) == 7 and len(list(preset.parts(table, wanted, [], True, ()))) == 7 * 7
-    (part,) = preset.parts(table, wanted, ["fastv", "mvbench"], False, ("limit=9", "ratio=0.5"))
+    assert len(wanted["aim"]) == 7 and len(list(parts.parts(table, wanted, [], True, ()))) == 7 * 7
+    (part,) = parts.parts(table, wanted, ["fastv", "mvbench"], False, ("limit=9", "ratio=0.5"))
     words = ("tasks=mvbench", "model=llava_ov", "reducer=fastv", "ratio=0.5", "limit=9", "schedule.k=1")
-    assert part == preset.Part("fastv", "mvbench", words)
+    assert part == parts.Part("fastv", "mvbench", words)
     with pytest.raises(WinnowError, match="only=nope is no part of aim_poster_video: choose rows longva, none"):
-        list(preset.parts(table, wanted, ["nope"], False, ()))
+        list(parts.parts(table, wanted, ["nope"], False, ()))
     table = preset.load("prumerge_table_6")
     with pytest.raises(WinnowError, match="only=prumerge_lora cannot be run: fine-tuned with LoRA"):
-        list(preset.parts(table, published.benchmarks(table), ["prumerge_lora"], False, ()))
+        list(parts.parts(table, published.benchmarks(table), ["prumerge_lora"], False, ()))
     with pytest.raises(WinnowError, match="unknown table 'nope': choose aim_poster_adaptive, "):
         preset.load("nope")
 
@@ -84,9 +84,9 @@ def test_a_part_of_a_table_runs(run: Callable[..., Any], results: Path) -> None:
 def test_the_choices_of_every_preset_exist() -> None:
     for name in TABLES:
         table = preset.load(name)
-        assert {preset.choice(target) for target in table.tasks.values()} <= set(options("tasks"))
+        assert {parts.choice(target) for target in table.tasks.values()} <= set(options("tasks"))
         for row in table.rows:
-            for word in preset.overrides(table, row):
+            for word in parts.overrides(table, row):
                 group, _, value = word.partition("=")
                 if group in GROUPS:
                     assert value in options(group), f"{name}: {word}"

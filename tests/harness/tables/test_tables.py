@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import files, plots
-from harness.cli import main as cli
+from harness.cli import look as cli
 from harness.run.store import results_below
 from harness.score import drop
 from harness.tables import runs as tables

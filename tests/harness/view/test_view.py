@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.cli import main as cli
+from harness.cli import look as cli
 from harness.view import attention, sample, tokens
 from reducers.errors import WinnowError
 
