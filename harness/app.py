@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import hydra
@@ -30,7 +31,7 @@ def job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     note(config, hydra_config.runtime.choices, hydra_config.overrides.task)
     if hydra_config.mode == RunMode.MULTIRUN:
-        code = _run(_noted_cells())
+        code = _run([*chain(*noted())])
         if code:
             raise RunFailedError(f"a run with reducer={hydra_config.runtime.choices.reducer} did not complete", code)
 
@@ -59,11 +60,11 @@ def note(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str]) -
     _noted.append(lambda: [compose(*one) for one in expand(config, name, given)])
 
 
-def _noted_cells() -> list[Cell]:
-    """The cells of all that was noted, which is forgotten."""
-    noted = [*_noted]
+def noted() -> list[list[Cell]]:
+    """The cells of each thing that was noted; the notes are forgotten."""
+    notes = [*_noted]
     _noted.clear()
-    return [cell for cells in noted for cell in cells()]
+    return [cells() for cells in notes]
 
 
 def cells_of(overrides: Sequence[str]) -> list[Cell]:
@@ -90,7 +91,7 @@ def _compose_all() -> list[Cell]:
     _noted.clear()
     register()
     hydra.main(config_path=str(configs.FOLDER), config_name="config", version_base="1.3")(job)()
-    return _noted_cells()
+    return [*chain(*noted())]
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, read_write
 
 
 class WinnowSweeper(BasicSweeper):
-    """Hands the cells of a sweep in this process to `harness.app.note`; for other launchers, Hydra's own sweeper.
+    """Hands the cells of a sweep to `harness.app.note`, or to another launcher than the basic one.
 
     Hydra composes every cell twice, 75 ms each time. But cells that choose the same options of the groups differ only
     in values, which Hydra sets last: here, on a copy.
@@ -22,30 +23,36 @@ class WinnowSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Expand the overrides of the preset and of the command line."""
-        if not isinstance(self.launcher, BasicLauncher):
-            return super().sweep(arguments)
-        from harness.app import note
+        from harness.app import note, noted
 
-        assert self.hydra_context is not None and self.config is not None
-        loader: Any = self.hydra_context.config_loader
-        parser = OverridesParser.create(config_loader=loader)
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         (jobs,) = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)
         words = list(dict.fromkeys(word for job in jobs for word in job))
-        values = {
-            word: override
-            for word, override in zip(words, parser.parse_overrides(words), strict=True)
-            if not _chooses(override, loader)
-        }
+        parsed = dict(zip(words, parser.parse_overrides(words), strict=True))
+        for job, (config, choices) in zip(jobs, self._composed(jobs, parsed), strict=True):
+            note(config, choices, job)
+        if isinstance(self.launcher, BasicLauncher):
+            return []
+        from harness.sweep.launch import launch
+
+        return launch(self.launcher, jobs, noted())
+
+    def _composed(
+        self, jobs: list[list[str]], parsed: dict[str, Override]
+    ) -> Iterator[tuple[DictConfig, dict[str, Any]]]:
+        """Each job's configuration, and the options that it chose."""
+        assert self.hydra_context is not None and self.config is not None
+        loader: Any = self.hydra_context.config_loader
+        choosing = {word for word, override in parsed.items() if _chooses(override, loader)}
         bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
         for job in jobs:
-            chosen = tuple(word for word in job if word not in values)
+            chosen = tuple(word for word in job if word in choosing)
             if chosen not in bases:
                 bases[chosen] = _split(loader.load_sweep_config(self.config, list(chosen)))
-            config, choices = bases[chosen]
-            config = config.copy()
-            ConfigLoaderImpl._apply_overrides_to_config([values[word] for word in job if word in values], config)
-            note(config, choices, job)
-        return []
+            config, choices = bases[chosen][0].copy(), bases[chosen][1]
+            ConfigLoaderImpl._apply_overrides_to_config([parsed[word] for word in job if word not in choosing], config)
+            yield config, choices
 
 
 def _chooses(override: Override, loader: Any) -> bool:

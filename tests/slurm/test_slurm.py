@@ -190,6 +190,24 @@ def test_cancel_ends_the_array_and_a_plain_script_goes_on(site: Site, whole: dic
     site.finish(manifest, whole)
 
 
+def test_hydras_own_launcher_sends_each_cell_once(site: Site, whole: dict[str, list[str]]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    launcher = {"partition": "low", "timeout_min": 60, "cpus_per_task": os.cpu_count()}
+    words = ["hydra/launcher=submitit_slurm", *(f"hydra.launcher.{key}={value}" for key, value in launcher.items())]
+    cells = ["reducer=fastv", "ratio=0.5,0.25", "seed=0,1", *CELLS[2:], f"results={site.results}"]
+    command = [sys.executable, "run.py", "-m", *words, *cells]
+    done = subprocess.run(
+        command, env=site.environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500
+    )
+    print(f"$ run.py -m {' '.join(words + cells)}\n{done.stdout}")
+    assert done.returncode == 0, done.stderr
+    found = samples(site.results)
+    assert len(found) == 2 and found.items() <= whole.items()  # fastv draws nothing, so that seeds change no cell
+    assert len(list((site.results / ".sweep" / ".submitit").glob("*_[0-9]"))) == 2
+    again = subprocess.run(command, env=site.environment, cwd=ROOT, capture_output=True, check=False, timeout=120)
+    assert again.returncode == 0 and len(list((site.results / ".sweep" / ".submitit").glob("*_[0-9]"))) == 2
+
+
 def test_nothing_left_is_said_and_nothing_sent(site: Site) -> None:
     manifest = site.plan("reducer=none", "limit=4")
     site.winnow("work", manifest.path)
