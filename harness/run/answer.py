@@ -15,7 +15,6 @@ from harness.run.generate import Batch, answer, encode
 from harness.run.record import Row
 from harness.run.stop import Stop
 from harness.run.work import Work
-from models.engine import reuse_tower
 from models.load import Loaded
 from models.prompt import Prompt
 
@@ -84,18 +83,17 @@ def _answer_some(
     if not wanted:
         return
     loaded = load()
-    with reuse_tower(loaded.model):
-        with ExitStack() as notes:
-            for work, missing in wanted.items():
-                notes.enter_context(work.journal.begun(missing))
-            prompts, broken, media = _prompts(documents, works[0].run.cell.seen.frames)
-            encoded = _try_encode(loaded, prompts)
+    with ExitStack() as notes:
         for work, missing in wanted.items():
-            stop.check()
-            with work.journal.begun(missing):
-                failed = [work.fail(document, error) for document, error in broken]
-                rows = [replace(r, media=media[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
-                advance(work.keep([*rows, *failed], missing))
+            notes.enter_context(work.journal.begun(missing))
+        prompts, broken, media = _prompts(documents, works[0].run.cell.seen.frames)
+        encoded = _try_encode(loaded, prompts)
+    for work, missing in wanted.items():
+        stop.check()
+        with work.journal.begun(missing):
+            failed = [work.fail(document, error) for document, error in broken]
+            rows = [replace(r, media=media[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
+            advance(work.keep([*rows, *failed], missing))
 
 
 def _prompts(
