@@ -17,7 +17,7 @@ from lmms_eval.models.registry_v2 import ModelManifest
 
 from harness.config.method import build_method
 from harness.config.words import cell_from
-from harness.data.documents import Document, fingerprint, greedy, longest
+from harness.data.document import Document, fingerprint, greedy, longest
 from harness.data.media import make_prompt
 from harness.errors import first_line, root_cause
 from harness.run.answer import batches

@@ -21,7 +21,8 @@ from rich.table import Table
 
 import configs
 from harness.config.schema import TasksConfig
-from harness.data.documents import Document, Tasks
+from harness.data.document import Document
+from harness.data.documents import Tasks
 from harness.data.media import make_prompt
 from harness.run.generate import answer, encode
 from harness.run.record import Row

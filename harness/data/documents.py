@@ -1,17 +1,15 @@
-"""The documents of lmms-eval tasks: prompt, pictures and generation settings of each, in document order."""
+"""The documents of lmms-eval tasks, in document order."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.config.schema import TasksConfig
+from harness.data.document import Document, fingerprint, greedy, longest
+from harness.data.hub import unreachable
 from harness.data.places import data_of
 from harness.errors import first_line, root_cause
 from harness.folders import locate
@@ -20,50 +18,6 @@ from harness.tasks.benchmark import Benchmark
 from harness.tasks.catalogue import BENCHMARKS, folder_of, override
 from harness.tasks.validate import validate
 from reducers.errors import WinnowError
-
-TOKENS = 16
-"""Longest answer where neither the task nor the configuration sets a limit."""
-
-GENERATION = (
-    "max_new_tokens",
-    "min_new_tokens",
-    "num_beams",
-    "length_penalty",
-    "repetition_penalty",
-    "no_repeat_ngram_size",
-)
-"""What of a task's generation settings reaches the model; decoding is greedy."""
-
-
-@dataclass(frozen=True, eq=False)
-class Document:
-    """One question of a benchmark.
-
-    Attributes
-    ----------
-    task, doc_id : str, int
-    text : str
-        The prompt.
-    visuals : callable
-        Loads its pictures and names its videos.
-    generation : dict
-        Arguments of ``model.generate``.
-    until : tuple of str
-        Stop strings.
-    relevance : list of float or None
-        Per visual token, how much it has to do with the question.
-    fingerprint : str
-        Hash of the document without its pictures, its prompt and its settings.
-    """
-
-    task: str
-    doc_id: int
-    text: str
-    visuals: Callable[[], list[Any]]
-    generation: dict[str, Any]
-    until: tuple[str, ...]
-    relevance: list[float] | None
-    fingerprint: str
 
 
 class Tasks:
@@ -160,28 +114,6 @@ class Tasks:
         return Document(name, doc_id, text, visuals, generation, stops, bare.get("relevance"), print_)
 
 
-def longest(benchmark: Benchmark | None) -> int:
-    """The longest answer of a task that sets no limit."""
-    return benchmark.tokens if benchmark else TOKENS
-
-
-def greedy(name: str, settings: Mapping[str, Any], tokens: int) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Take from a task's generation settings what reaches the model, and its stop strings.
-
-    Raises
-    ------
-    WinnowError
-        If the task samples its answers.
-    """
-    if settings.get("do_sample"):
-        raise WinnowError(
-            f"task '{name}' samples its answers: say tasks.generation.do_sample=false for greedy decoding"
-        )
-    until = settings.get("until") or []
-    stops = (until,) if isinstance(until, str) else tuple(until)
-    return {"max_new_tokens": tokens} | {k: settings[k] for k in GENERATION if k in settings}, stops
-
-
 def _folders(config: TasksConfig) -> list[Path]:
     """Where the files of the tasks lie: in one folder, or beside lmms-eval's own where they are known benchmarks."""
     if config.folder is not None:
@@ -193,26 +125,3 @@ def _folders(config: TasksConfig) -> list[Path]:
     if unknown:
         raise WinnowError(f"unknown task '{unknown}': choose {', '.join(sorted(BENCHMARKS))}, or say tasks.folder=…")
     return sorted({folder_of(BENCHMARKS[name]) for name in config.tasks})
-
-
-def unreachable(error: BaseException) -> bool:
-    """Whether an error, or one behind it, says that the hub could not be reached."""
-    names = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout"}
-    seen: set[int] = set()
-    stack: list[BaseException | None] = [error]
-    while stack:
-        found = stack.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        if type(found).__name__ in names:
-            return True
-        attempt = getattr(found, "last_attempt", None)
-        stack += [found.__cause__, found.__context__, attempt.exception() if attempt is not None else None]
-    return False
-
-
-def fingerprint(*parts: object) -> str:
-    """Hash a document; lmms-eval's own `doc_hash` is the same for every document."""
-    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

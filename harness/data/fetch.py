@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from harness.data.documents import unreachable
+from harness.data.hub import unreachable
 from harness.data.needs import Need
 from harness.errors import first_line, root_cause
 from reducers.errors import WinnowError

@@ -1,4 +1,4 @@
-"""Which commit of a hub's repository a run stands on."""
+"""The hub: which commit of a repository a run stands on, and whether it can be reached."""
 
 from __future__ import annotations
 
@@ -43,3 +43,20 @@ def commit(repo: str, revision: str | None) -> str | None:
         return HfApi().model_info(repo, revision=revision, timeout=SECONDS).sha
     except Exception:  # no network, no such repository: loading will say so
         return None
+
+
+def unreachable(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that the hub could not be reached."""
+    names = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout"}
+    seen: set[int] = set()
+    stack: list[BaseException | None] = [error]
+    while stack:
+        found = stack.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if type(found).__name__ in names:
+            return True
+        attempt = getattr(found, "last_attempt", None)
+        stack += [found.__cause__, found.__context__, attempt.exception() if attempt is not None else None]
+    return False

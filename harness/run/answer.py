@@ -9,7 +9,7 @@ from itertools import islice
 
 import torch
 
-from harness.data.documents import Document
+from harness.data.document import Document
 from harness.data.media import make_prompt, name_of
 from harness.run.generate import Batch, answer, encode
 from harness.run.record import Row

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import BatchFeature
 
-from harness.data.documents import Document
+from harness.data.document import Document
 from harness.run.record import Row
 from models.engine import PromptTrace, attach
 from models.load import Loaded

@@ -17,7 +17,8 @@ from harness.config.method import Built
 from harness.config.nominal import llm_shape, model_spec
 from harness.config.schema import ModelConfig
 from harness.data.decoding import decoder
-from harness.data.documents import Document, Tasks
+from harness.data.document import Document
+from harness.data.documents import Tasks
 from harness.data.framecache import current
 from harness.data.hub import commit
 from harness.exits import BUSY, INCOMPLETE, OK

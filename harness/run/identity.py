@@ -17,7 +17,9 @@ from harness.run.sources import digest, fingerprint, hash_files, module_file, mo
 from harness.tasks.catalogue import BENCHMARKS, folder_of
 
 LIBRARIES = ("torch", "transformers", "lmms-eval", "decord")
-ANSWERING = ("harness.data.media", "harness.data.decoders", "harness.data.documents", "harness.run.generate")
+ANSWERING = tuple(
+    f"harness.{name}" for name in ("data.media", "data.decoders", "data.document", "data.documents", "run.generate")
+)
 """The harness' own modules that have a say in an answer: frames, prompts, decoding."""
 LOADING = ("models.load", "models.pretrained", "models.random_weights", "models.axes")
 

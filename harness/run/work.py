@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.config.method import Built
-from harness.data.documents import Document
+from harness.data.document import Document
 from harness.errors import first_line, root_cause
 from harness.run.claim import Claim
 from harness.run.journal import Journal

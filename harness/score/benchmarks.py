@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import files
-from harness.data.documents import Document, Tasks
+from harness.data.document import Document
+from harness.data.documents import Tasks
 from harness.run.record import Row
 from harness.score.marking import Mark, Unit, break_down, figure_of, mark, units
 from harness.score.stratified import Figure

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.documents import Document, Tasks
+from harness.data.document import Document
+from harness.data.documents import Tasks
 from harness.errors import first_line, root_cause
 from harness.run.record import Row
 from harness.score.lmms import quiet, replay

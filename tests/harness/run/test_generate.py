@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.data.documents import Document
+from harness.data.document import Document
 from harness.errors import first_line, root_cause
 from harness.run.answer import batches
 from harness.run.generate import cut

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from harness.config.schema import TasksConfig
-from harness.data.documents import Document, Tasks
+from harness.data.document import Document
+from harness.data.documents import Tasks
 from harness.run.record import Row
 from harness.score.scoring import Scored, score_task
 from reducers.errors import WinnowError

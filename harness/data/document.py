@@ -1,0 +1,84 @@
+"""One question of a benchmark, and how it is to be answered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.tasks.benchmark import Benchmark
+from reducers.errors import WinnowError
+
+TOKENS = 16
+"""Longest answer where neither the task nor the configuration sets a limit."""
+
+GENERATION = (
+    "max_new_tokens",
+    "min_new_tokens",
+    "num_beams",
+    "length_penalty",
+    "repetition_penalty",
+    "no_repeat_ngram_size",
+)
+"""What of a task's generation settings reaches the model; decoding is greedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One question of a benchmark.
+
+    Attributes
+    ----------
+    task, doc_id : str, int
+    text : str
+        The prompt.
+    visuals : callable
+        Loads its pictures and names its videos.
+    generation : dict
+        Arguments of ``model.generate``.
+    until : tuple of str
+        Stop strings.
+    relevance : list of float or None
+        Per visual token, how much it has to do with the question.
+    fingerprint : str
+        Hash of the document without its pictures, its prompt and its settings.
+    """
+
+    task: str
+    doc_id: int
+    text: str
+    visuals: Callable[[], list[Any]]
+    generation: dict[str, Any]
+    until: tuple[str, ...]
+    relevance: list[float] | None
+    fingerprint: str
+
+
+def longest(benchmark: Benchmark | None) -> int:
+    """The longest answer of a task that sets no limit."""
+    return benchmark.tokens if benchmark else TOKENS
+
+
+def greedy(name: str, settings: Mapping[str, Any], tokens: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Take from a task's generation settings what reaches the model, and its stop strings.
+
+    Raises
+    ------
+    WinnowError
+        If the task samples its answers.
+    """
+    if settings.get("do_sample"):
+        raise WinnowError(
+            f"task '{name}' samples its answers: say tasks.generation.do_sample=false for greedy decoding"
+        )
+    until = settings.get("until") or []
+    stops = (until,) if isinstance(until, str) else tuple(until)
+    return {"max_new_tokens": tokens} | {k: settings[k] for k in GENERATION if k in settings}, stops
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash a document; lmms-eval's own `doc_hash` is the same for every document."""
+    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
