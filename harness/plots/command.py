@@ -32,12 +32,18 @@ def plot(
     if what == "layers":
         return draw_layers(chosen, folder, out, model, width)
     if what == "ttft":
-        known = times()
         for result in chosen:
-            inputs = yaml.safe_load((folder / result["id"] / "config.yaml").read_text(encoding="utf-8"))["inputs"]
-            time = known.get((result["model"], method_key(inputs["method"])))
-            result["ttft"] = time.ms if time else None
+            result["ttft"] = _measured(result, folder / result["id"] / "config.yaml")
     return draw(chosen, out, task, model, what, width)  # type: ignore[arg-type]
+
+
+def _measured(result: Result, config: Path) -> float | None:
+    """What `winnow bench` measured of a run's model and method; None for an imported run."""
+    if not config.exists():
+        return None
+    inputs = yaml.safe_load(config.read_text(encoding="utf-8"))["inputs"]
+    time = times().get((result["model"], method_key(inputs["method"])))
+    return time.ms if time else None
 
 
 def schedules(overrides: Sequence[str], out: Path, model: str | None, width: Width) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.plots.style import Width, figure, legend, look
 from harness.plots.tradeoff import curve, only
+from harness.view.sample import NO_TRACES
 from reducers.errors import WinnowError
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def _shares(path: Path) -> Any:
     import numpy as np
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(path, columns=["visual", "visual_per_layer"]).to_pylist()
+    names = ["visual", "visual_per_layer"]
+    if not path.exists() or not set(names) <= set(pq.read_schema(path).names):
+        raise WinnowError(NO_TRACES.format(path.parent.name))
+    rows = pq.read_table(path, columns=names).to_pylist()
     found = [np.array(row["visual_per_layer"]) / row["visual"] for row in rows if row["visual"]]
     if not found:
         raise WinnowError(f"run {path.parent.name} saw no picture: choose another run")

@@ -15,6 +15,7 @@ from harness.config.downsample import downsample
 from harness.config.schema import DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
 from reducers.errors import WinnowError
 
+NO_TRACES = "run {} is imported, or of an older version, and lacks tokens layer by layer: run it again with force=true"
 BLOCK = 50
 """Documents that are loaded at once, as the next sample is often a neighbour."""
 
@@ -105,7 +106,7 @@ def trace_of(folder: Path, sample: str) -> dict[str, Any]:
 
     table = pq.read_table(folder / "traces.parquet")
     if "grids" not in table.column_names:
-        raise WinnowError(f"run {folder.name} is older than `winnow view`: run it again with force=true")
+        raise WinnowError(NO_TRACES.format(folder.name))
     task, _, number = sample.rpartition("/")
     rows = [(r["task"], r["doc_id"]) for r in table.select(["task", "doc_id"]).to_pylist()]
     found = [i for i, (name, doc) in enumerate(rows) if str(doc) == number and task in ("", name)]

@@ -51,7 +51,7 @@ def _remembering(tower: Any, reuse: Reuse) -> Callable[..., Any]:
             reuse.spared += 1
         return _anew(seen["output"])
 
-    remembered.fresh = forward  # type: ignore[attr-defined]
+    remembered.fresh = getattr(forward, "fresh", forward)  # type: ignore[attr-defined]
     return remembered
 
 

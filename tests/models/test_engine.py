@@ -12,6 +12,7 @@ from models.check.cases import image_prompt, text_prompt, tiny_model, video_prom
 from models.check.oracle import oracle_logits
 from models.engine import attach, reuse_tower
 from models.support import impossible
+from reducers.aim_merge import AIMMerge
 from reducers.base import Reducer, Scorer
 from reducers.blind import Blind
 from reducers.errors import UnsupportedError, WinnowError
@@ -307,6 +308,18 @@ def test_a_reused_tower_answers_alike_where_the_model_writes_into_its_output(fam
             assert torch.equal(torch.stack(out.logits), torch.stack(plain.logits))
     handle.remove()
     assert len(runs) == 1
+
+
+def test_a_method_in_the_tower_computes_anew_within_any_reuse() -> None:
+    model, inputs, _ = encoded("llava")
+    with attach(model, AIMMerge(metric="keys")):
+        alone = greedy(model, inputs)
+    with reuse_tower(model), reuse_tower(model):
+        greedy(model, inputs)
+        with attach(model, AIMMerge(metric="keys")) as trace:
+            out = greedy(model, inputs)
+    assert trace.prompts[0].shares[0] < 1
+    assert torch.equal(torch.stack(out.logits), torch.stack(alone.logits))
 
 
 def test_number_of_keys_must_fit() -> None:

@@ -60,6 +60,11 @@ def test_tokens_per_layer(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a" / "traces.parquet")
     plot([run("a", 50, 0.5)], tmp_path, tmp_path / "layers.png", ["a"], None, None, "layers", "page")
     assert Image.open(tmp_path / "layers.png").width == round(6.9 * 300)
+    pq.write_table(pa.Table.from_pylist([{"visual": 8}]), tmp_path / "a" / "traces.parquet")
+    with pytest.raises(WinnowError, match="run a is imported, or of an older version, and lacks tokens layer by layer"):
+        plot([run("a", 50, 0.5)], tmp_path, tmp_path / "layers.png", [], None, None, "layers", "page")
+    with pytest.raises(WinnowError, match="--x ttft: none of these runs has it"):
+        plot([run("a", 50, 0.5)], tmp_path, tmp_path / "ttft.png", [], None, None, "ttft", "page")
     with pytest.raises(WinnowError, match="b is no run in"):
         plot([run("a", 50, 0.5)], tmp_path, tmp_path / "layers.png", ["b"], None, None, "layers", "page")
 
