@@ -22,8 +22,8 @@ from harness.data.media import make_prompt
 from harness.errors import first_line, root_cause
 from harness.run.answer import batches
 from harness.run.generate import answer, encode
-from harness.run.group import load_model
 from harness.run.identity import identify
+from harness.run.kept import load_model
 from harness.tasks.catalogue import BENCHMARKS
 from reducers.errors import WinnowError
 

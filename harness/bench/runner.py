@@ -21,7 +21,7 @@ from harness.bench.modelled import machine
 from harness.bench.prompts import Prompts
 from harness.bench.record import record
 from harness.run import environment
-from harness.run.group import load_model
+from harness.run.kept import load_model
 from harness.run.progress import progress
 from models.engine import reuse_tower
 from models.load import Loaded

@@ -14,7 +14,7 @@ from harness.data.documents import Tasks
 from harness.data.media import make_prompt
 from harness.run.answer import batches
 from harness.run.generate import Batch, encode
-from harness.run.group import load_model
+from harness.run.kept import load_model
 from harness.run.progress import progress
 from models.engine import PromptTrace, attach
 from models.load import Loaded

@@ -73,7 +73,8 @@ def _announce(found: Run, built: Built | None) -> None:
 
 def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
     """Claim what is free and run it, group by group; a group that cannot run does not stop the others."""
-    from harness.run.group import Kept, run_group
+    from harness.run.group import run_group
+    from harness.run.kept import Kept
 
     codes: set[int] = set()
     groups: dict[str, list[Run]] = {}

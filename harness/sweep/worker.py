@@ -13,7 +13,8 @@ from harness.config.method import Built, build_method
 from harness.errors import first_line
 from harness.exits import BUSY, INCOMPLETE, OK
 from harness.run.claim import Claim
-from harness.run.group import Kept, run_group
+from harness.run.group import run_group
+from harness.run.kept import Kept
 from harness.run.stop import Stop, StoppedError
 from harness.run.store import FAILED, Run, mark_failed, runs_of
 from harness.sweep.manifest import Planned

@@ -57,7 +57,7 @@ def attention(folder: Path, task: str, doc_id: int) -> np.ndarray:
 
     from harness.data.media import make_prompt
     from harness.run.generate import encode
-    from harness.run.group import load_model
+    from harness.run.kept import load_model
     from models.engine import attach
 
     model, _ = settings(folder)

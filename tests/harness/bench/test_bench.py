@@ -24,7 +24,7 @@ from harness.bench.report import ratios, times
 from harness.bench.runner import Settings
 from harness.config.nominal import llm_shape
 from harness.cost.hardware import Hardware, Peak
-from harness.run.group import load_model
+from harness.run.kept import load_model
 from harness.score.stats import median_interval
 from models.check import tiny_model
 from models.check.cases import video_prompt

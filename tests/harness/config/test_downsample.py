@@ -9,8 +9,8 @@ from cells import cell
 from runs import FASTV, Run, result_of
 
 from harness.config.nominal import nominal
-from harness.run.group import load_model
 from harness.run.identity import identify
+from harness.run.kept import load_model
 from harness.run.store import results_below
 from harness.tables import runs as tables
 from models.prompt import Prompt

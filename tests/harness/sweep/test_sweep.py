@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from harness.app import cells_of
 from harness.exits import BUSY, INCOMPLETE, OK
-from harness.run import answer, group
+from harness.run import answer, group, kept
 from harness.run.claim import Claim
 from harness.run.identity import identify, identify_all
 from harness.run.stop import Stop, StoppedError
@@ -138,7 +138,7 @@ def test_manifest_of_another_version_is_refused(sweep: Make) -> None:
 
 
 def test_worker_runs_all_and_loads_each_model_once(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    loads = counted(monkeypatch, group, "load")
+    loads = counted(monkeypatch, kept, "load")
     monkeypatch.setattr(share, "LARGEST", 2)
     planned = sweep("reducer=none,fastv,random", "ratio=0.5,0.25")
     assert work(planned) == OK and len(loads) == 1
@@ -190,14 +190,14 @@ def test_failure_of_a_whole_group_marks_only_who_is_to_blame(sweep: Make, monkey
 def test_model_that_cannot_be_loaded_fails_its_own_cells_only(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = sweep("reducer=none,fastv", "ratio=0.5", "model=pico", "model.dtype=float32,bfloat16")
     assert [len(group) for group in planned.groups] == [2, 2]
-    real = group.load
+    real = kept.load
 
     def load(spec: Any) -> Any:
         if spec.dtype == "bfloat16":
             raise WinnowError("no such weights")
         return real(spec)
 
-    monkeypatch.setattr(group, "load", load)
+    monkeypatch.setattr(kept, "load", load)
     assert work(planned) == INCOMPLETE
     assert kinds(planned) == {"finished": 2, "failed": 2}
 
