@@ -45,7 +45,8 @@ def run(
 ) -> None:
     """Run a sweep with worker processes on this machine; the same command goes on with what is left."""
     from harness.run.store import results_of
-    from harness.sweep.local import run_local, visible_gpus
+    from harness.sweep.devices import visible_gpus
+    from harness.sweep.local import run_local
     from harness.sweep.manifest import load
     from harness.tables.runs import show
 

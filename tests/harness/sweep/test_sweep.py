@@ -386,7 +386,7 @@ def test_workers_share_the_cores(
     sweep: Make, monkeypatch: pytest.MonkeyPatch, cores: int, workers: int, given: str | None, expected: str
 ) -> None:
     started: list[str] = []
-    monkeypatch.setattr(local.os, "sched_getaffinity", lambda pid: set(range(cores)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)))
     monkeypatch.setattr(
         local.subprocess, "Popen", lambda command, **more: started.append(more["env"]["OMP_NUM_THREADS"])
     )
