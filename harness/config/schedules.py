@@ -57,6 +57,11 @@ def _by_reducer(reducer: str, kinds: list[str], node: dict[str, Any]) -> dict[st
         raise WinnowError(f"reducer=custom does not say which kind of schedule it takes: choose one of {fitting}")
     kind = next((kind for kind in kinds if kind in node and kind != NONE), None)
     if kind:
+        if not isinstance(node[kind], dict):
+            names = " or ".join(f"schedule.{kind}.{name}" for name in KINDS[kind])
+            raise WinnowError(
+                f"schedule.{kind}={node[kind]} is not allowed: this schedule has several kinds, say {names}=…"
+            )
         _check_numbers(kind, node[kind])
         return {"kind": kind, **node[kind]}
     if not kinds or NONE in kinds:

@@ -63,6 +63,10 @@ MISTAKES = {
     ),
     "schedule for none": (["schedule=k"], "reducer=none takes no schedule of kind 'k': choose schedule=none"),
     "schedule beyond the depth": (["reducer=fastv", "schedule.k=9"], "schedule.k=9 lies beyond the LLM's 8 layers"),
+    "schedule of several kinds": (
+        ["reducer=fastv", "schedule=pico", "schedule.k=3"],
+        "schedule.k=3 is not allowed: this schedule has several kinds, say schedule.k.k or schedule.k.of=",
+    ),
     "schedule no number": (
         ["reducer=fastv", "schedule.k=two"],
         "schedule.k=two is not allowed: give whole layer numbers",
