@@ -102,7 +102,9 @@ def expand(config: DictConfig, name: str, words: Sequence[str]) -> list[tuple[Di
     only = [] if given is None else [given] if isinstance(given, str) else list(map(str, given))
     extra = tuple(word for word in words if word.partition("=")[0].lstrip("+~") not in OWN)
     found = planned(parse(name, config.table), only, config.smoke, extra)
-    if config.controls:
+    if not found:
+        print(f"{name} is modelled, and there is nothing to run: `winnow tables {name}` prints it")
+    if found and config.controls:
         return _controls(found)
     return [(each.config, each.reducer) for each in found]
 

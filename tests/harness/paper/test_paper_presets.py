@@ -37,6 +37,8 @@ def test_rows_stand_for_all_printed_rows(name: str) -> None:
         assert scores - tasks <= {published.AVERAGE, published.SHARE} or not tasks
 
 
+FOLLOW = {"aim_table_C", "prumerge_table_4", *(f"vas_table_{number}" for number in range(1, 7))}
+"""Tables whose methods stand below the model, or the benchmark, that they are for."""
 QUICK = {"aim_poster_pruning", "aim_table_B", "prumerge_table_4", "vas_table_3", "aim_text_pruning", "vas_text_mlvu"}
 """Presets that between them hold every kind of row; the others are composed with the whole matrix."""
 
@@ -79,6 +81,21 @@ def test_a_part_of_a_table_runs(run: Callable[..., Any], results: Path) -> None:
     assert "l1=4 l2=6" in done.out and "l1=2 l2=3" in done.out
     missing = run("experiment=aim_poster_pruning", "smoke=true", "only=l1")
     assert missing.code == 2 and "only=l1 is no part of aim_poster_pruning" in missing.err
+
+
+def test_a_modelled_table_says_that_it_runs_nothing(run: Callable[..., Any]) -> None:
+    done = run("experiment=aim_table_D")
+    assert done.code == 0 and done.out.startswith(
+        "aim_table_D is modelled, and there is nothing to run: `winnow tables"
+    )
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows_are_told_apart(name: str) -> None:
+    table = preset.load(name)
+    lines = [(row.label or published.label(table, row), published.group(table, row), row.row) for row in table.rows]
+    names = [line if name in FOLLOW else line[:2] for line in lines]
+    assert table.pivot or len(set(names)) == len(names)
 
 
 def test_the_choices_of_every_preset_exist() -> None:
