@@ -66,7 +66,7 @@ def answer_all(
     cell = works[0].run.cell
     index, parts = part
     for batch in islice(batches(documents, cell.batch_size), index, None, parts):
-        apart = any(work.died.keys() & work.missing(batch) for work in works)
+        apart = any(work.suspects(batch) for work in works)
         for some in [[document] for document in batch] if apart else [batch]:
             _answer_some(works, some, load, advance, stop)
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.run.record import Row, from_line
 from reducers.errors import WinnowError
@@ -52,17 +53,24 @@ class Journal:
             note.unlink(missing_ok=True)
 
     def spare(self, key: tuple[str, int]) -> None:
-        """Forget all deaths but one on a document, so that it has one more try when it is asked for again."""
-        for note in [path for path in _notes(self.path.parent) if _begun(path) == [key]][1:]:
+        """Forget one death on a document, so that it has one more try when it is asked for again."""
+        for note in [path for path in _notes(self.path.parent) if _begun(path) == [key]][:1]:
             note.unlink(missing_ok=True)
 
 
-def deaths(folder: Path) -> dict[tuple[str, int], int]:
-    """Documents that processes died on, and how often on each alone; 0: only in a batch with others."""
-    found: Counter[tuple[str, int]] = Counter()
+class Deaths(NamedTuple):
+    """How many processes died on a document: in a batch with others, and on it alone."""
+
+    together: int
+    alone: int
+
+
+def deaths(folder: Path) -> dict[tuple[str, int], Deaths]:
+    """Documents that processes died on."""
+    together, alone = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
     for keys in map(_begun, _notes(folder)):
-        found.update({key: int(len(keys) == 1) for key in keys})
-    return dict(found)
+        (alone if len(keys) == 1 else together).update(keys)
+    return {key: Deaths(together[key], alone[key]) for key in together | alone}
 
 
 def _notes(folder: Path) -> list[Path]:

@@ -10,14 +10,17 @@ from harness.config.method import Built
 from harness.data.document import Document
 from harness.errors import first_line, root_cause
 from harness.run.claim import Claim
-from harness.run.journal import Journal
+from harness.run.journal import Deaths, Journal
 from harness.run.record import Row
 from harness.run.store import Run
 from reducers.errors import WinnowError
 
-DEATHS = 2
-"""Processes that may die on a document alone; one death of a whole batch comes before."""
-DIED = "the process died on this document twice"
+APART = 2
+"""Processes that may die on a batch before its documents are taken one by one; one is tried again as it was, since
+answers below float32 can depend on the batch."""
+DEATHS = 3
+"""Processes that may die on a document in all, one of them at least on it alone."""
+DIED = f"{DEATHS} processes died on this document"
 
 
 @dataclass(eq=False)
@@ -33,7 +36,7 @@ class Work:
     journal, claim : Journal, Claim
         Where answers go, and what says that it is ours.
     died : dict
-        Documents that processes died on, and how often on this one alone.
+        Documents that processes died on.
     given_up : set
         Documents that are not to be tried again by this process.
     """
@@ -43,7 +46,7 @@ class Work:
     rows: dict[tuple[str, int], Row]
     journal: Journal
     claim: Claim
-    died: dict[tuple[str, int], int] = field(default_factory=dict)
+    died: dict[tuple[str, int], Deaths] = field(default_factory=dict)
     given_up: set[tuple[str, int]] = field(default_factory=set)
 
     def needs(self, document: Document) -> bool:
@@ -56,10 +59,16 @@ class Work:
         """Those of some documents that have no good answer yet."""
         return {key_of(document) for document in documents if self.needs(document)}
 
+    def suspects(self, documents: Sequence[Document]) -> bool:
+        """Whether one of the missing documents may be what processes died on, so that each is to be taken alone."""
+        found = [self.died[key] for key in self.missing(documents) & self.died.keys()]
+        return any(deaths.alone or deaths.together >= APART for deaths in found)
+
     def give_up(self, documents: Sequence[Document]) -> None:
-        """Mark those documents as failed that processes died on, each alone: the next would die as well."""
+        """Mark those documents as failed that too many processes died on: the next would die as well."""
         for document in documents:
-            if self.needs(document) and self.died.get(key_of(document), 0) >= DEATHS:
+            found = self.died.get(key_of(document))
+            if found and found.alone and sum(found) >= DEATHS and self.needs(document):
                 self.keep([self.fail(document, WinnowError(DIED))], {key_of(document)})
                 self.given_up.add(key_of(document))
                 self.journal.spare(key_of(document))

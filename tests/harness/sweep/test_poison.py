@@ -94,11 +94,11 @@ def test_document_that_kills_is_marked_and_the_run_goes_on(planned: Manifest, go
     prepare()
     bad, good = (planned.results / cell.id for cell in planned.cells())
     assert go(planned) == INCOMPLETE
-    assert deaths(planned) == 3  # its batch, and twice alone
+    assert deaths(planned) == 3  # its batch twice, and then alone
     assert counts(Watch(planned).look()) == {"finished": 1, "running": 0, "pending": 0, "failed": 1}
     assert result_of(good)["failed"] == 0 and result_of(bad)["failed"] == 1
     (task,) = result_of(bad)["tasks"]
-    assert task["reasons"] == {"the process died on this document twice": 1}
+    assert task["reasons"] == {"3 processes died on this document": 1}
     lines = [row for path in (bad / "journal").glob("*.jsonl") for row in journal._rows(path)]
     answers = Counter(row.doc_id for row in lines if row.status == "ok")
     print(
@@ -130,6 +130,6 @@ def test_notes_stay_only_if_the_process_dies(tmp_path: Path) -> None:
     with pytest.raises(KeyError), ours.begun([("t", 3)]):
         raise KeyError
     (tmp_path / "00009-torn.begun").write_text('[["t", ')
-    assert journal.deaths(tmp_path) == {("t", 1): 0, ("t", 2): 3}
+    assert journal.deaths(tmp_path) == {("t", 1): (1, 0), ("t", 2): (1, 3)}
     ours.spare(("t", 2))
-    assert journal.deaths(tmp_path) == {("t", 1): 0, ("t", 2): 1}
+    assert journal.deaths(tmp_path) == {("t", 1): (1, 0), ("t", 2): (1, 2)}
