@@ -66,9 +66,10 @@ def answer_all(
     cell = works[0].run.cell
     index, parts = part
     for batch in islice(batches(documents, cell.batch_size), index, None, parts):
-        apart = any(work.suspects(batch) for work in works)
-        for some in [[document] for document in batch] if apart else [batch]:
-            _answer_some(works, some, load, advance, stop)
+        apart = [work for work in works if work.suspects(batch)]
+        _answer_some([work for work in works if work not in apart], batch, load, advance, stop)
+        for document in batch:
+            _answer_some(apart, [document], load, advance, stop)
 
 
 def _answer_some(

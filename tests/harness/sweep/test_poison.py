@@ -1,19 +1,16 @@
 """A document that kills the process which works on it: the others are answered once, and it alone is marked."""
 
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import result_of
+from runs import counted, result_of, samples_of
 
 from harness.exits import INCOMPLETE, OK
-from harness.run import journal
+from harness.run import answer, journal
 from harness.run.stop import Stop
 from harness.sweep.manifest import Manifest
 from harness.sweep.plan import plan
@@ -59,23 +56,7 @@ def deaths(planned: Manifest) -> int:
     return (planned.results.parent / "code" / "deaths").read_text().count("died")
 
 
-def fork_until_alive(planned: Manifest) -> int:
-    """Workers in a row, each in a process of its own, until one ends by itself; its exit code."""
-
-    def run() -> None:
-        os.environ["LMMS_EVAL_DATASETS_CACHE"] = str(planned.results.parent / "datasets")  # no lock survives a fork
-        os._exit(work(planned, 0, 1, Stop(), False, 1))
-
-    for _ in range(9):
-        process = multiprocessing.get_context("fork").Process(target=run)
-        process.start()
-        process.join()
-        if process.exitcode != -signal.SIGKILL:
-            return process.exitcode or 0
-    raise AssertionError("workers die without end")
-
-
-def winnow_run(planned: Manifest) -> int:
+def go(planned: Manifest) -> int:
     path = os.pathsep.join([str(planned.results.parent / "code"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "harness.cli.main", "run", str(planned.path), "--workers", "2"]
     done = subprocess.run(
@@ -85,13 +66,9 @@ def winnow_run(planned: Manifest) -> int:
     return done.returncode
 
 
-@pytest.mark.parametrize("go", [fork_until_alive, pytest.param(winnow_run, marks=pytest.mark.faults)])
+@pytest.mark.faults
 @pytest.mark.timeout(600)
-def test_document_that_kills_is_marked_and_the_run_goes_on(planned: Manifest, go: Callable[[Manifest], int]) -> None:
-    import harness.sweep.worker  # noqa: F401 - before the first fork
-    from harness.score.lmms import prepare
-
-    prepare()
+def test_document_that_kills_is_marked_and_the_run_goes_on(planned: Manifest) -> None:
     bad, good = (planned.results / cell.id for cell in planned.cells())
     assert go(planned) == INCOMPLETE
     assert deaths(planned) == 3  # its batch twice, and then alone
@@ -119,6 +96,22 @@ def retry(planned: Manifest) -> None:
     from harness.sweep.planned import forget_some
 
     assert list(forget_some(planned, True, False, False))[-1] == "1 cell will be run again"
+
+
+def test_suspects_are_taken_alone_and_one_of_too_many_deaths_not_at_all(
+    planned: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (planned.results.parent / "code" / "healed").touch()
+    bad, good = (planned.results / cell.id for cell in planned.cells())
+    first, second, third = ([("pico_video", doc) for doc in range(start, start + 4)] for start in (0, 4, 8))
+    dead = [journal.Journal(bad / "journal").begun(keys) for keys in (first, second, second, second[1:2], third)]
+    for context in dead:
+        context.__enter__()
+    sizes = counted(monkeypatch, answer, "answer")
+    assert work(planned, 0, 1, Stop(), False, 1) == INCOMPLETE
+    assert Counter(len(call[2].documents) for call in sizes) == {4: 5, 1: 3}
+    assert result_of(good)["failed"] == 0 and result_of(bad)["failed"] == 1
+    assert [row["doc_id"] for row in samples_of(bad) if row["reason"] == "3 processes died on this document"] == [5]
 
 
 def test_notes_stay_only_if_the_process_dies(tmp_path: Path) -> None:
