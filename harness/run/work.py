@@ -18,9 +18,10 @@ from reducers.errors import WinnowError
 APART = 2
 """Processes that may die on a batch before its documents are taken one by one; one is tried again as it was, since
 answers below float32 can depend on the batch."""
-DEATHS = 3
-"""Processes that may die on a document in all, one of them at least on it alone."""
-DIED = f"{DEATHS} processes died on this document"
+ALONE = 2
+"""Processes that may die on a document alone; kills from outside seldom hit one so often."""
+DEATHS = 4
+"""Processes that may die on a document in all."""
 
 
 @dataclass(eq=False)
@@ -68,8 +69,9 @@ class Work:
         """Mark those documents as failed that too many processes died on: the next would die as well."""
         for document in documents:
             found = self.died.get(key_of(document))
-            if found and found.alone and sum(found) >= DEATHS and self.needs(document):
-                self.keep([self.fail(document, WinnowError(DIED))], {key_of(document)})
+            if found and found.alone >= ALONE and sum(found) >= DEATHS and self.needs(document):
+                died = WinnowError(f"{DEATHS} processes died on this document")
+                self.keep([self.fail(document, died)], {key_of(document)})
                 self.given_up.add(key_of(document))
                 self.journal.spare(key_of(document))
 

@@ -19,8 +19,8 @@ from reducers.errors import WinnowError
 
 LOOK = 1.0
 """Seconds between two looks at the store."""
-STRIKES = 3
-"""Times that workers may be killed without a single document being answered in between."""
+STRIKES = 5
+"""Times that workers may be killed without a document being answered in between; more than it takes to give one up."""
 GRACE = 60.0
 """Seconds that workers have to end their batch after an interrupt."""
 

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from runs import result_of, samples_of
 
+import harness.run.work
 from harness.run import claim, journal
 from harness.run.record import Row
 from harness.run.stop import Stop
@@ -80,7 +82,9 @@ def fork(
         log = (planned.results.parent / f"worker-{os.getpid()}.log").open("w")
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+        torch.set_num_threads(1)  # makes the pool anew that a fork breaks, before several threads want it at once
         keep_books(planned.results.parent / "ledger")
+        harness.run.work.DEATHS = 99  # kills from outside, thirty in a minute, look like a document's own
         prepare()
         os._exit(work(planned, index, 2, Stop(), True, parts))
 
