@@ -38,6 +38,11 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Where everything lies that can be made or fetched again: ``$WINNOW_CACHE``, else ``~/.cache/winnow``."""
+    return Path(os.environ.get("WINNOW_CACHE") or Path.home() / ".cache" / "winnow").expanduser()
+
+
 def write_folder(place: Path, fill: Callable[[Path], object]) -> None:
     """Let `fill` write a folder and give it its name, unless it is there; safe under several processes."""
     if place.exists():

@@ -125,5 +125,4 @@ def current() -> FrameCache:
         budget = -1.0
     if not budget >= 0:
         raise WinnowError(f"WINNOW_FRAMES_GB={text} is not allowed: give gigabytes, 0 or more")
-    cache = os.environ.get("WINNOW_CACHE") or Path.home() / ".cache" / "winnow"
-    return frame_cache(Path(cache).expanduser() / "frames", budget)
+    return frame_cache(files.cache_folder() / "frames", budget)

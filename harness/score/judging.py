@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
 import urllib.error
@@ -163,5 +162,4 @@ def _reply(found: dict[str, Any]) -> Reply:
 
 def replies_folder() -> Path:
     """Where replies are kept: below ``$WINNOW_CACHE``, else ``~/.cache/winnow``."""
-    cache = os.environ.get("WINNOW_CACHE") or Path.home() / ".cache" / "winnow"
-    return Path(cache).expanduser() / "judge"
+    return files.cache_folder() / "judge"

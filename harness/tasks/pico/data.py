@@ -31,9 +31,9 @@ _RATE = 4
 
 
 def root(cache_dir: Path | str | None = None) -> Path:
-    """Return the folder of this version: below `cache_dir`, else `$WINNOW_CACHE`, else `~/.cache/winnow`."""
-    cache = cache_dir or os.environ.get("WINNOW_CACHE") or Path.home() / ".cache" / "winnow"
-    return Path(cache).expanduser().absolute() / "pico" / VERSION
+    """Return the folder of this version: below `cache_dir`, else below the cache of this process."""
+    cache = Path(cache_dir).expanduser() if cache_dir else files.cache_folder()
+    return cache.absolute() / "pico" / VERSION
 
 
 def ensure(cache_dir: Path | str | None = None) -> Path:
