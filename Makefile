@@ -42,11 +42,11 @@ $(COMPAT)/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
 	@scripts/setup_env.sh $(COMPAT) $(COMPAT_PINS)
 	@touch $@
 
-lint: setup ## Style, format, types and layers.
+lint: setup ## Style, format, types, and the order of imports.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python scripts/check_layers.py
+	$(BIN)/lint-imports pyproject.toml > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 format: setup ## Mend what can be mended without thought.
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,7 @@
 
 import sys
 
-from harness.app import main
+from winnow.harness.cli.run import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,19 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.families import find_family as find_family
-    from models.load import Loaded as Loaded
-    from models.load import ModelSpec as ModelSpec
-    from models.load import load as load
-    from models.prompt import Prompt as Prompt
+    from winnow.models.families import find_family as find_family
+    from winnow.models.families.prompt import Prompt as Prompt
+    from winnow.models.loading.load import Loaded as Loaded
+    from winnow.models.loading.load import load as load
+    from winnow.models.loading.spec import ModelSpec as ModelSpec
 
-_HOMES = {"find_family": "families", "Loaded": "load", "ModelSpec": "load", "load": "load", "Prompt": "prompt"}
+if __name__ != "winnow.models":
+    raise ImportError("say winnow.models: under another name its modules would be imported a second time")
+
+_HOMES = {
+    "find_family": "families",
+    "Loaded": "loading.load",
+    "ModelSpec": "loading.spec",
+    "load": "loading.load",
+    "Prompt": "families.prompt",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, as torch and transformers take seconds."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'models' has no attribute '{name}'")
+        raise AttributeError(f"module 'winnow.models' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(f"models.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"winnow.models.{_HOMES[name]}"), name)

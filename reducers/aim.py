@@ -1,7 +1,7 @@
 """AIM: merge similar visual tokens before the LLM, then prune unimportant ones inside it.
 
 Zhong et al., "AIM: Adaptive Inference of Multi-Modal LLMs via Token Merging and Pruning" (ICCV 2025). Its two halves
-stand in `reducers.aim_merge` and `reducers.aim_prune`.
+stand in `winnow.reducers.aim_merge` and `winnow.reducers.aim_prune`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from reducers.aim_merge import AIMMerge
-from reducers.aim_prune import NEVER, AIMPrune
-from reducers.base import Select
-from reducers.compose import Composed
-from reducers.reduction import Positions
-from reducers.schedule import Window
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.aim_prune import NEVER, AIMPrune
+from winnow.reducers.compose import Composed
+from winnow.reducers.core.base import Select
+from winnow.reducers.core.reduction import Positions
+from winnow.reducers.core.schedule import Window
 
 
 @dataclass(frozen=True)

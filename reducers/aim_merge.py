@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from reducers.base import Reducer, check_ratio
-from reducers.layout import Grid, Width
-from reducers.matching import block_diagonal, follow, group_mean, match_work, rank_pairs
-from reducers.reduction import Positions, Reduction, View
-from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.matching import block_diagonal, follow, group_mean, match_work, rank_pairs
+from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from reducers.base import Ranker, top
-from reducers.errors import WinnowError
-from reducers.layout import Grid, Layout
-from reducers.probes import PageRank, Probe
-from reducers.reduction import Reduction, View
-from reducers.schedule import Window
+from winnow.reducers.core.base import Ranker, top
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Layout
+from winnow.reducers.core.probes import PageRank, Probe
+from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.schedule import Window
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from reducers.base import Reducer, check_ratio, halvings
-from reducers.layout import Grid, Width
-from reducers.matching import block_diagonal, follow, group_mean
-from reducers.reduction import Positions, Reduction, View
+from winnow.reducers.core.base import Reducer, check_ratio, halvings
+from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.matching import block_diagonal, follow, group_mean
+from winnow.reducers.core.reduction import Positions, Reduction, View
 
 if TYPE_CHECKING:
     from torch import Tensor

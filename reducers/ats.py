@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from reducers.base import check_ratio
-from reducers.blocks import Cutter, guide_probe
-from reducers.errors import WinnowError
-from reducers.reduction import Reduction
-from reducers.tower import Tower, TowerProbe, TowerValues, TowerView
+from winnow.reducers.core.base import check_ratio
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import Tower, TowerProbe, TowerValues, TowerView
+from winnow.reducers.core.tower_methods import Cutter, guide_probe
 
 if TYPE_CHECKING:
     from torch import Tensor

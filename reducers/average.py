@@ -12,12 +12,12 @@ from typing import Literal
 
 import torch
 
-from reducers.base import Reducer, acting, check_ratio, halvings
-from reducers.layout import Grid, Width
-from reducers.matching import merge_into
-from reducers.pooling import Window, anchors, window_counts, windows
-from reducers.reduction import Positions, Reduction, View
-from reducers.schedule import Cuts, K
+from winnow.reducers.core.base import Reducer, acting, check_ratio, halvings
+from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.matching import merge_into
+from winnow.reducers.core.pooling import Window, anchors, window_counts, windows
+from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.schedule import Cuts, K
 
 
 @dataclass(frozen=True)

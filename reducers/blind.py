@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reducers.base import Reducer
-from reducers.layout import Grid
-from reducers.reduction import Reduction, View
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.reduction import Reduction, View
 
 
 @dataclass(frozen=True)

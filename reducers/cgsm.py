@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from reducers.blocks import Guide, Merger, guide_probe, merges
-from reducers.layout import Width
-from reducers.reduction import Reduction
-from reducers.tower import ColumnMean, Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.layout import Width
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import ColumnMean, Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.tower_methods import Guide, Merger, guide_probe, merges
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from reducers.base import Reducer
-from reducers.errors import WinnowError
-from reducers.layout import Grid, Layout, Span, Width
-from reducers.probes import Probe
-from reducers.reduction import Reduction, View
-from reducers.tower import Tower, TowerProbe, TowerView
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Layout, Span, Width
+from winnow.reducers.core.probes import Probe
+from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.tower import Tower, TowerProbe, TowerView
 
 if TYPE_CHECKING:
     from torch import Tensor

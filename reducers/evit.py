@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from reducers.base import check_ratio
-from reducers.blocks import Cutter, Order, arrange, guide_probe
-from reducers.layout import Width
-from reducers.reduction import Reduction
-from reducers.tower import Tower, TowerView
+from winnow.reducers.core.base import check_ratio
+from winnow.reducers.core.layout import Width
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import Tower, TowerView
+from winnow.reducers.core.tower_methods import Cutter, Order, arrange, guide_probe
 
 RATE = 0.63
 """The rate that leaves a quarter of the patches behind three cuts."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from reducers.base import Scorer, check_ratio
-from reducers.errors import WinnowError
-from reducers.probes import Probe, Rows
-from reducers.reduction import View
-from reducers.schedule import K
+from winnow.reducers.core.base import Scorer, check_ratio
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.probes import Probe, Rows
+from winnow.reducers.core.reduction import View
+from winnow.reducers.core.schedule import K
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from reducers.base import Ranker, acting
-from reducers.errors import WinnowError
-from reducers.probes import Probe, Rows
-from reducers.reduction import View
-from reducers.schedule import K
+from winnow.reducers.core.base import Ranker, acting
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.probes import Probe, Rows
+from winnow.reducers.core.reduction import View
+from winnow.reducers.core.schedule import K
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from reducers.layout import Grid, Span
+    from winnow.reducers.core.layout import Grid, Span
 
 WON, ALONE, LOST = 1.0, 0.5, 0.0
 

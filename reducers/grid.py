@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from reducers.base import Reducer, acting, check_ratio
-from reducers.errors import WinnowError
-from reducers.layout import Grid
-from reducers.reduction import Reduction, View
-from reducers.schedule import K
+from winnow.reducers.core.base import Reducer, acting, check_ratio
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.schedule import K
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reducers.base import Reducer
+from winnow.reducers.core.base import Reducer
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from reducers.base import Scorer
-from reducers.errors import UnsupportedError
-from reducers.reduction import View
+from winnow.reducers.core.base import Scorer
+from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.reduction import View
 
 if TYPE_CHECKING:
     from torch import Tensor

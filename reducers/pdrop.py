@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reducers.base import Scorer
-from reducers.errors import WinnowError
-from reducers.layout import Grid
-from reducers.probes import LookAhead, Probe
-from reducers.reduction import Positions, View
-from reducers.schedule import Cuts
+from winnow.reducers.core.base import Scorer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.probes import LookAhead, Probe
+from winnow.reducers.core.reduction import Positions, View
+from winnow.reducers.core.schedule import Cuts
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from reducers.base import check_ratio
-from reducers.blocks import Order, TowerReducer, arrange, guide_probe
-from reducers.errors import WinnowError
-from reducers.layout import Width
-from reducers.reduction import Reduction
-from reducers.tower import Headless, Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.base import check_ratio
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Width
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import Headless, Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.tower_methods import Order, TowerReducer, arrange, guide_probe
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import torch
 
-from reducers.base import Reducer, top
-from reducers.errors import WinnowError
-from reducers.reduction import Reduction, View
+from winnow.reducers.core.base import Reducer, top
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.reduction import Reduction, View
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reducers.base import Scorer
-from reducers.reduction import View
+from winnow.reducers.core.base import Scorer
+from winnow.reducers.core.reduction import View
 
 if TYPE_CHECKING:
     from torch import Tensor

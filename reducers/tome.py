@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from reducers.base import Reducer, check_ratio
-from reducers.errors import WinnowError
-from reducers.layout import Grid, Width
-from reducers.matching import bipartite_match, match_work, merge_into
-from reducers.probes import Keys, Probe
-from reducers.reduction import Positions, Reduction, View
-from reducers.schedule import First
+from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.matching import bipartite_match, match_work, merge_into
+from winnow.reducers.core.probes import Keys, Probe
+from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.schedule import First
 
 
 @dataclass(frozen=True)

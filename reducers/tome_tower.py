@@ -12,10 +12,10 @@ from typing import Literal
 
 import torch
 
-from reducers.blocks import Merger, Order, arrange, merges
-from reducers.matching import bipartite_match, group_mean
-from reducers.reduction import Reduction
-from reducers.tower import Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.matching import bipartite_match, group_mean
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.tower_methods import Merger, Order, arrange, merges
 
 
 @dataclass(frozen=True)

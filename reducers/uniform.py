@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from reducers.base import Scorer
-from reducers.layout import Grid
-from reducers.reduction import View
+from winnow.reducers.core.base import Scorer
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.reduction import View
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from reducers.base import Reducer, check_ratio
-from reducers.errors import WinnowError
-from reducers.layout import Grid, Span
-from reducers.probes import Probe, Rows
-from reducers.reduction import Positions, Reduction, View
-from reducers.schedule import Rounds
+from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Span
+from winnow.reducers.core.probes import Probe, Rows
+from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.schedule import Rounds
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from reducers.base import Reducer, acting
-from reducers.errors import WinnowError
-from reducers.layout import Grid, Span, Width
-from reducers.matching import merge_into
-from reducers.pooling import Window, anchors, window_counts, windows
-from reducers.reduction import Positions, Reduction, View
-from reducers.schedule import K
+from winnow.reducers.core.base import Reducer, acting
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Span, Width
+from winnow.reducers.core.matching import merge_into
+from winnow.reducers.core.pooling import Window, anchors, window_counts, windows
+from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.schedule import K
 
 if TYPE_CHECKING:
     from torch import Tensor

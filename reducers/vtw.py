@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from reducers.base import Reducer, check_ratio
-from reducers.layout import Grid
-from reducers.reduction import Reduction, View
-from reducers.schedule import K
+from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.schedule import K
 
 
 @dataclass(frozen=True)

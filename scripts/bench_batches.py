@@ -19,20 +19,21 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-import configs
-from harness.config.schema import TasksConfig
-from harness.data.document import Document
-from harness.data.documents import Tasks
-from harness.data.media import make_prompt
-from harness.run.generate import answer, encode
-from harness.run.record import Row
-from models.load import Loaded, ModelSpec, load
-from models.prompt import Prompt
-from reducers.base import Reducer
-from reducers.fastv import FastV
-from reducers.none import NoReduction
-from reducers.prumerge import PruMerge
-from reducers.schedule import K
+from winnow import configs
+from winnow.harness.config.schema import TasksConfig
+from winnow.harness.data.document import Document
+from winnow.harness.data.documents import Tasks
+from winnow.harness.data.media import make_prompt
+from winnow.harness.run.generate import answer, encode
+from winnow.harness.run.record import Row
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import Loaded, load
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.schedule import K
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
+from winnow.reducers.prumerge import PruMerge
 
 METHODS: dict[str, Reducer] = {
     "none": NoReduction(),

@@ -24,8 +24,8 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from harness.tasks.catalogue import BENCHMARKS, folder_of, override
-from harness.tasks.fixtures.write import ensure
+from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of, override
+from winnow.harness.tasks.fixtures.write import ensure
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = "videomme"

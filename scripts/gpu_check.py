@@ -28,23 +28,23 @@ from transformers.utils import is_flash_attn_2_available
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from models.check.oracle import oracle_logits
-from models.engine import PromptTrace, attach, reuse_tower
-from models.families import find_family
-from models.families.base import Family
-from models.llm import tiny
-from models.load import ModelSpec
-from models.random_weights import random_config, random_model
-from models.support import impossible
-from reducers.aim import AIM
-from reducers.aim_prune import AIMPrune
-from reducers.base import Reducer
-from reducers.fastv import FastV
-from reducers.none import NoReduction
-from reducers.pdrop import PDrop
-from reducers.schedule import K, Rounds
-from reducers.vas import VAS
-from reducers.vtw import VTW
+from winnow.models.check.oracle import oracle_logits
+from winnow.models.engine import PromptTrace, attach, reuse_tower
+from winnow.models.families import find_family
+from winnow.models.families.arch import tiny
+from winnow.models.families.base import Family
+from winnow.models.families.support import impossible
+from winnow.models.loading.random_weights import random_config, random_model
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.aim import AIM
+from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.schedule import K, Rounds
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.vas import VAS
+from winnow.reducers.vtw import VTW
 
 FOLDER = Path(__file__).parents[1] / "configs" / "model"
 STEPS, TEXT = 3, 40

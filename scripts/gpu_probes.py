@@ -25,17 +25,17 @@ from transformers import Qwen2Config, Qwen2Model
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.engine.kernels import chosen, kernels
-from models.engine.signals import Signals
-from models.engine.tap import tap
-from reducers.aim import AIM
-from reducers.aim_prune import AIMPrune
-from reducers.base import Reducer
-from reducers.fastv import FastV
-from reducers.layout import Layout, Span
-from reducers.probes import PageRank, Probe, Rows, page_rank, received_attention
-from reducers.schedule import K, Rounds, Window
-from reducers.vas import VAS
+from winnow.models.engine.kernels import chosen, kernels
+from winnow.models.engine.signals import Signals
+from winnow.models.engine.tap import tap
+from winnow.reducers.aim import AIM
+from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.layout import Layout, Span
+from winnow.reducers.core.probes import PageRank, Probe, Rows, page_rank, received_attention
+from winnow.reducers.core.schedule import K, Rounds, Window
+from winnow.reducers.fastv import FastV
+from winnow.reducers.vas import VAS
 
 DEPTH, FRAME, TEXT = 28, 196, 100
 METHODS: dict[str, tuple[Reducer, float]] = {

@@ -10,7 +10,7 @@ from importlib.metadata import distributions
 
 print("# The full set that the tests ran on (Linux, Python 3.11). Renew with `make lock`.")
 found = {dist.name.lower().replace("_", "-").replace(".", "-"): dist.version for dist in distributions()}
-print("\n".join(f"{name}=={version}" for name, version in sorted(found.items()) if name != "winnow"))
+print("\n".join(f"{name}=={version}" for name, version in sorted(found.items()) if name != "winnow-vlm"))
 PYTHON
 mv constraints.new constraints.txt
 rm -rf .venv-lock

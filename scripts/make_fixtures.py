@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness.tasks.fixtures.write import write
+from winnow.harness.tasks.fixtures.write import write
 
 
 def main() -> int:

@@ -22,12 +22,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.config.cell import Cell, Method
-from harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
-from harness.run.claim import HEARTBEAT, Claim
-from harness.run.store import DONE
-from harness.sweep.manifest import NAME, Manifest, Planned
-from harness.sweep.share import LARGEST, Share
+from winnow.harness.common.run_files import DONE
+from winnow.harness.config.cell import Cell, Method
+from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.run.claim import HEARTBEAT, Claim
+from winnow.harness.sweep.cell_queue import LARGEST, Share
+from winnow.harness.sweep.manifest import NAME, Manifest, Planned
 
 EVENTS = {
     "open": "open", "os.scandir": "list", "os.listdir": "list", "os.link": "link", "os.remove": "unlink",
@@ -57,7 +57,7 @@ def make(folder: Path, cells: int, groups: int) -> Manifest:
     """A sweep of cells that differ in their seed."""
     model = ModelConfig("m", "f", "r", frames=1, has_cls=False, nominal=NominalConfig(1, 1, 1))
     tasks = TasksConfig("t", ["t"], metric="accuracy", max_new_tokens=1)
-    method = Method("none", "reducers.none:NoReduction", {})
+    method = Method("none", "winnow.reducers.none:NoReduction", {})
     planned = [
         Planned(f"{number:012x}", "none", 1.0, 1, Cell(model, method, tasks, BudgetConfig(), folder, seed=number))
         for number in range(cells)

@@ -11,12 +11,12 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-import configs
-from models.families import FAMILIES, find_family
-from models.support import impossible
-from reducers.base import Reducer
-from reducers.registry import find
-from reducers.tower import Tower
+from winnow import configs
+from winnow.models.families import FAMILIES, find_family
+from winnow.models.families.support import impossible
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.registry import find
+from winnow.reducers.core.tower import Tower
 
 PAGE = Path(__file__).parents[1] / "docs" / "support.md"
 DEPTH = 32

@@ -28,9 +28,9 @@ from transformers import LlavaForConditionalGeneration
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from models.pico.build import WEIGHTS, build_model, save
-from models.pico.training.language import train_joint, train_words
-from models.pico.training.tower import train_projector, train_tower
+from winnow.models.pico.build import WEIGHTS, build_model, save
+from winnow.models.pico.training.language import train_joint, train_words
+from winnow.models.pico.training.tower import train_projector, train_tower
 
 
 @dataclass(frozen=True)

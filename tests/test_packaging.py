@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("configs", "harness", "hydra_plugins", "models", "reducers")
+PACKAGES = ("configs", "harness", "models", "reducers")
 COMMANDS = {"run.py": ["run.py", "--help"], "winnow": [str(Path(sys.executable).with_name("winnow")), "--help"]}
 
 
@@ -21,9 +21,9 @@ COMMANDS = {"run.py": ["run.py", "--help"], "winnow": [str(Path(sys.executable).
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from a copy so that no build folder is left in the repository."""
     copy = tmp_path_factory.mktemp("source")
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md", "LICENSE", "winnow.py"):
+    for folder in ("winnow", *PACKAGES, "results/published"):
+        shutil.copytree(ROOT / folder, copy / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, copy / file)
     build = "from setuptools.build_meta import build_wheel; build_wheel('dist')"
     subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
@@ -31,18 +31,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def shipped(*patterns: str) -> set[str]:
-    """Files of the source tree that a wheel must hold."""
-    return {str(file.relative_to(ROOT)) for pattern in patterns for file in ROOT.glob(pattern)}
+    """Files of the source tree that a wheel must hold, where they lie in it."""
+    files = [file.relative_to(ROOT) for pattern in patterns for file in ROOT.glob(pattern)]
+    return {f"winnow/{file.name if file.parts[0] in ('results', 'winnow') else file}" for file in files}
 
 
 @pytest.mark.parametrize(
     ("what", "patterns"),
     [
         ("modules", [f"{package}/**/*.py" for package in PACKAGES]),
-        ("configs", ["configs/**/*.yaml", "harness/cost/*.yaml"]),
+        ("configs", ["configs/**/*.yaml", "harness/results/paper/*.yaml"]),
         ("weights", ["models/pico/weights/*.safetensors", "models/pico/weights/*.json"]),
         ("tasks", ["harness/tasks/**/*.yaml"]),
-        ("type marks", [f"{package}/py.typed" for package in ("harness", "models", "reducers")]),
+        ("type mark", ["winnow/py.typed"]),
+        ("report", ["harness/results/report/*.j2"]),
     ],
 )
 def test_wheel_is_complete(wheel: zipfile.ZipFile, what: str, patterns: list[str]) -> None:
@@ -53,12 +55,19 @@ def test_wheel_is_complete(wheel: zipfile.ZipFile, what: str, patterns: list[str
 
 def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
-    assert tops == {*PACKAGES, "winnow.py"}
+    assert tops == {"winnow"}
+    inside = {name.split("/")[1] for name in wheel.namelist() if name.startswith("winnow/")}
+    assert inside == {*PACKAGES, "published", "__init__.py", "py.typed"}
 
 
 def test_console_script_points_at_the_cli(wheel: zipfile.ZipFile) -> None:
     entry = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "winnow = harness.cli.main:main" in wheel.read(entry).decode()
+    assert "winnow = winnow.harness.cli.main:main" in wheel.read(entry).decode()
+
+
+def test_printed_numbers_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    names = {Path(name).name for name in wheel.namelist() if name.startswith("winnow/published/")}
+    assert names == {file.name for file in (ROOT / "results" / "published").glob("*.csv")}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -78,7 +87,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
     command = [sys.executable, "-X", "importtime", *COMMANDS[name]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "harness" in imported
+    assert "winnow.harness" in imported
     assert not imported & {"torch", "transformers", "lmms_eval", "pandas", "scipy", "matplotlib"}
 
 

@@ -9,12 +9,12 @@ from itertools import product
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from harness.config.cell import Cell
-from harness.config.messages import one_line
-from harness.config.method import Built, build_method
-from harness.config.words import cell_from
-from harness.tables.label import label
-from reducers.errors import WinnowError
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.label import label
+from winnow.harness.config.messages import one_line
+from winnow.harness.config.overrides import cell_from
+from winnow.harness.plan.build import Built, build_method
+from winnow.reducers.core.errors import WinnowError
 
 BASELINE = "none"
 COMMON = "eager + output_attentions"

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from models.engine.session import Session
-from models.engine.tower_session import TowerSession
-from models.families.base import Parts
+from winnow.models.engine.session import Session
+from winnow.models.engine.tower_session import TowerSession
+from winnow.models.families.base import Parts
 
 REST, TOWER, PROJECTOR, REDUCER, PREFILL, FIRST = "rest", "tower", "projector", "reducer", "prefill", "first token"
 PHASES = ("decode", "preprocess", TOWER, PROJECTOR, REDUCER, PREFILL, FIRST, REST)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from harness.bench.cells import COMMON, Variant
-from harness.config.nominal import nominal
-from harness.config.schema import ModelConfig
-from harness.cost.estimate import TOWER, whole
-from harness.cost.hardware import WIDTHS, Hardware
-from harness.cost.memory import peak_bytes
-from models.random_weights import free_bytes
-from reducers.errors import WinnowError
+from winnow.harness.bench.cells import COMMON, Variant
+from winnow.harness.config.schema import ModelConfig
+from winnow.harness.cost.hardware import WIDTHS, Hardware
+from winnow.harness.cost.memory import peak_bytes
+from winnow.harness.plan.nominal import nominal
+from winnow.harness.plan.prefill import TOWER, whole
+from winnow.models.loading.random_weights import free_bytes
+from winnow.reducers.core.errors import WinnowError
 
 EFFICIENCY = 0.5
 """Of a whole model, against products of large matrices."""

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from transformers import BatchFeature, StoppingCriteria, StoppingCriteriaList
 
-from harness.bench.clock import Clock, watched
-from harness.bench.memory import peak_memory
-from models.engine import attach
-from models.load import Loaded
-from reducers.base import Reducer
+from winnow.harness.bench.clock import Clock, watched
+from winnow.harness.bench.memory import peak_memory
+from winnow.models.engine import attach
+from winnow.models.loading.load import Loaded
+from winnow.reducers.core.base import Reducer
 
 
 @dataclass(frozen=True)

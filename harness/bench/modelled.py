@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from harness.bench.clock import Clock
-from harness.config.nominal import Nominal
-from harness.cost.estimate import LLM, METHOD, cost, whole
-from harness.cost.hardware import UNITS, Hardware, Peak
-from harness.cost.physical import NAME
-from reducers.base import Reducer
+from winnow.harness.bench.clock import Clock
+from winnow.harness.cost.hardware import UNITS, Hardware, Peak
+from winnow.harness.cost.physical import NAME
+from winnow.harness.plan.nominal import Nominal
+from winnow.harness.plan.prefill import LLM, METHOD, cost, whole
+from winnow.reducers.core.base import Reducer
 
 PROFILE = NAME
 SIDE = {"cpu": 1024, "cuda": 8192}

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from transformers import BatchFeature
 
-from harness.config.schema import ModelConfig
-from harness.data import media
-from harness.tasks.pico.data import write_video
-from models.load import Loaded
-from models.prompt import Prompt
-from reducers.errors import WinnowError
+from winnow.harness.config.schema import ModelConfig
+from winnow.harness.data import media
+from winnow.harness.tasks.pico.data import write_video
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import Loaded
+from winnow.reducers.core.errors import WinnowError
 
 TEXT = "what happens in this video, and why?"
 GRAIN = 8

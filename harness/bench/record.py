@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from harness.bench.cells import BASELINE, Variant
-from harness.bench.hardware import hardware
-from harness.bench.measure import Measurement
-from harness.bench.modelled import PROFILE, modelled
-from harness.config.nominal import nominal
-from harness.cost.hardware import Hardware
-from harness.run.identity import method_inputs, short
-from harness.run.sources import fingerprint, modules_below
+from winnow.harness.bench.cells import BASELINE, Variant
+from winnow.harness.bench.hardware import hardware
+from winnow.harness.bench.measure import Measurement
+from winnow.harness.bench.modelled import PROFILE, modelled
+from winnow.harness.common.sources import fingerprint, modules_below
+from winnow.harness.cost.hardware import Hardware
+from winnow.harness.plan.identity import method_inputs, short
+from winnow.harness.plan.nominal import nominal
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "decord", "numpy")
 
@@ -25,7 +25,11 @@ def identity(found: Sequence[Variant], settings: Mapping[str, Any], device: torc
     """All that can change a time: model, prompt, methods, batch, attention, settings, hardware, versions, code."""
     cell = found[0].cell
     model = {name: value for name, value in asdict(cell.seen).items() if name not in ("name", "mlp_add", "device")}
-    code = [*modules_below("models.engine"), *modules_below("harness.bench"), "models.load"]
+    code = [
+        *modules_below("winnow.models.engine"),
+        *modules_below("winnow.harness.bench"),
+        "winnow.models.loading.load",
+    ]
     return {
         "model": model,
         "batch": cell.batch_size,
@@ -34,7 +38,7 @@ def identity(found: Sequence[Variant], settings: Mapping[str, Any], device: torc
         "settings": {name: value for name, value in settings.items() if name not in ("minutes", "threads")},
         "hardware": hardware(device),
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
-        "code": fingerprint([*code, f"models.families.{model['family']}"], follow=("models",)),
+        "code": fingerprint([*code, f"winnow.models.families.{model['family']}"], follow=("winnow.models",)),
     }
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.bench.clock import PHASES
-from harness.console import output
-from harness.score.stats import median_interval
-from harness.tables.runs import Format, render
+from winnow.harness.bench.clock import PHASES
+from winnow.harness.common.console import Format, output, render
+from winnow.harness.score.stats import median_interval
 
 MEASURED, MODELLED = "measured", "modelled"
 Table = list[dict[str, str]]

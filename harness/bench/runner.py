@@ -11,21 +11,21 @@ from typing import Any, Literal
 
 import torch
 
-from harness import files
-from harness.bench.cells import COMMON, Variant, variants
-from harness.bench.clock import Clock
-from harness.bench.estimate import check
-from harness.bench.hardware import clocks, kernels
-from harness.bench.measure import Measurement, measure
-from harness.bench.modelled import machine
-from harness.bench.prompts import Prompts
-from harness.bench.record import record
-from harness.run import environment
-from harness.run.kept import load_model
-from harness.run.progress import progress
-from models.engine import reuse_tower
-from models.load import Loaded
-from reducers.errors import WinnowError
+from winnow.harness.bench.cells import COMMON, Variant, variants
+from winnow.harness.bench.clock import Clock
+from winnow.harness.bench.estimate import check
+from winnow.harness.bench.hardware import clocks, kernels
+from winnow.harness.bench.measure import Measurement, measure
+from winnow.harness.bench.modelled import machine
+from winnow.harness.bench.prompts import Prompts
+from winnow.harness.bench.record import record
+from winnow.harness.common import files
+from winnow.harness.common.progress import progress
+from winnow.harness.run import environment
+from winnow.harness.run.loaded import load_model
+from winnow.models.engine import reuse_tower
+from winnow.models.loading.load import Loaded
+from winnow.reducers.core.errors import WinnowError
 
 Round = dict[str, tuple[dict[str, float], Measurement]]
 """Per method the seconds of what happens before the model, and what the model took."""

@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 
 import typer
 
-from harness.cli import look, methods, sweep
-from harness.cli.data import app as data
-from harness.cli.figures import figures
-from harness.cli.judge import judge
-from harness.exits import INTERRUPTED, OK, USER_ERROR
-from reducers.errors import WinnowError
+from winnow.harness.cli.commands import look, methods, sweep
+from winnow.harness.cli.commands.data import app as data
+from winnow.harness.cli.commands.figures import figures
+from winnow.harness.cli.commands.judge import judge
+from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR
+from winnow.reducers.core.errors import WinnowError
 
 USAGE: Any = typer.BadParameter.__bases__[0]
 """What typer raises for words that no command takes; it has no name of its own there."""

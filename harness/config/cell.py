@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.config.downsample import downsample
-from harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, TasksConfig
+from winnow.harness.config.downsample import downsample
+from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, TasksConfig
 
 
 @dataclass(frozen=True)

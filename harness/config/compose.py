@@ -9,17 +9,17 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-import configs
-from harness.config.cell import Cell, Method
-from harness.config.downsample import check_downsample
-from harness.config.like import resolve
-from harness.config.messages import unknown_option
-from harness.config.parts import COMPOSE, PARTS, TARGET, expand
-from harness.config.schedules import choose_schedule
-from harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, RunConfig, TasksConfig
-from reducers.errors import WinnowError
+from winnow import configs
+from winnow.harness.common.find_run import find_run
+from winnow.harness.config.cell import Cell, Method
+from winnow.harness.config.compose_parts import COMPOSE, PARTS, TARGET, expand
+from winnow.harness.config.downsample import check_downsample
+from winnow.harness.config.messages import unknown_option
+from winnow.harness.config.schedules import choose_schedule
+from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, RunConfig, TasksConfig
+from winnow.reducers.core.errors import WinnowError
 
-CUSTOM, REPLAY = "custom", "reducers.replay:Replay"
+CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
 
 
 def compose(config: DictConfig, reducer: str) -> Cell:
@@ -84,7 +84,7 @@ def _replay(name: str, plain: dict[str, Any]) -> Method:
     for key in node:
         if key != "like" and node[key] != listed.get(key, node[key]):
             raise WinnowError(f"reducer.like and reducer.{key}={node[key]} exclude each other: give only one of them")
-    run = resolve(node["like"], Path(plain["results"]))
+    run = find_run(node["like"], Path(plain["results"]), "reducer.like=", finished=True).name
     return Method(name, REPLAY, {"like": run}, seeded=True)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.config.schema import DownsampleConfig, ModelConfig
-from reducers.errors import WinnowError
+from winnow.harness.config.schema import DownsampleConfig, ModelConfig
+from winnow.reducers.core.errors import WinnowError
 
 
 def check_downsample(asked: DownsampleConfig, model: ModelConfig) -> DownsampleConfig:

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.config.schema import GROUPS, RunConfig, options
+from winnow.harness.config.schema import GROUPS, RunConfig, options
 
 ASK = "see `python run.py --help`"
 

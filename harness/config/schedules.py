@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-import configs
-from harness.config.messages import unknown_option
-from harness.config.schema import options
-from reducers.errors import WinnowError
-from reducers.schedule import SCHEDULES
+from winnow import configs
+from winnow.harness.config.messages import unknown_option
+from winnow.harness.config.schema import options
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.schedule import SCHEDULES
 
 NONE, BY_REDUCER, CUSTOM = "none", "by_reducer", "custom"
 KINDS = {NONE: ()} | {kind: tuple(f.name for f in fields(cls)) for kind, cls in SCHEDULES.items()}

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-import configs
+from winnow import configs
 
 GROUPS = ("model", "reducer", "schedule", "tasks", "experiment")
 

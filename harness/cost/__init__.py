@@ -4,9 +4,9 @@ Each profile is a module with the same functions over the same operators; `llm_v
 `physical` counts what really happens.
 """
 
-from harness.cost.llm_viewer import prefill_flops
-from harness.cost.memory import kv_bytes
-from harness.cost.op import Op
-from harness.cost.shape import LLMShape
+from winnow.harness.cost.llm_viewer import prefill_flops
+from winnow.harness.cost.memory import kv_bytes
+from winnow.harness.cost.op import Op
+from winnow.harness.cost.shape import LLMShape
 
 __all__ = ["LLMShape", "Op", "kv_bytes", "prefill_flops"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.cost.memory import kv_bytes
-from harness.cost.op import LINEAR_FLOPS, Op
-from harness.cost.shape import LLMShape
+from winnow.harness.cost.memory import kv_bytes
+from winnow.harness.cost.op import LINEAR_FLOPS, Op
+from winnow.harness.cost.shape import LLMShape
 
 
 def step_op(shape: LLMShape, tokens_per_layer: Sequence[int], done: int = 0, width: float = 2) -> Op:

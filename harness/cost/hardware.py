@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import configs
-from harness.config.messages import one_line
-from harness.config.schema import options
-from harness.cost.op import Op
-from reducers.errors import WinnowError
+from winnow import configs
+from winnow.harness.config.messages import one_line
+from winnow.harness.config.schema import options
+from winnow.harness.cost.op import Op
+from winnow.reducers.core.errors import WinnowError
 
 GROUP = "hardware"
 WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5}

@@ -18,9 +18,9 @@ Softmax counts 5 and a norm 7 operations per element. Batch 1. Source: github.co
 from collections.abc import Sequence
 from functools import lru_cache
 
-from harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
-from harness.cost.physical import TILE
-from harness.cost.shape import LLMShape, check_depth, linears
+from winnow.harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
+from winnow.harness.cost.physical import TILE
+from winnow.harness.cost.shape import LLMShape, check_depth, linears
 
 NAME = "llm-viewer-compat"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.cost.physical import EAGER
-from harness.cost.shape import LLMShape, check_depth
-from harness.cost.vision import Linear, TowerShape
+from winnow.harness.cost.physical import EAGER
+from winnow.harness.cost.shape import LLMShape, check_depth
+from winnow.harness.cost.vision import Linear, TowerShape
 
 SOFTMAX_BYTES = 4
 """Eager attention computes its softmax in float32."""

@@ -9,8 +9,8 @@ embedding's look-up. Batch 1.
 from collections.abc import Sequence
 from functools import lru_cache
 
-from harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
-from harness.cost.shape import LLMShape, check_depth, linears
+from winnow.harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
+from winnow.harness.cost.shape import LLMShape, check_depth, linears
 
 NAME = "physical"
 EAGER = "eager"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cost.op import Op, linear
-from reducers.errors import WinnowError
+from winnow.harness.cost.op import Op, linear
+from winnow.reducers.core.errors import WinnowError
 
 
 @dataclass(frozen=True)

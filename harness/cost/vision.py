@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op, linear
-from harness.cost.physical import EAGER, TILE
+from winnow.harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op, linear
+from winnow.harness.cost.physical import EAGER, TILE
 
 COLOURS = 3
 

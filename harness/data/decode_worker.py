@@ -1,4 +1,4 @@
-"""The process that decodes: ``python -m harness.data.decode_worker``, a question a line on standard input.
+"""The process that decodes: ``python -m winnow.harness.data.decode_worker``, a question a line on standard input.
 
 A library that hangs or crashes on a file takes this process with it, not the run.
 """
@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from harness.data.decoders import DECODERS
+from winnow.harness.data.decoders import DECODERS
 
 
 def main() -> None:

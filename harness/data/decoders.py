@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reducers.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.decoders import Decoded, chosen
-from reducers.errors import WinnowError
+import winnow
+from winnow.harness.data.decoders import Decoded, chosen
+from winnow.reducers.core.errors import WinnowError
 
 SECONDS = 300.0
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(winnow.__file__).parents[1]
 
 
 class Decoder:
@@ -57,7 +58,7 @@ class Decoder:
         if self.process is None or self.process.poll() is not None:
             paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "harness.data.decode_worker"],
+                [sys.executable, "-m", "winnow.harness.data.decode_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

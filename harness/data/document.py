@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.tasks.benchmark import Benchmark
-from reducers.errors import WinnowError
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.reducers.core.errors import WinnowError
 
 TOKENS = 16
 """Longest answer where neither the task nor the configuration sets a limit."""

@@ -7,17 +7,17 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from harness.config.schema import TasksConfig
-from harness.data.document import Document, fingerprint, greedy, longest
-from harness.data.hub import unreachable
-from harness.data.places import data_of
-from harness.errors import first_line, root_cause
-from harness.folders import locate
-from harness.score.lmms import check_known, prepare, quiet, task_manager
-from harness.tasks.benchmark import Benchmark
-from harness.tasks.catalogue import BENCHMARKS, folder_of, override
-from harness.tasks.validate import validate
-from reducers.errors import WinnowError
+from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.common.folders import locate
+from winnow.harness.config.schema import TasksConfig
+from winnow.harness.data.document import Document, fingerprint, greedy, longest
+from winnow.harness.data.hub import unreachable
+from winnow.harness.data.places import data_of
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of, override
+from winnow.harness.tasks.lmms_eval import check_known, prepare, quiet, task_manager
+from winnow.harness.tasks.validate import validate
+from winnow.reducers.core.errors import WinnowError
 
 
 class Tasks:

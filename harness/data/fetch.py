@@ -11,10 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from harness.data.hub import unreachable
-from harness.data.needs import Need
-from harness.errors import first_line, root_cause
-from reducers.errors import WinnowError
+from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.data.hub import unreachable
+from winnow.harness.data.needs import Need
+from winnow.reducers.core.errors import WinnowError
 
 MEDIA = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".srt", ".json"}
 
@@ -49,7 +49,7 @@ def fetch(found: Sequence[Need]) -> Iterator[str]:
 def _snapshot(need: Need) -> Path:
     from huggingface_hub import snapshot_download
 
-    from harness.data.needs import asked_revision
+    from winnow.harness.data.needs import asked_revision
 
     try:
         revision = asked_revision(need.benchmark)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import files
-from harness.data.decoders import Decoded
-from reducers.errors import WinnowError
+from winnow.harness.common import files
+from winnow.harness.data.decoders import Decoded
+from winnow.reducers.core.errors import WinnowError
 
 GIGABYTES = 20.0
 PIECE = 1 << 20

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.data.documents import Tasks
-from harness.data.media import make_prompt
-from harness.errors import first_line, root_cause
+from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.data.documents import Tasks
+from winnow.harness.data.media import make_prompt
 
 
 @dataclass

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from harness.data.decoders import DECODERS, Decoded, chosen
-from harness.data.decoding import decoder
-from harness.data.framecache import current, key_of
-from harness.errors import first_line
-from models.prompt import Prompt
-from reducers.errors import WinnowError
+from winnow.harness.common.errors import first_line
+from winnow.harness.data.decoders import DECODERS, Decoded, chosen
+from winnow.harness.data.decoding import decoder
+from winnow.harness.data.framecache import current, key_of
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-import configs
-from harness.data.places import Data
-from harness.tasks.benchmark import Benchmark
-from harness.tasks.catalogue import BENCHMARKS, folder_of
-from reducers.errors import WinnowError
+from winnow import configs
+from winnow.harness.data.places import Data
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of
+from winnow.reducers.core.errors import WinnowError
 
 UNKNOWN = "unknown"
 
@@ -98,7 +98,7 @@ def _need(benchmark: Benchmark, data: Data) -> Need:
 
 def cached(repo: str) -> Path:
     """The folder of a dataset in the hub's cache."""
-    from harness.data.places import hub_home
+    from winnow.harness.data.places import hub_home
 
     cache = Path(os.environ.get("HF_HUB_CACHE") or hub_home() / "hub").expanduser()
     return cache / f"datasets--{repo.replace('/', '--')}"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.tasks.benchmark import Benchmark
-from reducers.errors import WinnowError
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.reducers.core.errors import WinnowError
 
 HUB, FIXTURES = "hub", "fixtures"
 
@@ -79,7 +79,7 @@ def data_of(name: str) -> Data:
     if name == HUB:
         return Data(None, hub_home())
     if name == FIXTURES:
-        from harness.tasks.fixtures.write import ensure
+        from winnow.harness.tasks.fixtures.write import ensure
 
         root = ensure()
     else:

@@ -9,14 +9,14 @@ from itertools import islice
 
 import torch
 
-from harness.data.document import Document
-from harness.data.media import make_prompt, name_of
-from harness.run.generate import Batch, answer, encode
-from harness.run.record import Row
-from harness.run.stop import Stop
-from harness.run.work import Work
-from models.load import Loaded
-from models.prompt import Prompt
+from winnow.harness.data.document import Document
+from winnow.harness.data.media import make_prompt, name_of
+from winnow.harness.run.cell_run import Work
+from winnow.harness.run.generate import Batch, answer, encode
+from winnow.harness.run.record import Row
+from winnow.harness.run.stop import Stop
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import Loaded
 
 Prompted = list[tuple[Document, Prompt]]
 

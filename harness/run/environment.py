@@ -28,7 +28,7 @@ def describe(model: Any = None) -> dict[str, Any]:
         "log": os.environ.get("WINNOW_LOG"),
     }
     if model is not None:
-        from models.engine.kernels import chosen
+        from winnow.models.engine.kernels import chosen
 
         found["device"] = str(model.device)
         found["probes"] = chosen(model.device, model.dtype)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from transformers import BatchFeature
 
-from harness.data.document import Document
-from harness.run.record import Row
-from models.engine import PromptTrace, attach
-from models.load import Loaded
-from models.prompt import Prompt
-from reducers.base import Reducer
+from winnow.harness.data.document import Document
+from winnow.harness.run.record import Row
+from winnow.models.engine import PromptTrace, attach
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import Loaded
+from winnow.reducers.core.base import Reducer
 
 
 @dataclass(frozen=True, eq=False)

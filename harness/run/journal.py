@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.run.record import Row, from_line
-from reducers.errors import WinnowError
+from winnow.harness.run.record import Row, from_line
+from winnow.reducers.core.errors import WinnowError
 
 BEGUN = ".begun"
 """Ending of the notes that say which documents a process is at."""

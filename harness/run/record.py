@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from reducers.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError
 
 FATE = ("last_layer", "anchor")
 

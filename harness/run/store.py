@@ -13,13 +13,12 @@ from typing import Any
 
 import yaml
 
-from harness import files
-from harness.config.cell import Cell
-from harness.run import journal
-from harness.run.identity import Identity, identify, identify_all
-from harness.run.record import Row
-
-DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
+from winnow.harness.common import files
+from winnow.harness.common.run_files import CONFIG, DONE, ENV, FAILED, JOURNAL, RESULT
+from winnow.harness.config.cell import Cell
+from winnow.harness.plan.identity import Identity, identify, identify_all
+from winnow.harness.run import journal
+from winnow.harness.run.record import Row
 
 
 class Run:

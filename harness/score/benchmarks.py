@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import files
-from harness.data.document import Document
-from harness.data.documents import Tasks
-from harness.run.record import Row
-from harness.score.marking import Mark, Unit, break_down, figure_of, mark, units
-from harness.score.stratified import Figure
-from harness.tasks.benchmark import Benchmark
+from winnow.harness.common import files
+from winnow.harness.data.document import Document
+from winnow.harness.data.documents import Tasks
+from winnow.harness.run.record import Row
+from winnow.harness.score.marking import Mark, Unit, break_down, figure_of, mark, units
+from winnow.harness.score.stratified import Figure
+from winnow.harness.tasks.benchmark import Benchmark
 
 FAILED = "Failed"
 EXACT = "exact_match"
@@ -46,7 +46,7 @@ def score_benchmark(
     Returns
     -------
     tuple
-        Summary, samples and scores, as `harness.score.scoring.Scored` holds them.
+        Summary, samples and scores, as `winnow.harness.score.scoring.Scored` holds them.
     """
     with tasks.data.home():
         marks = mark(benchmark, tasks.load(benchmark.task), rows)

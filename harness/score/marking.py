@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import first_line, root_cause
-from harness.run.record import Row
-from harness.score.lmms import quiet
-from harness.score.stratified import Figure, figure
-from harness.tasks.benchmark import Benchmark, Doc, Reading
-from reducers.errors import WinnowError
+from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.run.record import Row
+from winnow.harness.score.stratified import Figure, figure
+from winnow.harness.tasks.benchmark import Benchmark, Doc, Reading
+from winnow.harness.tasks.lmms_eval import quiet
+from winnow.reducers.core.errors import WinnowError
 
 
 @dataclass(frozen=True)

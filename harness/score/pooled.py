@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.tasks.catalogue import MEANS
+from winnow.harness.tasks.catalogue import MEANS
 
 
 def pooled(tasks: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -30,3 +30,8 @@ def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:
     half = math.sqrt(sum(((value["high"] - value["low"]) / 2) ** 2 for value in values)) / len(values)
     failed = next((value["verdict"] for value in values if value.get("verdict")), None)
     return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4), "verdict": failed}
+
+
+def figures(tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What each task, or a group of tasks that the papers print the mean of, is worth."""
+    return pooled({task["task"]: task for task in tasks})

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.document import Document
-from harness.data.documents import Tasks
-from harness.errors import first_line, root_cause
-from harness.run.record import Row
-from harness.score.lmms import quiet, replay
-from harness.score.stats import mean_interval
-from reducers.errors import WinnowError
+from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.data.document import Document
+from winnow.harness.data.documents import Tasks
+from winnow.harness.run.record import Row
+from winnow.harness.score.stats import mean_interval
+from winnow.harness.tasks.lmms_eval import quiet, replay
+from winnow.reducers.core.errors import WinnowError
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def score_task(
     if benchmark is None:
         evaluation = _evaluate(tasks, name, answers, limit, folder)
         return _score_by_metric(tasks.config.metric, name, documents, found, evaluation)
-    from harness.score.benchmarks import score_benchmark
+    from winnow.harness.score.benchmarks import score_benchmark
 
     theirs = None
     if benchmark.metric:

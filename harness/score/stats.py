@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from reducers.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError
 
 LEVEL = 0.95
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.score.stats import Difference, Z, mean_interval, paired_difference
+from winnow.harness.score.stats import Difference, Z, mean_interval, paired_difference
 
 Combine = Literal["mean", "sum"]
 
@@ -26,8 +26,8 @@ class Figure:
 def figure(strata: Mapping[str, Sequence[float]], combine: Combine = "mean") -> Figure:
     """Combine the means of strata.
 
-    One stratum: as `harness.score.stats.mean_interval`. Several: normal interval with the variances of the strata; a
-    stratum's proportion is shrunk as Agresti and Coull do (1998), so that it has a variance even if all are right.
+    One stratum: as `stats.mean_interval`. Several: normal interval with the variances of the strata; a stratum's
+    proportion is shrunk as Agresti and Coull do (1998), so that it has a variance even if all are right.
 
     Parameters
     ----------

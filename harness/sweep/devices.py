@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from reducers.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError
 
 
 def threads(workers: int) -> int:

@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import files
-from harness.config.cell import Cell
-from harness.config.method import Built
-from harness.config.nominal import nominal
-from harness.cost import prefill_flops
-from harness.run.store import ENV, RESULT
-from harness.sweep.state import number
-from reducers.errors import WinnowError
+from winnow.harness.common import files
+from winnow.harness.common.run_files import ENV, RESULT
+from winnow.harness.config.cell import Cell
+from winnow.harness.cost import prefill_flops
+from winnow.harness.plan.build import Built
+from winnow.harness.plan.nominal import nominal
+from winnow.harness.sweep.state import number
+from winnow.reducers.core.errors import WinnowError
 
 ASSUMED = 20e12
 """FLOP per second where no past run tells; a guess, and said to be one."""

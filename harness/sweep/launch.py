@@ -6,23 +6,67 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from harness.config.cell import Cell
-from harness.config.method import build_method
-from harness.errors import first_line
-from harness.exits import INCOMPLETE, RunFailedError
-from harness.run.store import results_of, runs_of
-from harness.tables.runs import show
-from reducers.errors import WinnowError
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from winnow.harness.common.errors import first_line
+from winnow.harness.common.exits import INCOMPLETE, OK, RunFailedError
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.expand import Expanded, Job
+from winnow.harness.config.hydra_api import hydra
+from winnow.harness.plan.build import build_method
+from winnow.harness.results.tables.runs import show
+from winnow.harness.run.store import results_of, runs_of
+from winnow.harness.sweep.cells import job_cells
+from winnow.reducers.core.errors import WinnowError
 
 
-def launch(launcher: Any, jobs: Sequence[list[str]], cells: Sequence[Sequence[Cell]]) -> list[Any]:
+def launch(asked: Expanded) -> int:
+    """Run a sweep by the launcher that it names; return the exit code.
+
+    Raises
+    ------
+    WinnowError, RunFailedError
+        As `send`.
+    """
+    with hydra() as loader:
+        context = HydraContext(config_loader=loader, callbacks=Callbacks(asked.config))
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=task, config=asked.config
+        )
+        send(launcher, [job.words for job in asked.jobs], [job_cells(job) for job in asked.jobs])
+    return OK
+
+
+def task(config: DictConfig) -> None:
+    """Run one job's cells where the launcher put it.
+
+    Raises
+    ------
+    RunFailedError
+        If they were not completed.
+    """
+    from winnow.harness.sweep.in_process import run
+
+    hydra_config = HydraConfig.get()
+    job = Job([*hydra_config.overrides.task], config, hydra_config.runtime.choices)
+    code = run(job_cells(job))
+    if code:
+        raise RunFailedError(f"a run with reducer={job.choices['reducer']} did not complete", code)
+
+
+def send(launcher: Launcher, jobs: Sequence[list[str]], cells: Sequence[Sequence[Cell]]) -> list[Any]:
     """Send the jobs that have cells to run, wait for them, and print the rows of all.
 
     A cell that several jobs hold, as ``reducer=none`` with several ratios, is run by the first.
 
     Parameters
     ----------
-    launcher : hydra.plugins.launcher.Launcher
+    launcher : Launcher
     jobs : sequence of list of str
         The overrides of each job.
     cells : sequence of sequence of Cell

@@ -10,12 +10,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.exits import BUSY, INCOMPLETE, INTERRUPTED, OK, USER_ERROR
-from harness.sweep.devices import devices, threads
-from harness.sweep.manifest import Manifest
-from harness.sweep.state import State, Watch, counts, number
-from harness.sweep.sweepbar import sweepbar
-from reducers.errors import WinnowError
+from winnow.harness.common.exits import BUSY, INCOMPLETE, INTERRUPTED, OK, USER_ERROR
+from winnow.harness.sweep.devices import devices, threads
+from winnow.harness.sweep.manifest import Manifest
+from winnow.harness.sweep.state import State, Watch, counts, number
+from winnow.harness.sweep.sweepbar import sweepbar
+from winnow.reducers.core.errors import WinnowError
 
 LOOK = 1.0
 """Seconds between two looks at the store."""
@@ -73,7 +73,15 @@ class Crew:
 
     def _start(self, index: int) -> subprocess.Popen[bytes] | None:
         words = [str(self.manifest.path), "--index", index, "--of", len(self.visible), "--parts", self.parts, "--wait"]
-        command = [sys.executable, "-m", "harness.cli.main", "work", *map(str, words), "--parent", str(os.getpid())]
+        command = [
+            sys.executable,
+            "-m",
+            "winnow.harness.cli.main",
+            "work",
+            *map(str, words),
+            "--parent",
+            str(os.getpid()),
+        ]
         own = {} if self.visible[index] is None else {"CUDA_VISIBLE_DEVICES": self.visible[index]}
         environment = os.environ | {name: value for name, value in own.items() if value is not None}
         environment["WINNOW_LOG"] = str(self.log(index))

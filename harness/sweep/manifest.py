@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import files
-from harness.config.cell import Cell, Method
-from harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
-from harness.run.sources import digest
-from reducers.errors import WinnowError
+from winnow.harness.common import files
+from winnow.harness.common.sources import digest
+from winnow.harness.config.cell import Cell, Method
+from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.reducers.core.errors import WinnowError
 
 FORMAT = 1
 NAME, LOGS, CANCEL, JOBS = "manifest.json", "logs", "CANCEL", "jobs.json"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.app import cells_of
-from harness.config.method import build_method
-from harness.run.store import runs_of
-from harness.sweep.estimate import basis, estimate, look_back
-from harness.sweep.manifest import NAME, Manifest, Planned, name_of
-from harness.tables.label import label
-from reducers.errors import WinnowError
+from winnow.harness.config.expand import expand
+from winnow.harness.config.label import label
+from winnow.harness.plan.build import build_method
+from winnow.harness.run.store import runs_of
+from winnow.harness.sweep.cells import cells_of
+from winnow.harness.sweep.estimate import basis, estimate, look_back
+from winnow.harness.sweep.manifest import NAME, Manifest, Planned, name_of
+from winnow.reducers.core.errors import WinnowError
 
 
 def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
@@ -29,7 +30,7 @@ def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
     WinnowError
         For mistakes in the input, also those that show only when a method is made for its model.
     """
-    runs = runs_of(cells_of(overrides))
+    runs = runs_of(cells_of(expand(overrides)))
     folders = {run.cell.results for run in runs}
     if len(folders) != 1:
         raise WinnowError(f"results has {len(folders)} values in one sweep: give one folder")

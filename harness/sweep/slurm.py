@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import files
-from harness.sweep.manifest import JOBS, Manifest, load
-from harness.sweep.state import Watch, counts, number
-from reducers.errors import WinnowError
+from winnow.harness.common import files
+from winnow.harness.sweep.manifest import JOBS, Manifest, load
+from winnow.harness.sweep.state import Watch, counts, number
+from winnow.reducers.core.errors import WinnowError
 
 TIMEOUTS = 10_000
 """Times that submitit may put a task that ran out of time back into the queue."""
@@ -31,7 +31,7 @@ class Task:
     ----------
     manifest : str
     index, workers, parts : int
-        As `harness.sweep.worker.Worker` takes them.
+        As `winnow.harness.sweep.worker.Worker` takes them.
     """
 
     manifest: str
@@ -41,9 +41,9 @@ class Task:
 
     def __call__(self) -> int:
         """Work until nothing is free; on SIGUSR2 let submitit requeue the task, but only between two batches."""
-        from harness.exits import STOPPED
-        from harness.run.stop import Stop
-        from harness.sweep.work import work
+        from winnow.harness.common.exits import STOPPED
+        from winnow.harness.run.stop import Stop
+        from winnow.harness.sweep.work import work
 
         requeue = signal.getsignal(signal.SIGUSR2)
         manifest = load(Path(self.manifest))

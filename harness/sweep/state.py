@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness import files
-from harness.run.claim import WHOLE, alive, describe, living_claim
-from harness.run.store import DONE, FAILED, JOURNAL
-from harness.sweep.manifest import Manifest, Planned
+from winnow.harness.common import files
+from winnow.harness.common.run_files import DONE, FAILED, JOURNAL
+from winnow.harness.run.claim import WHOLE, alive, describe, living_claim
+from winnow.harness.sweep.manifest import Manifest, Planned
 
 Kind = Literal["finished", "failed", "running", "pending"]
 

@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.run.progress import EVERY
-from harness.sweep.state import State, counts, duration, number, seconds_left, weigh
+from winnow.harness.common.progress import EVERY
+from winnow.harness.sweep.state import State, counts, duration, number, seconds_left, weigh
 
 LINES = 12
 """Running cells that are shown one by one."""

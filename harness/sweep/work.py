@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from harness import files
-from harness.exits import STOPPED
-from harness.run.stop import Stop, StoppedError
-from harness.sweep.manifest import Manifest
-from harness.sweep.share import Share
+from winnow.harness.common import files
+from winnow.harness.common.exits import STOPPED
+from winnow.harness.run.stop import Stop, StoppedError
+from winnow.harness.sweep.cell_queue import Share
+from winnow.harness.sweep.manifest import Manifest
 
 
 def work(manifest: Manifest, index: int, workers: int, stop: Stop, wait: bool, parts: int) -> int:
     """Be one worker; return its exit code."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a shared machine four times slower
-    from harness.sweep.worker import Worker
+    from winnow.harness.sweep.worker import Worker
 
     try:
         with files.writable(manifest.results):

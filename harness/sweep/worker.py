@@ -8,18 +8,19 @@ import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from harness import files
-from harness.config.method import Built, build_method
-from harness.errors import first_line
-from harness.exits import BUSY, INCOMPLETE, OK
-from harness.run.claim import Claim
-from harness.run.group import run_group
-from harness.run.kept import Kept
-from harness.run.stop import Stop, StoppedError
-from harness.run.store import FAILED, Run, mark_failed, runs_of
-from harness.sweep.manifest import Planned
-from harness.sweep.share import Share
-from harness.tables.label import label
+from winnow.harness.common import files
+from winnow.harness.common.errors import first_line
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.common.run_files import FAILED
+from winnow.harness.config.label import label
+from winnow.harness.plan.build import Built, build_method
+from winnow.harness.run.claim import Claim
+from winnow.harness.run.loaded import Kept
+from winnow.harness.run.stop import Stop, StoppedError
+from winnow.harness.run.store import Run, mark_failed, runs_of
+from winnow.harness.sweep.cell_queue import Share
+from winnow.harness.sweep.group import run_group
+from winnow.harness.sweep.manifest import Planned
 
 POLL = 0.5
 """Seconds between two looks at what others still hold."""

@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.folders import locate
-from harness.tasks import zero_shot_qa
-from harness.tasks.benchmark import Benchmark
-from harness.tasks.images import IMAGES
-from harness.tasks.videos import MVBENCH, VIDEOS
-from reducers.errors import WinnowError
+from winnow.harness.common.folders import PACKAGE, locate
+from winnow.harness.tasks import zero_shot_qa
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.images import IMAGES
+from winnow.harness.tasks.videos import MVBENCH, VIDEOS
+from winnow.reducers.core.errors import WinnowError
 
 BENCHMARKS: dict[str, Benchmark] = {benchmark.task: benchmark for benchmark in (*VIDEOS, *IMAGES)}
 
@@ -26,7 +26,7 @@ MEANS: dict[str, tuple[str, ...]] = {
 
 def folder_of(benchmark: Benchmark) -> Path:
     """Find the folder of a benchmark's task files: one of ours, or one of lmms-eval's; does not import lmms-eval."""
-    if benchmark.family.startswith("harness/"):
+    if benchmark.family.startswith(PACKAGE):
         found = locate(benchmark.family)
     else:
         spec = find_spec("lmms_eval")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.tasks.benchmark import Benchmark, Doc
-from harness.tasks.readers import graded, lettered, listed_option, starts_yes_or_no, unlabelled, yes_or_no
+from winnow.harness.tasks.benchmark import Benchmark, Doc
+from winnow.harness.tasks.readers import graded, lettered, listed_option, starts_yes_or_no, unlabelled, yes_or_no
 
 PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"

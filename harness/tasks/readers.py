@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from harness.tasks.benchmark import Doc, Reading
+from winnow.harness.tasks.benchmark import Doc, Reading
 
 PAIRS = (("pred_answer", "answer"), ("parsed_pred", "answer"), ("pred", "ground_truth"), ("pred_id", "answer_id"))
 LETTER = re.compile(r"\b([A-E])\b(?! [a-z])|^\W*([A-Ea-e])\W*$")

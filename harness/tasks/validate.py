@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from harness.tasks.benchmark import Benchmark
-from reducers.errors import WinnowError
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.reducers.core.errors import WinnowError
 
 KINDS: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),

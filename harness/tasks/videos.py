@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from harness.tasks.benchmark import Benchmark
-from harness.tasks.readers import exact, first_letter, graded, option, unlabelled
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.readers import exact, first_letter, graded, option, unlabelled
+
+HERE = "package://winnow/harness/tasks"
 
 GUESS = "lmms-eval draws an option at random where it finds none; here such an answer is wrong"
 CATEGORY_MEAN = "lmms-eval divides by all task types of the benchmark, here only by those that were asked about"
@@ -110,8 +112,8 @@ VIDEOS = (
         columns={"video_path": "text", "question": "text", "duration_group": "number", "question_category": "text"},
         breakdown=("duration_group",), quirk=GUESS,
     ),
-    _judged("msvd_qa", "harness/tasks/msvd_qa", "", "msvd_qa", ident=("question_id",), place=VIDEO_LLAVA),
-    _judged("msrvtt_qa", "harness/tasks/msrvtt_qa", "", "msrvtt_qa", ident=("question_id",), place=VIDEO_LLAVA),
+    _judged("msvd_qa", f"{HERE}/msvd_qa", "", "msvd_qa", ident=("question_id",), place=VIDEO_LLAVA),
+    _judged("msrvtt_qa", f"{HERE}/msrvtt_qa", "", "msrvtt_qa", ident=("question_id",), place=VIDEO_LLAVA),
     _judged(
         "activitynetqa", "activitynetqa", "lmms-eval/ActivityNetQA", "activitynetqa", ident=("question_id",),
         breakdown=("type",),

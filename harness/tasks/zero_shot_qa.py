@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.tasks.readers import normalised
-from reducers.errors import WinnowError
+from winnow.harness.tasks.readers import normalised
+from winnow.reducers.core.errors import WinnowError
 
 VIDEO_TYPES = (".mp4", ".avi", ".mkv", ".webm")
 FOLDERS = ("videos", "videos/all", "all", "")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.check.cases import BACKENDS as BACKENDS
-    from models.check.cases import BATCHES as BATCHES
-    from models.check.cases import Case as Case
-    from models.check.cases import tiny_model as tiny_model
-    from models.check.invariants import INVARIANTS as INVARIANTS
-    from models.check.invariants import InvariantError as InvariantError
+    from winnow.models.check.cases import BACKENDS as BACKENDS
+    from winnow.models.check.cases import BATCHES as BATCHES
+    from winnow.models.check.cases import Case as Case
+    from winnow.models.check.cases import tiny_model as tiny_model
+    from winnow.models.check.invariants import INVARIANTS as INVARIANTS
+    from winnow.models.check.invariants import InvariantError as InvariantError
 
 _HOMES = {"INVARIANTS": "invariants", "InvariantError": "invariants"} | dict.fromkeys(
     ("BACKENDS", "BATCHES", "Case", "tiny_model"), "cases"
@@ -20,7 +20,7 @@ _HOMES = {"INVARIANTS": "invariants", "InvariantError": "invariants"} | dict.fro
 def __getattr__(name: str) -> Any:
     """Import on first use, as the oracle alone needs neither pictures nor processors."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'models.check' has no attribute '{name}'")
+        raise AttributeError(f"module 'winnow.models.check' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(f"models.check.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"winnow.models.check.{_HOMES[name]}"), name)

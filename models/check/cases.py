@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.load import Loaded, ModelSpec, load
-from models.prompt import Prompt
-from reducers.base import Reducer
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import Loaded, load
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.base import Reducer
 
 ARCH = {"llm": "qwen2", "layers": 6, "heads": 4, "kv_heads": 2, "tied": False, "vision": {}}
 BACKENDS = ("sdpa", "eager")

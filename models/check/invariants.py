@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from models.check.cases import Case, text_prompt
-from models.check.oracle import oracle_logits
-from models.check.replay import replay_features, replay_logits
-from models.engine import Trace, attach
-from models.engine.trace import Step
-from reducers.base import Reducer
-from reducers.layout import Layout
+from winnow.models.check.cases import Case, text_prompt
+from winnow.models.check.oracle import oracle_logits
+from winnow.models.check.replay import replay_features, replay_logits
+from winnow.models.engine import Trace, attach
+from winnow.models.engine.trace import Step
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.layout import Layout
 
 STEPS = 4
 TOLERANCE = 2e-4

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.engine.trace import PromptTrace
-from models.families.base import Parts
+from winnow.models.engine.trace import PromptTrace
+from winnow.models.families.base import Parts
 
 
 @torch.no_grad()

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.check.oracle import as_mask, entrance
-from models.engine.frames import Frames
-from models.engine.trace import PromptTrace
-from models.families.base import Parts
-from reducers.reduction import Reduction
+from winnow.models.check.oracle import as_mask, entrance
+from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.trace import PromptTrace
+from winnow.models.families.base import Parts
+from winnow.reducers.core.reduction import Reduction
 
 
 @torch.no_grad()

@@ -6,9 +6,9 @@ One small class serves them all: what differs between PLLaVA, VILA1.5, LongVA an
 
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from models.composed.config import ComposedConfig
-from models.composed.model import ComposedForConditionalGeneration
-from models.composed.processor import ComposedProcessor
+from winnow.models.composed.config import ComposedConfig
+from winnow.models.composed.model import ComposedForConditionalGeneration
+from winnow.models.composed.processor import ComposedProcessor
 
 AutoConfig.register(ComposedConfig.model_type, ComposedConfig, exist_ok=True)
 AutoModelForImageTextToText.register(ComposedConfig, ComposedForConditionalGeneration, exist_ok=True)

@@ -13,7 +13,7 @@ class ComposedConfig(PreTrainedConfig):
     Parameters
     ----------
     family : str
-        Name of the family, see `models.families`.
+        Name of the family, see `winnow.models.families`.
     vision_config, text_config
         Of the tower (CLIP, SigLIP or InternViT) and of the LLM (Llama or Qwen2).
     vision_feature_layer : int

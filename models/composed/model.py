@@ -10,8 +10,8 @@ from torch.nn import functional
 from transformers import AutoModel, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
-from models.composed.config import ComposedConfig
-from reducers.errors import WinnowError
+from winnow.models.composed.config import ComposedConfig
+from winnow.reducers.core.errors import WinnowError
 
 WITH_CLS = ("clip_vision_model", "internvl_vision")
 

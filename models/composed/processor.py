@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
-from reducers.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError
 
 PLACE = "<image>"
 

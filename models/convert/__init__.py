@@ -4,6 +4,6 @@ One module per layout maps names, configuration and prompt; `Original` says what
 tried on the released weights: each says so when it is used.
 """
 
-from models.convert.original import load_original
+from winnow.models.convert.original import load_original
 
 __all__ = ["load_original"]

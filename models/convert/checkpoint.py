@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers.utils import cached_file
 
-from reducers.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError
 
 
 @dataclass(frozen=True)

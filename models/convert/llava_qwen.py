@@ -8,16 +8,18 @@ Names follow from the modules: `longva/longva/model/llava_arch.py`, `multimodal_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from transformers import CLIPVisionConfig, Qwen2Config, SiglipVisionConfig
 
-from models.composed import ComposedConfig
-from models.convert.checkpoint import Checkpoint
-from models.convert.original import Original, chat_template, tower_numbers
-from models.families.composed import Composed
-from reducers.errors import WinnowError
+from winnow.models.composed import ComposedConfig
+from winnow.models.convert.checkpoint import Checkpoint
+from winnow.models.convert.original import Original, chat_template, tower_numbers
+from winnow.reducers.core.errors import WinnowError
+
+if TYPE_CHECKING:
+    from winnow.models.families.composed import Composed
 
 TOWER = "model.vision_tower.vision_tower.vision_model."
 CLIP = f"{TOWER}embeddings.class_embedding"

@@ -6,16 +6,18 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, AutoTokenizer, ProcessorMixin
 
-from models.composed import ComposedConfig, ComposedForConditionalGeneration
-from models.convert.checkpoint import Checkpoint
-from models.families.composed import Composed
-from reducers.errors import WinnowError
+from winnow.models.composed import ComposedConfig, ComposedForConditionalGeneration
+from winnow.models.convert.checkpoint import Checkpoint
+from winnow.reducers.core.errors import WinnowError
+
+if TYPE_CHECKING:
+    from winnow.models.families.composed import Composed
 
 ENDS = ("<|im_end|>", "<|eot_id|>", "</s>", "<|end_of_text|>")
 """Tokens that end an answer, wherever the vocabulary has them."""

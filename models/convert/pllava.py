@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from transformers import AutoConfig
 
-from models.composed import ComposedConfig
-from models.convert.checkpoint import Checkpoint
-from models.convert.original import Original, chat_template
-from models.families.composed import Composed
+from winnow.models.composed import ComposedConfig
+from winnow.models.convert.checkpoint import Checkpoint
+from winnow.models.convert.original import Original, chat_template
+
+if TYPE_CHECKING:
+    from winnow.models.families.composed import Composed
 
 LORA_ALPHA = 4
 """`scripts/eval.sh`."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from transformers import AutoConfig, InternVLVisionConfig, SiglipVisionConfig
 
-from models.composed import ComposedConfig
-from models.convert.checkpoint import Checkpoint
-from models.convert.original import Original, chat_template
-from models.families.composed import Composed
-from reducers.errors import WinnowError
+from winnow.models.composed import ComposedConfig
+from winnow.models.convert.checkpoint import Checkpoint
+from winnow.models.convert.original import Original, chat_template
+from winnow.reducers.core.errors import WinnowError
+
+if TYPE_CHECKING:
+    from winnow.models.families.composed import Composed
 
 FUSED = re.compile(r"(vision_tower\.encoder\.layers\.\d+\.attn)\.qkv\.(weight|bias)")
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.engine.checks import check_model
-from models.engine.middle import Middle
-from models.engine.session import Session
-from models.engine.tap import tap
-from models.engine.trace import Trace
-from models.families import family_of
-from reducers.base import Reducer
-from reducers.errors import UnsupportedError
-from reducers.probes import Keys, LookAhead
+from winnow.models.engine.before_mlp import Middle
+from winnow.models.engine.checks import check_model
+from winnow.models.engine.session import Session
+from winnow.models.engine.tap import tap
+from winnow.models.engine.trace import Trace
+from winnow.models.families import family_of
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.probes import Keys, LookAhead
 
 _attached: set[int] = set()
 

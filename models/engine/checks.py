@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from models.families.base import Family, Parts
-from models.support import impossible
-from reducers.base import Reducer
-from reducers.errors import UnsupportedError, WinnowError
-from reducers.reduction import Reduction, View
+from winnow.models.families.base import Family, Parts
+from winnow.models.families.support import impossible
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.reduction import Reduction, View
 
 IMPLEMENTATIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4")
 

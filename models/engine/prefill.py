@@ -9,15 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from models.engine.checks import check_reduction
-from models.engine.sequence import Stage, compact_positions, mean_positions, pad_left, take
-from models.engine.signals import Signals
-from models.engine.trace import PromptTrace, Recorder, Step
-from reducers.base import Reducer
-from reducers.errors import WinnowError
-from reducers.layout import Layout
-from reducers.reduction import Reduction, View
-from reducers.tower import Tower
+from winnow.models.engine.checks import check_reduction
+from winnow.models.engine.sequence import Stage, compact_positions, mean_positions, pad_left, take
+from winnow.models.engine.signals import Signals
+from winnow.models.engine.trace import PromptTrace, Recorder, Step
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.tower import Tower
 
 T = TypeVar("T")
 Method = Callable[[View], Reduction | None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reducers.reduction import Reduction
+from winnow.reducers.core.reduction import Reduction
 
 
 @dataclass(frozen=True, eq=False)

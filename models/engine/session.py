@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.engine import checks
-from models.engine.ahead import look_ahead
-from models.engine.masks import explicit, narrow
-from models.engine.prefill import Prefill
-from models.engine.sequence import Stage, take
-from models.engine.tower_session import TowerSession
-from models.engine.trace import Trace
-from models.families.base import Family, Parts
-from reducers.base import Reducer
-from reducers.errors import UnsupportedError
-from reducers.probes import Keys
+from winnow.models.engine import checks
+from winnow.models.engine.look_ahead import look_ahead
+from winnow.models.engine.masks import explicit, narrow
+from winnow.models.engine.prefill import Prefill
+from winnow.models.engine.sequence import Stage, take
+from winnow.models.engine.tower_session import TowerSession
+from winnow.models.engine.trace import Trace
+from winnow.models.families.base import Family, Parts
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.probes import Keys
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 

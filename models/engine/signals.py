@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.engine.kernels import kernels
-from reducers.layout import Layout
-from reducers.probes import Keys, LookAhead, PageRank, Probe, Rows, page_rank, received_attention
+from winnow.models.engine.kernels import kernels
+from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.probes import Keys, LookAhead, PageRank, Probe, Rows, page_rank, received_attention
 
 Wanted = Sequence[tuple[Probe, int]]
 

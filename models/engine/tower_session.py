@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.engine.frames import Frames
-from models.engine.middle import Middle
-from models.engine.tap import tap
-from models.engine.tower import fresh_tower, replaced
-from models.engine.trace import Recorder
-from models.families.base import Family, Parts
-from reducers.base import Reducer
-from reducers.errors import UnsupportedError, WinnowError
-from reducers.layout import Layout
-from reducers.reduction import Reduction
-from reducers.tower import Tower, TowerProbe
+from winnow.models.engine.before_mlp import Middle
+from winnow.models.engine.reuse import fresh_tower, replaced
+from winnow.models.engine.tap import tap
+from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.trace import Recorder
+from winnow.models.families.base import Family, Parts
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import Tower, TowerProbe
 
 
 class TowerSession:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from models.engine.frames import Frames
-from models.engine.provenance import merged
-from reducers.layout import Layout
-from reducers.reduction import Reduction
+from winnow.models.engine.provenance import merged
+from winnow.models.engine.tower_pass import Frames
+from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.reduction import Reduction
 
 
 @dataclass(frozen=True, eq=False)

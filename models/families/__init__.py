@@ -7,22 +7,22 @@ from typing import Any
 
 from torch import nn
 
-from models.families.base import Family
-from reducers.errors import UnsupportedError, WinnowError
+from winnow.models.families.base import Family
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
 
 FAMILIES = {
-    "internvl": "models.families.internvl:InternVL",
-    "llava": "models.families.llava:Llava",
-    "llava_next_video": "models.families.llava_next_video:LlavaNextVideo",
-    "llava_onevision": "models.families.llava_onevision:LlavaOnevision",
-    "qwen2_vl": "models.families.qwen2_vl:Qwen2VL",
-    "video_llava": "models.families.video_llava:VideoLlava",
-    "qwen2_5_vl": "models.families.qwen2_5_vl:Qwen25VL",
-    "qwen3_vl": "models.families.qwen3_vl:Qwen3VL",
-    "pllava": "models.families.pllava:Pllava",
-    "vila": "models.families.vila:Vila",
-    "longva": "models.families.longva:LongVA",
-    "llava_video": "models.families.llava_video:LlavaVideo",
+    "internvl": "winnow.models.families.internvl:InternVL",
+    "llava": "winnow.models.families.llava:Llava",
+    "llava_next_video": "winnow.models.families.llava_next_video:LlavaNextVideo",
+    "llava_onevision": "winnow.models.families.llava_onevision:LlavaOnevision",
+    "qwen2_vl": "winnow.models.families.qwen2_vl:Qwen2VL",
+    "video_llava": "winnow.models.families.video_llava:VideoLlava",
+    "qwen2_5_vl": "winnow.models.families.qwen2_5_vl:Qwen25VL",
+    "qwen3_vl": "winnow.models.families.qwen3_vl:Qwen3VL",
+    "pllava": "winnow.models.families.pllava:Pllava",
+    "vila": "winnow.models.families.vila:Vila",
+    "longva": "winnow.models.families.longva:LongVA",
+    "llava_video": "winnow.models.families.llava_video:LlavaVideo",
 }
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face, or ``config.family`` of our own."""
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import PretrainedConfig
 from transformers.models.llava_onevision.modeling_llava_onevision import get_anyres_image_grid_shape, unpad_image
 
-from models.families.base import runs
-from reducers.errors import WinnowError
-from reducers.layout import Layout, Span
+from winnow.models.families.base import runs
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout, Span
 
 Piece = tuple[int, list[Span], list[int]]
 """Tokens of one picture, its spans and its separators, counted from its first token."""

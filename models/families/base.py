@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin
 
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.layout import Layout
-from reducers.tower import Tower
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Family(ABC):
 
     name: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
-    """Types of the models that the family covers, see `models.families.kind_of`."""
+    """Types of the models that the family covers, see `winnow.models.families.kind_of`."""
     mrope: ClassVar[bool] = False
     """Whether positions are three-dimensional, so that compact numbering is undefined."""
     cls: ClassVar[bool] = False

@@ -17,16 +17,16 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from models.composed import ComposedConfig, ComposedProcessor
-from models.families.base import Family, Parts
-from models.families.llava import CHAT_TEMPLATE, chat
-from models.llm import llm_config, vit_numbers
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.layout import Layout, Span
+from winnow.models.composed import ComposedConfig, ComposedProcessor
+from winnow.models.families.arch import llm_config, vit_numbers
+from winnow.models.families.base import Family, Parts
+from winnow.models.families.llava import CHAT_TEMPLATE, chat
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout, Span
 
 if TYPE_CHECKING:
-    from models.convert.original import Original
+    from winnow.models.convert.original import Original
 
 
 class Composed(Family):
@@ -89,7 +89,7 @@ class Composed(Family):
         self, source: str, revision: str | None, dtype: torch.dtype, attn: str
     ) -> tuple[nn.Module, ProcessorMixin] | None:
         """See `Family.load_original`."""
-        from models.convert import load_original
+        from winnow.models.convert import load_original
 
         return load_original(self, source, revision, dtype, attn)
 

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import BatchFeature, InternVLConfig, InternVLVisionConfig, PretrainedConfig, ProcessorMixin
 
-from models.families.base import Family, Parts, runs
-from models.families.llava import CHAT_TEMPLATE, encode_pictures
-from models.llm import llm_config, vit_numbers
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.layout import Layout, Span
+from winnow.models.families.arch import llm_config, vit_numbers
+from winnow.models.families.base import Family, Parts, runs
+from winnow.models.families.llava import CHAT_TEMPLATE, encode_pictures
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout, Span
 
 BARE = 3
 """Tokens between two images of the chat template: end token, line feed, start token; a frame's label adds to them."""

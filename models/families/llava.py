@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, CLIPVisionConfig, LlavaConfig, PretrainedConfig, ProcessorMixin
 
-from models.families.base import Family, runs
-from models.llm import llm_config, vit_numbers
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.layout import Layout, Span
+from winnow.models.families.arch import llm_config, vit_numbers
+from winnow.models.families.base import Family, runs
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout, Span
 
 
 class Llava(Family):

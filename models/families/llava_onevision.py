@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, LlavaOnevisionConfig, PretrainedConfig, ProcessorMixin, SiglipVisionConfig
 
-from models.families.anyres import Piece, encoded_piece, image_piece, lay, tile_grid
-from models.families.base import Family
-from models.families.llava import CHAT_TEMPLATE, question
-from models.llm import llm_config, vit_numbers
-from models.prompt import Prompt
-from reducers.layout import Layout, Span
+from winnow.models.families.anyres import Piece, encoded_piece, image_piece, lay, tile_grid
+from winnow.models.families.arch import llm_config, vit_numbers
+from winnow.models.families.base import Family
+from winnow.models.families.llava import CHAT_TEMPLATE, question
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.layout import Layout, Span
 
 
 class LlavaOnevision(Family):

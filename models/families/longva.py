@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from models.families.composed import Composed
+from winnow.models.families.composed import Composed
 
 if TYPE_CHECKING:
-    from models.convert.original import Original
+    from winnow.models.convert.original import Original
 
 
 class LongVA(Composed):
@@ -26,6 +26,6 @@ class LongVA(Composed):
 
     def original(self) -> Original:
         """See `Composed.original`."""
-        from models.convert.llava_qwen import ORIGINAL
+        from winnow.models.convert.llava_qwen import ORIGINAL
 
         return ORIGINAL

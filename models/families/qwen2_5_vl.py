@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from transformers import PretrainedConfig, Qwen2_5_VLConfig
 
-from models.families.qwen2_vl import Qwen2VL, sized_tower
+from winnow.models.families.qwen2_vl import Qwen2VL, sized_tower
 
 
 class Qwen25VL(Qwen2VL):

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, Qwen2VLConfig
 
-from models.families.base import Family, Parts, runs
-from models.families.llava import question
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.layout import Layout, Span
+from winnow.models.families.base import Family, Parts, runs
+from winnow.models.families.llava import question
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout, Span
 
 
 class Qwen2VL(Family):

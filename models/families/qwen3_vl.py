@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, Qwen3VLConfig
 
-from models.families.qwen2_vl import Qwen2VL, sized_tower
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.layout import Layout, Span
+from winnow.models.families.prompt import Prompt
+from winnow.models.families.qwen2_vl import Qwen2VL, sized_tower
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout, Span
 
 
 class Qwen3VL(Qwen2VL):

@@ -23,12 +23,12 @@ from transformers import (
     VideoLlavaForConditionalGeneration,
 )
 
-from models.families.base import Family, Parts, runs
-from models.families.llava import CHAT_TEMPLATE, encode_pictures
-from models.llm import llm_config, vit_numbers
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.layout import Layout, Span
+from winnow.models.families.arch import llm_config, vit_numbers
+from winnow.models.families.base import Family, Parts, runs
+from winnow.models.families.llava import CHAT_TEMPLATE, encode_pictures
+from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout, Span
 
 NAMED = (
     {"images_kwargs": {"return_legacy_image_output": False}}

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from models.families.composed import Composed
+from winnow.models.families.composed import Composed
 
 if TYPE_CHECKING:
-    from models.convert.original import Original
+    from winnow.models.convert.original import Original
 
 
 class Vila(Composed):
@@ -29,6 +29,6 @@ class Vila(Composed):
 
     def original(self) -> Original:
         """See `Composed.original`."""
-        from models.convert.vila import ORIGINAL
+        from winnow.models.convert.vila import ORIGINAL
 
         return ORIGINAL

@@ -1,8 +1,8 @@
 """pico: a small vision-language model that Winnow trains itself, and the synthetic world that it knows."""
 
-from models.pico.build import WEIGHTS, build_config, build_model, build_processor, build_tokenizer
-from models.pico.questions import Question, ask
-from models.pico.world import Scene, Thing, render, sample_scene
+from winnow.models.pico.build import WEIGHTS, build_config, build_model, build_processor, build_tokenizer
+from winnow.models.pico.questions import Question, ask
+from winnow.models.pico.world import Scene, Thing, render, sample_scene
 
 __all__ = [
     "WEIGHTS",

@@ -22,8 +22,8 @@ from transformers import (
     Qwen2Config,
 )
 
-from models.pico.questions import BOS, EOS, IMAGE, PAD, UNK, VOCABULARY
-from models.pico.world import PATCH, SIZE
+from winnow.models.pico.questions import BOS, EOS, IMAGE, PAD, UNK, VOCABULARY
+from winnow.models.pico.world import PATCH, SIZE
 
 WEIGHTS = Path(__file__).parent / "weights"
 TOKEN_IDS = {word: index for index, word in enumerate(VOCABULARY)}

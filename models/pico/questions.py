@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pico.world import COLORS, MOST, SHAPES, Scene, Thing
+from winnow.models.pico.world import COLORS, MOST, SHAPES, Scene, Thing
 
 NUMBERS = ("one", "two", "three", "four")
 PAD, BOS, EOS, UNK, IMAGE = "<pad>", "<s>", "</s>", "<unk>", "<image>"

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-import configs
-from harness.config.cell import Cell
-from harness.config.compose import compose
-from harness.config.schema import register
+from winnow import configs
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.compose import compose
+from winnow.harness.config.schema import register
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.getbasetemp()
     cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "winnow-cache"
     before = os.environ.get("WINNOW_CACHE")
-    from harness.tasks.pico.data import ensure
+    from winnow.harness.tasks.pico.data import ensure
 
     ensure(cache)
     os.environ.pop("WINNOW_CACHE") if before is None else os.environ.update(WINNOW_CACHE=before)
@@ -35,7 +35,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fixtures(benchmark: Path) -> Path:
     """The miniatures of all benchmarks, in the same cache folder."""
-    from harness.tasks.fixtures.write import ensure
+    from winnow.harness.tasks.fixtures.write import ensure
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINNOW_CACHE", str(benchmark))
@@ -53,7 +53,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: Path, results: Path
 ) -> Callable[..., Ran]:
     """Give run.py's program some overrides, in this process; small batches of few documents unless told otherwise."""
-    from harness import app
+    from winnow.harness.cli import run as app
 
     monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
 

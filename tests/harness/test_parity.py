@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from harness.config.schema import TasksConfig
-from harness.data.documents import Tasks
-from harness.data.media import decode_video, make_prompt
-from harness.run.generate import answer, cut, encode
-from harness.score.lmms import quiet
-from harness.tasks.pico.data import write_video
-from models.check.cases import ARCH, tiny_model
-from models.llm import tiny
-from models.load import ModelSpec, load
-from reducers.none import NoReduction
+from winnow.harness.config.schema import TasksConfig
+from winnow.harness.data.documents import Tasks
+from winnow.harness.data.media import decode_video, make_prompt
+from winnow.harness.run.generate import answer, cut, encode
+from winnow.harness.tasks.lmms_eval import quiet
+from winnow.harness.tasks.pico.data import write_video
+from winnow.models.check.cases import ARCH, tiny_model
+from winnow.models.families.arch import tiny
+from winnow.models.loading.load import load
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.none import NoReduction
 
 TOKENS = 12
 SIDE = 56

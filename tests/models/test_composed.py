@@ -8,20 +8,21 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-import configs
-from models.check import BATCHES, INVARIANTS, Case
-from models.check.cases import ARCH, image_prompt, tiny_model, video_prompt
-from models.composed.model import ComposedModel, join
-from models.engine import attach
-from models.families import find_family
-from models.load import ModelSpec, load
-from models.prompt import Prompt
-from models.tokens import byte_tokenizer
-from reducers.base import Reducer
-from reducers.errors import WinnowError
-from reducers.fastv import FastV
-from reducers.none import NoReduction
-from reducers.random import RandomDrop
+from winnow import configs
+from winnow.models.check import BATCHES, INVARIANTS, Case
+from winnow.models.check.cases import ARCH, image_prompt, tiny_model, video_prompt
+from winnow.models.composed.model import ComposedModel, join
+from winnow.models.engine import attach
+from winnow.models.families import find_family
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.byte_tokenizer import byte_tokenizer
+from winnow.models.loading.load import load
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
+from winnow.reducers.random import RandomDrop
 
 FAMILIES = ["pllava", "vila", "longva", "llava_video"]
 

@@ -12,14 +12,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.check.cases import image_prompt, text_prompt, video_prompt
-from models.composed import ComposedConfig
-from models.convert.checkpoint import Checkpoint
-from models.convert.pllava import LORA_ALPHA
-from models.families import find_family
-from models.load import ModelSpec, load, random_config
-from models.tokens import byte_tokenizer
-from reducers.errors import WinnowError
+from winnow.models.check.cases import image_prompt, text_prompt, video_prompt
+from winnow.models.composed import ComposedConfig
+from winnow.models.convert.checkpoint import Checkpoint
+from winnow.models.convert.pllava import LORA_ALPHA
+from winnow.models.families import find_family
+from winnow.models.loading.byte_tokenizer import byte_tokenizer
+from winnow.models.loading.load import load, random_config
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.errors import WinnowError
 
 ARCH = {
     "layers": 2, "hidden": 64, "heads": 4, "kv_heads": 2, "mlp": 128, "vocab": 320, "tied": False,
@@ -310,7 +311,7 @@ def test_prompts_of_the_original_code(case: str, prompt: str, tmp_path: Path) ->
 
 
 def test_vila_speaks_llama_3_or_chatml(tmp_path: Path) -> None:
-    from models.convert.vila import template
+    from winnow.models.convert.vila import template
 
     class Words:
         def __init__(self, *words: str) -> None:

@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.check.cases import image_prompt, mixed_prompt, tiny_model, video_prompt
-from models.check.oracle import oracle_logits
-from models.check.replay import replay_logits
-from models.engine import attach
-from models.engine.trace import PromptTrace
-from reducers.aim import AIM
-from reducers.base import Reducer
-from reducers.fastv import FastV
-from reducers.pdrop import PDrop
-from reducers.random import RandomDrop
-from reducers.schedule import Cuts, Window
+from winnow.models.check.cases import image_prompt, mixed_prompt, tiny_model, video_prompt
+from winnow.models.check.oracle import oracle_logits
+from winnow.models.check.replay import replay_logits
+from winnow.models.engine import attach
+from winnow.models.engine.trace import PromptTrace
+from winnow.reducers.aim import AIM
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.schedule import Cuts, Window
+from winnow.reducers.fastv import FastV
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.random import RandomDrop
 
 METHODS: dict[str, Reducer] = {
     "entrance": RandomDrop(ratio=0.3),

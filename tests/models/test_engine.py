@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, StaticCache
 
-from models.check.cases import image_prompt, text_prompt, tiny_model, video_prompt
-from models.check.oracle import oracle_logits
-from models.engine import attach, reuse_tower
-from models.support import impossible
-from reducers.aim_merge import AIMMerge
-from reducers.base import Reducer, Scorer
-from reducers.blind import Blind
-from reducers.errors import UnsupportedError, WinnowError
-from reducers.fastv import FastV
-from reducers.layout import Grid
-from reducers.probes import Probe, Rows
-from reducers.random import RandomDrop
-from reducers.reduction import Reduction, View
-from reducers.schedule import K
+from winnow.models.check.cases import image_prompt, text_prompt, tiny_model, video_prompt
+from winnow.models.check.oracle import oracle_logits
+from winnow.models.engine import attach, reuse_tower
+from winnow.models.families.support import impossible
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.blind import Blind
+from winnow.reducers.core.base import Reducer, Scorer
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.probes import Probe, Rows
+from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.schedule import K
+from winnow.reducers.fastv import FastV
+from winnow.reducers.random import RandomDrop
 
 FAMILIES = ["llava", "llava_onevision", "qwen2_vl", "pllava", "vila", "longva", "llava_video"]
 

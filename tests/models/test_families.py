@@ -8,14 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from models.check.cases import ARCH, text_prompt, tiny_model, video_prompt
-from models.engine import attach
-from models.load import ModelSpec, load
-from models.pretrained import locate
-from models.prompt import Prompt
-from reducers.errors import WinnowError
-from reducers.fastv import FastV
-from reducers.none import NoReduction
+from winnow.models.check.cases import ARCH, text_prompt, tiny_model, video_prompt
+from winnow.models.engine import attach
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import load
+from winnow.models.loading.pretrained import locate
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
 
 QWEN2_7B = {
     "llm": "qwen2", "layers": 28, "hidden": 3584, "heads": 28, "kv_heads": 4, "mlp": 18944, "vocab": 152064,
@@ -108,7 +109,7 @@ def test_half_a_billion_parameters_run_here() -> None:
 
 
 def test_weights_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.random_weights.free_bytes", lambda device: 10**9)
+    monkeypatch.setattr("winnow.models.loading.random_weights.free_bytes", lambda device: 10**9)
     with pytest.raises(WinnowError, match=r"needs 32\.\d GB .* use model.scale=tiny"):
         load(ModelSpec("llava_onevision", "", "random", device="cpu", arch=QWEN2_7B))
 
@@ -143,6 +144,6 @@ def test_unknown_choices_are_listed(field: str, value: str) -> None:
 
 
 def test_packaged_weights_are_found() -> None:
-    assert Path(locate("package://models/pico/weights")).parts[-3:] == ("models", "pico", "weights")
+    assert Path(locate("package://winnow/models/pico/weights")).parts[-3:] == ("models", "pico", "weights")
     with pytest.raises(WinnowError, match="names no installed package"):
         locate("package://no_such_package/weights")

@@ -6,38 +6,38 @@ from typing import Any
 
 import pytest
 
-from models.check import INVARIANTS, Case
-from models.check.cases import BACKENDS, BATCHES, tiny_model
-from models.engine import attach
-from models.families import FAMILIES
-from models.support import impossible
-from reducers.aim import AIM
-from reducers.aim_merge import AIMMerge
-from reducers.aim_prune import AIMPrune
-from reducers.aim_temporal import AIMTemporal
-from reducers.ats import ATS
-from reducers.average import Average
-from reducers.base import Reducer
-from reducers.blind import Blind
-from reducers.cgsm import CGSM
-from reducers.compose import Compose
-from reducers.errors import UnsupportedError
-from reducers.evit import EViT
-from reducers.fastv import FastV
-from reducers.frame_pairs import FramePairs
-from reducers.grid import GridSample
-from reducers.none import NoReduction
-from reducers.pdrop import PDrop
-from reducers.prumerge import PruMerge
-from reducers.random import RandomDrop
-from reducers.schedule import Cuts, First, K, Rounds, Window
-from reducers.sequential import Sequential
-from reducers.tome import ToMe
-from reducers.tome_tower import ToMeTower
-from reducers.uniform import Uniform
-from reducers.vas import VAS
-from reducers.vcc import VCC
-from reducers.vtw import VTW
+from winnow.models.check import INVARIANTS, Case
+from winnow.models.check.cases import BACKENDS, BATCHES, tiny_model
+from winnow.models.engine import attach
+from winnow.models.families import FAMILIES
+from winnow.models.families.support import impossible
+from winnow.reducers.aim import AIM
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.aim_temporal import AIMTemporal
+from winnow.reducers.ats import ATS
+from winnow.reducers.average import Average
+from winnow.reducers.blind import Blind
+from winnow.reducers.cgsm import CGSM
+from winnow.reducers.compose import Compose
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
+from winnow.reducers.evit import EViT
+from winnow.reducers.fastv import FastV
+from winnow.reducers.frame_pairs import FramePairs
+from winnow.reducers.grid import GridSample
+from winnow.reducers.none import NoReduction
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.prumerge import PruMerge
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.sequential import Sequential
+from winnow.reducers.tome import ToMe
+from winnow.reducers.tome_tower import ToMeTower
+from winnow.reducers.uniform import Uniform
+from winnow.reducers.vas import VAS
+from winnow.reducers.vcc import VCC
+from winnow.reducers.vtw import VTW
 
 EARLY = Rounds(start=3, end=5, interval=1)
 METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, as many as a pooled frame has slots

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from models.engine import kernels
-from models.engine.signals import Signals
-from reducers.layout import Layout, Span
-from reducers.probes import PageRank, Probe, Rows, page_rank, received_attention
+from winnow.models.engine import kernels
+from winnow.models.engine.signals import Signals
+from winnow.reducers.core.layout import Layout, Span
+from winnow.reducers.core.probes import PageRank, Probe, Rows, page_rank, received_attention
 
 ROOT = Path(__file__).parents[2]
 COMPILE = """
@@ -121,6 +121,6 @@ def test_both_ways_give_the_same_signal(probe: Probe, calls: int, monkeypatch: p
 
     portable = signal()
     fast = SimpleNamespace(received_attention=received, page_rank=rank)
-    monkeypatch.setattr("models.engine.signals.kernels", lambda device, dtype: fast)
+    monkeypatch.setattr("winnow.models.engine.signals.kernels", lambda device, dtype: fast)
     assert torch.equal(signal(), portable)
     assert len(asked) == calls

@@ -13,20 +13,21 @@ import yaml
 from safetensors.torch import load_file, save_file
 from transformers import BitsAndBytesConfig
 
-import configs
-from harness.data import hub
-from models import pretrained
-from models.check.cases import ARCH, BATCHES, Case, tiny_model, video_prompt
-from models.engine import attach, reuse_tower
-from models.load import ModelSpec, load
-from reducers.base import Reducer
-from reducers.errors import WinnowError
-from reducers.fastv import FastV
-from reducers.pdrop import PDrop
-from reducers.prumerge import PruMerge
-from reducers.random import RandomDrop
-from reducers.schedule import Cuts, First, K
-from reducers.tome import ToMe
+from winnow import configs
+from winnow.harness.data import hub
+from winnow.models.check.cases import ARCH, BATCHES, Case, tiny_model, video_prompt
+from winnow.models.engine import attach, reuse_tower
+from winnow.models.loading import pretrained
+from winnow.models.loading.load import load
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.schedule import Cuts, First, K
+from winnow.reducers.fastv import FastV
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.prumerge import PruMerge
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.tome import ToMe
 
 PUBLISHED = {
     "llava15": 7.06, "llava15_13b": 13.35, "llava_ov": 8.03, "llava_ov_05b": 0.894, "llava_next_video": 7.06,

@@ -9,18 +9,19 @@ import torch
 import yaml
 from PIL import Image
 
-import configs
-from models.check.cases import mixed_prompt, text_prompt, tiny_model, video_prompt
-from models.engine import attach
-from models.families import find_family
-from models.load import ModelSpec, load
-from models.prompt import Prompt
-from models.random_weights import random_config
-from models.tokens import byte_tokenizer
-from reducers.errors import UnsupportedError, WinnowError
-from reducers.evit import EViT
-from reducers.none import NoReduction
-from reducers.vtw import VTW
+from winnow import configs
+from winnow.models.check.cases import mixed_prompt, text_prompt, tiny_model, video_prompt
+from winnow.models.engine import attach
+from winnow.models.families import find_family
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.byte_tokenizer import byte_tokenizer
+from winnow.models.loading.load import load
+from winnow.models.loading.random_weights import random_config
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.evit import EViT
+from winnow.reducers.none import NoReduction
+from winnow.reducers.vtw import VTW
 
 FAMILIES = ["internvl", "llava_next_video", "video_llava"]
 GRIDS = {

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from models.pico.build import TOKEN_IDS, WEIGHTS, build_model, build_processor, build_tokenizer
-from models.pico.questions import VIDEO_TYPES, VOCABULARY, ask, caption, relevance
-from models.pico.training.language import answer_states, train_words
-from models.pico.training.muon import orthogonalize
-from models.pico.training.packing import IGNORED, choose_tokens, pack, scene_labels
-from models.pico.training.tower import train_tower
-from models.pico.world import FRAMES, GRID, PATCH, SIZE, SPLITS, Scene, Thing, generator, render, sample_scene
+from winnow.models.pico.build import TOKEN_IDS, WEIGHTS, build_model, build_processor, build_tokenizer
+from winnow.models.pico.questions import VIDEO_TYPES, VOCABULARY, ask, caption, relevance
+from winnow.models.pico.training.language import answer_states, train_words
+from winnow.models.pico.training.muon import orthogonalize
+from winnow.models.pico.training.packing import IGNORED, choose_tokens, pack, scene_labels
+from winnow.models.pico.training.tower import train_tower
+from winnow.models.pico.world import FRAMES, GRID, PATCH, SIZE, SPLITS, Scene, Thing, generator, render, sample_scene
 
 
 def scene_of_two() -> Scene:

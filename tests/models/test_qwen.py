@@ -8,15 +8,16 @@ import pytest
 import torch
 import yaml
 
-import configs
-from models.check.cases import image_prompt, picture, tiny_model, video_prompt
-from models.engine import attach
-from models.load import ModelSpec, load
-from models.prompt import Prompt
-from reducers.aim_temporal import AIMTemporal
-from reducers.fastv import FastV
-from reducers.none import NoReduction
-from reducers.random import RandomDrop
+from winnow import configs
+from winnow.models.check.cases import image_prompt, picture, tiny_model, video_prompt
+from winnow.models.engine import attach
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import load
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.aim_temporal import AIMTemporal
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
+from winnow.reducers.random import RandomDrop
 
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
 TWO_FILMS = Prompt("which ?", [picture(2, 4), picture(3, 2)[:, :30]], image_prompt().images, [1.5, 4.0])

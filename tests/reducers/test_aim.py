@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from views import Noise, layout, view, walk
 
-from reducers.aim import AIM
-from reducers.aim_merge import AIMMerge
-from reducers.aim_prune import AIMPrune
-from reducers.aim_temporal import AIMTemporal
-from reducers.compose import Compose
-from reducers.errors import WinnowError
-from reducers.layout import Layout
-from reducers.probes import PageRank
-from reducers.reduction import Reduction
-from reducers.schedule import Window
-from reducers.tower import Tower, TowerKeys, TowerView
+from winnow.reducers.aim import AIM
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.aim_temporal import AIMTemporal
+from winnow.reducers.compose import Compose
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.probes import PageRank
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.schedule import Window
+from winnow.reducers.core.tower import Tower, TowerKeys, TowerView
 
 EARLY = Window(2, 5)
 Token = tuple[list[float], int, dict[int, float]]

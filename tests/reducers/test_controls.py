@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from test_inside_llm import check, memory
 from views import layout, view, walk
 
-from reducers.average import Average
-from reducers.errors import WinnowError
-from reducers.fastv import FastV
-from reducers.frame_pairs import FramePairs
-from reducers.grid import GridSample
-from reducers.layout import Grid, Layout, Span
-from reducers.probes import Rows
-from reducers.random import RandomDrop
-from reducers.reduction import View
-from reducers.replay import Replay
-from reducers.schedule import Cuts, K, Rounds
-from reducers.sequential import Sequential
-from reducers.uniform import Uniform, turns
+from winnow.reducers.average import Average
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Layout, Span
+from winnow.reducers.core.probes import Rows
+from winnow.reducers.core.reduction import View
+from winnow.reducers.core.schedule import Cuts, K, Rounds
+from winnow.reducers.fastv import FastV
+from winnow.reducers.frame_pairs import FramePairs
+from winnow.reducers.grid import GridSample
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.replay import Replay
+from winnow.reducers.sequential import Sequential
+from winnow.reducers.uniform import Uniform, turns
 
 TABLE_3 = Cuts((12, 20))
 

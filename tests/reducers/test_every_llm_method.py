@@ -4,27 +4,27 @@ import pytest
 import torch
 from views import Noise, layout, view, walk
 
-from reducers.aim import AIM
-from reducers.aim_merge import AIMMerge
-from reducers.aim_prune import AIMPrune
-from reducers.aim_temporal import AIMTemporal
-from reducers.average import Average
-from reducers.base import Reducer
-from reducers.blind import Blind
-from reducers.compose import Compose
-from reducers.errors import WinnowError
-from reducers.fastv import FastV
-from reducers.frame_pairs import FramePairs
-from reducers.grid import GridSample
-from reducers.pdrop import PDrop
-from reducers.random import RandomDrop
-from reducers.schedule import Cuts, First, K, Rounds, Window
-from reducers.sequential import Sequential
-from reducers.tome import ToMe
-from reducers.uniform import Uniform
-from reducers.vas import VAS
-from reducers.vcc import VCC
-from reducers.vtw import VTW
+from winnow.reducers.aim import AIM
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.aim_temporal import AIMTemporal
+from winnow.reducers.average import Average
+from winnow.reducers.blind import Blind
+from winnow.reducers.compose import Compose
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
+from winnow.reducers.fastv import FastV
+from winnow.reducers.frame_pairs import FramePairs
+from winnow.reducers.grid import GridSample
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.sequential import Sequential
+from winnow.reducers.tome import ToMe
+from winnow.reducers.uniform import Uniform
+from winnow.reducers.vas import VAS
+from winnow.reducers.vcc import VCC
+from winnow.reducers.vtw import VTW
 
 DEPTH = 6
 TWICE = Cuts((2, 4))

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from views import layout, view, walk
 
-from reducers.errors import WinnowError
-from reducers.pdrop import PDrop
-from reducers.probes import Keys, LookAhead
-from reducers.reduction import Reduction
-from reducers.schedule import Cuts, First, K
-from reducers.tome import ToMe
-from reducers.vcc import VCC
-from reducers.vtw import VTW
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.probes import Keys, LookAhead
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.schedule import Cuts, First, K
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.tome import ToMe
+from winnow.reducers.vcc import VCC
+from winnow.reducers.vtw import VTW
 
 
 def memory(plan: list[int]) -> float:

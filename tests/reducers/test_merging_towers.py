@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from towers import CLIP, SIGLIP, check, contents, frame, natural, walk
 
-from reducers.blocks import merges
-from reducers.cgsm import CGSM
-from reducers.errors import UnsupportedError, WinnowError
-from reducers.tome_tower import ToMeTower
-from reducers.tower import ClsRow, ColumnMean, Tower, TowerKeys, TowerView
+from winnow.reducers.cgsm import CGSM
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerKeys, TowerView
+from winnow.reducers.core.tower_methods import merges
+from winnow.reducers.tome_tower import ToMeTower
 
 TINY = Tower(blocks=3, used=2, rows=5, cols=5, cls=True)
 BARE = Tower(blocks=3, used=3, rows=5, cols=5, cls=False)

@@ -1,7 +1,7 @@
 import pytest
 
-from reducers.errors import WinnowError
-from reducers.schedule import Cuts, K, Rounds, Window
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.schedule import Cuts, K, Rounds, Window
 
 
 def test_absolute_numbers_stay() -> None:

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from views import layout, view
 
-from reducers.base import Scorer, top
-from reducers.blind import Blind
-from reducers.errors import UnsupportedError, WinnowError
-from reducers.fastv import FastV
-from reducers.oracle import Oracle
-from reducers.probes import Rows, page_rank, received_attention
-from reducers.random import RandomDrop
-from reducers.schedule import K
+from winnow.reducers.blind import Blind
+from winnow.reducers.core.base import Scorer, top
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.probes import Rows, page_rank, received_attention
+from winnow.reducers.core.schedule import K
+from winnow.reducers.fastv import FastV
+from winnow.reducers.oracle import Oracle
+from winnow.reducers.random import RandomDrop
 
 LAST = Rows("last")
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from towers import CLIP, SIGLIP, check, contents, draw, frame, natural, walk
 
-from reducers.ats import ATS, sample
-from reducers.errors import UnsupportedError, WinnowError
-from reducers.evit import EViT
-from reducers.prumerge import PruMerge, outliers
-from reducers.tower import ClsRow, ColumnMean, Headless, Tower, TowerKeys, TowerView
+from winnow.reducers.ats import ATS, sample
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.tower import ClsRow, ColumnMean, Headless, Tower, TowerKeys, TowerView
+from winnow.reducers.evit import EViT
+from winnow.reducers.prumerge import PruMerge, outliers
 
 TINY = Tower(blocks=3, used=2, rows=5, cols=5, cls=True)
 BARE = Tower(blocks=3, used=3, rows=5, cols=5, cls=False)

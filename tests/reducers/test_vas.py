@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from views import layout, view
 
-from reducers.errors import WinnowError
-from reducers.probes import Rows
-from reducers.schedule import Rounds
-from reducers.vas import VAS
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.probes import Rows
+from winnow.reducers.core.schedule import Rounds
+from winnow.reducers.vas import VAS
 
 TEXT = Rows("text")
 NOW = Rounds(start=6, end=20, interval=3)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from reducers.base import Reducer
-from reducers.reduction import Reduction
-from reducers.tower import Tower, TowerKeys, TowerProbe, TowerValues, TowerView
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerValues, TowerView
 
 CLIP = Tower(blocks=24, used=23, rows=24, cols=24, cls=True)
 SIGLIP = Tower(blocks=26, used=26, rows=27, cols=27, cls=False)

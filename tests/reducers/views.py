@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from reducers.base import Reducer
-from reducers.layout import Layout, Span
-from reducers.probes import Keys, Probe
-from reducers.reduction import Reduction, View
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.layout import Layout, Span
+from winnow.reducers.core.probes import Keys, Probe
+from winnow.reducers.core.reduction import Reduction, View
 
 
 def layout(*grids: tuple[int, int, int], head: int = 3, gap: int = 2, tail: int = 5, key: str = "k") -> Layout:

@@ -33,7 +33,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the pico benchmark."""
     folder = tmp_path_factory.mktemp("winnow-cache")
-    from harness.tasks.pico.data import ensure
+    from winnow.harness.tasks.pico.data import ensure
 
     ensure(folder)
     return folder

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 
-from harness.run import journal
-from harness.sweep.manifest import Manifest, load
-from harness.sweep.state import Watch, answered, counts
+from winnow.harness.run import journal
+from winnow.harness.sweep.manifest import Manifest, load
+from winnow.harness.sweep.state import Watch, answered, counts
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = ("reducer=fastv,random", "ratio=0.5,0.25,0.1", "schedule=pico", "limit=60", "batch_size=4")
@@ -31,7 +31,7 @@ class Site:
         self.environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 
     def start(self, *words: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "harness.cli.main", *map(str, words)]
+        command = [sys.executable, "-m", "winnow.harness.cli.main", *map(str, words)]
         return subprocess.Popen(command, env=self.environment, cwd=ROOT, text=True, stdout=subprocess.PIPE)
 
     def winnow(self, *words: object) -> str:
@@ -184,7 +184,7 @@ def test_cancel_ends_the_array_and_a_plain_script_goes_on(site: Site, whole: dic
     manifest.cancel.unlink()
     script = ROOT / "scripts" / "slurm_array.sbatch"
     options = ["--partition=low", "--array=0-1%2", f"--output={site.results}/%A_%a.log", "--gres=none"]
-    environment = site.environment | {"WINNOW": f"{sys.executable} -m harness.cli.main"}
+    environment = site.environment | {"WINNOW": f"{sys.executable} -m winnow.harness.cli.main"}
     command = ["sbatch", *options, str(script), str(manifest.path)]
     subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=30)
     site.finish(manifest, whole)
@@ -213,7 +213,7 @@ def test_nothing_left_is_said_and_nothing_sent(site: Site) -> None:
     site.winnow("work", manifest.path)
     before = time.time()
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli.main", "submit", str(manifest.path)],
+        [sys.executable, "-m", "winnow.harness.cli.main", "submit", str(manifest.path)],
         env=site.environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 2 and "nothing of this sweep is left to be run" in done.stderr

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from harness.tasks import zero_shot_qa as qa
+from winnow.harness.tasks import zero_shot_qa as qa
 
 process_docs = partial(qa.process_docs, "msrvtt_qa")
 doc_to_visual = partial(qa.doc_to_visual, "msrvtt_qa")

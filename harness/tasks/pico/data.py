@@ -17,9 +17,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness import files
-from models.pico.questions import IMAGE_TYPES, VIDEO_TYPES, Question, ask, balanced_count, fewest_things, relevance
-from models.pico.world import FRAMES, SPLITS, generator, render, sample_scene
+from winnow.harness.common import files
+from winnow.models.pico.questions import (
+    IMAGE_TYPES,
+    VIDEO_TYPES,
+    Question,
+    ask,
+    balanced_count,
+    fewest_things,
+    relevance,
+)
+from winnow.models.pico.world import FRAMES, SPLITS, generator, render, sample_scene
 
 TASKS = Path(__file__).parent
 VERSION = "1"

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from harness.tasks.pico.data import root
+from winnow.harness.tasks.pico.data import root
 
 Doc = dict[str, Any]
 

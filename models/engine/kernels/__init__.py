@@ -1,4 +1,4 @@
-"""Statistics over whole attention matrices by Triton kernels; `reducers.probes` is the portable form of the same."""
+"""Statistics over whole attention matrices by Triton kernels; `winnow.reducers.core.probes` is their portable form."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
     Returns
     -------
     module or None
-        `models.engine.kernels.sums` for 16-bit queries on a CUDA device that multiplies them on tensor cores (compute
-        capability 8.0 or higher), where Triton is installed; None: the portable form.
+        `kernels.sums` for 16-bit queries on a CUDA device that multiplies them on tensor cores (compute capability
+        8.0 or higher), where Triton is installed; None: the portable form.
     """
     return _module(device) if device.type == "cuda" and dtype in HALF else None
 
@@ -36,4 +36,4 @@ def _module(device: torch.device) -> ModuleType | None:
         importlib.import_module("triton")
     except ImportError:
         return None
-    return importlib.import_module("models.engine.kernels.sums")
+    return importlib.import_module("winnow.models.engine.kernels.sums")

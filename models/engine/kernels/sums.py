@@ -197,7 +197,7 @@ def received_attention(
     rows: tuple[int, int] | None = None,
     tile: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Sum over neighbouring rows of the attention, averaged over heads: `reducers.probes.received_attention`.
+    """Sum over neighbouring rows of the attention, averaged over heads, as `probes.received_attention`.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def page_rank(
     tile: tuple[int, int] | None = None,
     block: int = BLOCK,
 ) -> Tensor:
-    """Power iteration ``v <- v M``, root mean square over heads, ``(n,)``: `reducers.probes.page_rank`.
+    """Power iteration ``v <- v M``, root mean square over heads, ``(n,)``: `winnow.reducers.core.probes.page_rank`.
 
     Blocks of rows run from the last to the first, as a token gets from later tokens alone. Within a block the
     iterations follow each other, over its own triangle; what the block gives to all earlier columns is computed once,

@@ -15,12 +15,12 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2Model, apply_rotary_pos_emb
 
-from models.pico.build import TOKEN_IDS
-from models.pico.questions import BOS, VIDEO_TYPES
-from models.pico.training.muon import Trainer
-from models.pico.training.packing import IGNORED, Pack, choose_tokens, full_length, pack, scene_labels
-from models.pico.training.tower import normalize, patch_features, word_tokens
-from models.pico.world import FRAMES, render, sample_scene
+from winnow.models.pico.build import TOKEN_IDS
+from winnow.models.pico.questions import BOS, VIDEO_TYPES
+from winnow.models.pico.training.muon import Trainer
+from winnow.models.pico.training.packing import IGNORED, Pack, choose_tokens, full_length, pack, scene_labels
+from winnow.models.pico.training.tower import normalize, patch_features, word_tokens
+from winnow.models.pico.world import FRAMES, render, sample_scene
 
 PREFIX = (TOKEN_IDS[BOS], TOKEN_IDS["user"])
 _BLOCKED = -1e9

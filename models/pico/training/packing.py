@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.pico.build import TOKEN_IDS
-from models.pico.questions import EOS, IMAGE_TYPES, VIDEO_TYPES, ask, caption, fewest_things
-from models.pico.world import FRAMES, GRID, Scene
+from winnow.models.pico.build import TOKEN_IDS
+from winnow.models.pico.questions import EOS, IMAGE_TYPES, VIDEO_TYPES, ask, caption, fewest_things
+from winnow.models.pico.world import FRAMES, GRID, Scene
 
 IGNORED = -100
 CAPTION = "caption"

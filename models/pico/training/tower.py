@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration
 
-from models.pico.build import TOKEN_IDS
-from models.pico.questions import IMAGE
-from models.pico.training.muon import Trainer
-from models.pico.world import COLORS, GRID, PATCH, SHAPES, Scene, Thing, render
+from winnow.models.pico.build import TOKEN_IDS
+from winnow.models.pico.questions import IMAGE
+from winnow.models.pico.training.muon import Trainer
+from winnow.models.pico.world import COLORS, GRID, PATCH, SHAPES, Scene, Thing, render
 
 FEATURE_LAYER = -2
 _ENOUGH_PIXELS = 20

@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 import torch
 
-from harness.bench import estimate, runner
-from harness.bench.cells import BASELINE, COMMON, Variant, variants
-from harness.bench.clock import FIRST, PHASES, PREFILL, PROJECTOR, REDUCER, REST, TOWER, Clock
-from harness.bench.measure import Measurement, measure
-from harness.bench.memory import peak_memory
-from harness.bench.prompts import Prompts
-from harness.bench.record import identity
-from harness.bench.report import ratios, times
-from harness.bench.runner import Settings
-from harness.config.nominal import llm_shape
-from harness.cost.hardware import Hardware, Peak
-from harness.run.kept import load_model
-from harness.score.stats import median_interval
-from models.check import tiny_model
-from models.check.cases import video_prompt
-from models.load import Loaded
-from reducers.errors import WinnowError
+from winnow.harness.bench import estimate, runner
+from winnow.harness.bench.cells import BASELINE, COMMON, Variant, variants
+from winnow.harness.bench.clock import FIRST, PHASES, PREFILL, PROJECTOR, REDUCER, REST, TOWER, Clock
+from winnow.harness.bench.measure import Measurement, measure
+from winnow.harness.bench.memory import peak_memory
+from winnow.harness.bench.prompts import Prompts
+from winnow.harness.bench.record import identity
+from winnow.harness.bench.report import ratios, times
+from winnow.harness.bench.runner import Settings
+from winnow.harness.cost.hardware import Hardware, Peak
+from winnow.harness.plan.nominal import llm_shape
+from winnow.harness.run.loaded import load_model
+from winnow.harness.score.stats import median_interval
+from winnow.models.check import tiny_model
+from winnow.models.check.cases import video_prompt
+from winnow.models.loading.load import Loaded
+from winnow.reducers.core.errors import WinnowError
 
 CPU = torch.device("cpu")
 PICO = ("model=pico", "model.device=cpu", "schedule=pico")
@@ -218,7 +218,7 @@ def test_methods_that_differ_in_their_schedule_have_names_of_their_own() -> None
 
 @pytest.fixture
 def winnow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    from harness.cli import main as cli
+    from winnow.harness.cli import main as cli
 
     def go(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["winnow", "bench", *words])

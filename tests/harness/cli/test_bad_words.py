@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
+from winnow.harness.cli.main import main
 
 MISTAKES = {
     "no such command": (["nope"], "No such command 'nope'"),

@@ -10,19 +10,19 @@ import yaml
 from cells import cell, hydra
 from hydra import compose as hydra_compose
 
-import configs
-from harness.config import schedules
-from harness.config.method import build_method
-from harness.config.nominal import llm_shape
-from harness.config.parts import OTHERS
-from harness.config.schema import GROUPS, options
-from harness.folders import locate
-from harness.tasks.catalogue import BENCHMARKS
-from models.axes import DTYPES
-from models.families import FAMILIES
-from reducers.errors import WinnowError
-from reducers.registry import find
-from reducers.schedule import SCHEDULES
+from winnow import configs
+from winnow.harness.common.folders import locate
+from winnow.harness.config import schedules
+from winnow.harness.config.compose_parts import OTHERS
+from winnow.harness.config.schema import GROUPS, options
+from winnow.harness.plan.build import build_method
+from winnow.harness.plan.nominal import llm_shape
+from winnow.harness.tasks.catalogue import BENCHMARKS
+from winnow.models.families import FAMILIES
+from winnow.models.loading.options import DTYPES
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.registry import find
+from winnow.reducers.core.schedule import SCHEDULES
 
 REDUCERS = [name for name in options("reducer") if name not in OTHERS]
 
@@ -105,7 +105,7 @@ def test_model_is_known_and_of_its_shape(name: str) -> None:
 def test_pico_yaml_is_the_shipped_checkpoint() -> None:
     from transformers import AutoConfig
 
-    from models.pretrained import locate as weights
+    from winnow.models.loading.pretrained import locate as weights
 
     composed = cell().model
     config = AutoConfig.from_pretrained(weights(composed.repo))
@@ -137,7 +137,7 @@ def test_every_choice_is_one_that_composes(group: str) -> None:
 
 def test_pico_experiment_is_ten_cells() -> None:
     params = listed("experiment", "pico")["hydra"]["sweeper"]["params"]
-    from harness.run.identity import identify
+    from winnow.harness.plan.identity import identify
 
     found = {}
     for reducer in params["reducer"].split(","):

@@ -8,12 +8,12 @@ import pytest
 from cells import cell
 from runs import FASTV, Run, result_of
 
-from harness.config.nominal import nominal
-from harness.run.identity import identify
-from harness.run.kept import load_model
-from harness.run.store import results_below
-from harness.tables import runs as tables
-from models.prompt import Prompt
+from winnow.harness.plan.identity import identify
+from winnow.harness.plan.nominal import nominal
+from winnow.harness.results.tables import runs as tables
+from winnow.harness.run.loaded import load_model
+from winnow.harness.run.store import results_below
+from winnow.models.families.prompt import Prompt
 
 TINY = ("model=qwen2_vl", "model.weights=random", "model.scale=tiny", "model.dtype=float32", "model.device=cpu")
 

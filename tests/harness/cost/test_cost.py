@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cost import LLMShape, Op, kv_bytes, physical, prefill_flops
-from harness.cost.decode import step_op
-from harness.cost.hardware import hardware
-from harness.cost.llm_viewer import layer_ops
-from harness.cost.memory import layer_bytes, peak_bytes, weight_bytes
-from harness.cost.method import llm_ops
-from harness.cost.vision import TowerShape, tower_ops
-from reducers.aim_merge import AIMMerge
-from reducers.aim_prune import AIMPrune
-from reducers.errors import WinnowError
-from reducers.fastv import FastV
-from reducers.layout import Grid, Width
+from winnow.harness.cost import LLMShape, Op, kv_bytes, physical, prefill_flops
+from winnow.harness.cost.decode import step_op
+from winnow.harness.cost.hardware import hardware
+from winnow.harness.cost.llm_viewer import layer_ops
+from winnow.harness.cost.memory import layer_bytes, peak_bytes, weight_bytes
+from winnow.harness.cost.method_ops import llm_ops
+from winnow.harness.cost.vision import TowerShape, tower_ops
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.fastv import FastV
 
 QWEN2_7B = LLMShape(layers=28, hidden=3584, heads=28, kv_heads=4, head_dim=128, mlp=18944, vocab=152064)
 

@@ -9,15 +9,15 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli.main import app
-from harness.config.nominal import nominal
-from harness.config.schema import options
-from harness.config.words import cell_from
-from harness.cost.command import plans, run, split
-from harness.cost.hardware import GROUP, hardware
-from reducers.errors import WinnowError
+from winnow.harness.cli.commands.cost import plans, run, split
+from winnow.harness.cli.main import app
+from winnow.harness.config.overrides import cell_from
+from winnow.harness.config.schema import options
+from winnow.harness.cost.hardware import GROUP, hardware
+from winnow.harness.plan.nominal import nominal
+from winnow.reducers.core.errors import WinnowError
 
-COMMAND = [sys.executable, "-m", "harness.cli.main", "cost", "model=llava_ov", "reducer=aim"]
+COMMAND = [sys.executable, "-m", "winnow.harness.cli.main", "cost", "model=llava_ov", "reducer=aim"]
 Row = dict[str, str]
 
 
@@ -103,8 +103,8 @@ def test_mistake_is_one_line(words: list[str], message: str) -> None:
 
 def test_a_measured_processor_is_one_to_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `winnow calibrate cpu` prints is what `winnow cost` takes."""
-    monkeypatch.setattr("harness.bench.modelled.SIDE", {"cpu": 64})
-    monkeypatch.setattr("harness.bench.modelled.COPIED", {"cpu": 2**16})
+    monkeypatch.setattr("winnow.harness.bench.modelled.SIDE", {"cpu": 64})
+    monkeypatch.setattr("winnow.harness.bench.modelled.COPIED", {"cpu": 2**16})
     done = CliRunner().invoke(app, ["calibrate", "cpu"])
     assert done.exception is None
     words = done.stdout.strip().splitlines()[-1].split()

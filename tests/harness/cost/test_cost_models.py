@@ -10,16 +10,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.config.nominal import model_spec, vision_tower
-from harness.config.schema import ModelConfig, options
-from harness.config.words import cell_from
-from harness.cost import LLMShape, physical
-from harness.cost.op import Op
-from harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
-from models.families import FAMILIES, find_family
-from models.llm import tiny
-from models.load import load, random_config
-from models.prompt import Prompt
+from winnow.harness.config.overrides import cell_from
+from winnow.harness.config.schema import ModelConfig, options
+from winnow.harness.cost import LLMShape, physical
+from winnow.harness.cost.op import Op
+from winnow.harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
+from winnow.harness.plan.nominal import model_spec, vision_tower
+from winnow.models.families import FAMILIES, find_family
+from winnow.models.families.arch import tiny
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import load, random_config
 
 MODELS = options("model")
 PICTURE = 448

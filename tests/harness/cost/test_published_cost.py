@@ -6,9 +6,9 @@ import io
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli.main import app
-from harness.cost.published import METRICS, Cell, cells, tokens
-from harness.paper.published import read
+from winnow.harness.cli.main import app
+from winnow.harness.config.printed import read
+from winnow.harness.results.paper.cost_cells import METRICS, Cell, cells, tokens
 
 CELLS = list(cells())
 RIGHT, WRONG = [cell for cell in CELLS if not cell.why], [cell for cell in CELLS if cell.why]

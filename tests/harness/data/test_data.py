@@ -12,12 +12,12 @@ import pytest
 from runs import Run, only, result_of
 from typer.testing import CliRunner
 
-from harness.cli.main import app
-from harness.data.fetch import unpack
-from harness.score.lmms import quiet
-from harness.tasks.catalogue import BENCHMARKS
-from harness.tasks.validate import validate
-from reducers.errors import WinnowError
+from winnow.harness.cli.main import app
+from winnow.harness.data.fetch import unpack
+from winnow.harness.tasks.catalogue import BENCHMARKS
+from winnow.harness.tasks.lmms_eval import quiet
+from winnow.harness.tasks.validate import validate
+from winnow.reducers.core.errors import WinnowError
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ def test_rows_that_cannot_be_used(name: str) -> None:
 
 
 def test_bad_rows_stop_a_run_before_a_model_loads(damaged: Path, run: Run) -> None:
-    from harness.tasks.fixtures.images import mme
-    from harness.tasks.fixtures.write import write_rows
+    from winnow.harness.tasks.fixtures.images import mme
+    from winnow.harness.tasks.fixtures.write import write_rows
 
     rows = mme()
     rows[3]["answer"] = None

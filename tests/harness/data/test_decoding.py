@@ -10,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
-from harness.data import framecache
-from harness.data.decoders import DECODERS, by_av, by_decord, chosen
-from harness.data.decoding import Decoder, patience
-from harness.data.framecache import FrameCache, current, key_of
-from harness.data.media import forget, sample_video
-from reducers.errors import WinnowError
+from winnow.harness.data import framecache
+from winnow.harness.data.decoders import DECODERS, by_av, by_decord, chosen
+from winnow.harness.data.decoding import Decoder, patience
+from winnow.harness.data.framecache import FrameCache, current, key_of
+from winnow.harness.data.media import forget, sample_video
+from winnow.reducers.core.errors import WinnowError
 
 IDENTITY = bytes.fromhex("00010000" + "00000000" * 3 + "00010000" + "00000000" * 3 + "40000000")
 TURNED = bytes.fromhex("00000000" + "00010000" + "00000000" + "ffff0000" + "00000000" * 4 + "40000000")
@@ -108,7 +108,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameCache:
 def test_frames_are_kept_on_disk(tmp_path: Path, cache: FrameCache, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.mp4", 6)
     first, rate = sample_video(path, 3)
-    monkeypatch.setattr("harness.data.media.decoder", lambda: pytest.fail("it was decoded again"))
+    monkeypatch.setattr("winnow.harness.data.media.decoder", lambda: pytest.fail("it was decoded again"))
     forget()
     again, same = sample_video(path.rename(tmp_path / "moved.mp4"), 3)
     assert (again == first).all() and rate == same

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.decoders import uniform_indices
-from harness.data.media import decode_video, make_prompt
-from harness.tasks.pico.data import root
-from reducers.errors import WinnowError
+from winnow.harness.data.decoders import uniform_indices
+from winnow.harness.data.media import decode_video, make_prompt
+from winnow.harness.tasks.pico.data import root
+from winnow.reducers.core.errors import WinnowError
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from reducers.base import Reducer
-from reducers.fastv import FastV
-from reducers.none import NoReduction
-from reducers.prumerge import PruMerge
-from reducers.schedule import K, Rounds
-from reducers.vas import VAS
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.schedule import K, Rounds
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
+from winnow.reducers.prumerge import PruMerge
+from winnow.reducers.vas import VAS
 
 PATH = Path(__file__).parents[3] / "scripts" / "bench_batches.py"
 

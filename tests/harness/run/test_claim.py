@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run import claim
-from harness.run.claim import Claim
+from winnow.harness.run import claim
+from winnow.harness.run.claim import Claim
 
 FORK = multiprocessing.get_context("fork")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.run import journal
+from winnow.harness.run import journal
 
 ROOT = Path(__file__).resolve().parents[3]
 FASTV = ("reducer=fastv", "ratio=0.25", "schedule=pico", "limit=120", "batch_size=8")
@@ -121,8 +121,8 @@ def test_two_processes_share_a_sweep(environment: dict[str, str], tmp_path: Path
 def test_full_disk_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
     """The disk fills up in mid-task: after some batches the journal cannot be written any more."""
     program = (
-        "import errno, sys; from harness.app import main\n"
-        "from harness.run.journal import Journal; real = Journal.append\n"
+        "import errno, sys; from winnow.harness.cli.run import main\n"
+        "from winnow.harness.run.journal import Journal; real = Journal.append\n"
         "def append(self, rows):\n"
         "    if self.path.exists() and self.path.stat().st_size > 4000:\n"
         "        raise OSError(errno.ENOSPC, 'No space left on device')\n"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness.data.document import Document
-from harness.errors import first_line, root_cause
-from harness.run.answer import batches
-from harness.run.generate import cut
-from reducers.errors import WinnowError
+from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.data.document import Document
+from winnow.harness.run.answer import batches
+from winnow.harness.run.generate import cut
+from winnow.reducers.core.errors import WinnowError
 
 
 def document(doc_id: int, **generation: int) -> Document:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.run import journal
-from harness.run.record import Row, from_line, mean_shares
-from reducers.errors import WinnowError
+from winnow.harness.run import journal
+from winnow.harness.run.record import Row, from_line, mean_shares
+from winnow.reducers.core.errors import WinnowError
 
 
 def row(doc_id: int, answer: str = "red", **more: object) -> Row:

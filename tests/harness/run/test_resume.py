@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from runs import FASTV, Run, counted, only, result_of, samples_of
 
-from harness.data import media
-from harness.run import answer, journal, work
-from harness.run.record import Row, from_line
+from winnow.harness.data import media
+from winnow.harness.run import answer, journal
+from winnow.harness.run import cell_run as work
+from winnow.harness.run.record import Row, from_line
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_finished_cell_is_printed_without_heavy_imports(run: Run, results: Path, benchmark: Path) -> None:
     before = run(*FASTV)
     program = (
-        "import sys; from harness.app import main; code = main();"
+        "import sys; from winnow.harness.cli.run import main; code = main();"
         "heavy = {'torch', 'transformers', 'lmms_eval', 'pandas', 'scipy'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
@@ -157,7 +158,7 @@ def test_cell_of_another_process_is_left_to_it(run: Run, results: Path, monkeypa
     run(*FASTV)
     folder = only(results)
     (folder / "DONE").unlink()
-    from harness.run.claim import Claim
+    from winnow.harness.run.claim import Claim
 
     with Claim(folder) as other:
         assert other.held
@@ -170,7 +171,7 @@ def test_cell_of_another_process_is_left_to_it(run: Run, results: Path, monkeypa
 
 
 def test_journal_rows_are_what_the_design_names(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.run.store.Run.finish", lambda self, rows: None)
+    monkeypatch.setattr("winnow.harness.run.store.Run.finish", lambda self, rows: None)
     run(*FASTV)
     lines = [line for path in (only(results) / "journal").glob("*.jsonl") for line in path.read_text().splitlines()]
     row = from_line(lines[0])

@@ -1,13 +1,13 @@
 """Whole runs of pico on its real videos: what they leave behind, share and refuse."""
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from runs import FASTV, Run, counted, only, result_of, samples_of
 
-from harness.run import answer, kept
+from winnow.harness.run import answer
+from winnow.harness.run import loaded as kept
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -68,7 +68,7 @@ def test_a_cell_answers_the_same_alone_and_in_a_sweep(run: Run, results: Path, t
 
 CUSTOM = '''
 from dataclasses import dataclass
-from reducers import Reducer, Reduction
+from winnow import Reducer, Reduction
 
 @dataclass(frozen=True)
 class Last(Reducer):
@@ -134,24 +134,3 @@ def test_random_weights_of_another_family(run: Run, results: Path) -> None:
     tiny = ("model=llava_ov", "model.weights=random", "model.scale=tiny", "model.frames=2", "model.dtype=float32")
     assert run(*tiny, "reducer=fastv", "ratio=0.5", "limit=2").code == 0
     assert result_of(only(results))["cost"]["flops_share"] < 1
-
-
-def test_remote_launcher_runs_its_cell_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hydra.types import RunMode
-    from omegaconf import OmegaConf
-
-    from harness import app
-
-    class Job:
-        mode = RunMode.MULTIRUN
-        overrides = OmegaConf.create({"task": ["reducer=none"]})
-        runtime = OmegaConf.create({"choices": {"reducer": "none"}})
-
-    ran: list[Any] = []
-    monkeypatch.setattr(app.HydraConfig, "get", lambda: Job)
-    monkeypatch.setattr(app, "compose", lambda config, reducer: reducer)
-    monkeypatch.setattr(app, "_run", lambda cells: ran.append(cells) or len(ran) - 1)
-    app.job(OmegaConf.create({"table": {}}))
-    with pytest.raises(app.RunFailedError) as error:
-        app.job(OmegaConf.create({"table": {}}))
-    assert error.value.code == 1 and ran == [["none"], ["none"]]

@@ -11,10 +11,10 @@ import pytest
 from runs import Run, only, result_of
 from typer.testing import CliRunner
 
-from harness.cli.main import app
-from harness.score.judging import Judge, Server
-from harness.score.verdicts import read
-from reducers.errors import WinnowError
+from winnow.harness.cli.main import app
+from winnow.harness.score.judge_client import Judge, Server
+from winnow.harness.score.judged import read
+from winnow.reducers.core.errors import WinnowError
 
 OPEN = ("tasks=activitynetqa", "tasks.tasks=[activitynetqa,moviechat_global]")
 
@@ -137,8 +137,8 @@ def test_refusals(run: Run, results: Path, answered: Path, monkeypatch: pytest.M
 
 def test_rate_is_limited(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("harness.score.judging.time.sleep", slept.append)
-    monkeypatch.setattr("harness.score.judging.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("winnow.harness.score.judge_client.time.sleep", slept.append)
+    monkeypatch.setattr("winnow.harness.score.judge_client.time.monotonic", lambda: 100.0)
     asked = Judge(Server(stub.url, "m", per_minute=30, workers=1), tmp_path)
     texts = ["Correct Answer: red\nPredicted Answer: " + word for word in ("red", "blue", "green")]
     asked.ask_all([[{"role": "user", "content": text}] for text in texts])
@@ -146,7 +146,7 @@ def test_rate_is_limited(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_judge_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.score.judging.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("winnow.harness.score.judge_client.time.sleep", lambda seconds: None)
     with pytest.raises(WinnowError, match=r"cannot be asked .*: start it, mend --url, and run the same command again"):
         Judge(Server("http://127.0.0.1:9", "m"), tmp_path).ask([{"role": "user", "content": "?"}])
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.config.schema import TasksConfig
-from harness.data.document import Document
-from harness.data.documents import Tasks
-from harness.run.record import Row
-from harness.score.scoring import Scored, score_task
-from reducers.errors import WinnowError
+from winnow.harness.config.schema import TasksConfig
+from winnow.harness.data.document import Document
+from winnow.harness.data.documents import Tasks
+from winnow.harness.run.record import Row
+from winnow.harness.score.scoring import Scored, score_task
+from winnow.reducers.core.errors import WinnowError
 
 YAML = """
 task: {name}
@@ -218,7 +218,7 @@ def test_ranks_stay_away_from_lmms_eval(bench: Bench, tmp_path: Path, monkeypatc
 def test_replay_survives_being_cleaned(bench: Bench) -> None:
     bench.add("plain", ["a"])
     bench.tasks("plain")
-    from harness.score.lmms import replay
+    from winnow.harness.tasks.lmms_eval import replay
 
     model = replay({("plain", 0): "A"})
     model.clean()

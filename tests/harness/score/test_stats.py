@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from harness.score.stats import clustered_difference, holm, mean_interval, paired_difference
-from reducers.errors import WinnowError
+from winnow.harness.score.stats import clustered_difference, holm, mean_interval, paired_difference
+from winnow.reducers.core.errors import WinnowError
 
 BITS = st.lists(st.integers(0, 1), min_size=1, max_size=80)
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80)

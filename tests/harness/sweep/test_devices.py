@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.sweep.devices import devices
-from reducers.errors import WinnowError
+from winnow.harness.sweep.devices import devices
+from winnow.reducers.core.errors import WinnowError
 
 
 @pytest.mark.parametrize(

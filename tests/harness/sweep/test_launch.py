@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from cells import cell
+from omegaconf import OmegaConf
 
-from harness.app import main
-from harness.exits import INCOMPLETE, RunFailedError
-from harness.sweep.launch import launch
-from reducers.errors import WinnowError
+from winnow.harness.cli.run import main
+from winnow.harness.common.exits import INCOMPLETE, RunFailedError
+from winnow.harness.sweep.launch import send, task
+from winnow.reducers.core.errors import WinnowError
 
 JOBS = [["reducer=none", "ratio=0.5"], ["reducer=none", "ratio=0.25"], ["reducer=fastv", "ratio=0.5", "schedule=pico"]]
 
@@ -43,11 +44,11 @@ def test_each_cell_is_sent_once_and_finished_ones_never(
 ) -> None:
     cells = [[cell(*job, *more)] for job in JOBS]
     launcher = Launcher(monkeypatch, more)
-    launch(launcher, JOBS, cells)
+    send(launcher, JOBS, cells)
     assert launcher.sent == [JOBS[0], JOBS[2]]
     capsys.readouterr()
     again = Launcher(monkeypatch, more)
-    launch(again, JOBS, cells)
+    send(again, JOBS, cells)
     assert not again.sent and "fastv" in capsys.readouterr().out
 
 
@@ -55,8 +56,23 @@ def test_mistakes_send_nothing_and_lost_jobs_are_one_line(more: list[str], monke
     launcher = Launcher(monkeypatch, more, RuntimeError("job 7 has not produced any output\nand more"))
     deep = ["reducer=fastv", "schedule.k=99"]
     with pytest.raises(WinnowError, match="99"):
-        launch(launcher, [deep], [[cell(*deep, *more)]])
+        send(launcher, [deep], [[cell(*deep, *more)]])
     assert not launcher.sent
     with pytest.raises(RunFailedError, match="job 7 has not produced any output") as error:
-        launch(launcher, JOBS, [[cell(*job, *more)] for job in JOBS])
+        send(launcher, JOBS, [[cell(*job, *more)] for job in JOBS])
     assert error.value.code == INCOMPLETE
+
+
+def test_a_job_runs_its_cells_where_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Config:
+        overrides = OmegaConf.create({"task": ["reducer=none"]})
+        runtime = OmegaConf.create({"choices": {"reducer": "none"}})
+
+    ran: list[Any] = []
+    monkeypatch.setattr("winnow.harness.sweep.launch.HydraConfig.get", lambda: Config)
+    monkeypatch.setattr("winnow.harness.sweep.cells.compose", lambda config, reducer: reducer)
+    monkeypatch.setattr("winnow.harness.sweep.in_process.run", lambda cells: ran.append(cells) or len(ran) - 1)
+    task(OmegaConf.create({"table": {}}))
+    with pytest.raises(RunFailedError) as error:
+        task(OmegaConf.create({"table": {}}))
+    assert error.value.code == INCOMPLETE and ran == [["none"], ["none"]]

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 from runs import counted, result_of, samples_of
 
-from harness.exits import INCOMPLETE, OK
-from harness.run import answer, journal
-from harness.run.stop import Stop
-from harness.sweep.manifest import Manifest
-from harness.sweep.plan import plan
-from harness.sweep.state import Watch, counts
-from harness.sweep.work import work
+from winnow.harness.common.exits import INCOMPLETE, OK
+from winnow.harness.run import answer, journal
+from winnow.harness.run.stop import Stop
+from winnow.harness.sweep.manifest import Manifest
+from winnow.harness.sweep.plan import plan
+from winnow.harness.sweep.state import Watch, counts
+from winnow.harness.sweep.work import work
 
 ROOT = Path(__file__).resolve().parents[3]
 POISON = """
 import os, signal
 from dataclasses import dataclass
 from pathlib import Path
-from reducers.base import Scorer
+from winnow.reducers.core.base import Scorer
 
 HERE = Path(__file__).parent
 
@@ -58,7 +58,7 @@ def deaths(planned: Manifest) -> int:
 
 def go(planned: Manifest) -> int:
     path = os.pathsep.join([str(planned.results.parent / "code"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "harness.cli.main", "run", str(planned.path), "--workers", "2"]
+    command = [sys.executable, "-m", "winnow.harness.cli.main", "run", str(planned.path), "--workers", "2"]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
     )
@@ -93,7 +93,7 @@ def test_document_that_kills_is_marked_and_the_run_goes_on(planned: Manifest) ->
 
 
 def retry(planned: Manifest) -> None:
-    from harness.sweep.planned import forget_some
+    from winnow.harness.sweep.status import forget_some
 
     assert list(forget_some(planned, True, False, False))[-1] == "1 cell will be run again"
 

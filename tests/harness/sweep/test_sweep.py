@@ -13,19 +13,22 @@ from cells import cell as composed
 from runs import counted, result_of, samples_of
 from typer.testing import CliRunner
 
-from harness.app import cells_of
-from harness.exits import BUSY, INCOMPLETE, OK
-from harness.run import answer, group, kept
-from harness.run.claim import Claim
-from harness.run.identity import identify, identify_all
-from harness.run.stop import Stop, StoppedError
-from harness.sweep import local, manifest, share, worker
-from harness.sweep.manifest import Manifest
-from harness.sweep.plan import plan
-from harness.sweep.share import Share
-from harness.sweep.state import Watch, counts
-from harness.sweep.worker import Worker
-from reducers.errors import WinnowError
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.config.expand import expand
+from winnow.harness.plan.identity import identify, identify_all
+from winnow.harness.run import answer
+from winnow.harness.run import loaded as kept
+from winnow.harness.run.claim import Claim
+from winnow.harness.run.stop import Stop, StoppedError
+from winnow.harness.sweep import cell_queue as share
+from winnow.harness.sweep import group, local, manifest, worker
+from winnow.harness.sweep.cell_queue import Share
+from winnow.harness.sweep.cells import cells_of
+from winnow.harness.sweep.manifest import Manifest
+from winnow.harness.sweep.plan import plan
+from winnow.harness.sweep.state import Watch, counts
+from winnow.harness.sweep.worker import Worker
+from winnow.reducers.core.errors import WinnowError
 
 SMALL = ("limit=8", "batch_size=4", "schedule=pico")
 Make = Callable[..., Manifest]
@@ -49,7 +52,7 @@ def work(planned: Manifest, index: int = 0, workers: int = 1, stop: Stop | None 
 
 
 def winnow(*words: object) -> Any:
-    from harness.cli.main import app
+    from winnow.harness.cli.main import app
 
     return CliRunner().invoke(app, list(map(str, words)))
 
@@ -73,7 +76,10 @@ def test_manifest_gives_back_the_cells(sweep: Make) -> None:
         ((), {"reducer": ("random", "fastv", "pdrop"), "ratio": (0.5, 0.25), "tasks": ("pico_video", "gqa")}),
         (("model.frames=4", "reducer=fastv"), {"schedule": ("k", "pico"), "reducer.rows": ("last", "text")}),
         (("reducer=fastv", "schedule.k=1"), {"schedule": ("k",), "model": ("pico", "llava15"), "seed": (0, 1)}),
-        (("reducer=custom", "reducer.target=reducers.fastv:FastV", "schedule=k"), {"+reducer.args.R": (0.5, 0.9)}),
+        (
+            ("reducer=custom", "reducer.target=winnow.reducers.fastv:FastV", "schedule=k"),
+            {"+reducer.args.R": (0.5, 0.9)},
+        ),
         (("downsample.frames=2", "reducer=vas"), {"budget.mean": (0.5, 0.4), "batch_size": (4, 8)}),
         (("~model.arch.tied", "+model.arch.tied=false"), {"reducer": ("grid",), "limit": (2, 4)}),
     ],
@@ -82,7 +88,7 @@ def test_sweep_composes_each_cell_as_if_it_stood_alone(fixed: Sequence[str], swe
     """The same cells, and so the same ids, although what cells share is composed once."""
     lists = [f"{key}={','.join(map(str, values))}" for key, values in swept.items()]
     jobs = [[f"{key}={value}" for key, value in zip(swept, job, strict=True)] for job in product(*swept.values())]
-    together = cells_of([*fixed, "tasks.data=fixtures", *lists])
+    together = cells_of(expand([*fixed, "tasks.data=fixtures", *lists]))
     alone = [composed(*fixed, "tasks.data=fixtures", *job) for job in jobs]
     assert together == alone
     assert identify_all(together) == [identify(one) for one in alone]
@@ -249,7 +255,7 @@ def test_cancelled_sweep_stops_its_workers(sweep: Make) -> None:
 
 def test_worker_that_stood_still_leaves_the_cell_to_the_other(sweep: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its claim is taken over in the middle of a batch, and the run is finished, before it wakes up."""
-    from harness.run import claim
+    from winnow.harness.run import claim
 
     planned = sweep("reducer=fastv", "ratio=0.5")
     (cell,) = planned.cells()
@@ -323,7 +329,7 @@ def test_journal_of_another_version_is_named_and_stops_no_other(sweep: Make) -> 
 
 RAISES = '''
 from dataclasses import dataclass
-from reducers import Reducer, Reduction
+from winnow import Reducer, Reduction
 
 @dataclass(frozen=True)
 class Raises(Reducer):

@@ -23,15 +23,14 @@ import pytest
 import torch
 from runs import result_of, samples_of
 
-import harness.run.work
-from harness.run import claim, journal
-from harness.run.record import Row
-from harness.run.stop import Stop
-from harness.sweep import manifest
-from harness.sweep.manifest import Manifest
-from harness.sweep.plan import plan
-from harness.sweep.state import Watch, counts
-from harness.sweep.work import work
+from winnow.harness.run import cell_run, claim, journal
+from winnow.harness.run.record import Row
+from winnow.harness.run.stop import Stop
+from winnow.harness.sweep import manifest
+from winnow.harness.sweep.manifest import Manifest
+from winnow.harness.sweep.plan import plan
+from winnow.harness.sweep.state import Watch, counts
+from winnow.harness.sweep.work import work
 
 ROOT = Path(__file__).resolve().parents[3]
 FORK = multiprocessing.get_context("fork")
@@ -43,12 +42,12 @@ Prepare = Callable[[], None]
 
 @pytest.fixture(autouse=True)
 def cache(benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import harness.sweep.worker
-    from harness.score.lmms import prepare
+    import winnow.harness.sweep.worker
+    from winnow.harness.tasks.lmms_eval import prepare
 
     monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
     prepare()
-    assert harness.sweep.worker
+    assert winnow.harness.sweep.worker
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +83,7 @@ def fork(
         os.dup2(log.fileno(), 2)
         torch.set_num_threads(1)  # makes the pool anew that a fork breaks, before several threads want it at once
         keep_books(planned.results.parent / "ledger")
-        harness.run.work.DEATHS = 99  # kills from outside, thirty in a minute, look like a document's own
+        cell_run.DEATHS = 99  # kills from outside, thirty in a minute, look like a document's own
         prepare()
         os._exit(work(planned, index, 2, Stop(), True, parts))
 
@@ -309,7 +308,7 @@ def subprocess_worker(planned: Manifest, index: int) -> "subprocess.Popen[str]":
     command = [
         sys.executable,
         "-m",
-        "harness.cli.main",
+        "winnow.harness.cli.main",
         "work",
         str(planned.path),
         "--index",
@@ -324,7 +323,7 @@ def subprocess_worker(planned: Manifest, index: int) -> "subprocess.Popen[str]":
 @pytest.mark.faults
 def test_killed_worker_is_replaced_and_workers_end_with_who_started_them(tmp_path: Path, whole: Manifest) -> None:
     planned = made(tmp_path / "runs")
-    command = [sys.executable, "-m", "harness.cli.main", "run", str(planned.path), "--workers", "2"]
+    command = [sys.executable, "-m", "winnow.harness.cli.main", "run", str(planned.path), "--workers", "2"]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_rows(planned, 10)
     workers = holders_of(planned)

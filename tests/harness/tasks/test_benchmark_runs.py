@@ -7,9 +7,9 @@ import pytest
 from runs import Run, counted, only, result_of
 from typer.testing import CliRunner
 
-from harness.cli.main import app
-from harness.config.schema import options
-from harness.run import answer
+from winnow.harness.cli.main import app
+from winnow.harness.config.schema import options
+from winnow.harness.run import answer
 
 TINY = ("model=llava_ov", "model.weights=random", "model.scale=tiny", "model.frames=2", "model.dtype=float32")
 SHORT = "+tasks.generation.max_new_tokens=4"
@@ -79,7 +79,7 @@ def test_many_tasks_are_rows_on_the_terminal(run: Run, fixtures: Path) -> None:
 
 
 def test_a_later_comparison_leaves_a_run_whole(run: Run, results: Path) -> None:
-    from harness.run.store import damage
+    from winnow.harness.run.store import damage
 
     for reducer in ("fastv", "none"):
         run(f"reducer={reducer}", "schedule=pico" if reducer == "fastv" else "schedule=none", "limit=2")

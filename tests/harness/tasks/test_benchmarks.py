@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from harness.config.schema import TasksConfig
-from harness.data.documents import Tasks
-from harness.run.record import Row
-from harness.score.scoring import Scored, score_task
-from harness.tasks.catalogue import BENCHMARKS, MEANS
+from winnow.harness.config.schema import TasksConfig
+from winnow.harness.data.documents import Tasks
+from winnow.harness.run.record import Row
+from winnow.harness.score.scoring import Scored, score_task
+from winnow.harness.tasks.catalogue import BENCHMARKS, MEANS
 
 MVBENCH = list(MEANS["mvbench"])
 EITHER = "guess"

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from harness.tasks.pico import data
-from harness.tasks.pico.utils import process_results
-from models.pico.world import FRAMES, GRID, SIZE
+from winnow.harness.tasks.pico import data
+from winnow.harness.tasks.pico.utils import process_results
+from winnow.models.pico.world import FRAMES, GRID, SIZE
 
 COLUMNS = ["id", "question", "answer", "type", "relevance"]
 

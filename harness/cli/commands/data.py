@@ -1,0 +1,73 @@
+"""`winnow data`: what tasks need, fetching it, and looking whether it is complete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from winnow.harness.common.exits import INCOMPLETE
+
+app = typer.Typer(no_args_is_help=True, help="The data of benchmarks: what is needed, where it lies, what is missing.")
+
+Choices = Annotated[list[str], typer.Argument(help="As tasks=… takes them, or lmms-eval's names.")]
+Where = Annotated[str, typer.Option("--data", help="hub, fixtures, or a folder with mirror and home.")]
+SHOWN = 20
+
+
+@app.command()
+def plan(choices: Choices, data: Where = "hub") -> None:
+    """Say what is needed, from which dataset and revision, how much, and where it lies; needs no network."""
+    from rich import box
+    from rich.table import Table
+
+    from winnow.harness.common.console import output
+    from winnow.harness.data.needs import SIZES, names_of, needs
+    from winnow.harness.data.places import data_of
+
+    found = needs(names_of(choices), data_of(data))
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("task", "dataset", "revision", "GB", "questions", "videos", "state"):
+        drawn.add_column(title, overflow="fold")
+    for need in found:
+        media = str(need.media) if need.media else "within"
+        drawn.add_row(
+            need.benchmark.task, need.dataset, need.revision, need.gigabytes, str(need.rows), media, need.state
+        )
+    output().print(drawn)
+    for repo in dict.fromkeys(need.benchmark.repo for need in found if need.benchmark.repo in SIZES):
+        print(f"{repo}: {SIZES[repo][0]:g} GB, {SIZES[repo][1]}")
+
+
+@app.command()
+def fetch(choices: Choices) -> None:
+    """Download and unpack; what is there already is kept, a half extracted archive is completed."""
+    from winnow.harness.data.fetch import fetch as fetched
+    from winnow.harness.data.needs import names_of, needs
+    from winnow.harness.data.places import HUB, data_of
+
+    for line in fetched(needs(names_of(choices), data_of(HUB))):
+        print(line, flush=True)
+
+
+@app.command()
+def check(choices: Choices, data: Where = "hub") -> None:
+    """Open the pictures and videos of every document; exit code 1 and a list if any is missing or broken."""
+    from winnow.harness.config.schema import TasksConfig
+    from winnow.harness.data.documents import Tasks
+    from winnow.harness.data.inspection import inspect
+    from winnow.harness.data.needs import names_of
+
+    names = names_of(choices)
+    tasks, faults = Tasks(TasksConfig(name="check", tasks=names, data=data)), 0
+    for name in names:
+        report = inspect(tasks, name)
+        faults += len(report.faults)
+        bad = f", {len(report.faults)} cannot be shown" if report.faults else ""
+        print(f"{name}: {report.documents} documents, {report.media} files and pictures open{bad}", flush=True)
+        for _, number, reason in report.faults[:SHOWN]:
+            print(f"  document {number}: {reason}")
+        if len(report.faults) > SHOWN:
+            print(f"  and {len(report.faults) - SHOWN} more")
+    if faults:
+        raise typer.Exit(INCOMPLETE)

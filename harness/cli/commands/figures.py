@@ -1,0 +1,67 @@
+"""`winnow figures RUN`: every figure of a run beside lmms-eval's own, with its break-down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from winnow.harness.common.console import Format
+
+Result = dict[str, Any]
+
+
+def figures(
+    run: Annotated[str, typer.Argument(help="The name of a run, or the beginning of it.")],
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results/runs"),
+) -> None:
+    """Print a run's figures and their break-downs, lmms-eval's own, unread answers and visual tokens, task by task."""
+    from winnow.harness.common import files
+    from winnow.harness.common.console import print_table
+    from winnow.harness.common.find_run import find_run
+    from winnow.harness.common.run_files import RESULT
+
+    result = files.read_json(find_run(run, results) / RESULT)
+    table = [row for task in result["tasks"] for row in task_rows(task)]
+    table += [_row(name, value) for name, value in result.get("means", {}).items()]
+    print_table(table, form, left=("task", "note"), title=f"{result['model']} · {result['label']}", wrap=("note",))
+
+
+def task_rows(task: Result) -> list[dict[str, str]]:
+    """One row for the task, one for its judge, one for each part of its break-down."""
+    tokens = task.get("visual_tokens") or {}
+    row = _row(task["task"], task) | {
+        "n": str(task["documents"]),
+        "failed": str(task["failed"] or ""),
+        "unread": str(task.get("unparsed") or ""),
+        "lmms-eval": _number(task.get("lmms_eval")),
+        "visual tokens": _number(tokens.get("entrance")),
+        "note": task.get("note") or task.get("file") or "",
+    }
+    if task.get("verdict"):
+        row["figure"] += f" {task['verdict']}"
+    parts = [
+        _row(f"  {name}", part) | {"n": str(part["documents"])} for name, part in task.get("breakdown", {}).items()
+    ]
+    extra = [_row(f"  {name}", {"mean": value}) for name, value in task.get("figures", {}).items()]
+    judged = task.get("judge")
+    if judged:
+        said = {
+            "n": str(judged["documents"]),
+            "unread": str(judged["unread"] or ""),
+            "note": f"score {judged['score']:g}",
+        }
+        extra.insert(0, _row(f"  judged by {judged['model']}", judged) | said)
+    return [row, *extra, *parts]
+
+
+def _row(name: str, value: Result) -> dict[str, str]:
+    empty = dict.fromkeys(("n", "failed", "unread", "lmms-eval", "visual tokens", "note"), "")
+    half = f" ± {(value['high'] - value['low']) / 2:.1f}" if "high" in value else ""
+    return {"task": name, "figure": "" if value["mean"] is None else f"{value['mean']:.1f}{half}"} | empty
+
+
+def _number(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else ""

@@ -1,0 +1,154 @@
+"""Commands of `winnow` that look at finished runs: tables, pictures, reports, comparisons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from winnow.harness.common.console import Format
+from winnow.harness.results.paper.formats import Form
+from winnow.harness.results.tables.runs import Result
+from winnow.reducers.core.errors import WinnowError
+
+RESULTS = Path("results/runs")
+What = Literal["retention", "flops", "kv", "ttft", "layers", "schedules"]
+
+commands = typer.Typer()
+
+
+@commands.command()
+def tables(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Tables of the papers (aim_poster_video, ...), with the overrides of their runs, as smoke=true."
+        ),
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = "rich",
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+    outdated: Annotated[bool, typer.Option("--all", help="Also runs of older code, versions or data.")] = False,
+) -> None:
+    """Print the table of all runs, or tables of the papers: ours beside the printed numbers."""
+    from winnow.harness.results.tables.runs import show
+    from winnow.harness.run.store import results_below
+
+    if names:
+        from winnow.harness.cli.commands.tables import show_tables
+
+        return show_tables(names, results_below(results, outdated) if results.exists() else [], results, form)
+    if form not in ("rich", "md", "csv"):
+        raise WinnowError(f"--format {form} is for the tables of the papers: name one, or choose rich, md or csv")
+    return show(_some(results_below(results, outdated), results), results, form)
+
+
+@commands.command()
+def view(
+    run: Annotated[str, typer.Argument(help="The run: its id, or the beginning of it.")],
+    sample: Annotated[str, typer.Option(help="Which sample: task/number, or number in a run of one task.")],
+    out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")] = Path("view.png"),
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+    attention: Annotated[
+        bool, typer.Option(help="The text's attention to each frame instead; loads the model.")
+    ] = False,
+) -> None:
+    """Draw the tokens that a method kept of one sample on its frames, layer by layer; merged ones share a colour."""
+    from winnow.harness.cli.commands.view import view
+
+    view(run, sample, out, results, attention)
+    print(out)
+
+
+@commands.command()
+def report(
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Tables of the papers to hold, with the overrides of their runs.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("results/report.html"),
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+    samples: Annotated[int, typer.Option(help="Questions per task and model to browse.")] = 200,
+    pictures: Annotated[int, typer.Option(help="Samples with pictures of their tokens.")] = 6,
+) -> None:
+    """Write one HTML page that needs nothing else: tables, plots, run details, samples with token pictures."""
+    from winnow.harness.cli.commands.tables import tables_of
+    from winnow.harness.results.report.write import write
+
+    found = _some(results_of(results), results)
+    write(found, results, out, tables_of(tables, found, results) if tables else (), samples, pictures)
+    print(out)
+
+
+@commands.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A run, or a folder of runs.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+) -> None:
+    """Compare two runs, or the runs of equal settings in two stores: agreement by sample, difference, noise or not."""
+    from winnow.harness.common.console import print_table
+    from winnow.harness.results.exchange.compare import compared
+
+    print_table(compared(first, second, results), form, left=("model", "method", "task", "verdict"))
+
+
+@commands.command("export")
+def export_(
+    out: Annotated[Path, typer.Argument(help="File to write: .parquet or .csv.")],
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+) -> None:
+    """Write all finished runs with their scores to one file."""
+    from winnow.harness.results.exchange.archive import write
+
+    print(f"{out}: {write(results, out)} runs")
+
+
+@commands.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="File that `winnow export` wrote.")],
+    results: Annotated[Path, typer.Option(help="Folder that the runs go to.")] = RESULTS,
+) -> None:
+    """Make runs of an exported file, to stand in tables and comparisons; runs that are there stay."""
+    from winnow.harness.results.exchange.archive import read
+
+    new = read(path, results)
+    print(f"{results}: {len(new)} new runs")
+
+
+@commands.command()
+def plot(
+    out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Runs to draw, all where none is named; of schedules: overrides, as run.py -m takes them."),
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+    task: Annotated[str | None, typer.Option(help="Task to draw, if the runs hold several.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to draw, if the runs hold several.")] = None,
+    x: Annotated[
+        What, typer.Option(help="Accuracy against this; layers, schedules: where tokens go, and were planned to.")
+    ] = "retention",
+    width: Annotated[Literal["column", "page"], typer.Option(help="Of a two-column page.")] = "column",
+) -> None:
+    """Draw accuracy against cost, one curve per method, with intervals and Pareto front; or tokens per layer."""
+    from winnow.harness.cli.commands.plot import plot, schedules
+
+    if x == "schedules":
+        schedules(runs or [], out, model, width)
+    else:
+        plot(_some(results_of(results), results), results, out, runs or [], task, model, x, width)
+    print(out)
+
+
+def results_of(folder: Path) -> list[Result]:
+    """The newest results below a folder."""
+    from winnow.harness.run.store import results_below
+
+    return results_below(folder)
+
+
+def _some(found: list[Result], folder: Path) -> list[Result]:
+    if not found:
+        raise WinnowError(f"there are no runs in {folder}: make some with run.py, or say --results FOLDER")
+    return found

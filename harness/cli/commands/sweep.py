@@ -1,0 +1,175 @@
+"""The commands of `winnow` that plan, run and watch sweeps."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from winnow.harness.common import files
+from winnow.harness.common.exits import INCOMPLETE, INTERRUPTED, OK
+
+commands = typer.Typer()
+
+Where = Annotated[Path, typer.Argument(metavar="MANIFEST", help="A sweep's manifest, or the folder that holds it.")]
+Parts = Annotated[int, typer.Option(min=1, help="Answer the documents of each cell in so many parts.")]
+
+
+@commands.command()
+def plan(
+    overrides: Annotated[list[str], typer.Argument(help="As run.py takes them: experiment=… or reducer=a,b ratio=…")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the manifest.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, write nothing.")] = False,
+) -> None:
+    """Expand a sweep into cells, drop those that are finished, and write the rest down as a manifest."""
+    from winnow.harness.sweep.plan import plan as make
+    from winnow.harness.sweep.status import describe
+
+    manifest = make(overrides, out)
+    print(describe(manifest, every=dry_run))
+    if not dry_run:
+        with files.writable(manifest.path.parent):
+            manifest.save()
+        print(manifest.path)
+
+
+@commands.command()
+def run(
+    where: Where,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each GPU.")] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs of each worker, where there are any.")] = 1,
+    parts: Parts = 1,
+) -> None:
+    """Run a sweep with worker processes on this machine; the same command goes on with what is left."""
+    from winnow.harness.results.tables.runs import show
+    from winnow.harness.run.store import results_of
+    from winnow.harness.sweep.devices import visible_gpus
+    from winnow.harness.sweep.local import run_local
+    from winnow.harness.sweep.manifest import load
+
+    manifest = load(where)
+    count = workers or max(1, len(visible_gpus()) // gpus)
+    with files.writable(manifest.path.parent):
+        code = run_local(manifest, count, gpus, parts)
+    show(results_of(manifest.results, [*manifest.stored, *(cell.id for cell in manifest.cells())]), manifest.results)
+    if code == INTERRUPTED:
+        print("interrupted; what was answered is kept: run the same command again to go on", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@commands.command()
+def work(
+    where: Where,
+    index: Annotated[int, typer.Option(min=0, help="Which worker this is; it decides where it begins.")] = 0,
+    of: Annotated[int, typer.Option(min=1, help="How many workers there are.")] = 1,
+    parts: Parts = 1,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for cells of others: they may die.")] = False,
+    parent: Annotated[int | None, typer.Option(help="Stop when this process is gone.")] = None,
+) -> None:
+    """Be one worker of a sweep, in this process: what `winnow run` starts, and a job script of your own.
+
+    SIGUSR2 and SIGTERM let it stop after the current batch, with exit code 75.
+    """
+    from winnow.harness.run.stop import Stop, orphaned
+    from winnow.harness.sweep.manifest import load
+    from winnow.harness.sweep.work import work as begin
+
+    manifest = load(where)
+    gone = [orphaned(parent)] if parent is not None else []
+    stop = Stop(*gone, manifest.cancelled).listen(signal.SIGUSR2, signal.SIGTERM)
+    raise typer.Exit(begin(manifest, index, of, stop, wait, parts))
+
+
+@commands.command()
+def submit(
+    where: Where,
+    partition: Annotated[str | None, typer.Option(help="Of the cluster; by default its own default.")] = None,
+    array_parallelism: Annotated[int, typer.Option(min=1, help="Tasks that may run at a time.")] = 16,
+    time: Annotated[int, typer.Option(min=1, help="Minutes per task; one that runs out of it is requeued.")] = 240,
+    tasks: Annotated[int | None, typer.Option(min=1, help="Tasks; by default as many as may run at a time.")] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs per task.")] = 1,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs per task.")] = None,
+    mem: Annotated[str | None, typer.Option(help="Memory per task, e.g. 64GB.")] = None,
+    signal_delay: Annotated[int, typer.Option(min=1, help="Seconds before the limit when tasks are told.")] = 120,
+    setup: Annotated[list[str] | None, typer.Option(help="Shell line before a task: 'module load cuda'.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Any other of sbatch, e.g. --option account=me.")] = None,
+    parts: Parts = 1,
+) -> None:
+    """Send a sweep to Slurm as one job array, and return at once; `winnow status` then tells how it stands."""
+    from winnow.harness.sweep.manifest import load
+    from winnow.harness.sweep.slurm import submit as send
+
+    manifest = load(where)
+    extra = dict(word.partition("=")[::2] for word in option or [])
+    options = {
+        "partition": partition,
+        "gres": f"gpu:{gpus}" if gpus else None,
+        "cpus_per_task": cpus,
+        "mem": mem,
+        "signal_delay_s": signal_delay,
+        "setup": setup,
+        "additional_parameters": {"requeue": True} | extra,
+    }
+    with files.writable(manifest.path.parent):
+        job = send(manifest, tasks, array_parallelism, time, parts, options)
+    print(f"job array {job}; `winnow status {manifest.path.parent}` tells how it stands")
+
+
+@commands.command()
+def status(
+    where: Where,
+    cells: Annotated[bool, typer.Option("--cells", help="One line for each cell.")] = False,
+) -> None:
+    """Say how a sweep stands, from its runs alone: finished, running, failed, pending, time left."""
+    from winnow.harness.sweep.manifest import load
+    from winnow.harness.sweep.status import standing
+
+    manifest = load(where)
+    text, complete = standing(manifest, cells)
+    print(text)
+    raise typer.Exit(OK if complete else INCOMPLETE)
+
+
+@commands.command()
+def retry(
+    where: Where,
+    failed: Annotated[bool, typer.Option("--failed", help="Failed cells; what is taken if nothing is said.")] = False,
+    damaged: Annotated[bool, typer.Option("--damaged", help="Finished cells with files that changed since.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every cell: computes the whole sweep again.")] = False,
+) -> None:
+    """Let cells be run again that failed, or whose files are damaged; then say `winnow run` or `winnow submit`."""
+    from winnow.harness.sweep.manifest import load
+    from winnow.harness.sweep.status import forget_some
+
+    manifest = load(where)
+    with files.writable(manifest.results):
+        for line in forget_some(manifest, failed or not (damaged or all_), damaged, all_):
+            print(line)
+
+
+@commands.command()
+def cancel(where: Where) -> None:
+    """Let all workers of a sweep stop after their batch, here and elsewhere, and take its jobs off the queue."""
+    from winnow.harness.sweep.manifest import load
+    from winnow.harness.sweep.slurm import cancel_jobs
+
+    manifest = load(where)
+    with files.writable(manifest.path.parent):
+        files.write_text(manifest.cancel, "")
+    jobs = cancel_jobs(manifest)
+    print("workers stop after their batch" + (f"; cancelled {', '.join(jobs)}" if jobs else ""))
+
+
+@commands.command()
+def logs(
+    cell: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results/runs"),
+    lines: Annotated[int, typer.Option(min=1, help="How much of the worker's log.")] = 40,
+) -> None:
+    """Print what is known of one run: who works or worked on it, where, its failures, and its worker's log."""
+    from winnow.harness.sweep.status import logs_of
+
+    print(logs_of(cell, results, lines))

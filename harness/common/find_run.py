@@ -1,0 +1,41 @@
+"""Finds a run on the disk by what a user calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from winnow.harness.common.run_files import CONFIG, DONE, RESULT
+from winnow.reducers.core.errors import WinnowError
+
+
+def find_run(name: object, results: Path, what: str = "", finished: bool = False) -> Path:
+    """Find the folder of a run.
+
+    Parameters
+    ----------
+    name : object
+        Its id, a prefix that only one run has, or its folder.
+    results : Path
+        Folder of the runs.
+    what : str
+        How errors call it: the option that names it.
+    finished : bool
+        Whether every document must be answered; otherwise there must be a result.
+
+    Raises
+    ------
+    WinnowError
+        If it is no run of this folder, several, or not as far as it must be.
+    """
+    start = Path(str(name)).name
+    runs = {path.parent for file in (CONFIG, RESULT) for path in results.glob(f"*/{file}")}
+    found = sorted(run for run in runs if start and run.name.startswith(start))
+    found = [run for run in found if run.name == start] or found
+    if not found or isinstance(name, float):
+        raise WinnowError(f"{what}{name} is no run in {results}: `winnow tables` lists them, or give its folder")
+    if len(found) > 1:
+        choices = " | ".join(run.name for run in found)
+        raise WinnowError(f"{what}{name} means {len(found)} runs: choose {choices}")
+    if not (found[0] / (DONE if finished else RESULT)).exists():
+        raise WinnowError(f"{what}{name} is not finished: run it to its end first, with the command that made it")
+    return found[0]

@@ -1,0 +1,108 @@
+"""Fingerprints of source code: an edited method never reuses an old answer, an edited comment does."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from winnow.reducers.core.errors import WinnowError
+
+OURS = ("winnow.reducers", "winnow.models", "winnow.harness")
+
+
+def package_folder(package: str) -> Path | None:
+    """Find the folder that holds a top-level package or module, without importing it."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or not spec.has_location or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    return origin.parent.parent if spec.submodule_search_locations else origin.parent
+
+
+def module_file(module: str) -> Path | None:
+    """Find the file of a module without importing it or its packages; None: there is no such file."""
+    folder = package_folder(module.partition(".")[0])
+    if folder is None:
+        return None
+    base = folder.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def modules_below(package: str) -> list[str]:
+    """List the modules of a package, itself included."""
+    init = module_file(package)
+    if init is None:
+        return []
+    names = [path.relative_to(init.parent).with_suffix("").parts for path in sorted(init.parent.rglob("*.py"))]
+    return [".".join((package, *parts)).removesuffix(".__init__") for parts in names]
+
+
+def fingerprint(modules: Iterable[str], follow: Iterable[str] = OURS) -> str:
+    """Hash modules and whatever they import from the packages `follow` (dotted names), transitively.
+
+    Raises
+    ------
+    WinnowError
+        If one of the modules cannot be found.
+    """
+    packages, seen, queue = tuple(follow), dict[str, str](), list(modules)
+    for name in queue:
+        if module_file(name) is None:
+            raise WinnowError(f"module '{name}' cannot be found: is its package installed, or on PYTHONPATH?")
+    while queue:
+        name = queue.pop()
+        path = module_file(name)
+        if name in seen or path is None:
+            continue
+        seen[name], imports = _parse(path, path.stat().st_mtime_ns)
+        queue += [module for module in imports if f"{module}.".startswith(tuple(f"{one}." for one in packages))]
+    return digest(sorted(seen.items()))
+
+
+def digest(value: object) -> str:
+    """Short hash of a value's representation."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def hash_files(paths: Iterable[Path], root: Path) -> str:
+    """Hash files by their names below `root` and their content; of Python files the code alone."""
+    return digest([(str(path.relative_to(root)), _hash_file(path)) for path in sorted(paths)])
+
+
+def _hash_file(path: Path) -> str:
+    if path.suffix == ".py":
+        return _parse(path, path.stat().st_mtime_ns)[0]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _parse(path: Path, changed: int) -> tuple[str, tuple[str, ...]]:
+    """Hash of a file's code without comments, docstrings and layout, and what it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    imports = tuple(sorted(set(_imports(tree))))
+    for node in ast.walk(tree):
+        for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+            if isinstance(block, list):
+                block[:] = [statement for statement in block if not _is_text(statement)]
+    return digest(ast.dump(tree)), imports
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -1,0 +1,49 @@
+"""How a method is called in tables: its name and whatever of its settings is not the default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from winnow import configs
+from winnow.harness.config.cell import Cell, Method
+
+
+def label(cell: Cell) -> str:
+    """Name a cell's method, e.g. ``fastv rows=all`` or ``aim_merge 0.25 + aim_prune``."""
+    method = cell.method
+    if method.name == "custom":
+        words = [method.target.rpartition(":")[2], *_words(method.args, {})]
+    elif method.parts:
+        words = [" + ".join(_part(part) for part in method.parts)]
+    else:
+        words = [method.name, *_words(method.args, _defaults(method.name))]
+    words += [f"downsample.{name}={by}" for name, by in vars(cell.downsample).items() if by > 1]
+    if method.seeded and cell.seed:
+        words.append(f"seed={cell.seed}")
+    return " ".join(words)
+
+
+def _part(method: Method) -> str:
+    ratio = [] if method.ratio is None else [f"{method.ratio:g}"]
+    return " ".join([method.name, *ratio, *_words(method.args, _defaults(method.name))])
+
+
+def _words(args: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in args.items() if name not in defaults or defaults[name] != value]
+
+
+def _defaults(reducer: str) -> dict[str, Any]:
+    listed: dict[str, Any] = yaml.safe_load((configs.FOLDER / "reducer" / f"{reducer}.yaml").read_text())
+    return listed
+
+
+def headline(cell: Cell, run: str, knobs: dict[str, Any], ratio: float | None, planned: float | None) -> str:
+    """The first line of a run: the resolved native knobs."""
+    words = [f"{name}={value}" for name, value in knobs.items() if name != "schedule" and value is not None]
+    schedule = knobs.get("schedule")
+    at = [f"at {schedule}"] if schedule else []
+    budget = [f"for {cell.asked} (planned {planned:.4g}, ratio {ratio:.4g})"] if planned is not None and ratio else []
+    method = " ".join([cell.method.name, *words, *at, *budget])
+    return f"{cell.model.name} · {method} · {cell.tasks.name} · run {run}"

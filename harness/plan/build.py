@@ -1,0 +1,180 @@
+"""Builds a cell's reducer, solves its budget, and refuses what cannot work, all before a model loads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from winnow.harness.config.cell import Cell, Method
+from winnow.harness.config.compose import CUSTOM, REPLAY
+from winnow.harness.config.compose_parts import PARTS
+from winnow.harness.config.field_types import check_types
+from winnow.harness.plan.budget import Solution, solve
+from winnow.harness.plan.nominal import Nominal, cost_of, nominal
+from winnow.harness.plan.replay import counts
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.registry import build, find
+from winnow.reducers.core.schedule import SCHEDULES
+from winnow.reducers.core.tower import Tower
+
+_ANY_TOWER = Tower(blocks=24, used=24, rows=24, cols=24, cls=True)
+LOWEST = 0.001
+"""Smallest retention ratio that a budget is solved with."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A reducer ready to run.
+
+    Attributes
+    ----------
+    reducer : Reducer
+    knobs : dict
+        Its resolved native hyper-parameters.
+    ratio : float or None
+        The retention ratio in force, solved from the budget if there is one.
+    planned : float or None
+        What the plan costs in the budget's unit; None without a budget.
+    """
+
+    reducer: Reducer
+    knobs: dict[str, Any]
+    ratio: float | None = None
+    planned: float | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a budget asks for.
+
+    Attributes
+    ----------
+    target : float
+        The budget.
+    measure : callable
+        From the visual tokens that each layer is planned to process to the cost in the budget's unit.
+    unit : str
+        Empty where it is a share.
+    """
+
+    target: float
+    measure: Callable[[list[int]], float]
+    unit: str = ""
+
+
+def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Built:
+    """Make the reducer of a cell.
+
+    Parameters
+    ----------
+    cell : Cell
+        What is asked for.
+    runs : bool
+        False: it is only planned, which then waits for no heavy import, and whether the pair can run is asked only
+        where the plan depends on it.
+    goal : Goal or None
+        A budget that takes the place of the cell's.
+
+    Raises
+    ------
+    WinnowError
+        For values that the method does not take, schedules beyond the model's depth, pairs of model and method that
+        are impossible, budgets out of reach, and methods that would drop nothing.
+    """
+    method, prompt = cell.method, nominal(cell.seen)
+    values = _values(method)
+    if method.target == REPLAY:
+        values["counts"] = counts(cell, method.args["like"])
+    goal = goal or _goal(cell, prompt)
+    solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
+    ratio = solution.ratio if solution else method.ratio
+    reducer = _make(method, values, ratio)
+    reducer.layers(prompt.shape.layers)
+    if runs or (prompt.tower is None and reducer.blocks(_ANY_TOWER)):
+        _check_support(cell, reducer)
+    _check_drops(cell, reducer, prompt)
+    return Built(reducer, reducer.knobs(prompt.shape.layers), ratio, solution.achieved if solution else None)
+
+
+def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
+    """The cell's own budget, a share."""
+    budget = cell.budget
+    target = budget.mean if budget.mean is not None else budget.flops
+    if target is None:
+        return None
+
+    def measure(visual: list[int]) -> float:
+        tokens = [count + prompt.text for count in visual]
+        cost = cost_of(budget, prompt.shape, tokens, visual, prompt.visual, prompt.attn)
+        assert cost is not None
+        return cost
+
+    return Goal(target, measure)
+
+
+def _solve(cell: Cell, prompt: Nominal, goal: Goal, make: Callable[[float], Reducer]) -> Solution:
+    """Solve the ratio on the nominal prompt; adaptive methods with forced rounds."""
+    if "ratio" not in {field.name for field in fields(find(cell.method.target))}:
+        raise WinnowError(f"reducer={cell.method.name} has no field 'ratio' that a budget could solve: leave it out")
+    plan, tol = (lambda ratio: prompt.plan(make(ratio))), cell.budget.tol
+    return solve(plan, goal.measure, goal.target, LOWEST, 1.0, tol, goal.unit)
+
+
+def _check_support(cell: Cell, reducer: Reducer) -> None:
+    from winnow.models.families import find_family
+    from winnow.models.families.support import impossible
+
+    family = find_family(cell.model.family)
+    if cell.seen.pixels > 1 and not family.any_size:
+        raise WinnowError(
+            f"downsample.pixels={cell.seen.pixels} cannot work on model={cell.model.name}: its tower takes pictures of "
+            "one size, so that fewer pixels are as many tokens; say downsample.frames"
+        )
+    if cell.downsample.frames > 1 and family.fixed_frames:
+        raise WinnowError(
+            f"downsample.frames={cell.downsample.frames} cannot work on model={cell.model.name}: it repeats fewer "
+            f"frames until they are {family.fixed_frames}, which are as many tokens"
+        )
+    why = impossible(family, reducer)
+    if why:
+        raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
+
+
+def _values(method: Method) -> dict[str, Any]:
+    values = {name: frozen(value) for name, value in method.args.items()}
+    if method.schedule is not None:
+        numbers = {name: frozen(value) for name, value in method.schedule.items()}
+        kind = str(numbers.pop("kind"))
+        values["schedule"] = SCHEDULES[kind](**numbers)
+    for at, part in zip(PARTS, method.parts, strict=False):
+        values[at] = _make(part, _values(part), part.ratio, f"reducer.{at}.")
+    return values
+
+
+def frozen(value: Any) -> Any:
+    """Turn lists, at any depth, into the tuples that the methods' fields hold."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+
+def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix: str = "reducer.") -> Reducer:
+    """Build with one ratio; a method's own default stands where none was given."""
+    given = dict(values) | ({} if ratio is None else {"ratio": ratio})
+    check_types(find(method.target), given, prefix)
+    return build(method.target, **given)
+
+
+def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal) -> None:
+    """Refuse a method that takes a ratio below 1 and still keeps everything, as that would pass for a result."""
+    if not cell.method.takes_ratio or cell.method.name == CUSTOM or min(prompt.plan(reducer)) < prompt.visual:
+        return
+    if getattr(reducer, "prune", "visual") != "visual":  # drops text, which a plan of visual tokens does not show
+        return
+    ratio = getattr(reducer, "ratio", None)
+    if ratio is None or round(prompt.visual * ratio) < prompt.visual:
+        where = reducer.knobs(prompt.shape.layers).get("schedule")
+        raise WinnowError(
+            f"reducer={cell.method.name} drops nothing in the {prompt.shape.layers} layers of model={cell.model.name}"
+            f"{f' at {where}' if where else ''}: choose another schedule, or reducer=none"
+        )

@@ -1,0 +1,47 @@
+"""``reducer.like=RUN``: how many tokens a finished run kept, which random dropping repeats sample by sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from winnow.harness.common.run_files import CONFIG, TRACES
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.schema import DownsampleConfig
+from winnow.harness.plan.identity import identify
+from winnow.reducers.core.errors import WinnowError
+
+
+def counts(cell: Cell, run: str) -> dict[str, list[int]]:
+    """Read how many visual tokens each layer of a run processed, by the key that the cell's samples have.
+
+    Raises
+    ------
+    WinnowError
+        If the run is of another model or its input, other tasks or another limit.
+    """
+    import pyarrow.parquet as pq
+
+    folder = cell.results / run
+    theirs = yaml.safe_load((folder / CONFIG).read_text())["inputs"]
+    ours = json.loads(json.dumps(identify(cell).inputs))
+    for name, here, there in _differences(ours, theirs):
+        raise WinnowError(
+            f"reducer.like={run} has {name}={there}, this run {here}: replay a run with the same model, tasks and limit"
+        )
+    table = pq.read_table(folder / TRACES, columns=["task", "doc_id", "visual_per_layer"])
+    return {f"{cell.seed}/{row['task']}/{row['doc_id']}": row["visual_per_layer"] for row in table.to_pylist()}
+
+
+def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    whole = vars(DownsampleConfig())
+    ours, theirs = (
+        made["context"] | {"downsample": made["method"].get("downsample", whole)} for made in (ours, theirs)
+    )
+    for group in ("model", "tasks", "downsample"):
+        for name, value in ours[group].items():
+            if theirs[group].get(name) != value:
+                yield f"{group}.{name}", value, theirs[group].get(name)

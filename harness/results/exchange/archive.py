@@ -1,0 +1,121 @@
+"""All results as one parquet or CSV file, and back into a folder of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from winnow.harness.common import files
+from winnow.harness.common.run_files import DONE
+from winnow.harness.run.store import results_below
+from winnow.reducers.core.errors import WinnowError
+
+COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished", "result")
+SCORES = ("task", "doc_id", "metric", "score", "stratum", "media")
+SUFFIXES = (".parquet", ".csv")
+
+
+def write(folder: Path, out: Path) -> int:
+    """Write all results of a store to one file: a line per scored document, with its run's result.
+
+    Returns
+    -------
+    int
+        How many runs.
+
+    Raises
+    ------
+    WinnowError
+        If there are none, or the format is not known.
+    """
+    _check(out)
+    results = [result for result in results_below(folder) if result["status"] == "complete"]
+    if not results:
+        raise WinnowError(f"there are no finished runs in {folder}: make some with run.py")
+    table = pd.concat([_lines(result, folder) for result in results], ignore_index=True)
+    files.write(
+        out, lambda draft: table.to_parquet(draft) if out.suffix == ".parquet" else table.to_csv(draft, index=False)
+    )
+    return len(results)
+
+
+def _check(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise WinnowError(f"{path} is not allowed: choose a name that ends in {' or '.join(SUFFIXES)}")
+
+
+def _lines(result: dict[str, Any], folder: Path) -> pd.DataFrame:
+    here = folder / result["id"]
+    scores = pd.read_parquet(here / "scores.parquet")
+    if "stratum" not in scores:
+        scores["stratum"] = ""
+    traces = here / "traces.parquet"
+    known = pd.read_parquet(traces) if traces.exists() else pd.DataFrame()
+    if "media" in known:
+        scores = scores.merge(known[["task", "doc_id", "media"]], "left", ["task", "doc_id"])
+    else:
+        scores["media"] = ""
+    names = ("id", "settings", "context", "model", "label", "asked", "finished")
+    facts = dict(zip(COLUMNS, (result[name] for name in names), strict=False))
+    lines = scores[list(SCORES)].fillna({"media": "", "stratum": ""}).assign(**facts)
+    lines["result"] = [json.dumps(result), *[""] * (len(lines) - 1)]  # once per run
+    return lines[[*COLUMNS[:-1], *SCORES, "result"]]
+
+
+def read(path: Path, folder: Path) -> Sequence[str]:
+    """Make runs of a file that `write` wrote; those that are there already stay as they are.
+
+    Parameters
+    ----------
+    path : Path
+    folder : Path
+        Where the runs go.
+
+    Returns
+    -------
+    sequence of str
+        The runs that are new.
+
+    Raises
+    ------
+    WinnowError
+        If it is no such file.
+    """
+    _check(path)
+    if not path.exists():
+        raise WinnowError(f"{path} does not exist: write one with `winnow export FILE`")
+    new = []
+    for name, lines in _table(path).groupby("run", sort=False):
+        run = str(name)
+        if Path(run).name == run and not (folder / run / "result.json").exists():
+            _make(folder / run, lines)
+            new.append(run)
+    return new
+
+
+def _table(path: Path) -> pd.DataFrame:
+    text = {"run": str, "settings": str, "context": str, "asked": str, "stratum": str, "media": str, "result": str}
+    try:
+        csv = path.suffix == ".csv"
+        table = pd.read_csv(path, dtype=text, keep_default_na=False) if csv else pd.read_parquet(path)
+    except ValueError as error:  # what pandas and pyarrow raise for other formats is one
+        raise WinnowError(f"{path} was not written by `winnow export`: it cannot be read as {path.suffix}") from error
+    if not {*COLUMNS, *SCORES} <= set(table):
+        raise WinnowError(f"{path} was not written by `winnow export`: its columns are {', '.join(table)}")
+    return table
+
+
+def _make(here: Path, lines: pd.DataFrame) -> None:
+    """Make a run of its lines."""
+    result = json.loads(next(text for text in lines["result"] if text))
+    scores = lines[["task", "doc_id", "metric", "score", "stratum"]].astype({"score": float})
+    media = lines[["task", "doc_id", "media"]].drop_duplicates()
+    files.write(here / "scores.parquet", partial(scores.to_parquet, index=False))
+    files.write(here / "traces.parquet", partial(media.to_parquet, index=False))
+    files.write_json(here / "result.json", result)
+    files.write_text(here / DONE, "")

@@ -1,0 +1,119 @@
+"""Where the tokens go: visual tokens that each layer of the LLM processes, as traced and as scheduled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from winnow.harness.results.plots.sample import NO_TRACES
+from winnow.harness.results.plots.style import Width, figure, legend, look
+from winnow.harness.results.plots.tradeoff import curve, only
+from winnow.reducers.core.errors import WinnowError
+
+if TYPE_CHECKING:
+    from winnow.harness.config.cell import Cell
+
+Result = dict[str, Any]
+LAYERS, LIMITS = "layer of the LLM", (-4, 104)
+
+
+def draw_layers(
+    results: Sequence[Result], folder: Path, out: Path, model: str | None = None, width: Width = "column"
+) -> None:
+    """Draw the share of visual tokens in each layer: mean over documents, the band from the least to the most.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        Finished runs of one model.
+    folder : Path
+        Where they lie.
+    out : Path
+    model : str or None
+    width : {"column", "page"}
+
+    Raises
+    ------
+    WinnowError
+        If the runs are of several models and none is named.
+    """
+    import numpy as np
+
+    chosen = _of(results, model)
+    with figure(out, width) as axes:
+        for number, result in enumerate(chosen):
+            shares = 100 * _shares(folder / result["id"] / "traces.parquet")
+            layers, colour = np.arange(shares.shape[1]), look(number)["color"]
+            _steps(axes, number, shares.mean(0), f"{curve(result)} {result['asked']}".strip())
+            axes.fill_between(layers, shares.min(0), shares.max(0), step="mid", color=colour, alpha=0.15, lw=0)
+        axes.set(xlabel=LAYERS, ylabel="visual tokens (%)", ylim=LIMITS, title=chosen[0]["model"])
+        legend(axes)
+
+
+def _of(results: Sequence[Result], model: str | None) -> list[Result]:
+    done = [result for result in results if result["status"] == "complete" and result["shares"]]
+    model = only(model, {result["model"] for result in done}, "model")
+    return [result for result in done if result["model"] == model]
+
+
+def _shares(path: Path) -> Any:
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    names = ["visual", "visual_per_layer"]
+    if not path.exists() or not set(names) <= set(pq.read_schema(path).names):
+        raise WinnowError(NO_TRACES.format(path.parent.name))
+    rows = pq.read_table(path, columns=names).to_pylist()
+    found = [np.array(row["visual_per_layer"]) / row["visual"] for row in rows if row["visual"]]
+    if not found:
+        raise WinnowError(f"run {path.parent.name} saw no picture: choose another run")
+    return np.stack(found)
+
+
+def _steps(axes: Any, number: int, shares: Sequence[float], name: str, line: str = "-") -> None:
+    """Draw one curve, with about seven markers, on other layers than its neighbour's."""
+    every = max(2, len(shares) // 7)
+    marks = (number % every, every)
+    axes.plot(range(len(shares)), shares, line, drawstyle="steps-mid", label=name, markevery=marks, **look(number))
+
+
+def draw_schedules(cells: Sequence[Cell], out: Path, model: str | None = None, width: Width = "column") -> None:
+    """Draw what methods are planned to keep in each layer, on the nominal prompt, without running anything.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Their tasks mean nothing here. The plan of a method that looks at the content is an estimate, dashed.
+    out : Path
+    model : str or None
+    width : {"column", "page"}
+
+    Raises
+    ------
+    WinnowError
+        If they are of several models and none is named.
+    """
+    from winnow.harness.plan.build import build_method
+    from winnow.harness.plan.nominal import nominal
+
+    model = only(model, {cell.model.name for cell in cells}, "model")
+    plans = {}
+    for cell in [cell for cell in cells if cell.model.name == model]:
+        prompt, built = nominal(cell.seen), build_method(cell)
+        shares = tuple(100 * count / prompt.visual for count in prompt.plan(built.reducer))
+        plans[_name(cell), str(built.knobs.get("schedule") or ""), shares] = built.reducer.adaptive
+    names = Counter(name for name, _, _ in plans)
+    with figure(out, width) as axes:
+        for number, ((name, schedule, shares), adaptive) in enumerate(plans.items()):
+            full = f"{name} ({schedule})" if names[name] > 1 and schedule else name
+            _steps(axes, number, shares, f"{full}, estimate" if adaptive else full, "--" if adaptive else "-")
+        axes.set(xlabel=LAYERS, ylabel="visual tokens, planned (%)", ylim=LIMITS, title=model)
+        legend(axes)
+
+
+def _name(cell: Cell) -> str:
+    from winnow.harness.config.label import label
+
+    return f"{label(cell)} {cell.asked}".strip()

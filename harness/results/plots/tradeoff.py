@@ -1,0 +1,135 @@
+"""Accuracy against what it costs: visual tokens, FLOPs, KV cache, or the time to the first token."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from winnow.harness.results.plots.style import Width, check, figure, legend, look
+from winnow.harness.score.paired_runs import BASELINE
+from winnow.reducers.core.errors import WinnowError
+
+Result = dict[str, Any]
+Axis = Literal["retention", "flops", "kv", "ttft"]
+BY_LAYERS = ("vtw",)
+"""Methods whose ratio is a share of layers, so that it moves their schedule."""
+Curves = dict[str, list[tuple[float, dict[str, float]]]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What stands on the horizontal axis: its name, and where a result has it."""
+
+    label: str
+    of: Callable[[Result], float | None]
+
+
+def _cost(result: Result, key: str) -> float | None:
+    return result["cost"][key] if result["cost"] else None
+
+
+AXES: Mapping[str, Cost] = {
+    "retention": Cost(
+        "visual tokens kept, mean over the LLM's layers (%)",
+        lambda result: 100 * result["shares"]["mean"] if result["shares"] else None,
+    ),
+    "flops": Cost("TFLOPs of the prefill ({profile})", lambda result: _cost(result, "tflops")),
+    "kv": Cost("KV cache (MB, 16 bit)", lambda r: None if r["cost"] is None else _cost(r, "kv_bytes") / 1e6),  # type: ignore[operator]
+    "ttft": Cost("time to first token, measured (ms)", lambda result: result.get("ttft")),
+}
+
+
+def draw(
+    results: Sequence[Result],
+    out: Path,
+    task: str | None = None,
+    model: str | None = None,
+    axis: Axis = "retention",
+    width: Width = "column",
+) -> None:
+    """Draw accuracy, with its 95 % interval, against a cost; the Pareto front is a grey line.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        Finished runs; incomplete ones are left out.
+    out : Path
+        The picture; its suffix decides the format.
+    task, model : str or None
+        Which to draw; may be left out if there is only one.
+    axis : {"retention", "flops", "kv", "ttft"}
+    width : {"column", "page"}
+        Of a two-column page.
+
+    Raises
+    ------
+    WinnowError
+        If there is a choice and none was made, the format is not known, or no run has that cost.
+    """
+    check(out)
+    results = [result for result in results if result["status"] == "complete"]
+    model = only(model, {result["model"] for result in results}, "model")
+    results = [result for result in results if result["model"] == model]
+    task = only(task, {found["task"] for result in results for found in result["tasks"]}, "task")
+    curves: Curves = defaultdict(list)
+    for result in results:
+        cost = AXES[axis].of(result)
+        for found in result["tasks"]:
+            if found["task"] == task and cost is not None and found["mean"] is not None:
+                curves[curve(result)].append((cost, found))
+    if not curves:
+        hint = "time them with winnow bench" if axis == "ttft" else "choose another --x"
+        raise WinnowError(f"--x {axis}: none of these runs has it; {hint}")
+    profiles = {result["cost"]["profile"] for result in results if result["cost"]}
+    with figure(out, width) as axes:
+        _fill(axes, curves)
+        label = AXES[axis].label.format(profile=", ".join(sorted(profiles)))
+        axes.set(xlabel=label, ylabel="accuracy (%)", title=f"{model} on {task}")
+        axes.grid(alpha=0.3, linewidth=0.5)
+        axes.locator_params(axis="x", nbins=5)
+        legend(axes)
+
+
+def only(wanted: str | None, present: set[str], name: str) -> str:
+    """Choose the one that is wanted, or the only one that is there; an error lists the choices."""
+    if wanted in present:
+        return wanted
+    if wanted is None and len(present) == 1:
+        return present.pop()
+    raise WinnowError(f"--{name} {wanted or 'is missing'}: choose {' | '.join(sorted(present)) or 'other runs'}")
+
+
+def curve(result: Result) -> str:
+    """Name the curve that a result is a point of."""
+    if result["knobs"].get("like"):
+        return "random, equal budget"
+    place = None if result["reducer"] in BY_LAYERS else result["knobs"].get("schedule")
+    return f"{result['label']} ({place})" if place else str(result["label"])
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points, cost and accuracy, that none beats in one without losing in the other, by rising cost."""
+    front: list[tuple[float, float]] = []
+    for cost, value in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or value > front[-1][1]:
+            front.append((cost, value))
+    return front
+
+
+def _fill(axes: Any, curves: Curves) -> None:
+    base = curves.pop(BASELINE, None)
+    if base:
+        mean, low, high = (base[0][1][key] for key in ("mean", "low", "high"))
+        axes.axhline(mean, color="grey", linestyle="--", linewidth=1, label="all tokens")
+        axes.axhspan(low, high, color="grey", alpha=0.12, linewidth=0)
+    front = pareto([(cost, found["mean"]) for points in curves.values() for cost, found in points])
+    if len(front) > 1:
+        axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=3, alpha=0.5, label="Pareto front")
+    for number, (name, points) in enumerate(sorted(curves.items())):
+        points.sort(key=lambda point: point[0])
+        costs, means = [cost for cost, _ in points], [found["mean"] for _, found in points]
+        spread = [[f["mean"] - f["low"] for _, f in points], [f["high"] - f["mean"] for _, f in points]]
+        axes.errorbar(costs, means, spread, label=name, capsize=2, elinewidth=0.8, **look(number))

@@ -1,0 +1,96 @@
+"""What a process keeps from one group of cells to the next: the model and the documents that it loaded last."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import transformers
+
+from winnow.harness.common.folders import locate
+from winnow.harness.common.progress import progress
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.schema import ModelConfig
+from winnow.harness.data.decoding import decoder
+from winnow.harness.data.document import Document
+from winnow.harness.data.documents import Tasks
+from winnow.harness.data.framecache import current
+from winnow.harness.data.hub import commit
+from winnow.harness.plan.nominal import llm_shape, model_spec
+from winnow.harness.tasks.lmms_eval import quiet
+from winnow.models.engine import Reuse, reuse_tower
+from winnow.models.loading.load import Loaded, load
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.errors import WinnowError
+
+
+class Kept:
+    """What a process keeps from one group of cells to the next: the model and the documents that it loaded last.
+
+    The model's vision tower remembers its last output, for all cells and for the next question about the same video.
+    """
+
+    def __init__(self) -> None:
+        self.towers: list[Reuse] = []
+        self._model: tuple[ModelConfig, Loaded] | None = None
+        self._memory = ExitStack()
+        self._tasks: tuple[Any, Tasks, dict[str, list[Document]]] | None = None
+
+    def model(self, wanted: ModelConfig) -> Loaded:
+        """Load a model, unless it is there already; the former one goes first."""
+        if self._model is None or self._model[0] != wanted:
+            self._model = None
+            self._memory.close()
+            self._model = wanted, load_model(wanted)
+            self.towers.append(self._memory.enter_context(reuse_tower(self._model[1].model)))
+        return self._model[1]
+
+    def tasks(self, cell: Cell) -> tuple[Tasks, dict[str, list[Document]]]:
+        """Load the documents of a cell, unless they are there already."""
+        if self._tasks is None or self._tasks[0] != (cell.tasks, cell.limit):
+            with progress("loading tasks"):
+                tasks = Tasks(cell.tasks)
+                documents = {name: tasks.documents(name, cell.limit) for name in cell.tasks.tasks}
+            self._tasks = (cell.tasks, cell.limit), tasks, documents
+        return self._tasks[1:]
+
+    def shared(self) -> str:
+        """Say how much work the cells of this process shared."""
+        passes, spared = (sum(getattr(tower, name) for tower in self.towers) for name in ("passes", "spared"))
+        return (
+            f"videos decoded: {decoder().decoded}, found decoded on the disk: {current().hits}; "
+            f"passes of the vision tower: {passes}, spared: {spared}"
+        )
+
+
+def load_model(model: ModelConfig) -> Loaded:
+    """Load the model that a YAML describes.
+
+    Raises
+    ------
+    WinnowError
+        If it cannot be loaded, or is of another shape than the YAML says.
+    """
+    transformers.logging.set_verbosity_error()
+    with quiet():
+        loaded = load(_pinned(model_spec(model)))
+    made: Any = loaded.model
+    if note := getattr(made.config, "note", ""):
+        print(f"note: {note}", file=sys.stderr)
+    config = made.config.get_text_config()
+    shape = llm_shape(model)
+    found = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.num_key_value_heads)
+    if found != (shape.layers, shape.hidden, shape.heads, shape.kv_heads):
+        raise WinnowError(
+            f"model={model.name} has layers, hidden, heads, kv_heads = {found}, unlike its YAML: mend model.arch"
+        )
+    return loaded
+
+
+def _pinned(spec: ModelSpec) -> ModelSpec:
+    """Load the very commit that the run's identity names."""
+    if spec.weights != "pretrained" or locate(spec.repo) is not None:
+        return spec
+    return replace(spec, revision=commit(spec.repo, spec.revision) or spec.revision)

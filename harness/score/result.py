@@ -1,0 +1,142 @@
+"""Closes a run: samples, scores and traces to disk, then the result, then DONE."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from winnow.harness.common import files
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.label import label
+from winnow.harness.cost import kv_bytes, llm_viewer, physical
+from winnow.harness.plan.build import Built
+from winnow.harness.plan.nominal import cost_of, llm_shape
+from winnow.harness.run.cell_run import Work
+from winnow.harness.run.record import Row, mean_shares
+from winnow.harness.score.pooled import figures
+from winnow.harness.score.scoring import Scored
+from winnow.harness.tasks.catalogue import MEANS
+
+
+def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Write what was measured; mark the run as done if every document was answered.
+
+    Parameters
+    ----------
+    work : Work
+    rows : sequence of Row
+        One per document, by task and in document order.
+    scored : sequence of Scored
+        One per task.
+    """
+    folder = work.run.folder
+    for task in scored:
+        lines = "".join(json.dumps(sample, ensure_ascii=False, default=str) + "\n" for sample in task.samples)
+        files.write_text(folder / f"samples_{task.summary['task']}.jsonl", lines)
+    _write_table(folder / "scores.parquet", [row for task in scored for row in task.scores])
+    _write_table(folder / "traces.parquet", [_trace(row) for row in rows if row.status == "ok"])
+    result = summarise(work.run.cell, work.built, rows, scored)
+    identity = work.run.identity
+    result = {"id": identity.run, "context": identity.context, "settings": identity.settings} | result
+    files.write_json(folder / "result.json", result)
+    if result["status"] == "complete":
+        work.run.finish(rows)
+    return result
+
+
+def summarise(cell: Cell, built: Built, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Gather one row of a table."""
+    failed = sum(row.status != "ok" for row in rows)
+    return {
+        "status": "incomplete" if failed else "complete",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": cell.model.name,
+        "reducer": cell.method.name,
+        "label": label(cell),
+        "knobs": built.knobs,
+        "asked": cell.asked,
+        "ratio": built.ratio,
+        "budget": _budget(cell, built, rows),
+        "downsample": vars(cell.downsample),
+        "seed": cell.seed,
+        "limit": cell.limit,
+        "dtype": cell.model.dtype,
+        "attn": cell.model.attn,
+        "documents": len(rows),
+        "failed": failed,
+        "shares": _shares(rows),
+        "cost": _cost(cell, rows),
+        "tasks": [task.summary for task in scored],
+        "means": {name: value for name, value in figures([t.summary for t in scored]).items() if name in MEANS},
+    }
+
+
+def _shares(rows: Sequence[Row]) -> dict[str, float] | None:
+    if all(row.status != "ok" for row in rows):
+        return None
+    return dict(zip(("entrance", "mean", "last"), (round(x, 6) for x in mean_shares(rows)), strict=True))
+
+
+def _cost(cell: Cell, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Mean over the answered documents of what each of them cost; never the cost of the mean prompt."""
+    answered = [row for row in rows if row.status == "ok"]
+    if not answered:
+        return None
+    shape, attn, add = llm_shape(cell.model), cell.model.attn, cell.model.mlp_add
+    cache = sum(kv_bytes(shape, row.tokens_per_layer) for row in answered)
+    found = _flops(answered, lambda tokens: physical.prefill_flops(shape, tokens, attn))
+    papers = _flops(answered, lambda tokens: llm_viewer.prefill_flops(shape, tokens, add))
+    return (
+        {"profile": physical.NAME}
+        | found
+        | {"kv_bytes": cache / len(answered), "compat": {"profile": llm_viewer.NAME} | papers}
+    )
+
+
+def _flops(rows: Sequence[Row], count: Callable[[Sequence[int]], float]) -> dict[str, float]:
+    """Mean TFLOPs of the documents, and their share of the unreduced prefills."""
+    flops = sum(count(row.tokens_per_layer) for row in rows)
+    full = sum(count([row.length] * len(row.tokens_per_layer)) for row in rows)
+    return {"tflops": flops / len(rows) / 1e12, "flops_share": flops / full}
+
+
+def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """What was asked for, planned and achieved, in the budget's unit."""
+    if not cell.has_budget:
+        return None
+    shape, attn = llm_shape(cell.model), cell.model.attn
+    answered = [row for row in rows if row.status == "ok"]
+    measured = [
+        cost_of(cell.budget, shape, row.tokens_per_layer, row.visual_per_layer, row.visual, attn) for row in answered
+    ]
+    achieved = [value for value in measured if value is not None]
+    kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)
+    mean = sum(achieved) / len(achieved) if achieved else None
+    profile = {"profile": physical.NAME} if kind == "flops" else {}
+    return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean} | profile
+
+
+def _trace(row: Row) -> dict[str, Any]:
+    names = (
+        "task",
+        "doc_id",
+        "media",
+        "grids",
+        "length",
+        "visual",
+        "tokens_per_layer",
+        "visual_per_layer",
+        "last_layer",
+        "anchor",
+    )
+    return {name: getattr(row, name) for name in names}
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    files.write(path, lambda draft: pq.write_table(pa.Table.from_pylist(rows), draft, compression="zstd"))

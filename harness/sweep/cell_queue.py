@@ -1,0 +1,94 @@
+"""Which cells of a sweep a worker takes: free ones, beginning at its own place, the fewer the less is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TypeVar
+
+from winnow.harness.common.run_files import DONE, FAILED
+from winnow.harness.run.claim import WHOLE, Claim, part_name
+from winnow.harness.run.store import part_mark
+from winnow.harness.sweep.manifest import Manifest, Planned
+
+T = TypeVar("T")
+
+LARGEST = 8
+"""Cells that one worker holds at most at a time: more would share each decoded document, fewer spread better."""
+
+
+class Share:
+    """One worker's view of a sweep.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    index, workers : int
+        Which of how many workers it is; only decides where it begins, so that workers seldom want the same cell.
+    parts : int
+        In how many parts the documents of each cell are answered.
+    """
+
+    def __init__(self, manifest: Manifest, index: int, workers: int, parts: int = 1) -> None:
+        self.manifest, self.index, self.workers, self.parts = manifest, index, workers, parts
+        self._closed: set[str] = set()
+
+    def groups(self) -> list[list[Planned]]:
+        """The groups of the sweep, in this worker's order."""
+        return self._turned(self.manifest.groups)
+
+    def left(self) -> bool:
+        """Whether any cell is neither finished nor failed."""
+        return any(not self.closed(cell) for cell in self.manifest.cells())
+
+    def failed(self) -> bool:
+        """Whether any cell is marked as failed."""
+        return any((self.manifest.results / cell.id / FAILED).exists() for cell in self.manifest.cells())
+
+    def closed(self, cell: Planned) -> bool:
+        """Whether a cell is finished or failed; both are final for this worker."""
+        folder = self.manifest.results / cell.id
+        if cell.id not in self._closed and ((folder / DONE).exists() or (folder / FAILED).exists()):
+            self._closed.add(cell.id)
+        return cell.id in self._closed
+
+    def take(self, group: Sequence[Planned], stack: ExitStack) -> dict[str, Claim]:
+        """Claim some of the open cells of a group; by id, until the stack ends."""
+        open_ = [cell for cell in self._turned(group) if cell.id not in self._closed]
+        wanted = min(LARGEST, -(-len(open_) // (2 * self.workers)))
+        claims: dict[str, Claim] = {}
+        for cell in open_:
+            if len(claims) == wanted:
+                break
+            claim = self._claim(cell, WHOLE, stack)
+            if claim is not None:
+                claims[cell.id] = claim
+        return claims
+
+    def take_part(self, cell: Planned, stack: ExitStack) -> tuple[Claim, tuple[int, int]] | None:
+        """Claim a part of a cell that is not answered, or the whole cell if all parts are; and say which part."""
+        folder = self.manifest.results / cell.id
+        units = ((index, self.parts) for index in self._turned(range(self.parts)))
+        open_ = [unit for unit in units if not part_mark(folder, *unit).exists()]
+        for unit in open_ or [(0, 1)]:
+            claim = self._claim(cell, part_name(*unit) if open_ else WHOLE, stack)
+            if claim is not None and not (open_ and part_mark(folder, *unit).exists()):
+                return claim, unit
+        return None
+
+    def _claim(self, cell: Planned, name: str, stack: ExitStack) -> Claim | None:
+        if self.closed(cell):
+            return None
+        claim = Claim(self.manifest.results / cell.id, name)
+        if not claim.held:
+            return None
+        stack.enter_context(claim)
+        if not self.closed(cell):  # looked at again, as it may have been finished before the claim was taken
+            return claim
+        claim.release()
+        return None
+
+    def _turned(self, items: Sequence[T]) -> list[T]:
+        """The items, beginning at this worker's place."""
+        start = len(items) * self.index // self.workers
+        return [*items[start:], *items[:start]]

@@ -1,0 +1,62 @@
+"""The cells that a command line asks for: one, a sweep's, a table's, or the controls of a table's finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from omegaconf import DictConfig
+
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.compose import compose
+from winnow.harness.config.expand import Expanded, Job
+from winnow.harness.config.hydra_api import hydra
+from winnow.harness.config.preset_cells import UNCONTROLLED, Planned, composed, planned_by
+from winnow.harness.config.preset_runs import merge
+from winnow.harness.plan.identity import identify
+from winnow.harness.run.store import results_below
+from winnow.reducers.core.errors import WinnowError
+
+
+def cells_of(asked: Expanded) -> list[Cell]:
+    """The cells of all jobs, in order.
+
+    Raises
+    ------
+    WinnowError
+        For mistakes in the input.
+    """
+    with hydra():
+        return [*chain.from_iterable(map(job_cells, asked.jobs))]
+
+
+def job_cells(job: Job) -> list[Cell]:
+    """The one cell of a job, or those of its table."""
+    if not job.config.table:
+        return [compose(job.config, str(job.choices["reducer"]))]
+    found = planned_by(job.config, str(job.choices["experiment"]), job.words)
+    return controls(found) if found and job.config.controls else [each.cell for each in found]
+
+
+def controls(found: Sequence[Planned]) -> list[Cell]:
+    """Replay each finished run at random: as many tokens, sample by sample and layer by layer.
+
+    Raises
+    ------
+    WinnowError
+        If none of the runs is finished.
+    """
+    cells = {identify(each.cell).settings: each for each in found if each.reducer not in UNCONTROLLED}
+    folder = next(iter(cells.values())).cell.results if cells else None
+    done = [r for r in results_below(folder) if r["settings"] in cells and r["status"] == "complete"] if folder else []
+    if not done:
+        raise WinnowError("controls=true replays finished runs, and there are none yet: run the same without it first")
+    with hydra():
+        return [compose(_replay(cells[result["settings"]], result["id"]), "random") for result in done]
+
+
+def _replay(each: Planned, run: str) -> DictConfig:
+    kept = ("model=", "model.", "limit=", "seed=", "batch_size=", "downsample.", "results=", "force=")
+    config = composed(merge([word for word in each.part.words if word.startswith(kept)] + ["reducer=random"])).copy()
+    config.tasks, config.reducer.like = each.config.tasks, run
+    return config

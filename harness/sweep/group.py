@@ -1,0 +1,121 @@
+"""Runs the cells of one group, which share model, tasks and batch size: load, answer, score, finish."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from winnow.harness.common import files
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.common.progress import progress
+from winnow.harness.common.run_files import JOURNAL
+from winnow.harness.data.document import Document
+from winnow.harness.data.documents import Tasks
+from winnow.harness.plan.build import Built
+from winnow.harness.run import environment
+from winnow.harness.run.answer import answer_all
+from winnow.harness.run.cell_run import Work
+from winnow.harness.run.claim import Claim
+from winnow.harness.run.journal import deaths
+from winnow.harness.run.loaded import Kept
+from winnow.harness.run.stop import Stop
+from winnow.harness.run.store import Run, part_mark
+from winnow.harness.score.result import finish
+from winnow.harness.score.scoring import score_task
+from winnow.models.loading.load import Loaded
+from winnow.reducers.core.errors import WinnowError
+
+
+def run_group(
+    runs: Mapping[Run, Claim], built: Mapping[str, Built], kept: Kept, stop: Stop, part: tuple[int, int] = (0, 1)
+) -> int:
+    """Answer and score the runs of one group.
+
+    Parameters
+    ----------
+    runs : mapping
+        The runs, each with the claim that says it is ours.
+    built : mapping
+        Their methods, by id.
+    kept : Kept
+    stop : Stop
+    part : (int, int)
+        Which of how many parts of the documents to answer; a part is answered and marked, but not scored.
+
+    Returns
+    -------
+    int
+        `OK`; `INCOMPLETE` if a document or a task failed; `BUSY` if another process works on the rest.
+
+    Raises
+    ------
+    WinnowError
+        If tasks or model cannot be loaded, or the results folder is not writable.
+    StoppedError
+        If that was asked for; everything answered is on the disk.
+    """
+    cell = next(iter(runs)).cell
+    with files.writable(cell.results):
+        tasks, documents = kept.tasks(cell)
+        works = [_open(found, built[found.id], claim) for found, claim in runs.items()]
+        _answer(works, documents, kept, stop, part)
+        if part[1] > 1:
+            for work in works:
+                part_mark(work.run.folder, *part).touch()
+            return BUSY
+        return max(_close(work, tasks, documents, stop) for work in works)
+
+
+def _open(found: Run, built: Built, claim: Claim) -> Work:
+    if found.cell.force:
+        found.reset()
+    found.open(environment.describe())
+    died = deaths(found.folder / JOURNAL)
+    return Work(found, built, found.rows(), found.journal(), claim, died)
+
+
+def _answer(
+    works: Sequence[Work], documents: dict[str, list[Document]], kept: Kept, stop: Stop, part: tuple[int, int]
+) -> None:
+    """Answer what is missing; the model is loaded only if something is."""
+
+    @cache
+    def loaded() -> Loaded:
+        made = kept.model(works[0].run.cell.seen)
+        for work in works:
+            files.write_json(work.run.folder / "env.json", environment.describe(made.model))
+        return made
+
+    for name, found in documents.items():
+        for work in works:
+            work.give_up(found)
+        missing = sum(work.needs(document) for work in works for document in found)
+        if missing:
+            with progress(f"answering {name}", missing) as advance:
+                answer_all(works, found, loaded, advance, stop, part)
+
+
+def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop) -> int:
+    """Score one run and write its result; a task that cannot be scored leaves the answers as they are."""
+    limit, folder = work.run.cell.limit, work.run.folder
+    stop.check()
+    if work.claim.lost(look=True):
+        print(f"run {work.run.id} was taken over while this process stood still: left to the other", file=sys.stderr)
+        return BUSY
+    try:
+        with progress(f"scoring {work.built.reducer.name}"):
+            scored = [score_task(tasks, name, found, work.rows, limit, folder) for name, found in documents.items()]
+    except WinnowError as error:
+        print(f"run {work.run.id} is not scored: {error}", file=sys.stderr)
+        work.run.fail(f"not scored: {error}")
+        return INCOMPLETE
+    rows = [work.rows[document.task, document.doc_id] for found in documents.values() for document in found]
+    result = finish(work, rows, scored)
+    if result["status"] == "complete":
+        return OK
+    reasons = "; ".join(f"{count} x {reason}" for task in result["tasks"] for reason, count in task["reasons"].items())
+    why = f"{result['failed']} of {result['documents']} documents failed ({reasons})"
+    print(f"run {work.run.id} is incomplete: {why}; run the same command again to retry them", file=sys.stderr)
+    work.run.fail(why)
+    return INCOMPLETE

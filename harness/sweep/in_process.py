@@ -1,0 +1,117 @@
+"""Runs cells: what is finished is printed, the rest is answered together wherever model and tasks are shared."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from winnow.harness.common import files
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.label import headline
+from winnow.harness.results.tables.runs import show
+from winnow.harness.run.claim import Claim
+from winnow.harness.run.stop import Stop
+from winnow.harness.run.store import Run, runs_of
+from winnow.reducers.core.errors import WinnowError
+
+if TYPE_CHECKING:
+    from winnow.harness.plan.build import Built
+
+
+def run(cells: Sequence[Cell]) -> int:
+    """Run cells and print their rows.
+
+    Returns
+    -------
+    int
+        The exit code; see `winnow.harness.common.exits`.
+
+    Raises
+    ------
+    WinnowError
+        For mistakes in the input, before any model loads.
+    """
+    started = time.perf_counter()
+    runs = runs_of(cells)
+    pending = [found for found in runs if found.cell.force or not found.done]
+    built = _build(pending)
+    for found in runs:
+        _announce(found, built.get(found.id))
+    codes = {OK}
+    if pending:
+        codes |= _run_pending(pending, built)
+    finished = [found.result() for found in runs if (found.folder / "result.json").exists()]
+    show(finished, runs[0].cell.results)
+    if len(runs) > 1:
+        seconds = time.perf_counter() - started
+        kept = len(runs) - len(pending)
+        print(f"{len(runs)} cells ({kept} stored before) in {seconds:.0f} s: wall clock of the sweep, no method's time")
+    return INCOMPLETE if INCOMPLETE in codes else BUSY if BUSY in codes else OK
+
+
+def _build(pending: Sequence[Run]) -> dict[str, Built]:
+    """Make every method before any model loads, so that a mistake costs no time; imports torch."""
+    if not pending:
+        return {}
+    from winnow.harness.plan.build import build_method
+
+    return {found.id: build_method(found.cell) for found in pending}
+
+
+def _announce(found: Run, built: Built | None) -> None:
+    if built is not None:
+        print(headline(found.cell, found.id, built.knobs, built.ratio, built.planned), flush=True)
+        return
+    stored = found.result()
+    planned = (stored["budget"] or {}).get("planned")
+    print(headline(found.cell, found.id, stored["knobs"], stored["ratio"], planned) + " · stored", flush=True)
+
+
+def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
+    """Claim what is free and run it, group by group; a group that cannot run does not stop the others."""
+    from winnow.harness.run.loaded import Kept
+    from winnow.harness.sweep.group import run_group
+
+    codes: set[int] = set()
+    groups: dict[str, list[Run]] = {}
+    for found in pending:
+        groups.setdefault(found.cell.group, []).append(found)
+    kept, stop, errors = Kept(), Stop(), []
+    for group in groups.values():
+        with ExitStack() as stack:
+            claims = {found: claim for found in group if (claim := _claim(found, stack)) is not None}
+            if len(claims) < len(group):
+                codes.add(BUSY)
+            free = {found: claim for found, claim in claims.items() if found.cell.force or not found.done}
+            try:
+                if free:
+                    codes.add(run_group(free, built, kept, stop))
+            except files.UnwritableError:
+                raise
+            except WinnowError as error:
+                errors.append(error)
+    if len(pending) > 1:
+        print(kept.shared())
+    return _report(errors, codes, len(groups))
+
+
+def _report(errors: list[WinnowError], codes: set[int], groups: int) -> set[int]:
+    """Raise the error if nothing else could run, else print them all."""
+    if len(errors) == groups == 1:
+        raise errors[0]
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    return codes | ({INCOMPLETE} if errors else set())
+
+
+def _claim(found: Run, claims: ExitStack) -> Claim | None:
+    with files.writable(found.cell.results):
+        claim = Claim(found.folder)
+    if claim.held:
+        return claims.enter_context(claim)
+    print(f"run {found.id} is being worked on by {claim.holder}: left to it", file=sys.stderr)
+    return None

@@ -1,0 +1,101 @@
+"""What there is to say about a sweep: its plan, its standing, and the logs of one cell."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from winnow.harness.common import files
+from winnow.harness.common.run_files import DONE, ENV, FAILED
+from winnow.harness.run.claim import describe as holder
+from winnow.harness.run.claim import living_claim
+from winnow.harness.run.store import damage, forget
+from winnow.harness.sweep.manifest import Manifest, Planned
+from winnow.harness.sweep.state import Watch, duration, holders, number, seconds_left
+from winnow.harness.sweep.sweepbar import summary
+from winnow.reducers.core.errors import WinnowError
+
+
+def describe(manifest: Manifest, every: bool) -> str:
+    """Say what a plan holds: a line per group, and one per cell if `every`."""
+    lines = []
+    for place, group in enumerate(manifest.groups, start=1):
+        cell = group[0].cell
+        limit = f", limit={cell.limit}" if cell.limit else ""
+        lines.append(f"group {place}: {cell.model.name} on {cell.tasks.name}{limit}: {_cells(group)}")
+        lines += [f"  {one.id}  {one.label}{_estimate(one)}" for one in group if every]
+    cells = list(manifest.cells())
+    stored = f", {len(manifest.stored)} stored before" if manifest.stored else ""
+    lines.append(f"{_cells(cells)}{stored}" + (f"; estimated from {manifest.basis}" if manifest.basis else ""))
+    return "\n".join(lines)
+
+
+def _cells(cells: list[Planned]) -> str:
+    known = [cell.seconds for cell in cells if cell.seconds is not None]
+    some = "" if len(known) == len(cells) else f" for {len(known)} of them"
+    return number(len(cells), "cell") + (f", about {duration(sum(known))} of one worker{some}" if known else "")
+
+
+def _estimate(cell: Planned) -> str:
+    return "" if cell.seconds is None else f"  about {duration(cell.seconds)}"
+
+
+def standing(manifest: Manifest, every: bool) -> tuple[str, bool]:
+    """Say how a sweep stands; and whether all of it is finished."""
+    states = Watch(manifest).look()
+    lines = []
+    for state in states:
+        cell = state.planned
+        if every or state.kind == "failed":
+            of = f" of {cell.documents}" if cell.documents else ""
+            done = f"  {state.answered}{of} documents" if state.kind == "running" or state.answered else ""
+            lines.append(f"{state.kind:<9} {cell.id}  {cell.label}{done}{f': {state.reason}' if state.reason else ''}")
+    workers = holders(states, manifest.results)
+    lines.append(
+        summary(states, seconds_left(states, workers)) + (f" with {number(workers, 'worker')}" if workers else "")
+    )
+    return "\n".join(lines), all(state.kind == "finished" for state in states)
+
+
+def forget_some(manifest: Manifest, failed: bool, damaged: bool, all_: bool) -> Iterator[str]:
+    """Let cells be run again; name each."""
+    ids = {cell.id: cell.label for cell in manifest.cells()} | dict.fromkeys(manifest.stored, "stored before")
+    count = 0
+    for run, label in ids.items():
+        folder = manifest.results / run
+        if living_claim(folder) is not None:
+            continue
+        bad = damage(folder) if damaged and (folder / DONE).exists() else []
+        if all_ or bad or (failed and (folder / FAILED).exists()):
+            forget(folder)
+            count += 1
+            yield f"{run}  {label}" + (f": {', '.join(bad)} damaged" if bad else "")
+    yield f"{number(count, 'cell')} will be run again"
+
+
+def logs_of(cell: str, results: Path, lines: int) -> str:
+    """Say what is known of one run.
+
+    Raises
+    ------
+    WinnowError
+        If no run, or more than one, has such a name.
+    """
+    found = [path.parent for path in results.glob(f"{cell}*/{ENV}")]
+    if len(found) != 1:
+        raise WinnowError(f"{cell} names {len(found)} runs in {results}: give more of the id, or say --results FOLDER")
+    (folder,) = found
+    env = files.read_json(folder / ENV)
+    claim = living_claim(folder)
+    here = f"held by {holder(claim)}" if claim is not None else "held by nobody"
+    said = [f"run {folder.name}: {here}; last on {env.get('host')}, {env.get('device', 'no model loaded')}"]
+    for path in (folder / FAILED, folder / "failures.log", Path(env.get("log") or "")):
+        if path.is_file():
+            said += [f"--- {path}", *_tail(path, lines)]
+    return "\n".join(said)
+
+
+def _tail(path: Path, lines: int) -> list[str]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return [line.rstrip("\n") for line in deque(file, lines)]

@@ -1,0 +1,188 @@
+"""One pass through the vision tower: which patches of which frame are still there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from winnow.models.engine.provenance import merged
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.tower import (
+    ClsRow,
+    ColumnMean,
+    Headless,
+    Tower,
+    TowerKeys,
+    TowerProbe,
+    TowerValues,
+    TowerView,
+)
+
+
+class Frames:
+    """The frames of one tower pass.
+
+    Tokens stand as ``[CLS] patches... padding``: frames that keep fewer patches are padded on the right.
+
+    Parameters
+    ----------
+    reducer : Reducer
+        The method.
+    tower : Tower
+        The tower.
+    number : int
+        Frames in the batch.
+
+    Attributes
+    ----------
+    index, size, anchor : list of Tensor
+        Per frame the patches at whose places tokens stand, the patches merged into each, and per patch the one that it
+        was merged into at last.
+    steps : list
+        The reductions in order, as ``(block, one per frame)``.
+    closed : bool
+        Whether the method has been asked at the features.
+    """
+
+    def __init__(self, reducer: Reducer, tower: Tower, number: int) -> None:
+        self.reducer, self.tower = reducer, tower
+        self.index = [torch.arange(tower.patches) for _ in range(number)]
+        self.size = [torch.ones(tower.patches, dtype=torch.long) for _ in range(number)]
+        self.anchor = [torch.arange(tower.patches) for _ in range(number)]
+        self.steps: list[tuple[int, list[Reduction | None]]] = []
+        self.closed = False
+        self.signals: list[dict[tuple[TowerProbe, int], Tensor]] = [{} for _ in range(number)]
+
+    @property
+    def reduced(self) -> bool:
+        """Whether any frame is no longer the grid that came in."""
+        return bool(self.steps)
+
+    def observe(
+        self, block: int, probes: Sequence[TowerProbe], query: Tensor, key: Tensor, value: Tensor, scaling: float
+    ) -> None:
+        """Compute what is asked of a block's attention, frame by frame, without padding."""
+        for f, index in enumerate(self.index):
+            tokens = int(self.tower.cls) + len(index)
+            q, k, v = (x[f, :, :tokens] for x in (query, key, value))
+            for probe in probes:
+                self.signals[f][probe, block] = _value(probe, self.tower.cls, q, k, v, scaling)
+
+    def reduce(self, block: int, hidden: Tensor, cls: bool) -> Tensor:
+        """Ask the method for every frame, and carry out its answers.
+
+        Parameters
+        ----------
+        block : int
+            The block, or `tower.used` for the features.
+        hidden : Tensor
+            Shape ``(frames, n, width)``.
+        cls : bool
+            Whether `hidden` begins with CLS.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(frames, n', width)``; `hidden` itself if nothing changes.
+        """
+        first, rows = int(cls), []
+        answers: list[Reduction | None] = []
+        for f, index in enumerate(self.index):
+            state = hidden[f, first : first + len(index)]
+            view = TowerView(self.tower, block, state, index, self.size[f], self.signals[f])
+            answer = self.reducer.reduce_frame(view)
+            if answer is not None and answer.weights is None and len(answer.keep) == len(index):
+                answer = None
+            answers.append(answer)
+            kept = state if answer is None else self._apply(f, state, answer)
+            rows.append(torch.cat([hidden[f, :first], kept]))
+        if all(answer is None for answer in answers):
+            return hidden
+        self.steps.append((block, answers))
+        width = max(len(row) for row in rows)
+        return torch.stack([torch.cat([row, row[:1].expand(width - len(row), -1)]) for row in rows])
+
+    def _apply(self, f: int, state: Tensor, answer: Reduction) -> Tensor:
+        """The new tokens of one frame; its books are brought up to date."""
+        index, keep = self.index[f], answer.keep
+        places = torch.searchsorted(index, keep.contiguous())
+        if not bool(torch.isin(keep, index).all()) or bool((keep[1:] <= keep[:-1]).any()):
+            raise WinnowError(f"reducer {self.reducer.name} keeps patches that are gone, or not in ascending order")
+        if answer.weights is None:
+            self.size[f] = self.size[f][places]
+            tokens = state[places.to(state.device)]
+        else:
+            self.anchor[f], self.size[f] = merged(answer.weights, index, keep, self.anchor[f], self.size[f])
+            weights = answer.weights.to(state.device, torch.float32)
+            tokens = torch.sparse.mm(weights, state.float()).to(state.dtype)
+        self.index[f] = keep
+        return tokens
+
+    def mask(self, hidden: Tensor, implementation: str) -> Tensor | None:
+        """Attention mask for the blocks behind a reduction: closes padding, and adds log sizes where asked for.
+
+        Returns
+        -------
+        Tensor or None
+            Shape ``(frames, 1, n, n)``, bool or float; None where every token may see every other.
+        """
+        lengths = torch.tensor([len(index) + int(self.tower.cls) for index in self.index])
+        n = hidden.shape[1]
+        valid = (torch.arange(n) < lengths[:, None]).to(hidden.device)
+        proportional = getattr(self.reducer, "proportional", False)
+        if not proportional and bool(valid.all()):
+            return None
+        if not proportional and implementation == "sdpa":
+            return valid[:, None, None].expand(-1, 1, n, -1)
+        bias = torch.zeros(len(valid), n, dtype=hidden.dtype, device=hidden.device)
+        if proportional:
+            for f, size in enumerate(self.size):
+                bias[f, int(self.tower.cls) : int(lengths[f])] = size.to(hidden.device).log().to(hidden.dtype)
+        bias = bias.masked_fill(~valid, torch.finfo(hidden.dtype).min)
+        return bias[:, None, None].expand(-1, 1, n, -1)
+
+    def scatter(self, features: Tensor, slots: int | None, cls: bool = False) -> Tensor:
+        """Put projected vectors, ``(frames, m, width)``, where the model expects its features.
+
+        Parameters
+        ----------
+        features : Tensor
+            One row per kept patch.
+        slots : int or None
+            None: each vector goes to its patch's slot of ``tower.patches``. A number: the model pools, the vectors take
+            the first of that many slots.
+        cls : bool
+            Whether `features` begins with CLS, and its slots with one for it.
+        """
+        first, patches = int(cls), self.tower.patches if slots is None else slots
+        full = features.new_zeros(len(features), first + patches, features.shape[2])
+        full[:, :first] = features[:, :first]
+        for f, place in enumerate(self.slots(slots)):
+            full[f, place.to(full.device) + first] = features[f, first : first + len(place)]
+        return full
+
+    def slots(self, slots: int | None) -> list[Tensor]:
+        """Slots that hold a vector, per frame, ascending."""
+        return self.index if slots is None else [torch.arange(len(index)) for index in self.index]
+
+
+def _value(probe: TowerProbe, cls: bool, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """One statistic of one frame; `query`, `key`, `value` have shape ``(heads, tokens, head_dim)``."""
+    first = int(cls)
+    if isinstance(probe, TowerKeys):
+        return key[:, first:].transpose(0, 1)
+    if isinstance(probe, TowerValues):
+        return value[:, first:].transpose(0, 1)
+    if isinstance(probe, Headless):
+        wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query, key))
+        asking = wide_query[0] if cls else wide_query.mean(0)
+        return (wide_key @ asking / math.sqrt(len(asking))).softmax(0)[first:].cpu()
+    rows = query[:, :1] if isinstance(probe, ClsRow) else query[:, first:]
+    assert isinstance(probe, ClsRow | ColumnMean)
+    weights = (rows.float() @ key.float().mT * scaling).softmax(-1)
+    return weights.mean((0, 1))[first:].cpu()

@@ -1,0 +1,68 @@
+"""Language-model configurations from architecture numbers, shared by the families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import LlamaConfig, PretrainedConfig, Qwen2Config
+
+from winnow.reducers.core.errors import WinnowError
+
+LLMS: dict[str, type[PretrainedConfig]] = {"qwen2": Qwen2Config, "llama": LlamaConfig}
+
+OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack")
+"""Numbers that make no sense on a smaller model; a family has its own for those."""
+
+
+def llm_config(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
+    """Build the decoder's configuration.
+
+    Parameters
+    ----------
+    arch : mapping
+        ``llm`` (qwen2 or llama), ``layers``, ``hidden``, ``heads``, ``kv_heads``, ``mlp``, ``vocab``, ``tied``.
+    tokens : mapping
+        Ids of the special tokens ``<pad>``, ``<s>``, ``</s>``.
+    """
+    if arch["llm"] not in LLMS:
+        raise WinnowError(f"arch.llm={arch['llm']} is not known: choose {' | '.join(LLMS)}")
+    return LLMS[arch["llm"]](
+        vocab_size=max(arch["vocab"], max(tokens.values()) + 1),
+        hidden_size=arch["hidden"],
+        intermediate_size=arch["mlp"],
+        num_hidden_layers=arch["layers"],
+        num_attention_heads=arch["heads"],
+        num_key_value_heads=arch["kv_heads"],
+        max_position_embeddings=arch.get("context", 32768),
+        tie_word_embeddings=arch["tied"],
+        pad_token_id=tokens["<pad>"],
+        bos_token_id=tokens["<s>"],
+        eos_token_id=tokens["</s>"],
+    )
+
+
+def vit_numbers(arch: Mapping[str, Any]) -> dict[str, int]:
+    """Numbers of a CLIP or SigLIP tower as transformers names them, from the ``vision`` block of an architecture."""
+    vision = arch["vision"]
+    return {
+        "hidden_size": vision["hidden"],
+        "intermediate_size": vision["mlp"],
+        "num_hidden_layers": vision["layers"],
+        "num_attention_heads": vision["heads"],
+        "image_size": vision["image"],
+        "patch_size": vision["patch"],
+    }
+
+
+def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
+    """Shrink an architecture to a size for tests, with the proportions that matter: grouped heads, odd patch grids.
+
+    The LLM gets ``tiny_layers`` layers if the architecture says so, else 6; pictures have `image` pixels along a side.
+    """
+    vision = {key: value for key, value in arch["vision"].items() if key not in OF_FULL_SIZE}
+    vision |= {"layers": 3, "hidden": 32, "heads": 4, "mlp": 64, "image": image, "patch": 4}
+    llm = {"layers": arch.get("tiny_layers", 6), "hidden": 64, "heads": 4, "mlp": 128, "vocab": 320}
+    kv_heads = 2 if arch["kv_heads"] < arch["heads"] else 4
+    kept = {key: value for key, value in arch.items() if key not in OF_FULL_SIZE}
+    return kept | llm | {"kv_heads": kv_heads, "vision": vision}

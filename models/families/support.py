@@ -1,0 +1,31 @@
+"""Which method works on which family, and why not: from declared needs alone, before a model loads."""
+
+from __future__ import annotations
+
+from winnow.models.families.base import Family
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.tower import Tower
+
+
+def impossible(family: Family, reducer: Reducer) -> str:
+    """Say why a method cannot act on a family; empty where it can.
+
+    Parameters
+    ----------
+    family : Family
+        The family.
+    reducer : Reducer
+        The method with its options.
+    """
+    tower = Tower(blocks=24, used=23 if family.cls else 24, rows=24, cols=24, cls=family.cls)
+    try:
+        acts = bool(reducer.blocks(tower))
+        reducer.tower_probes(tower)
+    except UnsupportedError as error:
+        return str(error)
+    if acts and family.no_tower:
+        return f"acts in the vision tower, but {family.no_tower}"
+    if family.mrope and getattr(reducer, "positions", "keep") != "keep":
+        return f"positions={getattr(reducer, 'positions', '')} is undefined under M-RoPE: use positions=keep"
+    return ""

@@ -1,0 +1,66 @@
+"""Loading: pretrained weights from a hub or a folder, or random weights of any shipped architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from transformers import ProcessorMixin
+
+from winnow.models.families import find_family
+from winnow.models.families.arch import tiny
+from winnow.models.families.base import Family
+from winnow.models.loading.byte_tokenizer import byte_tokenizer
+from winnow.models.loading.options import DTYPES, SPREAD, check_attention, check_choice, check_device
+from winnow.models.loading.pretrained import pretrained
+from winnow.models.loading.random_weights import random_config, random_model
+from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.core.errors import WinnowError
+
+SCALES = ("full", "tiny")
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model ready to answer."""
+
+    model: nn.Module
+    processor: ProcessorMixin
+    family: Family
+
+
+def load(spec: ModelSpec) -> Loaded:
+    """Load a model and its processor.
+
+    Raises
+    ------
+    WinnowError
+        If the weights cannot be had, or would not fit into memory.
+    """
+    family = find_family(spec.family)
+    check_choice("dtype", spec.dtype, DTYPES)
+    check_choice("scale", spec.scale, SCALES)
+    check_attention(spec.attn, spec.dtype)
+    device = check_device(spec.device)
+    if spec.weights == "random":
+        loaded = _random(family, spec, device)
+    else:
+        loaded = Loaded(*pretrained(family, spec, device), family)
+    if spec.max_pixels or spec.pixels > 1:
+        family.cap(loaded.processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
+    return loaded
+
+
+def _random(family: Family, spec: ModelSpec, device: str) -> Loaded:
+    for name, value, allowed in (("device", device, device != SPREAD), ("quant", spec.quant, spec.quant is None)):
+        if not allowed:
+            raise WinnowError(f"model.{name}={value} is for checkpoints: leave it out with model.weights=random")
+    config = random_config(family, spec)
+    return Loaded(random_model(config, spec, device), family.processor(config, byte_tokenizer()), family)
+
+
+def _most_pixels(spec: ModelSpec) -> int | None:
+    if spec.max_pixels is None or spec.weights != "random" or spec.scale != "tiny":
+        return spec.max_pixels
+    full, small = (int(arch["vision"]["patch"]) for arch in (spec.arch, tiny(spec.arch)))
+    return spec.max_pixels * small**2 // full**2

@@ -1,0 +1,105 @@
+"""The choices in how a model is loaded: number format, attention, device, quantisation; each refused in one line."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import torch
+from transformers.utils import is_flash_attn_2_available
+
+from winnow.reducers.core.errors import WinnowError
+
+DTYPES = ("float32", "bfloat16", "float16")
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
+SPREAD = "spread"
+"""The device that stands for all: accelerate lays the layers over the GPUs there are, and the CPU's memory."""
+QUANTISED = {
+    "bnb-int8": "bitsandbytes",
+    "bnb-nf4": "bitsandbytes",
+    "torchao-int8": "torchao",
+    "torchao-int4": "torchao",
+}
+"""Quantised formats of weights, with the package that computes them."""
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Raises
+    ------
+    WinnowError
+        Lists them.
+    """
+    if value not in choices:
+        raise WinnowError(f"model.{name}={value} is not known: choose {' | '.join(choices)}")
+
+
+def check_attention(attn: str, dtype: str) -> None:
+    """Refuse an attention implementation that is not known, not installed or does not compute in `dtype`."""
+    check_choice("attn", attn, ATTENTIONS)
+    if not attn.startswith("flash"):
+        return
+    if dtype == "float32":
+        raise WinnowError(f"model.attn={attn} computes in half precision only: say model.dtype=bfloat16")
+    if not is_flash_attn_2_available():
+        raise WinnowError(f"model.attn={attn} needs a CUDA GPU and the package flash-attn: say model.attn=sdpa")
+
+
+def check_device(device: str) -> str:
+    """Resolve ``auto`` to the GPU if there is one; refuse devices that are not there.
+
+    Raises
+    ------
+    WinnowError
+        Says what is missing.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == SPREAD:
+        if importlib.util.find_spec("accelerate") is None:
+            raise WinnowError("model.device=spread needs the package accelerate: pip install accelerate")
+        return device
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        choices = "auto | cpu | cuda | cuda:1 | meta | spread"
+        raise WinnowError(f"model.device={device} is not known: choose {choices}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise WinnowError(f"model.device={device}: torch finds no CUDA GPU here; say model.device=cpu")
+    return device
+
+
+def quantisation(quant: str | None, dtype: torch.dtype) -> Any:
+    """Make transformers' configuration of quantised weights; None without.
+
+    Parameters
+    ----------
+    quant : str or None
+        One of `QUANTISED`.
+    dtype : torch.dtype
+        Of the activations.
+
+    Raises
+    ------
+    WinnowError
+        If the format is not known or its package not installed.
+    """
+    if quant is None:
+        return None
+    check_choice("quant", quant, ("null", *QUANTISED))
+    package = QUANTISED[quant]
+    if importlib.util.find_spec(package) is None:
+        raise WinnowError(
+            f"model.quant={quant} needs the package {package}: pip install {package}, or model.quant=null"
+        )
+    if package == "bitsandbytes":
+        from transformers import BitsAndBytesConfig
+
+        if quant == "bnb-int8":
+            return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    from transformers import TorchAoConfig
+
+    formats: Any = importlib.import_module("torchao.quantization")
+    return TorchAoConfig(formats.Int8WeightOnlyConfig() if quant == "torchao-int8" else formats.Int4WeightOnlyConfig())

@@ -1,0 +1,55 @@
+"""What is to be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What to load.
+
+    Parameters
+    ----------
+    family : str
+        Name of the family.
+    repo : str
+        Hub id, folder, or ``package://winnow/models/pico/weights`` for what ships with Winnow.
+    weights : str
+        ``pretrained``, ``random`` or a folder with a checkpoint.
+    scale : {"full", "tiny"}
+        Size of random weights.
+    revision : str or None
+        Revision on the hub.
+    dtype, attn : str
+        As transformers names them.
+    device : str
+        As torch names it; ``auto`` is the GPU if there is one, ``spread`` lays the layers over all of them.
+    arch : mapping
+        Architecture numbers, for random weights.
+    max_pixels : int or None
+        Most pixels of a picture and of a video's frame, for families that take pictures of any size; None: as the
+        processor has it. ``scale=tiny`` has smaller patches and gets as many tokens.
+    pixels : int
+        Divides that.
+    quant : str or None
+        Format of quantised weights, see `winnow.models.loading.options.QUANTISED`.
+    trust_remote_code : str or None
+        The repository whose own code may run; must be the one that is loaded.
+    """
+
+    family: str
+    repo: str
+    weights: str = "pretrained"
+    scale: str = "full"
+    revision: str | None = None
+    dtype: str = "float32"
+    device: str = "auto"
+    attn: str = "sdpa"
+    arch: Mapping[str, Any] = field(default_factory=dict)
+    max_pixels: int | None = None
+    pixels: int = 1
+    quant: str | None = None
+    trust_remote_code: str | None = None

@@ -1,0 +1,255 @@
+"""What a method is: a frozen dataclass of hyper-parameters that answers a view of a prompt with a reduction."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_type_hints
+
+import torch
+
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.probes import Probe
+from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.schedule import Cuts, K, Schedule
+from winnow.reducers.core.tower import Tower, TowerProbe, TowerView
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Select = Literal["highest", "lowest"]
+
+
+@dataclass(frozen=True)
+class Reducer:
+    """Base of all methods. The fields are the hyper-parameters; a method overrides what it needs."""
+
+    adaptive: ClassVar[bool] = False
+    """Whether the counts depend on the prompt's content, so that a plan is only an estimate."""
+
+    by_frame: ClassVar[bool] = False
+    """Whether all frames of a span keep the same number of tokens."""
+
+    def __post_init__(self) -> None:
+        """Check every field that is declared with a fixed set of choices."""
+        for name, hint in get_type_hints(type(self)).items():
+            choices = get_args(hint)
+            if getattr(hint, "__origin__", None) is Literal and getattr(self, name) not in choices:
+                raise WinnowError(f"reducer.{name}={getattr(self, name)} is not allowed: choose {' | '.join(choices)}")
+
+    @property
+    def name(self) -> str:
+        """The method's name, as in ``reducer=<name>``."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """LLM layers at whose input the method acts, ascending; 0 is the entrance."""
+        return ()
+
+    def inside(self, depth: int) -> tuple[int, ...]:
+        """LLM layers inside which the method acts, between attention and MLP."""
+        return ()
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """Vision blocks inside which the method acts, between attention and MLP; `tower.used`: on the features."""
+        return ()
+
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
+        """The statistics of the LLM that the method needs, with the layer of each."""
+        return ()
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """The statistics of the vision tower that the method needs, with the block of each."""
+        return ()
+
+    def reduce(self, view: View) -> Reduction | None:
+        """Answer one prompt at the input of a layer; None leaves it as it is."""
+        return None
+
+    def reduce_inside(self, view: View) -> Reduction | None:
+        """Answer one prompt inside a layer."""
+        return None
+
+    def reduce_frame(self, view: TowerView) -> Reduction | None:
+        """Answer one frame inside a vision block, or on the features."""
+        return None
+
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """Visual tokens of one span that are left at the input of `layer`, where the method acts."""
+        return present
+
+    def count_inside(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """Visual tokens of one span that leave `layer`, inside which the method acts."""
+        return present
+
+    def count_block(self, tower: Tower, block: int, present: int) -> int:
+        """Tokens of one frame that leave `block`, inside which the method acts; `tower.used`: the features."""
+        return present
+
+    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """Operations of the method's own on one span at the input of `layer`, beside its probes; ranking is free."""
+        return 0.0
+
+    def work_inside(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+        """Operations of the method's own on one span inside `layer`, likewise."""
+        return 0.0
+
+    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
+        """Operations of the method's own on one frame in the tower, likewise."""
+        return 0.0
+
+    def plan_tower(self, tower: Tower) -> list[int]:
+        """Tokens of one frame that leave each vision block, the features last."""
+        present, planned, acting = tower.patches, [], set(self.blocks(tower))
+        for block in range(tower.used + 1):
+            if block in acting:
+                present = self.count_block(tower, block, present)
+            planned.append(present)
+        return planned
+
+    def count_frame(self, tower: Tower) -> int:
+        """Tokens of one frame that leave the vision tower."""
+        return self.plan_tower(tower)[-1]
+
+    def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
+        """Visual tokens that each LLM layer processes.
+
+        Parameters
+        ----------
+        spans : sequence of Grid or (int, int)
+            Frames, tokens per frame and perhaps columns of each span of the prompt.
+        depth : int
+            Layers of the LLM.
+        tower : Tower or None
+            The vision tower; needed for methods that act in it.
+
+        Returns
+        -------
+        list of int
+            One number per layer; exact for methods that are not `adaptive`.
+        """
+        grids, layers, inside = [Grid(*span) for span in spans], set(self.layers(depth)), set(self.inside(depth))
+        present, planned = [grid.tokens for grid in grids], []
+        if tower is not None and self.blocks(tower) and self.count_frame(tower) < tower.patches:
+            present = [grid.frames * self.count_frame(tower) for grid in grids]
+        for layer in range(depth):
+            if layer in layers:
+                present = [self.count(g, n, layer, depth) for g, n in zip(grids, present, strict=True)]
+            planned.append(sum(present))
+            if layer in inside:
+                present = [self.count_inside(g, n, layer, depth) for g, n in zip(grids, present, strict=True)]
+        return planned
+
+    def keep_all(self) -> Self | None:
+        """The same method with settings that keep everything, for the test that it then changes nothing."""
+        everything: dict[str, Any] = {"ratio": 1.0}
+        return replace(self, **everything) if "ratio" in {f.name for f in fields(self)} else None
+
+    def knobs(self, depth: int) -> dict[str, object]:
+        """The resolved native hyper-parameters, as the first line of a run prints them."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        schedule = values.pop("schedule", None)
+        return values | ({"schedule": schedule.resolve(depth).describe()} if isinstance(schedule, Schedule) else {})
+
+
+@dataclass(frozen=True)
+class Ranker(Reducer, ABC):
+    """A method that ranks visual tokens and keeps the best, as many as its `count` says.
+
+    Parameters
+    ----------
+    select : {"highest", "lowest"}
+        ``lowest`` keeps the tokens that score worst: the anti-method of any score.
+    positions : {"keep", "compact"}
+        Position ids of the survivors.
+    """
+
+    select: Select = "highest"
+    positions: Positions = "keep"
+
+    @abstractmethod
+    def score(self, view: View) -> Tensor:
+        """Score each visual token present, in the order of `View.visual`, shape ``(present,)``."""
+
+    def reduce(self, view: View) -> Reduction:
+        """Keep the top of each span, ties to the lower index, in prompt order."""
+        score = self.score(view).float()
+        if self.select == "lowest":
+            score = -score
+        visual, kept = view.visual, []
+        for span in view.layout.spans:
+            here = torch.isin(visual, span.positions).nonzero().flatten()
+            best = top(score[here], self.count(span.grid, len(here), view.layer, view.depth))
+            kept.append(visual[here[best]])
+        return Reduction(torch.cat(kept), positions=self.positions)
+
+
+@dataclass(frozen=True)
+class Scorer(Ranker):
+    """A ranking method that keeps a share: its author writes only `score`.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of each span's visual tokens that is left once the method has acted, in (0, 1]. Several cuts share the
+        drop: each keeps the same part of what the one before left.
+    schedule : K, Cuts or None
+        The layers at whose input the method acts; None is the LLM's entrance.
+    """
+
+    ratio: float = 0.5
+    schedule: K | Cuts | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ratio, then the choices."""
+        check_ratio(self.ratio)
+        super().__post_init__()
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """See `Reducer.layers`."""
+        return acting(self.schedule, depth)
+
+    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+        """See `Reducer.count`: the rounded share, at least one token, at most those present."""
+        layers = self.layers(depth)
+        part = (layers.index(layer) + 1) / len(layers)
+        return min(present, max(1, round(grid.tokens * self.ratio**part))) if present else 0
+
+
+def acting(schedule: Schedule | None, depth: int) -> tuple[int, ...]:
+    """Layers at whose input a method acts that may also stand at the entrance (no schedule)."""
+    return schedule.resolve(depth).acts if schedule else (0,)
+
+
+def top(score: Tensor, count: int) -> Tensor:
+    """Indices of the `count` largest values, ascending; equal values go to the lower index."""
+    return score.sort(descending=True, stable=True).indices[:count].sort().values
+
+
+def check_ratio(ratio: float, name: str = "ratio") -> None:
+    """Refuse a retention ratio outside (0, 1].
+
+    Raises
+    ------
+    WinnowError
+        Names the value.
+    """
+    if not 0 < ratio <= 1:
+        raise WinnowError(f"{name}={ratio} is not allowed: choose a share of visual tokens kept, 0 < {name} <= 1")
+
+
+def halvings(ratio: float) -> int:
+    """How often a ratio halves, for methods that can do nothing else.
+
+    Raises
+    ------
+    WinnowError
+        If it is no power of one half; lists the choices.
+    """
+    times = round(math.log2(1 / ratio))
+    if abs(ratio * 2**times - 1) > 0.02:
+        raise WinnowError(f"ratio={ratio} is not allowed: this method halves, choose 1, 0.5, 0.25, 0.125, 0.0625, ...")
+    return times

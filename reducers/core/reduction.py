@@ -1,0 +1,91 @@
+"""A reducer's answer, and the view of a prompt on which it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from winnow.reducers.core.layout import Layout, Span
+from winnow.reducers.core.probes import Probe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Positions = Literal["keep", "compact", "mean"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """What is left of the visual tokens.
+
+    Parameters
+    ----------
+    keep : Tensor
+        Prompt indices of the visual tokens that stay, ascending, shape ``(kept,)``. With `weights` they are the anchors
+        of the merged tokens: a merged token takes its anchor's place and position.
+    weights : Tensor or None
+        Sparse (COO), shape ``(kept, present)``: each output token as a weighted sum of the visual tokens present, in
+        the order of `View.visual`. Groups may overlap and rows need not sum to one; the order of the rows is the order
+        of the contents. None: tokens are kept as they are.
+    positions : {"keep", "compact", "mean"}
+        Survivors keep the position ids they had; or all tokens are renumbered without gaps; or a merged token gets the
+        weighted mean of its members' ids, rounded down.
+    drop_text : Tensor or None
+        Prompt indices of text tokens to drop, for the ablation that prunes text. The first and the last token of a
+        prompt cannot go.
+    """
+
+    keep: Tensor
+    weights: Tensor | None = None
+    positions: Positions = "keep"
+    drop_text: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One prompt at one site of the LLM, unpadded. Indices and signals live on the CPU, hidden states on the device.
+
+    Parameters
+    ----------
+    layout : Layout
+        The whole prompt, before any reduction.
+    index : Tensor
+        Prompt indices of the tokens that are still present, ascending, shape ``(n,)``.
+    hidden : Tensor
+        Their hidden states, shape ``(n, width)``.
+    layer : int
+        The LLM layer whose input this is; 0 is the entrance.
+    depth : int
+        Layers of the LLM.
+    removed_at : Tensor
+        Per prompt token the layer at whose input it was removed, -1 while it is present, shape ``(length,)``.
+    size : Tensor
+        How many tokens were merged into each token of the prompt, itself included, shape ``(length,)``.
+    signals : mapping
+        ``(probe, layer) ->`` values on the prompt axis, shape ``(length, ...)``; 0 where a token was absent.
+    """
+
+    layout: Layout
+    index: Tensor
+    hidden: Tensor
+    layer: int
+    depth: int
+    removed_at: Tensor
+    size: Tensor
+    signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def visual(self) -> Tensor:
+        """Prompt indices of the visual tokens still present, ascending, shape ``(present,)``."""
+        return self.index[self.layout.is_visual[self.index]]
+
+    @property
+    def visual_hidden(self) -> Tensor:
+        """Hidden states of the visual tokens present, shape ``(present, width)``."""
+        return self.hidden[self.layout.is_visual[self.index].to(self.hidden.device)]
+
+    def present(self, span: Span) -> Tensor:
+        """Mask over the cells of a span: which are still here, shape ``(frames * rows * cols,)``."""
+        return self.removed_at[span.positions] < 0

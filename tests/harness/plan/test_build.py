@@ -1,0 +1,142 @@
+"""Reducers are built, checked and solved for a budget from the YAML files alone."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from winnow.harness.config.cell import Cell, Method
+from winnow.harness.config.field_types import check_types
+from winnow.harness.config.label import headline, label
+from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.plan.build import build_method
+from winnow.harness.plan.nominal import nominal
+from winnow.reducers.core.errors import WinnowError
+
+LLM = {"llm": "qwen2", "layers": 8, "hidden": 128, "heads": 4, "kv_heads": 2, "mlp": 320, "vocab": 48, "tied": True}
+VISION = {"layers": 4, "hidden": 128, "heads": 4, "mlp": 256, "image": 60, "patch": 12}
+MODEL = ModelConfig(
+    "pico", "llava", "x", frames=8, has_cls=True, nominal=NominalConfig(8, 25, 20), arch=LLM | {"vision": VISION}
+)
+FASTV = Method(
+    "fastv", "winnow.reducers.fastv:FastV", {"R": None, "rows": "last"}, {"kind": "k", "k": 4, "of": None}, 0.5, True
+)
+VAS_ROUNDS = {"kind": "rounds", "start": 4, "end": 6, "interval": 1, "of": None}
+VAS = Method("vas", "winnow.reducers.vas:VAS", {"r": None}, VAS_ROUNDS, None, True)
+
+
+def cell(method: Method, **budget: float) -> Cell:
+    return Cell(MODEL, method, TasksConfig(name="t"), BudgetConfig(**budget), Path("runs"))  # type: ignore[arg-type]
+
+
+def test_ratio_and_schedule_reach_the_reducer() -> None:
+    built = build_method(cell(FASTV))
+    assert built.ratio == 0.5 and built.planned is None
+    assert nominal(MODEL).plan(built.reducer) == [200] * 4 + [100] * 4
+    assert built.knobs["schedule"] == "k=4"
+
+
+def test_native_knob_wins() -> None:
+    built = build_method(cell(replace(FASTV, args={"R": 0.75}, ratio=None)))
+    assert nominal(MODEL).plan(built.reducer)[-1] == 50
+
+
+@pytest.mark.parametrize(("mean", "ratio"), [(0.75, 0.5), (0.625, 0.25), (1.0, 1.0)])
+def test_mean_budget_solves_the_ratio(mean: float, ratio: float) -> None:
+    built = build_method(cell(replace(FASTV, ratio=None), mean=mean))
+    assert built.ratio == pytest.approx(ratio, abs=0.01)
+    assert built.planned == pytest.approx(mean, abs=0.005)
+
+
+def test_flops_budget_solves_the_ratio() -> None:
+    built = build_method(cell(replace(FASTV, ratio=None), flops=0.7))
+    assert built.planned == pytest.approx(0.7, abs=0.01)
+    assert built.ratio is not None and 0.3 < built.ratio < 0.5
+
+
+def test_budget_of_an_adaptive_method_is_solved_with_forced_rounds() -> None:
+    built = build_method(cell(VAS, mean=0.75))
+    assert built.planned == pytest.approx(0.75, abs=0.02)
+
+
+def test_budget_out_of_reach_names_the_range() -> None:
+    with pytest.raises(WinnowError, match=r"this method attains 0\.5025 to 1 here"):
+        build_method(cell(replace(FASTV, ratio=None), mean=0.3))
+
+
+def test_method_without_ratio_has_no_budget() -> None:
+    with pytest.raises(WinnowError, match="has no field 'ratio' that a budget could solve"):
+        build_method(cell(Method("custom", "winnow.reducers.blind:Blind", {}, takes_ratio=True), mean=0.3))
+
+
+def test_method_that_drops_nothing_is_refused() -> None:
+    late = {"kind": "rounds", "start": 7, "end": -4, "interval": 1, "of": None}
+    with pytest.raises(WinnowError, match="reducer=vas drops nothing in the 8 layers of model=pico at start=7 end=4"):
+        build_method(cell(replace(VAS, schedule=late)))
+    build_method(cell(replace(FASTV, ratio=1.0)))
+    build_method(cell(replace(FASTV, ratio=0.999)))
+
+
+def test_impossible_pair_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "winnow.models.families.support.impossible", lambda family, reducer: "needs a CLS token: use guide=mean"
+    )
+    with pytest.raises(WinnowError, match="reducer=fastv cannot work on model=pico: needs a CLS token: use guide=mean"):
+        build_method(cell(FASTV))
+
+
+@dataclass
+class Sample:
+    number: float | None = None
+    whole: int = 0
+    flag: bool = False
+    choice: Literal["a", "b"] = "a"
+    many: tuple[float, ...] = ()
+    anything: Any = None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"number": 1},
+        {"number": None},
+        {"whole": 2},
+        {"flag": True},
+        {"choice": "b"},
+        {"many": (1, 0.5)},
+        {"anything": []},
+    ],
+)
+def test_types_that_fit(values: dict[str, Any]) -> None:
+    check_types(Sample, values, "reducer.")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"number": "x"}, r"reducer\.number=x is not allowed: choose a value of type float \| null"),
+        ({"number": True}, "number=True"),
+        ({"whole": 0.5}, "choose a value of type int"),
+        ({"flag": 1}, "choose a value of type bool"),
+        ({"choice": "c"}, r"choice=c is not allowed: choose a \| b"),
+        ({"many": ("x",)}, "choose a list of a value of type float"),
+        ({"many": 1}, "choose a list of"),
+    ],
+)
+def test_types_that_do_not_fit(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(WinnowError, match=message):
+        check_types(Sample, values, "reducer.")
+
+
+def test_label_shows_what_is_not_the_default() -> None:
+    assert label(cell(FASTV)) == "fastv"
+    assert label(cell(replace(FASTV, args=FASTV.args | {"rows": "all"}))) == "fastv rows=all"
+    assert label(replace(cell(replace(FASTV, seeded=True)), seed=3)) == "fastv seed=3"
+    assert label(replace(cell(FASTV), seed=3)) == "fastv"
+    assert label(cell(Method("custom", "mine:Last", {"kept": 4}))) == "Last kept=4"
+
+
+def test_headline_prints_the_knobs() -> None:
+    line = headline(cell(FASTV, mean=0.75), "abc", {"ratio": 0.5, "R": None, "schedule": "k=4"}, 0.5, 0.75)
+    assert line == "pico · fastv ratio=0.5 at k=4 for mean 0.75 (planned 0.75, ratio 0.5) · t · run abc"

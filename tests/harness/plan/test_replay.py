@@ -1,0 +1,71 @@
+"""`reducer.like=RUN` drops at random exactly as many tokens as another run, or says why it cannot."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from runs import FASTV, Run, only, result_of
+
+from winnow.harness.results.tables import runs as tables
+from winnow.harness.run.store import results_below
+
+
+def replay(like: object) -> tuple[str, str]:
+    return "reducer=random", f"reducer.like={like}"
+
+
+def counts(folder: Path) -> list[list[int]]:
+    found: list[list[int]] = pq.read_table(folder / "traces.parquet")["visual_per_layer"].to_pylist()
+    return found
+
+
+def test_replays_the_counts_of_an_adaptive_run(run: Run, results: Path) -> None:
+    assert run("reducer=vas", "schedule=pico_rounds", "reducer.trigger=0.5").code == 0
+    method = only(results)
+    ran = run(*replay(method.name[:6]), "ratio=0.5", "schedule=pico", "seed=3")
+    assert ran.code == 0 and f"random like={method.name}" in ran.out
+    (random,) = (path.parent for path in results.glob("*/DONE") if path.parent != method)
+    assert counts(random) == counts(method)
+    assert len({tuple(row) for row in counts(method)}) > 1
+    result = result_of(random)
+    assert result["label"] == f"random like={method.name} seed=3"
+    assert result["knobs"] == {"like": method.name} and result["ratio"] is None
+    rows = {row["run"]: row for row in tables.rows(results_below(results), results)}
+    assert "±" in rows[method.name]["Δ random pico_video"] and rows[random.name]["Δ random pico_video"] == ""
+    again = run(*replay(method), "seed=3")
+    assert again.out.count("stored") == 1
+
+
+def test_what_cannot_be_replayed_is_one_line(run: Run, results: Path) -> None:
+    assert run(*FASTV, "limit=4").code == 0
+    folder = only(results)
+    for words, message in {
+        replay("nope"): f"reducer.like=nope is no run in {results}",
+        (*replay(folder.name), "limit=2"): "has tasks.limit=4, this run 2: replay a run with the same model, tasks",
+        (*replay(folder.name), "limit=4", "model.frames=4"): "has model.frames=8, this run 4",
+        (
+            *replay(folder.name),
+            "limit=4",
+            "tasks=pico_image",
+        ): "has tasks.names=['pico_video'], this run ['pico_image']",
+        (*replay(folder.name), "reducer.select=lowest"): "reducer.like and reducer.select=lowest exclude each other",
+    }.items():
+        ran = run(*words)
+        assert ran.code == 2 and message in ran.err and ran.err.count("\n") == 1
+    (folder / "DONE").unlink()
+    assert "is not finished: run it to its end first" in run(*replay(folder.name), "limit=4").err
+
+
+def test_ambiguous_prefix_lists_the_runs(results: Path, run: Run) -> None:
+    for name in ("aa1", "aa2"):
+        (results / name).mkdir(parents=True)
+        (results / name / "config.yaml").write_text("")
+    assert "reducer.like=aa means 2 runs: choose aa1 | aa2" in run(*replay("aa")).err
+
+
+@pytest.mark.parametrize("group", ["model", "tasks"])
+def test_context_has_what_is_compared(group: str, run: Run, results: Path) -> None:
+    import yaml
+
+    assert run(*FASTV, "limit=1").code == 0
+    assert yaml.safe_load((only(results) / "config.yaml").read_text())["inputs"]["context"][group]

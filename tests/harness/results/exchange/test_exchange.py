@@ -1,0 +1,108 @@
+"""Runs against runs, stores against stores, and all of it in one file and back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from winnow.harness.cli.commands import look as cli
+from winnow.harness.common import files
+from winnow.harness.results.exchange import archive as store
+from winnow.harness.results.exchange import compare
+from winnow.harness.run.store import results_below
+from winnow.harness.score.paired import scores
+from winnow.reducers.core.errors import WinnowError
+
+
+def add(folder: Path, name: str, values: list[float], **more: Any) -> None:
+    task = {"task": "quiz", "metric": "right", "mean": 100 * sum(values) / len(values), "low": 0.0, "high": 100.0}
+    result = {
+        "id": name, "settings": name[:4], "context": "c", "status": "complete", "finished": "2026-01-01",
+        "model": "pico", "reducer": "fastv", "label": "fastv", "asked": "0.25", "knobs": {},
+        "documents": len(values), "failed": 0, "shares": None, "cost": None, "budget": None, "tasks": [task],
+    } | more  # fmt: skip
+    files.write_json(folder / name / "result.json", result)
+    rows = [{"task": "quiz", "doc_id": i, "metric": "right", "score": v, "stratum": ""} for i, v in enumerate(values)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / name / "scores.parquet")
+    media = [{"task": "quiz", "doc_id": i, "media": f"v/{i // 2}.mp4"} for i in range(len(values))]
+    pq.write_table(pa.Table.from_pylist(media), folder / name / "traces.parquet")
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> tuple[Path, Path]:
+    mine, yours = tmp_path / "mine", tmp_path / "yours"
+    add(mine, "aaaa1", [1.0] * 60 + [0.0] * 20)
+    add(yours, "aaaa2", [1.0] * 59 + [0.0] * 21)
+    add(mine, "bbbb1", [1.0] * 80)
+    add(yours, "bbbb2", [1.0] * 40 + [0.0] * 40)
+    add(mine, "cccc1", [0.5, 0.25] * 40)
+    add(yours, "cccc2", [0.5, 0.25] * 40)
+    add(mine, "only1", [1.0])
+    return mine, yours
+
+
+def test_two_stores(stores: tuple[Path, Path]) -> None:
+    noise, differ, same = compare.rows(compare.pairs(str(stores[0]), str(stores[1]), stores[0]))
+    assert noise["verdict"] == "within noise" and noise["agree %"] == "98.8" and noise["A - B"].startswith("+1.2 [")
+    assert differ["verdict"] == "differ" and differ["A"] == "100.0" and differ["B"] == "50.0"
+    assert same["verdict"] == "identical" and (same["n"], same["videos"]) == ("80", "40")
+
+
+def test_two_runs(stores: tuple[Path, Path]) -> None:
+    (row,) = compare.rows(compare.pairs("aaaa", str(stores[1] / "bbbb2"), stores[0]))
+    assert row["A - B"].startswith("+25.0") and row["verdict"] == "differ"
+    with pytest.raises(WinnowError, match="zzzz is no run in"):
+        compare.pairs("aaaa", "zzzz", stores[0])
+    with pytest.raises(WinnowError, match="is a folder of runs, and the other is not: compare two runs, or two"):
+        compare.pairs(str(stores[0]), "aaaa", stores[0])
+    add(stores[0].parent / "third", "dddd1", [1.0])
+    with pytest.raises(WinnowError, match="hold no run of the same settings"):
+        compare.pairs(str(stores[0]), str(stores[0].parent / "third"), stores[0])
+
+
+def test_runs_of_other_tasks_do_not_compare(tmp_path: Path) -> None:
+    task = {"task": "other", "metric": "right", "mean": 50.0, "low": 0.0, "high": 100.0}
+    add(tmp_path, "aaaa1", [1.0])
+    add(tmp_path, "bbbb1", [1.0], tasks=[task])
+    with pytest.raises(WinnowError, match="aaaa and bbbb share no task with scores: compare runs of the same tasks"):
+        compare.compared("aaaa", "bbbb", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_results_come_back_as_they_were(stores: tuple[Path, Path], suffix: str, tmp_path: Path) -> None:
+    out, back = tmp_path / f"all{suffix}", tmp_path / "back"
+    assert store.write(stores[0], out) == 4
+    assert len(store.read(out, back)) == 4 and store.read(out, back) == []
+    assert results_below(back) == results_below(stores[0])
+    for result in results_below(back):
+        assert scores(back / result["id"]) == scores(stores[0] / result["id"])
+    assert {row["verdict"] for row in compare.rows(compare.pairs(str(stores[0]), str(back), back))} == {"identical"}
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"x": [1]}).to_csv(tmp_path / "x.csv")
+    with pytest.raises(WinnowError, match=r"x\.csv was not written by `winnow export`"):
+        store.read(tmp_path / "x.csv", tmp_path)
+    for name in ("z.parquet", "z.csv"):
+        (tmp_path / name).write_bytes(b'"1,\n2,3,4\n\xff')
+        with pytest.raises(WinnowError, match="was not written by `winnow export`: it cannot be read as"):
+            store.read(tmp_path / name, tmp_path)
+    with pytest.raises(WinnowError, match="does not exist"):
+        store.read(tmp_path / "y.csv", tmp_path)
+    with pytest.raises(WinnowError, match=r"y\.txt is not allowed: choose a name that ends in \.parquet or \.csv"):
+        store.write(tmp_path, tmp_path / "y.txt")
+    with pytest.raises(WinnowError, match="there are no finished runs"):
+        store.write(tmp_path, tmp_path / "y.csv")
+
+
+def test_commands(stores: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.export_(tmp_path / "a.csv", stores[0])
+    cli.import_(tmp_path / "a.csv", tmp_path / "new")
+    cli.compare(str(stores[0]), str(tmp_path / "new"), "csv", tmp_path)
+    said = capsys.readouterr().out
+    assert "4 runs" in said and "4 new runs" in said and said.count("identical") == 4
+    assert json.loads((tmp_path / "new" / "aaaa1" / "result.json").read_text())["id"] == "aaaa1"

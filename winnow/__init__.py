@@ -1,0 +1,99 @@
+"""The public face of Winnow: ``from winnow import attach, FastV``; nothing heavy is imported before a name is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from winnow.models.engine import PromptTrace as PromptTrace
+    from winnow.models.engine import Trace as Trace
+    from winnow.models.engine import attach as attach
+    from winnow.models.engine import reuse_tower as reuse_tower
+    from winnow.reducers.aim import AIM as AIM
+    from winnow.reducers.aim_merge import AIMMerge as AIMMerge
+    from winnow.reducers.aim_prune import AIMPrune as AIMPrune
+    from winnow.reducers.aim_temporal import AIMTemporal as AIMTemporal
+    from winnow.reducers.ats import ATS as ATS
+    from winnow.reducers.average import Average as Average
+    from winnow.reducers.blind import Blind as Blind
+    from winnow.reducers.cgsm import CGSM as CGSM
+    from winnow.reducers.compose import Compose as Compose
+    from winnow.reducers.core import Layout as Layout
+    from winnow.reducers.core import Reducer as Reducer
+    from winnow.reducers.core import Reduction as Reduction
+    from winnow.reducers.core import Scorer as Scorer
+    from winnow.reducers.core import Span as Span
+    from winnow.reducers.core import UnsupportedError as UnsupportedError
+    from winnow.reducers.core import View as View
+    from winnow.reducers.core import WinnowError as WinnowError
+    from winnow.reducers.core.schedule import Cuts as Cuts
+    from winnow.reducers.core.schedule import First as First
+    from winnow.reducers.core.schedule import K as K
+    from winnow.reducers.core.schedule import Rounds as Rounds
+    from winnow.reducers.core.schedule import Window as Window
+    from winnow.reducers.evit import EViT as EViT
+    from winnow.reducers.fastv import FastV as FastV
+    from winnow.reducers.frame_pairs import FramePairs as FramePairs
+    from winnow.reducers.grid import GridSample as GridSample
+    from winnow.reducers.none import NoReduction as NoReduction
+    from winnow.reducers.oracle import Oracle as Oracle
+    from winnow.reducers.pdrop import PDrop as PDrop
+    from winnow.reducers.prumerge import PruMerge as PruMerge
+    from winnow.reducers.random import RandomDrop as RandomDrop
+    from winnow.reducers.sequential import Sequential as Sequential
+    from winnow.reducers.tome import ToMe as ToMe
+    from winnow.reducers.tome_tower import ToMeTower as ToMeTower
+    from winnow.reducers.uniform import Uniform as Uniform
+    from winnow.reducers.vas import VAS as VAS
+    from winnow.reducers.vcc import VCC as VCC
+    from winnow.reducers.vtw import VTW as VTW
+
+METHODS = {
+    "aim": "AIM",
+    "aim_merge": "AIMMerge",
+    "aim_prune": "AIMPrune",
+    "aim_temporal": "AIMTemporal",
+    "ats": "ATS",
+    "average": "Average",
+    "blind": "Blind",
+    "cgsm": "CGSM",
+    "compose": "Compose",
+    "evit": "EViT",
+    "fastv": "FastV",
+    "frame_pairs": "FramePairs",
+    "grid": "GridSample",
+    "none": "NoReduction",
+    "oracle": "Oracle",
+    "pdrop": "PDrop",
+    "prumerge": "PruMerge",
+    "random": "RandomDrop",
+    "sequential": "Sequential",
+    "tome": "ToMe",
+    "tome_tower": "ToMeTower",
+    "uniform": "Uniform",
+    "vas": "VAS",
+    "vcc": "VCC",
+    "vtw": "VTW",
+}
+"""Each method's name, which is that of its module in `winnow.reducers`, and its class."""
+
+_HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}
+_HOMES |= dict.fromkeys(("PromptTrace", "Trace", "attach", "reuse_tower"), "models.engine")
+_HOMES |= dict.fromkeys(
+    ("Layout", "Reducer", "Reduction", "Scorer", "Span", "UnsupportedError", "View", "WinnowError"), "reducers.core"
+)
+_HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
+
+__all__ = [*sorted(_HOMES)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, as torch and transformers take seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'winnow' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"winnow.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
