@@ -1,15 +1,16 @@
-# `make run` and `make test` need nothing before them but Python 3.11 and, the first time, a package index.
+# `make run` and `make test` need nothing before them but Python 3.11, 3.12 or 3.13 and, the first time, a package index.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-faults test-slurm lint format lock clean
+.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm lint format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
-COMPAT := .venv-compat
-COMPAT_PINS := transformers==5.17.0 huggingface-hub==1.33.0
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+# What another environment could break: the main job, the engine, configuration, scoring, tables.
+SUBSET := tests/test_main_job.py tests/reducers tests/models/test_engine.py tests/models/test_decoding.py \
+	tests/harness/config tests/harness/run tests/harness/score tests/harness/results/tables
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,11 +36,28 @@ test-faults: setup ## Kill, starve and corrupt runs, then look what was lost.
 test-slurm: setup ## Sweeps on a private Slurm of two nodes; skipped where Slurm is not installed.
 	$(BIN)/python -m pytest -m slurm -rs tests/slurm $(SLURM_TESTS)
 
-test-compat: $(COMPAT)/.stamp ## The covering tests on the oldest supported transformers.
-	$(COMPAT)/bin/python -m pytest -n $(WORKERS)
+test-compat: .venv-5.17/.stamp .venv-5.24/.stamp ## The covering tests on the oldest and the newest supported transformers.
+	.venv-5.17/bin/python -m pytest -n $(WORKERS)
+	.venv-5.24/bin/python -m pytest -n $(WORKERS)
 
-$(COMPAT)/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
-	@scripts/setup_env.sh $(COMPAT) $(COMPAT_PINS)
+test-newest: .venv-newest/.stamp ## The main job and a covering subset on the newest versions that may be installed.
+	.venv-newest/bin/python -m pytest -n $(WORKERS) $(SUBSET)
+
+test-lowest: .venv-lowest/.stamp ## Likewise on the lowest versions that pyproject.toml allows.
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) $(SUBSET)
+
+test-transformers: .venv-$(TRANSFORMERS)/.stamp ## Likewise on one version of transformers: TRANSFORMERS=5.20.2
+	.venv-$(TRANSFORMERS)/bin/python -m pytest -n $(WORKERS) $(SUBSET)
+
+.venv-5.17/.stamp: PINS = transformers==5.17.0 huggingface-hub==1.33.0
+.venv-5.24/.stamp: PINS = transformers==5.24.0
+.venv-newest/.stamp .venv-lowest/.stamp: PINS =
+.venv-newest/.stamp .venv-lowest/.stamp: export CONSTRAINTS = /dev/null
+.venv-lowest/.stamp: export RESOLUTION = lowest-direct
+.venv-%/.stamp: PINS = transformers==$*
+.venv-%/.stamp: export EXTRAS = test
+.venv-%/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
+	@scripts/setup_env.sh .venv-$* $(PINS)
 	@touch $@
 
 lint: setup ## Style, format, types, and the order of imports.
@@ -47,6 +65,7 @@ lint: setup ## Style, format, types, and the order of imports.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports pyproject.toml > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	$(BIN)/deptry . 2> $(VENV)/deptry.log || { cat $(VENV)/deptry.log; exit 1; }
 
 format: setup ## Mend what can be mended without thought.
 	$(BIN)/ruff check --fix .
@@ -56,4 +75,4 @@ lock: ## Resolve anew and write constraints.txt; PINS="torch==2.12.1 …" holds 
 	@scripts/lock.sh $(PINS)
 
 clean: ## Remove environments and caches; results stay.
-	rm -rf $(VENV) $(COMPAT) build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,19 +1,25 @@
 """What is installed is complete, pinned, and starts at once."""
 
+import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
+from winnow.harness.config.overrides import cell_from
+from winnow.harness.plan.identity import identify
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("configs", "harness", "models", "reducers")
+Elsewhere = Callable[..., str]
 COMMANDS = {"run.py": ["run.py", "--help"], "winnow": [str(Path(sys.executable).with_name("winnow")), "--help"]}
 
 
@@ -70,16 +76,95 @@ def test_printed_numbers_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     assert names == {file.name for file in (ROOT / "results" / "published").glob("*.csv")}
 
 
+@pytest.fixture(scope="module")
+def elsewhere(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    """A folder with packages of its own that have the names of ours, and the wheel installed; no checkout in sight."""
+    site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("users")
+    wheel.extractall(site)
+    for name in PACKAGES:
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise SystemExit('the wrong package was imported')\n")
+
+    def go(*words: object) -> str:
+        command = [sys.executable, *map(str, words)]
+        environment = os.environ | {"PYTHONPATH": str(site)}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return go
+
+
+SCRIPT = """
+import torch, winnow
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from pathlib import Path
+from PIL import Image
+
+weights = Path(winnow.__file__).parent / "models/pico/weights"
+model, processor = AutoModelForImageTextToText.from_pretrained(weights), AutoProcessor.from_pretrained(weights)
+inputs = processor(text="<image> what color", images=[Image.new("RGB", (60, 60))], return_tensors="pt")
+with winnow.attach(model, winnow.FastV(ratio=0.25)) as trace:
+    model.generate(**inputs, max_new_tokens=1)
+print(winnow.__file__, trace.prompts[0].visual_per_layer)
+"""
+
+
+def test_a_script_beside_packages_of_the_same_names(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    said = elsewhere("-c", SCRIPT)
+    assert "[25, 25, 6, 6, 6, 6, 6, 6]" in said and str(ROOT) not in said
+
+
+def test_commands_need_no_checkout(elsewhere: Elsewhere, benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`winnow eval` makes the run of the checkout; presets, printed numbers and hardware tables are there."""
+    monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
+    winnow = ("-m", "winnow.harness.cli.main")
+    words = ("reducer=fastv", "ratio=0.25", "schedule=pico_k", "schedule.k=2", "limit=2")
+    cell = cell_from([*words, "results=wheel"])
+    assert f"run {identify(cell).run}" in elsewhere(*winnow, "eval", *words, "results=wheel")
+    assert "VideoMME" in elsewhere(*winnow, "tables", "aim_poster_video", "--format", "md")
+    assert "misprint" in elsewhere(*winnow, "cost", "--published", "--format", "md")
+    assert "TFLOP" in elsewhere(*winnow, "cost", "model=llava_ov", "reducer=aim", "hardware=h200", "--format", "md")
+
+
+def test_lmms_evals_own_command_finds_the_model(elsewhere: Elsewhere) -> None:
+    """By the entry point of the installed package."""
+    find = "import lmms_eval.models as m; print(m.get_model('winnow', force_simple=True))"
+    assert "winnow.harness.cli.lmms_model.Winnow" in elsewhere("-c", find)
+
+
+def test_another_projects_winnow_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Installed into the same folder it replaces our face, while the packages behind it stay."""
+    theirs = tmp_path / "winnow"
+    theirs.mkdir()
+    (theirs / "__init__.py").write_text("")
+    for package in PACKAGES:
+        (theirs / package).symlink_to(ROOT / package)
+    done = subprocess.run(
+        [sys.executable, "-m", "winnow.harness.cli.main", "--version"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.fullmatch(r"error: .*another project's package: pip uninstall winnow, .* winnow-vlm\n", done.stderr)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_is_imported_under_two_names(package: str) -> None:
+    """From the checkout's folder `import models` would find our files a second time."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {package}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and f"say winnow.{package}" in done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_starts_at_once(name: str) -> None:
-    """Under 2 s on an idle machine; the best of three, since tests share the machine."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, *COMMANDS[name]], cwd=ROOT, capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - start)
+    """Under 1.5 s on an idle machine; here by the processor's time, as tests share the machine."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *COMMANDS[name]], cwd=ROOT, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "python run.py" in done.stdout
-    assert min(seconds) < 2
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -96,7 +181,8 @@ def test_pins_are_exact_and_meet_the_declared_ranges() -> None:
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", line)] == []
     pins = dict(line.split("==") for line in lines)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = map(Requirement, project["dependencies"] + project["optional-dependencies"]["dev"])
+    extras = [need for needs in project["optional-dependencies"].values() for need in needs]
+    declared = [need for need in map(Requirement, project["dependencies"] + extras) if need.name != project["name"]]
     unmet = [str(need) for need in declared if need.name not in pins or pins[need.name] not in need.specifier]
     assert unmet == []
 
@@ -107,4 +193,4 @@ def test_setup_without_python_says_so_in_one_line(tmp_path: Path) -> None:
     command = [ROOT / "scripts" / "setup_env.sh", tmp_path / "env"]
     done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert re.fullmatch(r"setup: no Python 3\.11 found .* say PYTHON=/path/to/python3\.11\n", done.stderr)
+    assert done.stderr == "setup: no Python 3.11 to 3.13 found; install one or say PYTHON=/path/to/python\n"

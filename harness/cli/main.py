@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from winnow.harness.cli.commands import look, methods, sweep
+from winnow.harness.cli.commands import evaluate, look, methods, sweep
 from winnow.harness.cli.commands.data import app as data
 from winnow.harness.cli.commands.figures import figures
 from winnow.harness.cli.commands.judge import judge
 from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR
+from winnow.harness.common.ours import check_ours
 from winnow.reducers.core.errors import WinnowError
 
 USAGE: Any = typer.BadParameter.__bases__[0]
 """What typer raises for words that no command takes; it has no name of its own there."""
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-for part in (sweep, look, methods):
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+for part in (evaluate, sweep, look, methods):
     app.add_typer(part.commands)
 app.add_typer(data, name="data")
 app.command()(judge)
 app.command()(figures)
 
 
+def _print_versions(asked: bool) -> None:
+    if asked:
+        from winnow.harness.run.environment import versions
+
+        print("\n".join(f"{name} {version or 'is not installed'}" for name, version in versions().items()))
+        raise typer.Exit
+
+
 @app.callback()
-def winnow() -> None:
-    """Run sweeps, look at finished runs, check methods; `python run.py --help` lists the settings."""
+def winnow(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_versions, is_eager=True, help="Of all that answers depend on.")
+    ] = False,
+) -> None:
+    """Run cells and sweeps, look at finished runs, check methods; `python run.py --help` lists the settings."""
 
 
 def main() -> None:
     """Run the command line; a mistake in the input is one line and exit code 2."""
     try:
+        check_ours()
         sys.exit(app(standalone_mode=False) or OK)
     except WinnowError as error:
         _fail(str(error))

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from winnow import configs
 from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR, RunFailedError
+from winnow.harness.common.ours import check_ours
 from winnow.harness.config.expand import expand
 from winnow.harness.config.messages import one_line
 from winnow.harness.config.schema import register
@@ -35,6 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a shared machine four times slower
     try:
+        check_ours()
         parser = get_args_parser()
         args = parser.parse_args(words)
         return _print(args, parser) if any(getattr(args, name) for name in PRINTING) else _run(args)

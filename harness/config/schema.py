@@ -10,7 +10,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from winnow import configs
 
-GROUPS = ("model", "reducer", "schedule", "tasks", "experiment")
+GROUPS = ("model", "reducer", "schedule", "tasks", "experiment", "debug")
 
 
 @dataclass

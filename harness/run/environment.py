@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "winnow", "torch", "torchvision", "transformers", "tokenizers", "lmms-eval", "datasets", "decord", "av", "numpy",
-    "hydra-core", "omegaconf",
+    "winnow-vlm", "torch", "torchvision", "transformers", "tokenizers", "lmms-eval", "datasets", "decord", "av",
+    "numpy", "hydra-core", "omegaconf",
 )  # fmt: skip
 
 
 def describe(model: Any = None) -> dict[str, Any]:
     """Versions, machine and code state; with a loaded model also its device and the commit of its weights."""
     found: dict[str, Any] = {
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": platform.node(),
@@ -40,6 +40,11 @@ def describe(model: Any = None) -> dict[str, Any]:
 
             found["gpu"] = torch.cuda.get_device_name(model.device)
     return found
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of the packages that answers depend on; None where one is not installed."""
+    return {name: _version(name) for name in PACKAGES}
 
 
 @cache

@@ -22,7 +22,7 @@ from winnow.harness.run.loaded import Kept
 from winnow.harness.run.stop import Stop
 from winnow.harness.run.store import Run, part_mark
 from winnow.harness.score.result import finish
-from winnow.harness.score.scoring import score_task
+from winnow.harness.score.scoring import rehearse, score_task
 from winnow.models.loading.load import Loaded
 from winnow.reducers.core.errors import WinnowError
 
@@ -59,7 +59,7 @@ def run_group(
     with files.writable(cell.results):
         tasks, documents = kept.tasks(cell)
         works = [_open(found, built[found.id], claim) for found, claim in runs.items()]
-        _answer(works, documents, kept, stop, part)
+        _answer(works, tasks, documents, kept, stop, part)
         if part[1] > 1:
             for work in works:
                 part_mark(work.run.folder, *part).touch()
@@ -76,7 +76,12 @@ def _open(found: Run, built: Built, claim: Claim) -> Work:
 
 
 def _answer(
-    works: Sequence[Work], documents: dict[str, list[Document]], kept: Kept, stop: Stop, part: tuple[int, int]
+    works: Sequence[Work],
+    tasks: Tasks,
+    documents: dict[str, list[Document]],
+    kept: Kept,
+    stop: Stop,
+    part: tuple[int, int],
 ) -> None:
     """Answer what is missing; the model is loaded only if something is."""
 
@@ -92,6 +97,7 @@ def _answer(
             work.give_up(found)
         missing = sum(work.needs(document) for work in works for document in found)
         if missing:
+            rehearse(tasks, name, found)
             with progress(f"answering {name}", missing) as advance:
                 answer_all(works, found, loaded, advance, stop, part)
 

@@ -121,7 +121,7 @@ def _submitit() -> Any:
     try:
         import submitit
     except ImportError as error:
-        raise WinnowError("submitit is not installed: say `pip install winnow[slurm]`") from error
+        raise WinnowError("submitit is not installed: say `pip install 'winnow-vlm[slurm]'`") from error
     if not submitit.SlurmExecutor.affinity() > 0:
         raise WinnowError("there is no Slurm on this machine (no sbatch): use a login node, or say `winnow run`")
     return submitit

@@ -1,6 +1,5 @@
 """Runs of pico in this process, on a benchmark that is written once per test session."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,19 +16,6 @@ class Ran(NamedTuple):
     code: int
     out: str
     err: str
-
-
-@pytest.fixture(scope="session")
-def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache folder with the pico benchmark, shared by the workers of a parallel session."""
-    base = tmp_path_factory.getbasetemp()
-    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "winnow-cache"
-    before = os.environ.get("WINNOW_CACHE")
-    from winnow.harness.tasks.pico.data import ensure
-
-    ensure(cache)
-    os.environ.pop("WINNOW_CACHE") if before is None else os.environ.update(WINNOW_CACHE=before)
-    return cache
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +47,7 @@ def run(
         defaults = [f"results={results}", "limit=8", "batch_size=4"]
         names = {word.partition("=")[0] for word in overrides}
         words = [word for word in defaults if word.partition("=")[0] not in names]
-        monkeypatch.setattr(sys, "argv", ["run.py", *overrides, *words])
-        code = app.main()
+        code = app.main([*overrides, *words])
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 
