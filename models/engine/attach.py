@@ -88,8 +88,8 @@ def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
 
 def _probe(stack: ExitStack, session: Session) -> None:
     """Tap the attentions and key projections that the method asks for, and hook into the layers it acts inside."""
-    depth, attention = len(session.parts.layers), dict[nn.Module, int]()
-    for probe, number in session.reducer.probes(depth):
+    attention = dict[nn.Module, int]()
+    for probe, number in session.reducer.probes(session.depth):
         layer: Any = session.parts.layers[number]
         if isinstance(probe, Keys) and not probe.rope:
             hook = partial(_after_keys, session, number)
@@ -98,10 +98,10 @@ def _probe(stack: ExitStack, session: Session) -> None:
             attention[layer.self_attn] = number
     if attention:
         stack.enter_context(tap(attention, session.observe))
-    for number in session.reducer.inside(depth):
-        Middle(partial(session.inside_layer, number)).hook(
-            stack, session.parts.layers[number], "post_attention_layernorm"
-        )
+    for site in session.reducer.sites(session.depth):
+        if site.kind == "inside":
+            layer = session.parts.layers[site.number]
+            Middle(partial(session.inside_layer, site)).hook(stack, layer, "post_attention_layernorm")
 
 
 def _after_keys(session: Session, number: int, module: nn.Module, args: tuple[Any, ...], keys: Tensor) -> None:

@@ -11,6 +11,7 @@ from winnow.models.engine.provenance import merged
 from winnow.models.engine.tower_pass import Frames
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,16 +20,13 @@ class Step:
 
     Parameters
     ----------
-    layer : int
-        The LLM layer.
-    inside : bool
-        Between its attention and its MLP; else at its input, 0 being the entrance.
+    site : Site
+        Where in the LLM.
     reduction : Reduction
         What was kept, and which input positions each merged token stands for, with weights.
     """
 
-    layer: int
-    inside: bool
+    site: Site
     reduction: Reduction
 
 
