@@ -44,6 +44,8 @@ class ATS(Cutter):
         With fewer levels than patches the official code only looks at as many of the highest scores; the paper at all.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("n",)
+
     adaptive: ClassVar[bool] = True
 
     ratio: float = 0.25

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
@@ -41,6 +42,8 @@ class EViT(Cutter):
         Every token at its own patch, the fused one at the last patch that was dropped; or by falling attention, the
         fused one last, as the official code leaves them for a classifier.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("rate",)
 
     ratio: float | None = None
     rate: float | None = None

@@ -40,6 +40,8 @@ class GridSample(Reducer):
         The layer at whose input the method acts; None is the LLM's entrance.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("a", "b")
+
     by_frame: ClassVar[bool] = True
 
     ratio: float = 0.25

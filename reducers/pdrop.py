@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from winnow.reducers.core.base import Scorer
 from winnow.reducers.core.errors import WinnowError
@@ -37,6 +37,8 @@ class PDrop(Scorer):
     schedule : Cuts
         Paper: quarters of the depth.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("ratios",)
 
     ratio: float = 0.125
     ratios: Sequence[float] | None = None

@@ -27,6 +27,8 @@ class Replay(Reducer):
         The recorded run, for the record.
     """
 
+    seeded: ClassVar[bool] = True
+
     adaptive: ClassVar[bool] = True
 
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ a fixed number per layer in the first 24 layers (48 for PLLaVA, 36 for VILA, 120
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
@@ -41,6 +42,8 @@ class ToMe(Reducer):
     schedule : First
         Paper: the first 24 layers, whatever the depth.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("r",)
 
     ratio: float = 0.5
     r: int | None = None

@@ -47,6 +47,8 @@ class VCC(Reducer):
         VAS' row: k=2. None is the LLM's entrance.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("stride",)
+
     by_frame: ClassVar[bool] = True
 
     ratio: float = 0.5

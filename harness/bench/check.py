@@ -70,7 +70,7 @@ def make(target: str, options: Sequence[str]) -> Reducer:
         if kind not in SCHEDULES:
             raise WinnowError(f"schedule.kind={kind} is not known: choose {', '.join(SCHEDULES)}")
         values["schedule"] = SCHEDULES[kind](**{name: frozen(value) for name, value in schedule.items()})
-    return build(target, **{name: frozen(value) for name, value in values.items()})
+    return build(target, {name: frozen(value) for name, value in values.items()}, "--arg ")
 
 
 def check(reducer: Reducer, layers: int) -> Iterator[Finding]:

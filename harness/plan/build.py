@@ -9,7 +9,6 @@ from typing import Any
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.compose import CUSTOM, REPLAY
 from winnow.harness.config.compose_parts import PARTS
-from winnow.harness.config.field_types import check_types
 from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts
@@ -162,8 +161,7 @@ def frozen(value: Any) -> Any:
 def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix: str = "reducer.") -> Reducer:
     """Build with one ratio; a method's own default stands where none was given."""
     given = dict(values) | ({} if ratio is None else {"ratio": ratio})
-    check_types(find(method.target), given, prefix)
-    return build(method.target, **given)
+    return build(method.target, given, prefix)
 
 
 def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.models.check.oracle import as_mask, entrance
-from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.families.base import Parts
 from winnow.reducers.core.reduction import Reduction
@@ -101,7 +101,7 @@ class _Walk:
 
 @torch.no_grad()
 def replay_features(
-    parts: Parts, pixels: Tensor, frames: Frames, slots: int | None, tower: int = 0, cls: bool = False
+    parts: Parts, pixels: Tensor, frames: TowerPass, slots: int | None, tower: int = 0, cls: bool = False
 ) -> Tensor:
     """The projected vectors of a reduced tower, in their slots.
 
@@ -111,7 +111,7 @@ def replay_features(
         The model's modules.
     pixels : Tensor
         Shape ``(frames, 3, height, width)``.
-    frames : Frames
+    frames : TowerPass
         What the engine says it did.
     slots : int or None
         See `Family.pooled_slots`.
@@ -136,7 +136,7 @@ def replay_features(
 
 
 def _frame_features(
-    model: tuple[nn.Module, Sequence[nn.Module]], pixels: Tensor, frames: Frames, f: int
+    model: tuple[nn.Module, Sequence[nn.Module]], pixels: Tensor, frames: TowerPass, f: int
 ) -> tuple[Tensor, list[int]]:
     """One frame, block by block, with its own books of places and sizes: CLS and patches, and where these stand."""
     tower: Any = model[0]
@@ -158,7 +158,7 @@ def _frame_features(
 
 
 def _reduced(
-    frames: Frames, site: Site, f: int, patches: Tensor, index: list[int], size: Tensor
+    frames: TowerPass, site: Site, f: int, patches: Tensor, index: list[int], size: Tensor
 ) -> tuple[Tensor, list[int], Tensor]:
     """Carry out what `frames` says about one frame at one site."""
     for at, answers in frames.steps:

@@ -47,7 +47,8 @@ def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
     for site in reducer.sites(depth, tower):
         if site not in known:
             place = f"a vision tower of {tower.used} blocks and " if tower is not None else ""
-            raise WinnowError(f"reducer {reducer.name} acts at {site!r}, but the model has {place}{depth} LLM layers")
+            where = f"{site} of {site.within}"
+            raise WinnowError(f"reducer {reducer.name} acts at {where}, but the model has {place}{depth} LLM layers")
 
 
 def check_labels(kwargs: Mapping[str, Any]) -> None:

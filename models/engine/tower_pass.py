@@ -25,7 +25,7 @@ from winnow.reducers.core.tower import (
 )
 
 
-class Frames:
+class TowerPass:
     """The frames of one tower pass.
 
     Tokens stand as ``[CLS] patches... padding``: frames that keep fewer patches are padded on the right.
@@ -37,7 +37,7 @@ class Frames:
     tower : Tower
         The tower.
     number : int
-        Frames in the batch.
+        TowerPass in the batch.
 
     Attributes
     ----------

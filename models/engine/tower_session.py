@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.models.engine.before_mlp import Middle
+from winnow.models.engine.before_mlp import BeforeMLP
 from winnow.models.engine.reuse import fresh_tower, replaced
 from winnow.models.engine.tap import tap
-from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import Recorder
 from winnow.models.families.base import Family, Parts
 from winnow.reducers.core.base import Reducer
@@ -36,7 +36,7 @@ class TowerSession:
         self.parts, self.reducer, self.tower = parts, reducer, tower
         self.slots = family.pooled_slots(outer.config)
         self.sites = [site for site in reducer.sites(len(parts.layers), tower) if site.in_tower]
-        self.passes: dict[int, Frames] = {}
+        self.passes: dict[int, TowerPass] = {}
         self.current = 0
         self.cls_of = {1} if family.video_cls else set()
         self.pooling = family.pooling
@@ -60,7 +60,7 @@ class TowerSession:
         stack.callback(opening.remove)
         inside = [site for site in self.sites if site.kind == "tower"]
         for site in inside:
-            Middle(partial(self._inside, site)).hook(stack, blocks[site.number], "layer_norm2")
+            BeforeMLP(partial(self._inside, site)).hook(stack, blocks[site.number], "layer_norm2")
         for block in blocks[min(site.number for site in inside) + 1 :] if inside else ():
             stack.callback(block.register_forward_pre_hook(self._before_block, with_kwargs=True).remove)
         attention: dict[nn.Module, int] = {}
@@ -95,7 +95,7 @@ class TowerSession:
             stack.enter_context(replaced(outer, "pack_image_features", pack_tiles))
 
     @property
-    def frames(self) -> Frames | None:
+    def frames(self) -> TowerPass | None:
         """The pass that is under way, or was last."""
         return self.passes.get(self.current)
 
@@ -106,7 +106,7 @@ class TowerSession:
     def _before_first(self, tower: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
         self.current = tower
-        self.passes[tower] = Frames(self.reducer, self.tower, len(hidden))
+        self.passes[tower] = TowerPass(self.reducer, self.tower, len(hidden))
 
     def _observe(self, block: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         if self.frames is not None:
@@ -161,7 +161,7 @@ class TowerSession:
         return [answer for layout in layouts[::times] for answer in [self._answer(layout, kept)] * times]
 
     @staticmethod
-    def _copies(frames: Frames | None, tower: int, layouts: Sequence[Layout]) -> int:
+    def _copies(frames: TowerPass | None, tower: int, layouts: Sequence[Layout]) -> int:
         """How many prompts share each picture: beams and samples of one prompt do."""
         passed = 0 if frames is None else len(frames.index)
         total = sum(span.frames for layout in layouts for span in layout.spans if span.tower == tower)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from winnow.models.engine.provenance import merged
-from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.tower_pass import TowerPass
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
@@ -78,12 +78,12 @@ class Trace:
     ----------
     prompts : list of PromptTrace
         In batch order.
-    frames : dict of Frames
+    frames : dict of TowerPass
         What happened in each vision tower, see `Span.tower`; empty for methods that do not act there.
     """
 
     prompts: list[PromptTrace] = field(default_factory=list)
-    frames: dict[int, Frames] = field(default_factory=dict)
+    frames: dict[int, TowerPass] = field(default_factory=dict)
 
 
 class Recorder:

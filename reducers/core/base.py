@@ -34,6 +34,15 @@ class Reducer:
     by_frame: ClassVar[bool] = False
     """Whether all frames of a span keep the same number of tokens."""
 
+    native: ClassVar[tuple[str, ...]] = ()
+    """Fields in the terms of the method's paper that win over `ratio` wherever they are not None."""
+
+    seeded: ClassVar[bool] = False
+    """Whether it draws at random, so that runs with another seed are other runs."""
+
+    needs_relevance: ClassVar[bool] = False
+    """Whether it works only on documents that say which visual tokens matter."""
+
     def __post_init__(self) -> None:
         """Check every field that is declared with a fixed set of choices."""
         for name, hint in get_type_hints(type(self)).items():

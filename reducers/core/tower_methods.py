@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from winnow.reducers.core.base import Reducer, check_ratio
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
@@ -99,6 +99,8 @@ class Merger(TowerReducer):
     proportional : bool
         Add log(size) to the attention logits of each key in later blocks.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("r",)
 
     ratio: float | None = None
     r: int | Sequence[int] | None = None

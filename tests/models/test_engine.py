@@ -339,3 +339,44 @@ def test_cache_can_be_passed_in() -> None:
     with torch.no_grad(), attach(model, FastV()) as trace:
         out = model(**inputs, past_key_values=DynamicCache(config=model.config), use_cache=True)
     assert [layer.keys.shape[2] for layer in out.past_key_values.layers] == trace.prompts[0].tokens_per_layer
+
+
+def test_a_method_is_attached_by_its_name() -> None:
+    model, inputs, _ = encoded("llava")
+    with torch.no_grad(), attach(model, FastV(ratio=0.25)):
+        expected = model(**inputs).logits
+    with torch.no_grad(), attach(model, "fastv", ratio=0.25) as trace:
+        assert torch.equal(model(**inputs).logits, expected)
+    assert trace.prompts[0].shares[2] == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "message"),
+    [
+        ("fastvv", {}, r"unknown method 'fastvv': did you mean fastv\?"),
+        ("fastv", {"ratios": 0.5}, r"no parameter 'ratios': did you mean ratio\?"),
+        ("fastv", {"ratio": "0.5"}, "fastv: ratio=0.5 is not allowed: choose a value of type float"),
+        (FastV, {}, r"is no method: give one, as in FastV\(ratio=0\.5\), or its name, 'fastv'"),
+        (None, {}, "None is no method"),
+        (FastV(), {"ratio": 0.5}, "ratio: parameters go with a method's name"),
+    ],
+)
+def test_what_is_no_method_is_refused_in_one_line(method: Any, parameters: dict[str, Any], message: str) -> None:
+    model, _, _ = encoded("llava")
+    with pytest.raises(WinnowError, match=message) as caught, attach(model, method, **parameters):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Elsewhere(Reducer):
+    """Acts where the model has nothing."""
+
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        return (Site.layer(depth, depth),)
+
+
+def test_sites_that_the_model_lacks_are_refused() -> None:
+    model, _, _ = encoded("llava")
+    with pytest.raises(WinnowError, match="acts at layer"), attach(model, Elsewhere()):
+        pass
