@@ -18,6 +18,7 @@ from winnow.reducers.core.base import Reducer, check_ratio
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import block_diagonal, follow, group_mean, match_work, rank_pairs
 from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
 
 if TYPE_CHECKING:
@@ -59,34 +60,24 @@ class AIMMerge(Reducer):
         check_ratio(self.ratio)
         super().__post_init__()
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return (0,) if self.metric == "embeddings" else ()
-
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`."""
-        return (tower.used,) if self.metric == "keys" else ()
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        if self.metric == "embeddings":
+            return (Site.entrance(depth),)
+        return () if tower is None else (Site.features(tower),)
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
         return ((TowerKeys(), tower.blocks - 1),) if self.metric == "keys" else ()
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
         return grid.frames * (grid.tokens_per_frame - sum(self.removals(grid)))
 
-    def count_block(self, tower: Tower, block: int, present: int) -> int:
-        """See `Reducer.count_block`."""
-        return present - sum(self.removals(Grid(1, present)))
-
-    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: the iterations of each frame."""
         lost = [0, *accumulate(self.removals(grid))]
         return grid.frames * sum(match_work(grid.tokens_per_frame - gone, width.hidden) for gone in lost[:-1])
-
-    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
-        """See `Reducer.work_block`."""
-        return self.work(Grid(1, present), present, 0, 0, width)
 
     def removals(self, grid: Grid) -> list[int]:
         """Tokens that each iteration takes from a frame."""
@@ -102,8 +93,11 @@ class AIMMerge(Reducer):
             left -= steps[-1]
         return [step for step in steps if step]
 
-    def reduce(self, view: View) -> Reduction | None:
-        """Merge each span by its embeddings."""
+    def reduce(self, view: View | TowerView) -> Reduction | None:
+        """Merge each span by its embeddings, or the features of one frame by their keys."""
+        return self._frame(view) if isinstance(view, TowerView) else self._prompt(view)
+
+    def _prompt(self, view: View) -> Reduction | None:
         spans = view.layout.spans
         frames = view.visual_hidden.split([len(span) for span in spans])
         merged = [self._merge(x.unflatten(0, (s.frames, -1)), s.grid) for x, s in zip(frames, spans, strict=True)]
@@ -111,8 +105,7 @@ class AIMMerge(Reducer):
         weights = block_diagonal([weights for _, weights in merged])
         return None if len(keep) == len(view.visual) else Reduction(keep, weights, self.positions)
 
-    def reduce_frame(self, view: TowerView) -> Reduction | None:
-        """Merge the features of one frame by its keys."""
+    def _frame(self, view: TowerView) -> Reduction | None:
         keys = view.signals[TowerKeys(), view.tower.blocks - 1].flatten(1)
         anchor, weights = self._merge(keys[None], Grid(1, len(keys)))
         return None if len(anchor) == len(keys) else Reduction(view.index[anchor], weights)

@@ -18,6 +18,8 @@ from winnow.reducers.core.layout import Grid, Layout
 from winnow.reducers.core.probes import PageRank, Probe
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.schedule import Window
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,24 +83,25 @@ class AIMPrune(Ranker):
         slope = self.slope or 1 / max(1, window.l2 - window.l1)
         return max(0.0, 1 - max(0, layer - first + 1) * slope)
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`: where the share falls."""
-        return tuple(layer for layer in range(1, depth) if self.share(layer, depth) < self.share(layer - 1, depth))
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`: where the share falls."""
+        falls = (layer for layer in range(1, depth) if self.share(layer, depth) < self.share(layer - 1, depth))
+        return tuple(Site.layer(layer, depth) for layer in falls)
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""
-        return tuple((self._probe, layer - 1) for layer in self.layers(depth))
+        return tuple((self._probe, site.number - 1) for site in self.sites(depth))
 
     @property
     def _probe(self) -> PageRank:
         return PageRank(self.temperature, self.iterations)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: rounded down, none left in the end."""
-        return min(present, self._left(grid.tokens, layer, depth)) if self.prune == "visual" else present
+        return min(present, self._left(site, grid.tokens)) if self.prune == "visual" else present
 
-    def _left(self, candidates: int, layer: int, depth: int) -> int:
-        return int(candidates * self.share(layer, depth) + 1e-6)
+    def _left(self, site: Site, candidates: int) -> int:
+        return int(candidates * self.share(site.number, site.depth) + 1e-6)
 
     def score(self, view: View) -> Tensor:
         """See `Ranker.score`."""
@@ -111,7 +114,7 @@ class AIMPrune(Ranker):
         candidates = self._text(view.layout)
         present = candidates[torch.isin(candidates, view.index)]
         score = view.signals[self._probe, view.layer - 1][present]
-        kept = top(score if self.select == "highest" else -score, self._left(len(candidates), view.layer, view.depth))
+        kept = top(score if self.select == "highest" else -score, self._left(view.site, len(candidates)))
         gone = torch.ones(len(present), dtype=torch.bool).index_fill_(0, kept, False)
         return Reduction(view.visual, positions=self.positions, drop_text=present[gone])
 

@@ -15,6 +15,8 @@ from winnow.reducers.core.base import Reducer, check_ratio, halvings
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import block_diagonal, follow, group_mean
 from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,15 +46,15 @@ class AIMTemporal(Reducer):
         halvings(self.ratio)
         super().__post_init__()
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return (0,)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return (Site.entrance(depth),)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
         return -(-grid.frames // 2 ** halvings(self.ratio)) * grid.tokens_per_frame
 
-    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: every token of a frame against those of its partner."""
         pairs = [grid.frames // 2 ** (i + 1) for i in range(halvings(self.ratio))]
         similar = 0 if self.aligned else 2 * grid.tokens_per_frame**2 * width.hidden

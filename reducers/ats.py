@@ -17,7 +17,9 @@ import torch
 
 from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe, TowerValues, TowerView
 from winnow.reducers.core.tower_methods import Cutter, guide_probe
 
@@ -41,6 +43,8 @@ class ATS(Cutter):
     candidates : {"official", "all"}
         With fewer levels than patches the official code only looks at as many of the highest scores; the paper at all.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("n",)
 
     adaptive: ClassVar[bool] = True
 
@@ -68,23 +72,23 @@ class ATS(Cutter):
         guides = super().tower_probes(tower)
         return tuple(pair for guide, block in guides for pair in ((guide, block), (TowerValues(), block)))
 
-    def count_block(self, tower: Tower, block: int, present: int) -> int:
-        """See `Reducer.count_block`: the most that can be left."""
-        return min(present, self._levels(tower, block))
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`: the most that can be left."""
+        return min(present, self._levels(site))
 
-    def reduce_frame(self, view: TowerView) -> Reduction | None:
+    def reduce(self, view: TowerView) -> Reduction | None:
         """Sample once, unless the ratio leaves a level for every patch."""
-        levels = self._levels(view.tower, view.block)
+        levels = self._levels(view.site)
         if self.n is None and levels >= len(view.index):
             return None
         attention = view.signals[guide_probe(self.guide, view.tower), view.block].float().cpu()
         norm = view.signals[TowerValues(), view.block].float().flatten(1).norm(dim=1).cpu()
         return Reduction(view.index[sample(attention * norm, levels, self.candidates == "official")])
 
-    def _levels(self, tower: Tower, block: int) -> int:
+    def _levels(self, site: Site) -> int:
         if self.n is not None:
             return max(self.n, self.least) - 1
-        return self.equal_cut(tower, block, self.ratio)
+        return self.equal_cut(site, self.ratio)
 
 
 def sample(score: Tensor, levels: int, best_only: bool) -> Tensor:

@@ -12,12 +12,14 @@ from typing import Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, acting, check_ratio, halvings
+from winnow.reducers.core.base import Reducer, check_ratio, halvings, sites_of
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import merge_into
 from winnow.reducers.core.pooling import Window, anchors, window_counts, windows
 from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.schedule import Cuts, K
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -51,30 +53,30 @@ class Average(Reducer):
         super().__post_init__()
         object.__setattr__(self, "by_frame", self.axis == "spatial")
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return acting(self.schedule, depth)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return sites_of(self.schedule, depth)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
-        return min(present, math.prod(window_counts(grid, self._window(layer, depth))))
+        return min(present, math.prod(window_counts(grid, self._window(site))))
 
-    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: one addition per number."""
         return present * width.hidden
 
     def reduce(self, view: View) -> Reduction | None:
         """Average the tokens present in each window of the original grid."""
-        window, ends = self._window(view.layer, view.depth), []
+        window, ends = self._window(view.site), []
         for span in view.layout.spans:
             here = view.present(span)
             ends.append(anchors(windows(span.grid, window)[here], span.positions[here], "last"))
         return merge_into(torch.cat(ends), view.visual, self.positions)
 
-    def _window(self, layer: int, depth: int) -> Window:
-        """What has become one token at the input of `layer`."""
-        layers = self.layers(depth)
-        done = -(-halvings(self.ratio) * (layers.index(layer) + 1) // len(layers))
+    def _window(self, site: Site) -> Window:
+        """What has become one token at `site`."""
+        cuts = self.sites(site.depth)
+        done = -(-halvings(self.ratio) * (cuts.index(site) + 1) // len(cuts))
         if self.axis == "temporal":
             return 2**done, 1, 1
         down = done // 2 if self.pairs == "alternate" else 0

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from winnow.reducers.core.layout import Width
+from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import ColumnMean, Tower, TowerKeys, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import Guide, Merger, guide_probe, merges
 
@@ -55,11 +56,11 @@ class CGSM(Merger):
         """See `Merger.merges`."""
         return merges(tower, R, 1.0) if self.r is None and self.ratio is None else super().merges(tower)
 
-    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
-        """See `Reducer.work_block`: every token against every other."""
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
+        """See `Reducer.work`: every token against every other."""
         return (2 * present**2 + 4 * present) * width.head + 2 * present * width.hidden
 
-    def reduce_frame(self, view: TowerView) -> Reduction:
+    def reduce(self, view: TowerView) -> Reduction:
         """Merge the sources into their destinations, which keep their places."""
         count = min(self.merges(view.tower)[view.block], len(view.index) // 2)
         keys = view.signals[TowerKeys(), view.block].float().mean(1)

@@ -14,6 +14,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Layout, Span, Width
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe, TowerView
 
 if TYPE_CHECKING:
@@ -38,37 +39,23 @@ class Composed(Reducer, ABC):
         entrance, llm = (part.keep_all() for part in self.parts())
         return None if entrance is None or llm is None else Compose(entrance, llm)
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`.
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`.
 
         Raises
         ------
         WinnowError
-            If both act at the entrance, or the first one inside the LLM.
+            If a part acts in the other one's place.
         """
         entrance, llm = self.parts()
-        if set(entrance.layers(depth)) - {0} or entrance.inside(depth):
+        first, second = entrance.sites(depth, tower), llm.sites(depth, tower)
+        if not all(map(_before_llm, first)):
             raise WinnowError(f"{entrance.name} acts inside the LLM: for the entrance choose a method without schedule")
-        if 0 in llm.layers(depth):
-            raise WinnowError(f"{llm.name} acts at the entrance: give it a schedule, so that it acts inside the LLM")
-        return entrance.layers(depth) + llm.layers(depth)
-
-    def inside(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.inside`."""
-        return self.parts()[1].inside(depth)
-
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`.
-
-        Raises
-        ------
-        WinnowError
-            If the second one acts in the tower.
-        """
-        entrance, llm = self.parts()
-        if llm.blocks(tower):
+        if any(site.in_tower for site in second):
             raise WinnowError(f"{llm.name} acts in the vision tower: make it the method of the entrance")
-        return entrance.blocks(tower)
+        if any(map(_before_llm, second)):
+            raise WinnowError(f"{llm.name} acts at the entrance: give it a schedule, so that it acts inside the LLM")
+        return first + second
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""
@@ -78,40 +65,27 @@ class Composed(Reducer, ABC):
         """See `Reducer.tower_probes`."""
         return self.parts()[0].tower_probes(tower)
 
-    def reduce(self, view: View) -> Reduction | None:
+    def reduce(self, view: View | TowerView) -> Reduction | None:
         """See `Reducer.reduce`."""
-        entrance, llm = self.parts()
-        if view.layer == 0:
-            return entrance.reduce(view)
-        return llm.reduce(self._entered(view)) if len(view.visual) else None
+        if isinstance(view, TowerView) or _before_llm(view.site):
+            return self._part(view.site).reduce(view)
+        return self._part(view.site).reduce(self._entered(view)) if len(view.visual) else None
 
-    def reduce_inside(self, view: View) -> Reduction | None:
-        """See `Reducer.reduce_inside`."""
-        return self.parts()[1].reduce_inside(self._entered(view))
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`."""
+        return self._part(site).count(site, grid, present)
 
-    def reduce_frame(self, view: TowerView) -> Reduction | None:
-        """See `Reducer.reduce_frame`."""
-        return self.parts()[0].reduce_frame(view)
-
-    def count_block(self, tower: Tower, block: int, present: int) -> int:
-        """See `Reducer.count_block`."""
-        return self.parts()[0].count_block(tower, block, present)
-
-    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`."""
-        return self.parts()[layer > 0].work(grid, present, layer, depth, width)
+        return self._part(site).work(site, grid, present, width)
 
-    def work_inside(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
-        """See `Reducer.work_inside`."""
-        return self.parts()[1].work_inside(grid, present, layer, depth, width)
-
-    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
-        """See `Reducer.work_block`."""
-        return self.parts()[0].work_block(tower, block, present, width)
+    def _part(self, site: Site) -> Reducer:
+        """The one that acts at a site."""
+        return self.parts()[not _before_llm(site)]
 
     def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
         """See `Reducer.plan`."""
-        self.layers(depth)  # refuses parts that act in each other's place
+        self.sites(depth, tower)  # refuses parts that act in each other's place
         entrance, llm = self.parts()
         grids = [Grid(*span) for span in spans]
         counts = [entrance.plan([grid], depth, tower)[0] for grid in grids]
@@ -135,6 +109,11 @@ class Composed(Reducer, ABC):
         separators = torch.cat([layout.separators, layout.visual[~mine]]).sort().values
         relevance: Tensor | None = None if layout.relevance is None else layout.relevance[mine]
         return replace(view, layout=Layout(layout.length, tuple(spans), separators, layout.key, relevance))
+
+
+def _before_llm(site: Site) -> bool:
+    """Whether the first of two methods acts here."""
+    return site.in_tower or site.kind == "entrance"
 
 
 @dataclass(frozen=True)

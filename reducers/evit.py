@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
 from winnow.reducers.core.base import check_ratio
-from winnow.reducers.core.layout import Width
+from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
-from winnow.reducers.core.tower import Tower, TowerView
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import TowerView
 from winnow.reducers.core.tower_methods import Cutter, Order, arrange, guide_probe
 
 RATE = 0.63
@@ -41,6 +43,8 @@ class EViT(Cutter):
         fused one last, as the official code leaves them for a classifier.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("rate",)
+
     ratio: float | None = None
     rate: float | None = None
     fuse: bool = True
@@ -57,18 +61,18 @@ class EViT(Cutter):
         """See `Reducer.keep_all`."""
         return replace(self, rate=1.0)
 
-    def count_block(self, tower: Tower, block: int, present: int) -> int:
-        """See `Reducer.count_block`."""
-        return sum(self._counts(tower, block, present))
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`."""
+        return sum(self._counts(site, present))
 
-    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
-        """See `Reducer.work_block`: the sum of the inattentive patches."""
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
+        """See `Reducer.work`: the sum of the inattentive patches."""
         return 2 * present * width.hidden if self.fuse else 0.0
 
-    def reduce_frame(self, view: TowerView) -> Reduction | None:
+    def reduce(self, view: TowerView) -> Reduction | None:
         """Keep the most attentive, fuse the rest."""
         present = len(view.index)
-        kept, fused = self._counts(view.tower, view.block, present)
+        kept, fused = self._counts(view.site, present)
         if kept == present:
             return None
         attention = view.signals[guide_probe(self.guide, view.tower), view.block].float().cpu()
@@ -80,10 +84,10 @@ class EViT(Cutter):
             weights, slots = torch.cat([weights, rest[None]]), torch.cat([slots, rank[kept:].max()[None]])
         return arrange(weights, view.index[slots], self.order)
 
-    def _counts(self, tower: Tower, block: int, present: int) -> tuple[int, int]:
+    def _counts(self, site: Site, present: int) -> tuple[int, int]:
         """Patches that a cut keeps of those present, and fused tokens that it adds."""
         if self.rate is None and self.ratio is not None:
-            left = min(present, self.equal_cut(tower, block, self.ratio))
+            left = min(present, self.equal_cut(site, self.ratio))
             fused = int(self.fuse and 1 < left < present)
             return left - fused, fused
         kept = math.ceil((self.rate or RATE) * present)

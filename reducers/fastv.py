@@ -7,7 +7,7 @@ token receives from all others; all three official codes use the last prompt tok
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from winnow.reducers.core.base import Scorer, check_ratio
 from winnow.reducers.core.errors import WinnowError
@@ -33,6 +33,8 @@ class FastV(Scorer):
     schedule : K
         Paper k=2 with R=0.5; the official lmms-eval port k=3.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("R",)
 
     R: float | None = None
     rows: Literal["last", "text", "all"] = "last"

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from winnow.reducers.core.base import Ranker, acting
+from winnow.reducers.core.base import Ranker, sites_of
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.schedule import K
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,15 +47,15 @@ class FramePairs(Ranker):
             raise WinnowError("reducer=frame_pairs reads the attention of layer k-1: give it a schedule of kind k")
         super().__post_init__()
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return acting(self.schedule, depth)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return sites_of(self.schedule, depth)
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""
         return ((Rows("text"), self.schedule.resolve(depth).k - 1),)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: half of the frames, rounded up."""
         return min(present, (grid.frames + 1) // 2 * grid.tokens_per_frame)
 

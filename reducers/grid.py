@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, acting, check_ratio
+from winnow.reducers.core.base import Reducer, check_ratio, sites_of
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.schedule import K
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +40,8 @@ class GridSample(Reducer):
         The layer at whose input the method acts; None is the LLM's entrance.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("a", "b")
+
     by_frame: ClassVar[bool] = True
 
     ratio: float = 0.25
@@ -57,11 +61,11 @@ class GridSample(Reducer):
         """See `Reducer.keep_all`."""
         return replace(self, ratio=1.0, a=None, b=None)
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return acting(self.schedule, depth)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return sites_of(self.schedule, depth)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
         return grid.frames * math.prod(self.shape(grid))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Oracle(Scorer):
     """Keep the tokens of the asked object, the rest at random; ``select=lowest`` is the anti-oracle."""
+
+    seeded: ClassVar[bool] = True
+    needs_relevance: ClassVar[bool] = True
 
     def score(self, view: View) -> Tensor:
         """See `Scorer.score`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from winnow.reducers.core.base import Scorer
 from winnow.reducers.core.errors import WinnowError
@@ -16,6 +16,7 @@ from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.probes import LookAhead, Probe
 from winnow.reducers.core.reduction import Positions, View
 from winnow.reducers.core.schedule import Cuts
+from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,8 @@ class PDrop(Scorer):
     schedule : Cuts
         Paper: quarters of the depth.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("ratios",)
 
     ratio: float = 0.125
     ratios: Sequence[float] | None = None
@@ -61,13 +64,13 @@ class PDrop(Scorer):
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""
-        return tuple((LookAhead(), layer) for layer in self.layers(depth))
+        return tuple((LookAhead(), site.number) for site in self.sites(depth))
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: rounded down, at least one token."""
-        layers = self.layers(depth)
-        stage = layers.index(layer)
-        share = self.ratios[stage] if self.ratios else self.ratio ** ((stage + 1) / len(layers))
+        cuts = self.sites(site.depth)
+        stage = cuts.index(site)
+        share = self.ratios[stage] if self.ratios else self.ratio ** ((stage + 1) / len(cuts))
         return min(present, max(1, int(grid.tokens * share + 1e-6)))
 
     def score(self, view: View) -> Tensor:

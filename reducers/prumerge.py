@@ -16,8 +16,9 @@ import torch
 
 from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Width
+from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Headless, Tower, TowerKeys, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import Order, TowerReducer, arrange, guide_probe
 
@@ -77,9 +78,9 @@ class PruMerge(TowerReducer):
         """Whether the picture decides the count: unless a ratio fixes it."""
         return self.ratio is None
 
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`: the features."""
-        return (tower.used,)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return () if tower is None else (Site.features(tower),)
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`: the official code reads a block that the features have not passed."""
@@ -88,18 +89,20 @@ class PruMerge(TowerReducer):
         attention = Headless() if official else guide_probe("auto", tower)
         return ((attention, block), (TowerKeys(), block))
 
-    def count_block(self, tower: Tower, block: int, present: int) -> int:
-        """See `Reducer.count_block`: without a ratio the averages of the paper's Table 1, 5.5 % and 25 %."""
-        return max(1, round(tower.patches * (self.ratio or (0.25 if self.plus else 0.055))))
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`: without a ratio the averages of the paper's Table 1, 5.5 % and 25 %."""
+        return max(1, round(grid.tokens * (self.ratio or (0.25 if self.plus else 0.055))))
 
-    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
-        """See `Reducer.work_block`: keys of the selected against all, then the sum of the neighbours."""
-        kept = self.count_block(tower, block, present)
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
+        """See `Reducer.work`: keys of the selected against all, then the sum of the neighbours."""
+        kept = self.count(site, grid, present)
         return 2 * kept * (present + min(self.k, present)) * width.hidden if self.merge else 0.0
 
-    def reduce_frame(self, view: TowerView) -> Reduction | None:
+    def reduce(self, view: TowerView) -> Reduction | None:
         """Select, merge, add the extra token."""
-        present, total = len(view.index), self.count_frame(view.tower) if self.ratio else None
+        present, total = len(view.index), None
+        if self.ratio:
+            total = self.count(view.site, view.tower.grid, present)
         if total is not None and total >= present:
             return None
         attention, keys = (view.signals[probe].float() for probe in self.tower_probes(view.tower))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class RandomDrop(Scorer):
     """Keep a uniform sample of each span's visual tokens, drawn from the sample's key."""
+
+    seeded: ClassVar[bool] = True
 
     def score(self, view: View) -> Tensor:
         """See `Scorer.score`."""

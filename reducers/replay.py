@@ -11,6 +11,8 @@ import torch
 from winnow.reducers.core.base import Reducer, top
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Replay(Reducer):
         The recorded run, for the record.
     """
 
+    seeded: ClassVar[bool] = True
+
     adaptive: ClassVar[bool] = True
 
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -34,9 +38,9 @@ class Replay(Reducer):
         """See `Reducer.knobs`: the run stands for its counts."""
         return {"like": self.like}
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`: the recorded run may have dropped anywhere."""
-        return tuple(range(depth))
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`: the recorded run may have dropped anywhere."""
+        return tuple(Site.layer(layer, depth) for layer in range(depth))
 
     def reduce(self, view: View) -> Reduction | None:
         """Drop down to the recorded count.

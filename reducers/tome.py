@@ -8,6 +8,7 @@ a fixed number per layer in the first 24 layers (48 for PLLaVA, 36 for VILA, 120
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
@@ -18,6 +19,8 @@ from winnow.reducers.core.matching import bipartite_match, match_work, merge_int
 from winnow.reducers.core.probes import Keys, Probe
 from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.schedule import First
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class ToMe(Reducer):
         Paper: the first 24 layers, whatever the depth.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("r",)
+
     ratio: float = 0.5
     r: int | None = None
     rope: bool = False
@@ -58,31 +63,31 @@ class ToMe(Reducer):
         """See `Reducer.keep_all`."""
         return replace(self, r=0)
 
-    def inside(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.inside`."""
-        return tuple(range(self.schedule.resolve(depth).layers))
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return tuple(Site.inside(layer, depth) for layer in range(self.schedule.resolve(depth).layers))
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""
-        return tuple((Keys(self.rope), layer) for layer in self.inside(depth))
+        return tuple((Keys(self.rope), site.number) for site in self.sites(depth))
 
-    def count_inside(self, grid: Grid, present: int, layer: int, depth: int) -> int:
-        """See `Reducer.count_inside`."""
-        done = (layer + 1) / self.schedule.resolve(depth).layers
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`."""
+        done = (site.number + 1) / self.schedule.resolve(site.depth).layers
         wanted = grid.tokens - round(grid.tokens * (1 - self.ratio) * done) if self.r is None else present - self.r
         return min(present, max(wanted, present - present // 2))
 
-    def work_inside(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
-        """See `Reducer.work_inside`: keys are compared, hidden states averaged."""
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
+        """See `Reducer.work`: keys are compared, hidden states averaged."""
         return match_work(present, width.head) + 2 * present * width.hidden
 
-    def reduce_inside(self, view: View) -> Reduction | None:
+    def reduce(self, view: View) -> Reduction | None:
         """Merge each span."""
         keys = view.signals[Keys(self.rope), view.layer]
         ends = []
         for span in view.layout.spans:
             positions = span.positions[view.present(span)]
-            count = len(positions) - self.count_inside(span.grid, len(positions), view.layer, view.depth)
+            count = len(positions) - self.count(view.site, span.grid, len(positions))
             source, destination = bipartite_match(keys[positions.to(keys.device)].float().mean(1), count)
             ends.append(positions.index_copy(0, source, positions[destination]))
         size = view.size[view.visual] if self.size_weighted else None

@@ -52,7 +52,7 @@ class ToMeTower(Merger):
         """See `Merger.merges`."""
         return merges(tower, self.r, self.ratio, self.inflection)
 
-    def reduce_frame(self, view: TowerView) -> Reduction:
+    def reduce(self, view: TowerView) -> Reduction:
         """Merge each source into its destination, at the destination's place."""
         metric = view.signals[TowerKeys(), view.block].float().mean(1)
         first: Literal[0, 1] = 1 if view.tower.cls else 0  # officially a CLS token is the first of the even half

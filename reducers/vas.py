@@ -17,6 +17,8 @@ from winnow.reducers.core.layout import Grid, Span
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.schedule import Rounds
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,17 +85,17 @@ class VAS(Reducer):
         """See `Reducer.keep_all`."""
         return replace(self, r=0.0, final="keep")
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`: any layer of the window may turn out to be a round."""
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`: the input of any layer of the window may turn out to be a round."""
         window = self.schedule.resolve(depth)
         if window.start < HISTORY:
             raise WinnowError(f"schedule.start={window.start} is too early: reducer=vas needs {HISTORY} layers before")
-        return tuple(range(window.start, window.end + 1))
+        return tuple(Site.layer(layer, depth) for layer in range(window.start, window.end + 1))
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`: every layer from three before the window to its end."""
-        acting = self.layers(depth)
-        return tuple((Rows(self.rows), layer) for layer in range(acting[0] - HISTORY, acting[-1])) if acting else ()
+        layers = [site.number for site in self.sites(depth)]
+        return tuple((Rows(self.rows), layer) for layer in range(layers[0] - HISTORY, layers[-1])) if layers else ()
 
     def drop(self, depth: int) -> float:
         """Share of frames (or positions) that one round drops."""
@@ -110,13 +112,13 @@ class VAS(Reducer):
     def _trigger(self) -> float:
         return self.trigger if self.trigger is not None else self.r if self.r is not None else 0.3
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: forced rounds only, with fractions of frames allowed."""
-        window = self.schedule.resolve(depth)
-        if self.final == "drop" and layer == window.end:
+        window = self.schedule.resolve(site.depth)
+        if self.final == "drop" and site.number == window.end:
             return 0
-        rounds = sum(due <= layer for due in window.forced())
-        return max(1, round(grid.tokens * (1 - self.drop(depth)) ** rounds)) if present else 0
+        rounds = sum(due <= site.number for due in window.forced())
+        return max(1, round(grid.tokens * (1 - self.drop(site.depth)) ** rounds)) if present else 0
 
     def reduce(self, view: View) -> Reduction | None:
         """Drop from each span what its own trends say."""

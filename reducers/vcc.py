@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, acting
+from winnow.reducers.core.base import Reducer, sites_of
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import merge_into
 from winnow.reducers.core.pooling import Window, anchors, window_counts, windows
 from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.schedule import K
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +46,8 @@ class VCC(Reducer):
     schedule : K or None
         VAS' row: k=2. None is the LLM's entrance.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("stride",)
 
     by_frame: ClassVar[bool] = True
 
@@ -74,18 +78,18 @@ class VCC(Reducer):
         """See `Reducer.knobs`."""
         return super().knobs(depth) | {"stride": self.window}
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return acting(self.schedule, depth)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return sites_of(self.schedule, depth)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
         grid, window = self._shape(grid)
         if self.remainder == "drop":
             return grid.frames * (grid.rows // window[1]) * (grid.cols // window[2])
         return math.prod(window_counts(grid, window))
 
-    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: one addition per number."""
         return present * width.hidden
 

@@ -13,6 +13,8 @@ from winnow.reducers.core.base import Reducer, check_ratio
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.schedule import K
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class VTW(Reducer):
         """See `Reducer.knobs`."""
         return super().knobs(depth) | {"schedule": K(self.withdrawal(depth)).describe()}
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
         k = self.withdrawal(depth)
-        return (k,) if k < depth else ()
+        return (Site.layer(k, depth),) if k < depth else ()
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
         return 0
 

@@ -76,7 +76,9 @@ class Subject:
 
     def fit(self, reducer: Reducer) -> Reducer:
         """The method, with positions kept where others are undefined."""
-        return keeping(reducer) if impossible(self.family, reducer) else reducer
+        return (
+            keeping(reducer) if impossible(self.family, reducer, len(self.family.parts(self.model).layers)) else reducer
+        )
 
 
 def keeping(reducer: Reducer) -> Reducer:

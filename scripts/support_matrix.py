@@ -16,6 +16,7 @@ from winnow.models.families import FAMILIES, find_family
 from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.registry import find
+from winnow.reducers.core.site import Kind
 from winnow.reducers.core.tower import Tower
 
 PAGE = Path(__file__).parents[1] / "docs" / "support.md"
@@ -53,15 +54,8 @@ def methods() -> dict[str, Reducer]:
 
 def sites(reducer: Reducer) -> str:
     """Where a method acts."""
-    acting, found = reducer.layers(DEPTH), []
-    for tower in TOWERS:
-        blocks = reducer.blocks(tower)
-        found += ["tower"] if any(block < tower.used for block in blocks) else []
-        found += ["features"] if tower.used in blocks else []
-    found += ["entrance"] if 0 in acting else []
-    found += ["layer"] if any(acting) else []
-    found += ["inside"] if reducer.inside(DEPTH) else []
-    return ", ".join(dict.fromkeys(found)) or "–"
+    kinds = {site.kind for tower in TOWERS for site in reducer.sites(DEPTH, tower)}
+    return ", ".join(kind for kind in get_args(Kind) if kind in kinds) or "–"
 
 
 def probes(reducer: Reducer) -> str:
@@ -88,7 +82,7 @@ def columns(made: dict[str, Reducer]) -> dict[tuple[str, ...], list[str]]:
     found: dict[tuple[str, ...], list[str]] = {}
     for name in FAMILIES:
         family = find_family(name)
-        found.setdefault(tuple(impossible(family, reducer) for reducer in made.values()), []).append(name)
+        found.setdefault(tuple(impossible(family, reducer, DEPTH) for reducer in made.values()), []).append(name)
     return found
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from winnow.reducers.core.registry import METHODS
+
 if TYPE_CHECKING:
     from winnow.models.engine import PromptTrace as PromptTrace
     from winnow.models.engine import Trace as Trace
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from winnow.reducers.core import Reducer as Reducer
     from winnow.reducers.core import Reduction as Reduction
     from winnow.reducers.core import Scorer as Scorer
+    from winnow.reducers.core import Site as Site
     from winnow.reducers.core import Span as Span
+    from winnow.reducers.core import Tower as Tower
+    from winnow.reducers.core import TowerView as TowerView
     from winnow.reducers.core import UnsupportedError as UnsupportedError
     from winnow.reducers.core import View as View
     from winnow.reducers.core import WinnowError as WinnowError
@@ -49,39 +54,14 @@ if TYPE_CHECKING:
     from winnow.reducers.vcc import VCC as VCC
     from winnow.reducers.vtw import VTW as VTW
 
-METHODS = {
-    "aim": "AIM",
-    "aim_merge": "AIMMerge",
-    "aim_prune": "AIMPrune",
-    "aim_temporal": "AIMTemporal",
-    "ats": "ATS",
-    "average": "Average",
-    "blind": "Blind",
-    "cgsm": "CGSM",
-    "compose": "Compose",
-    "evit": "EViT",
-    "fastv": "FastV",
-    "frame_pairs": "FramePairs",
-    "grid": "GridSample",
-    "none": "NoReduction",
-    "oracle": "Oracle",
-    "pdrop": "PDrop",
-    "prumerge": "PruMerge",
-    "random": "RandomDrop",
-    "sequential": "Sequential",
-    "tome": "ToMe",
-    "tome_tower": "ToMeTower",
-    "uniform": "Uniform",
-    "vas": "VAS",
-    "vcc": "VCC",
-    "vtw": "VTW",
-}
-"""Each method's name, which is that of its module in `winnow.reducers`, and its class."""
-
 _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}
 _HOMES |= dict.fromkeys(("PromptTrace", "Trace", "attach", "reuse_tower"), "models.engine")
 _HOMES |= dict.fromkeys(
-    ("Layout", "Reducer", "Reduction", "Scorer", "Span", "UnsupportedError", "View", "WinnowError"), "reducers.core"
+    (
+        *("Layout", "Reducer", "Reduction", "Scorer", "Site", "Span", "Tower", "TowerView"),
+        *("UnsupportedError", "View", "WinnowError"),
+    ),
+    "reducers.core",
 )
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 

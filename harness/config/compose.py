@@ -13,9 +13,10 @@ from winnow import configs
 from winnow.harness.common.find_run import find_run
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.compose_parts import COMPOSE, PARTS, TARGET, expand
+from winnow.harness.config.declared import Declared, declared
 from winnow.harness.config.downsample import check_downsample
 from winnow.harness.config.messages import unknown_option
-from winnow.harness.config.schedules import choose_schedule
+from winnow.harness.config.schedules import KINDS, choose_schedule
 from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, RunConfig, TasksConfig
 from winnow.reducers.core.errors import WinnowError
 
@@ -45,17 +46,25 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     budget: BudgetConfig = OmegaConf.to_object(config.budget)  # type: ignore[assignment]
     _check_counts(plain, model)
     smaller = check_downsample(OmegaConf.to_object(config.downsample), model)  # type: ignore[arg-type]
-    check_probes(plain["reducer"]["_probes_"], reducer, model, tasks)
-    if "relevance" in plain["reducer"]["_probes_"] and smaller != DownsampleConfig():
+    known = _declared(reducer, plain["reducer"])
+    _check_relevance(known, reducer, tasks)
+    if known.needs_relevance and smaller != DownsampleConfig():
         raise WinnowError(f"reducer={reducer} knows which tokens matter for the whole input only: leave downsample out")
     if reducer == COMPOSE:
-        method, budget = _composed(plain, model, tasks, check_budget(budget, plain["ratio"]))
+        method, budget = _composed(plain, tasks, check_budget(budget, plain["ratio"]))
     elif plain["reducer"].get("like") is not None:
         method, budget = _replay(reducer, plain), BudgetConfig()
     else:
         method, budget = _method(reducer, plain, budget)
     numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
     return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, **numbers)
+
+
+def _declared(name: str, node: dict[str, Any]) -> Declared:
+    """What is known of a method before it is imported; of anybody's own class, that it may be anything."""
+    if name == CUSTOM:
+        return Declared(tuple(KINDS), takes_ratio=True, seeded=True)
+    return declared(node["_target_"]) if "_target_" in node else Declared()
 
 
 def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Method, BudgetConfig]:
@@ -65,17 +74,18 @@ def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Met
     target = node.get("_target_")
     if name == CUSTOM:
         target, args = args["target"], args["args"]
-    schedule = choose_schedule(name, node["_schedules_"], plain["schedule"])
-    takes = "_ratio_" in node
+    known = _declared(name, node)
+    schedule = choose_schedule(name, known.schedules, plain["schedule"])
+    takes = known.takes_ratio
     asked = check_share(plain["ratio"], "ratio")
     budget = check_budget(budget, asked) if takes else BudgetConfig()
     ratio = None
-    native = next((key for key in node.get("_native_", ()) if args[key] is not None), None)
+    native = next((key for key in known.native if args[key] is not None), None)
     if takes and native and (budget.mean is not None or budget.flops is not None):
         raise WinnowError(f"a budget solves the ratio, but reducer.{native}={args[native]} fixes it: give only one")
     if takes and not native and budget.mean is None and budget.flops is None:
-        ratio = asked if asked is not None else node["_ratio_"]
-    return Method(name, target, args, schedule, ratio, takes, bool(node.get("_seeded_"))), budget
+        ratio = asked if asked is not None else known.ratio
+    return Method(name, target, args, schedule, ratio, takes, known.seeded), budget
 
 
 def _replay(name: str, plain: dict[str, Any]) -> Method:
@@ -88,9 +98,7 @@ def _replay(name: str, plain: dict[str, Any]) -> Method:
     return Method(name, REPLAY, {"like": run}, seeded=True)
 
 
-def _composed(
-    plain: dict[str, Any], model: ModelConfig, tasks: TasksConfig, budget: BudgetConfig
-) -> tuple[Method, BudgetConfig]:
+def _composed(plain: dict[str, Any], tasks: TasksConfig, budget: BudgetConfig) -> tuple[Method, BudgetConfig]:
     """Resolve the two parts, each as if it stood alone."""
     given = {"ratio": plain["ratio"], "budget.mean": budget.mean, "budget.flops": budget.flops}
     for name, value in given.items():
@@ -98,12 +106,12 @@ def _composed(
             raise WinnowError(
                 f"{name}={value} is not for two methods: say reducer.entrance.ratio and reducer.llm.ratio"
             )
-    choose_schedule(COMPOSE, [], plain["schedule"])
+    choose_schedule(COMPOSE, (), plain["schedule"])
     parts = []
     for at in PARTS:
         node = expand(at, plain["reducer"][at])
         name = plain["reducer"][at]["name"]
-        check_probes(node["reducer"]["_probes_"], name, model, tasks)
+        _check_relevance(_declared(name, node["reducer"]), name, tasks)
         parts.append(_method(name, node, BudgetConfig())[0])
     return Method(COMPOSE, TARGET, {}, seeded=any(p.seeded for p in parts), parts=tuple(parts)), BudgetConfig()
 
@@ -139,14 +147,9 @@ def _check_counts(plain: dict[str, Any], model: ModelConfig) -> None:
         raise WinnowError("tasks.tasks=[] is empty: name at least one lmms-eval task")
 
 
-def check_probes(probes: list[str], reducer: str, model: ModelConfig, tasks: TasksConfig) -> None:
-    """Refuse pairs that cannot work, before anything is loaded."""
-    if "cls" in probes and not model.has_cls:
-        raise WinnowError(
-            f"reducer={reducer} reads the attention of the vision tower's CLS token, which model={model.name} does not "
-            "have: choose a model with has_cls: true, or another reducer"
-        )
-    if "relevance" in probes and not tasks.relevance:
+def _check_relevance(known: Declared, reducer: str, tasks: TasksConfig) -> None:
+    """Refuse documents that a method cannot work on, before anything is loaded."""
+    if known.needs_relevance and not tasks.relevance:
         raise WinnowError(
             f"reducer={reducer} needs documents that say which visual tokens matter, which tasks={tasks.name} lacks: "
             "choose a pico task"

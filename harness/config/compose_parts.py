@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from winnow import configs
+from winnow.harness.config.declared import declared
 from winnow.harness.config.messages import unknown_option
 from winnow.harness.config.schedules import KINDS
 from winnow.harness.config.schema import options
@@ -46,16 +48,17 @@ def expand(at: str, node: dict[str, Any]) -> dict[str, Any]:
     default = _read("schedule", dict(*listed.pop("defaults", [{}])).get(SCHEDULE, "none"))
     listed.pop("like", None)
     known = [key for key in listed if not key.startswith("_")]
-    known += ["name", *(["ratio"] if "_ratio_" in listed else []), *(["schedule"] if listed["_schedules_"] else [])]
+    own = declared(listed["_target_"])
+    known += ["name", *(["ratio"] if own.takes_ratio else []), *(["schedule"] if own.schedules else [])]
     for key in node:
         if key not in known:
             raise WinnowError(unknown_option(f"reducer.{at}.{key}", known))
-    own = {key: value for key, value in node.items() if key not in ("name", "ratio", "schedule")}
-    schedule = _schedule(at, node.get("schedule"), default, listed["_schedules_"])
-    return {"reducer": listed | own, "ratio": node.get("ratio"), "schedule": schedule}
+    given = {key: value for key, value in node.items() if key not in ("name", "ratio", "schedule")}
+    schedule = _schedule(at, node.get("schedule"), default, own.schedules)
+    return {"reducer": listed | given, "ratio": node.get("ratio"), "schedule": schedule}
 
 
-def _schedule(at: str, given: Any, default: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
+def _schedule(at: str, given: Any, default: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
     """The default schedule, another one by its name, or numbers on top of the default of their kind."""
     if given is None:
         return default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -18,14 +19,14 @@ KINDS = {NONE: ()} | {kind: tuple(f.name for f in fields(cls)) for kind, cls in 
 """Kind -> the names of its numbers."""
 
 
-def choose_schedule(reducer: str, kinds: list[str], node: dict[str, Any]) -> dict[str, Any] | None:
+def choose_schedule(reducer: str, kinds: Sequence[str], node: dict[str, Any]) -> dict[str, Any] | None:
     """Pick the reducer's schedule out of the configuration.
 
     Parameters
     ----------
     reducer : str
         Its name, for messages.
-    kinds : list of str
+    kinds : sequence of str
         The kinds that it takes; empty: none at all.
     node : dict
         The group ``schedule``: one kind with its numbers, or ``by_reducer`` with numbers for several kinds.
@@ -50,7 +51,7 @@ def choose_schedule(reducer: str, kinds: list[str], node: dict[str, Any]) -> dic
     return {"kind": kind, **numbers}
 
 
-def _by_reducer(reducer: str, kinds: list[str], node: dict[str, Any]) -> dict[str, Any] | None:
+def _by_reducer(reducer: str, kinds: Sequence[str], node: dict[str, Any]) -> dict[str, Any] | None:
     """Take the first of the reducer's kinds that the schedule offers; no schedule where the reducer needs none."""
     if reducer == CUSTOM:
         fitting = ", ".join(f"schedule={name}" for name in options("schedule") if len(_kinds_of(name)) == 1)
@@ -84,7 +85,7 @@ def _check_numbers(kind: str, numbers: dict[str, Any]) -> None:
             raise WinnowError(f"schedule.{name}={value} is not allowed: give whole layer numbers")
 
 
-def _fitting(kinds: list[str]) -> list[str]:
+def _fitting(kinds: Sequence[str]) -> list[str]:
     """List the schedules of one of the kinds, as command-line words."""
     return [f"schedule={name}" for name in options("schedule") if set(kinds) & _kinds_of(name)]
 

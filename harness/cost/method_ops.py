@@ -46,12 +46,11 @@ def llm_ops(
     for probe, layer in reducer.probes(shape.layers):
         yield _probe(probe, shape, visual[layer] + text, text, width)
     size, before = Width(shape.hidden, shape.head_dim), [sum(span.tokens for span in spans), *visual]
-    for where, act in ((reducer.layers, reducer.work), (reducer.inside, reducer.work_inside)):
-        for layer in where(shape.layers):
-            present = visual[layer] if act == reducer.work_inside else before[layer]
-            flops = sum(act(span, _share(present, span, spans), layer, shape.layers, size) for span in spans)
-            if flops:
-                yield Op("merge", flops, load=2 * present * shape.hidden * width, store=present * shape.hidden * width)
+    for site in reducer.sites(shape.layers):
+        present = before[site.first_without]
+        flops = sum(reducer.work(site, span, _share(present, span, spans), size) for span in spans)
+        if flops:
+            yield Op("merge", flops, load=2 * present * shape.hidden * width, store=present * shape.hidden * width)
 
 
 def _share(present: int, span: Grid, spans: Sequence[Grid]) -> int:
@@ -90,14 +89,18 @@ def _scored(name: str, shape: LLMShape, scores: float, rows: int, keys: float, w
     )
 
 
-def tower_ops(reducer: Reducer, shape: TowerShape, tower: Tower, frames: int, width: float = 2) -> Iterator[Op]:
-    """List what a method computes in the vision tower; arguments as in `llm_ops`, `frames` frames."""
-    kept, size = [tower.patches, *reducer.plan_tower(tower)], Width(shape.hidden, shape.hidden // shape.heads)
+def tower_ops(
+    reducer: Reducer, shape: TowerShape, tower: Tower, depth: int, frames: int, width: float = 2
+) -> Iterator[Op]:
+    """List what a method computes in the vision tower; arguments as in `llm_ops`, for `frames` frames."""
+    kept, size = [tower.patches, *reducer.plan_tower(depth, tower)], Width(shape.hidden, shape.hidden // shape.heads)
     for probe, block in reducer.tower_probes(tower):
         yield _tower_probe(probe, shape, kept[min(block, tower.used)], frames, width)
-    for block in reducer.blocks(tower):
-        state = frames * kept[block] * shape.hidden * width
-        flops = frames * reducer.work_block(tower, block, kept[block], size)
+    for site in reducer.sites(depth, tower):
+        if not site.in_tower:
+            continue
+        state = frames * kept[site.number] * shape.hidden * width
+        flops = frames * reducer.work(site, tower.grid, kept[site.number], size)
         if flops:
             yield Op("merge", flops, load=2 * state, store=state)
 

@@ -9,7 +9,6 @@ from typing import Any
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.compose import CUSTOM, REPLAY
 from winnow.harness.config.compose_parts import PARTS
-from winnow.harness.config.field_types import check_types
 from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts
@@ -91,11 +90,12 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
     ratio = solution.ratio if solution else method.ratio
     reducer = _make(method, values, ratio)
-    reducer.layers(prompt.shape.layers)
-    if runs or (prompt.tower is None and reducer.blocks(_ANY_TOWER)):
-        _check_support(cell, reducer)
+    depth = prompt.shape.layers
+    acts_in_tower = reducer.acts_in_tower(depth, prompt.tower or _ANY_TOWER)
+    if runs or (prompt.tower is None and acts_in_tower):
+        _check_support(cell, reducer, depth)
     _check_drops(cell, reducer, prompt)
-    return Built(reducer, reducer.knobs(prompt.shape.layers), ratio, solution.achieved if solution else None)
+    return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None)
 
 
 def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
@@ -122,7 +122,7 @@ def _solve(cell: Cell, prompt: Nominal, goal: Goal, make: Callable[[float], Redu
     return solve(plan, goal.measure, goal.target, LOWEST, 1.0, tol, goal.unit)
 
 
-def _check_support(cell: Cell, reducer: Reducer) -> None:
+def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:
     from winnow.models.families import find_family
     from winnow.models.families.support import impossible
 
@@ -137,7 +137,7 @@ def _check_support(cell: Cell, reducer: Reducer) -> None:
             f"downsample.frames={cell.downsample.frames} cannot work on model={cell.model.name}: it repeats fewer "
             f"frames until they are {family.fixed_frames}, which are as many tokens"
         )
-    why = impossible(family, reducer)
+    why = impossible(family, reducer, depth)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
 
@@ -161,8 +161,7 @@ def frozen(value: Any) -> Any:
 def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix: str = "reducer.") -> Reducer:
     """Build with one ratio; a method's own default stands where none was given."""
     given = dict(values) | ({} if ratio is None else {"ratio": ratio})
-    check_types(find(method.target), given, prefix)
-    return build(method.target, **given)
+    return build(method.target, given, prefix)
 
 
 def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal) -> None:

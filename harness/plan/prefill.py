@@ -85,9 +85,10 @@ def whole(prompt: Nominal, visual: Sequence[int], reducer: Reducer | None = None
     layers = [physical.layer_ops(prompt.shape, n + prompt.text, attn, width) for n in visual]
     own = list(method.llm_ops(reducer, prompt.shape, [prompt.span], visual, prompt.text, width)) if reducer else []
     kept = None
-    if reducer and prompt.tower and reducer.blocks(prompt.tower):
-        kept = reducer.plan_tower(prompt.tower)
-        own += method.tower_ops(reducer, prompt.vision, prompt.tower, frames, width)
+    depth = prompt.shape.layers
+    if reducer and prompt.tower and reducer.acts_in_tower(depth, prompt.tower):
+        kept = reducer.plan_tower(depth, prompt.tower)
+        own += method.tower_ops(reducer, prompt.vision, prompt.tower, depth, frames, width)
     parts = {
         TOWER: tower_ops(prompt.vision, frames, kept[:-1] if kept else None, attn, width),
         PROJECTOR: projector_ops(prompt.projector, frames, kept[-1] if kept else None, width),

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from winnow.models.check.oracle import as_mask, entrance
-from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.families.base import Parts
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 
 
 @torch.no_grad()
@@ -43,7 +44,7 @@ def replay_logits(
     walk = _Walk(trace, hidden[0], positions[..., 0, :], [features[0] for features in added])
     for number, layer in enumerate(parts.layers):
         block: Any = layer
-        walk.act(number, inside=False)
+        walk.act(Site.layer(number, len(parts.layers)))
         total = len(walk.hidden)
         mask = torch.ones(total, total, dtype=torch.bool).tril()[None, None]
         state = walk.hidden[None]
@@ -53,7 +54,7 @@ def replay_logits(
             position_embeddings=llm.rotary_emb(state, walk.positions[..., None, :]),
         )
         walk.hidden = (state + attended)[0]
-        walk.act(number, inside=True)
+        walk.act(Site.inside(number, len(parts.layers)))
         state = walk.hidden[None]
         walk.hidden = (state + block.mlp(block.post_attention_layernorm(state)))[0]
         if number < len(added):
@@ -69,10 +70,10 @@ class _Walk:
         self.trace, self.hidden, self.positions, self.added = trace, hidden, positions, added
         self.tokens = list(range(len(hidden)))
 
-    def act(self, layer: int, inside: bool) -> None:
+    def act(self, site: Site) -> None:
         """Carry out what the trace says about this place."""
         for step in self.trace.steps:
-            if (step.layer, step.inside) == (layer, inside):
+            if step.site == site:
                 self._reduce(step.reduction)
 
     def _reduce(self, reduction: Reduction) -> None:
@@ -100,7 +101,7 @@ class _Walk:
 
 @torch.no_grad()
 def replay_features(
-    parts: Parts, pixels: Tensor, frames: Frames, slots: int | None, tower: int = 0, cls: bool = False
+    parts: Parts, pixels: Tensor, frames: TowerPass, slots: int | None, tower: int = 0, cls: bool = False
 ) -> Tensor:
     """The projected vectors of a reduced tower, in their slots.
 
@@ -110,7 +111,7 @@ def replay_features(
         The model's modules.
     pixels : Tensor
         Shape ``(frames, 3, height, width)``.
-    frames : Frames
+    frames : TowerPass
         What the engine says it did.
     slots : int or None
         See `Family.pooled_slots`.
@@ -135,7 +136,7 @@ def replay_features(
 
 
 def _frame_features(
-    model: tuple[nn.Module, Sequence[nn.Module]], pixels: Tensor, frames: Frames, f: int
+    model: tuple[nn.Module, Sequence[nn.Module]], pixels: Tensor, frames: TowerPass, f: int
 ) -> tuple[Tensor, list[int]]:
     """One frame, block by block, with its own books of places and sizes: CLS and patches, and where these stand."""
     tower: Any = model[0]
@@ -149,19 +150,19 @@ def _frame_features(
         mask = None if bias is None else bias[None, None, None].expand(1, 1, len(hidden), -1)
         attended, _ = inner.self_attn(hidden_states=inner.layer_norm1(hidden)[None], attention_mask=mask)
         hidden = hidden + attended[0]
-        patches, index, size = _reduced(frames, number, f, hidden[first:], index, size)
+        patches, index, size = _reduced(frames, Site.tower(number, frames.tower), f, hidden[first:], index, size)
         hidden = torch.cat([hidden[:first], patches])
         hidden = hidden + inner.mlp(inner.layer_norm2(hidden))
-    patches, index, size = _reduced(frames, frames.tower.used, f, hidden[first:], index, size)
+    patches, index, size = _reduced(frames, Site.features(frames.tower), f, hidden[first:], index, size)
     return torch.cat([hidden[:first], patches]), index
 
 
 def _reduced(
-    frames: Frames, block: int, f: int, patches: Tensor, index: list[int], size: Tensor
+    frames: TowerPass, site: Site, f: int, patches: Tensor, index: list[int], size: Tensor
 ) -> tuple[Tensor, list[int], Tensor]:
-    """Carry out what `frames` says about one frame at one block."""
+    """Carry out what `frames` says about one frame at one site."""
     for at, answers in frames.steps:
-        answer = answers[f] if at == block else None
+        answer = answers[f] if at == site else None
         if answer is not None:
             weights = torch.zeros(len(answer.keep), len(index), dtype=torch.double)
             if answer.weights is None:

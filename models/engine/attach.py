@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from winnow.models.engine.before_mlp import Middle
+from winnow.models.engine.before_mlp import BeforeMLP
 from winnow.models.engine.checks import check_model
 from winnow.models.engine.session import Session
 from winnow.models.engine.tap import tap
 from winnow.models.engine.trace import Trace
 from winnow.models.families import family_of
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.probes import Keys, LookAhead
+from winnow.reducers.core.registry import named
 
 _attached: set[int] = set()
 
 
 @contextmanager
 def attach(
-    model: nn.Module, reducer: Reducer, keys: Sequence[str] = (), relevance: Sequence[Tensor | None] = ()
+    model: nn.Module,
+    reducer: Reducer | str,
+    keys: Sequence[str] = (),
+    relevance: Sequence[Tensor | None] = (),
+    **parameters: object,
 ) -> Iterator[Trace]:
     """Reduce visual tokens in every ``model(...)`` and ``model.generate(...)`` while the context is open.
 
@@ -33,12 +38,14 @@ def attach(
     model : nn.Module
         A supported Hugging Face model, e.g. `LlavaOnevisionForConditionalGeneration`; left as it was at the end, also
         after an exception.
-    reducer : Reducer
-        The method, e.g. ``FastV(ratio=0.5)``.
+    reducer : Reducer or str
+        The method, e.g. ``FastV(ratio=0.5)``; or its name, ``"fastv"`` or ``"their.package:Class"``.
     keys : sequence of str
         A name for each prompt of a batch; randomness depends on it alone. Default: the place in the batch.
     relevance : sequence of Tensor or None
         Per prompt the relevance of its visual tokens, for synthetic data that know it.
+    **parameters
+        Of a method that is given by its name, e.g. ``ratio=0.5``.
 
     Yields
     ------
@@ -50,14 +57,15 @@ def attach(
     UnsupportedError
         For models and calls that cannot be reduced exactly; says what would work.
     WinnowError
-        If the method's schedule does not fit the model's depth.
+        If the method's schedule does not fit the model's depth, or there is no such method or parameter.
     """
+    method = _method(reducer, parameters)
     family = family_of(model)
     parts = family.parts(model)
-    check_model(model, parts, family, reducer)
+    check_model(model, parts, family, method)
     if id(model) in _attached:
         raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
-    session = Session(parts, family, reducer, keys, relevance)
+    session = Session(parts, family, method, keys, relevance)
     with ExitStack() as stack:
         _attached.add(id(model))
         stack.callback(_attached.discard, id(model))
@@ -66,6 +74,17 @@ def attach(
         if session.tower is not None:
             session.tower.hook(stack)
         yield session.trace
+
+
+def _method(reducer: object, parameters: Mapping[str, object]) -> Reducer:
+    if isinstance(reducer, str):
+        return named(reducer, parameters)
+    if not isinstance(reducer, Reducer):
+        raise WinnowError(f"{reducer!r} is no method: give one, as in FastV(ratio=0.5), or its name, 'fastv'")
+    if parameters:
+        given = ", ".join(parameters)
+        raise WinnowError(f"{given}: parameters go with a method's name; {reducer!r} has its own already")
+    return reducer
 
 
 def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
@@ -88,8 +107,8 @@ def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
 
 def _probe(stack: ExitStack, session: Session) -> None:
     """Tap the attentions and key projections that the method asks for, and hook into the layers it acts inside."""
-    depth, attention = len(session.parts.layers), dict[nn.Module, int]()
-    for probe, number in session.reducer.probes(depth):
+    attention = dict[nn.Module, int]()
+    for probe, number in session.reducer.probes(session.depth):
         layer: Any = session.parts.layers[number]
         if isinstance(probe, Keys) and not probe.rope:
             hook = partial(_after_keys, session, number)
@@ -98,10 +117,10 @@ def _probe(stack: ExitStack, session: Session) -> None:
             attention[layer.self_attn] = number
     if attention:
         stack.enter_context(tap(attention, session.observe))
-    for number in session.reducer.inside(depth):
-        Middle(partial(session.inside_layer, number)).hook(
-            stack, session.parts.layers[number], "post_attention_layernorm"
-        )
+    for site in session.reducer.sites(session.depth):
+        if site.kind == "inside":
+            layer = session.parts.layers[site.number]
+            BeforeMLP(partial(session.inside_layer, site)).hook(stack, layer, "post_attention_layernorm")
 
 
 def _after_keys(session: Session, number: int, module: nn.Module, args: tuple[Any, ...], keys: Tensor) -> None:

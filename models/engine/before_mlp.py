@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class Middle:
+class BeforeMLP:
     """The three hooks of one block.
 
     Parameters

@@ -14,6 +14,8 @@ from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.site import llm_sites, tower_sites
+from winnow.reducers.core.tower import Tower
 
 IMPLEMENTATIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4")
 
@@ -35,9 +37,18 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
     if config._attn_implementation not in IMPLEMENTATIONS:
         choices = " | ".join(IMPLEMENTATIONS)
         raise UnsupportedError(f"attn={config._attn_implementation} is not supported: choose {choices}")
-    if reason := impossible(family, reducer):
+    if reason := impossible(family, reducer, len(parts.layers)):
         raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
-    reducer.layers(len(parts.layers))
+
+
+def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
+    """Refuse sites that the model does not have, where the method would silently never be asked."""
+    known = {*llm_sites(depth), *(tower_sites(tower) if tower is not None else ())}
+    for site in reducer.sites(depth, tower):
+        if site not in known:
+            place = f"a vision tower of {tower.used} blocks and " if tower is not None else ""
+            where = f"{site} of {site.within}"
+            raise WinnowError(f"reducer {reducer.name} acts at {where}, but the model has {place}{depth} LLM layers")
 
 
 def check_labels(kwargs: Mapping[str, Any]) -> None:
@@ -80,7 +91,7 @@ def check_reduction(answer: Reduction, view: View, reducer: Reducer) -> None:
     WinnowError
         Names the reducer and the fault.
     """
-    keep, where = answer.keep, f"reducer {reducer.name} at layer {view.layer}"
+    keep, where = answer.keep, f"reducer {reducer.name} at {view.site}"
     if not bool(torch.isin(keep, view.visual).all()):
         raise WinnowError(f"{where} keeps tokens that are not visual tokens of this prompt, or already gone")
     if bool((keep[1:] <= keep[:-1]).any()):

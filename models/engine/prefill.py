@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,10 +17,10 @@ from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
 T = TypeVar("T")
-Method = Callable[[View], Reduction | None]
 
 
 class Prefill:
@@ -56,13 +56,12 @@ class Prefill:
         relevance: Sequence[Tensor | None] = (),
     ) -> None:
         batch = len(layouts)
-        names = spread(keys or [str(i) for i in range(batch)], batch, "keys")
-        extras = spread(relevance or [None] * batch, batch, "relevance")
+        names = repeat_per_sequence(keys or [str(i) for i in range(batch)], batch, "keys")
+        extras = repeat_per_sequence(relevance or [None] * batch, batch, "relevance")
         self.layouts = [replace(x, key=k, relevance=r) for x, k, r in zip(layouts, names, extras, strict=True)]
         self.reducer, self.width, self.depth = reducer, width, depth
         pictures = any(x.spans for x in layouts)
-        self.acting = set(reducer.layers(depth)) if pictures else set()
-        self.inside = set(reducer.inside(depth)) if pictures else set()
+        self.sites = set(reducer.sites(depth)) if pictures else set()
         self.index = [torch.arange(x.length) for x in self.layouts]
         self.signals = Signals(reducer.probes(depth) if pictures else (), self.layouts)
         self.recorders = [Recorder(x) for x in self.layouts]
@@ -84,24 +83,18 @@ class Prefill:
         for recorder, index in zip(self.recorders, self.index, strict=True):
             recorder.layer(index)
 
-    def reduce(self, layer: int, hidden: Tensor, positions: Tensor | None) -> Tensor:
-        """Ask the method at the input of `layer`, see `apply`."""
-        return self.apply(self._answers(layer, hidden, self.reducer.reduce), layer, hidden, positions)
+    def reduce(self, site: Site, hidden: Tensor, positions: Tensor | None) -> Tensor:
+        """Ask the method where it acts, see `apply`."""
+        if site not in self.sites:
+            return hidden
+        return self.apply([self._answer(b, site, hidden) for b in range(len(self.layouts))], site, hidden, positions)
 
-    def reduce_inside(self, layer: int, hidden: Tensor, positions: Tensor | None) -> Tensor:
-        """Ask the method inside `layer`; what goes is missing from the next layer on, see `apply`."""
-        answers = self._answers(layer, hidden, self.reducer.reduce_inside)
-        return self.apply(answers, layer, hidden, positions, inside=True)
-
-    def _answers(self, layer: int, hidden: Tensor, method: Method) -> list[Reduction | None]:
-        return [self._answer(b, layer, hidden, method) for b in range(len(self.layouts))]
-
-    def _answer(self, b: int, layer: int, hidden: Tensor, method: Method) -> Reduction | None:
+    def _answer(self, b: int, site: Site, hidden: Tensor) -> Reduction | None:
         layout, index = self.layouts[b], self.index[b]
         state = hidden[b, hidden.shape[1] - len(index) :]
         recorder, signals = self.recorders[b], self.signals.values[b]
-        view = View(layout, index, state, layer, self.depth, recorder.removed_at, recorder.size, signals)
-        answer = method(view) if len(view.visual) or (layout.spans and layer) else None
+        view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals)
+        answer = self.reducer.reduce(view) if len(view.visual) or (layout.spans and site.number) else None
         if answer is None:
             return None
         check_reduction(answer, view, self.reducer)
@@ -109,12 +102,7 @@ class Prefill:
         return None if unchanged else answer
 
     def apply(
-        self,
-        answers: Sequence[Reduction | None],
-        layer: int,
-        hidden: Tensor,
-        positions: Tensor | None,
-        inside: bool = False,
+        self, answers: Sequence[Reduction | None], site: Site, hidden: Tensor, positions: Tensor | None
     ) -> Tensor:
         """Carry out one answer per prompt.
 
@@ -122,12 +110,10 @@ class Prefill:
         ----------
         answers : sequence of Reduction or None
             One per prompt; None leaves it as it is.
-        layer : int
-            From the input of this layer on; 0 is the entrance.
+        site : Site
+            Where.
         hidden : Tensor
             Shape ``(batch, n, width)``.
-        inside : bool
-            From behind this layer's attention on.
         positions : Tensor or None
             Position ids of the sequence that layer 0 saw (at the entrance: of the prompt), for renumbering.
 
@@ -142,14 +128,14 @@ class Prefill:
         if any(answer is not None and answer.weights is not None for answer in answers):
             states = [state.clone() for state in states]
         width, columns = hidden.shape[1], []
-        before, start = list(self.index), layer + inside
+        before, start = list(self.index), site.first_without
         for b, answer in enumerate(answers):
             places = torch.arange(len(before[b]))
             if answer is not None:
                 self._merge(b, states, answer)
                 places = self._places(b, answer)
                 self.recorders[b].remove(before[b][~torch.isin(before[b], before[b][places])], start)
-                self.recorders[b].steps.append(Step(layer, inside, answer))
+                self.recorders[b].steps.append(Step(site, answer))
             self.index[b] = before[b][places]
             columns.append(places + width - len(before[b]))
         gathered, valid = pad_left(columns)
@@ -226,7 +212,7 @@ class Prefill:
         return traces
 
 
-def spread(values: Sequence[T], batch: int, name: str) -> list[T]:
+def repeat_per_sequence(values: Sequence[T], batch: int, name: str) -> list[T]:
     """One value per sequence, where each prompt may have several sequences."""
     if not values or batch % len(values):
         raise WinnowError(f"{len(values)} {name} were given for a batch of {batch} prompts: give one per prompt")

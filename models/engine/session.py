@@ -19,6 +19,7 @@ from winnow.models.families.base import Family, Parts
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import Keys
+from winnow.reducers.core.site import Site
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -48,7 +49,9 @@ class Session:
         self.parts, self.family, self.reducer = parts, family, reducer
         self.keys, self.relevance = keys, relevance
         tower = family.tower(outer.config)
-        acts = tower is not None and reducer.blocks(tower)
+        self.depth = len(parts.layers)
+        checks.check_sites(reducer, self.depth, tower)
+        acts = reducer.acts_in_tower(self.depth, tower)
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and acts else None
         self.trace = Trace()
         self.prefill: Prefill | None = None
@@ -93,7 +96,7 @@ class Session:
         last, self._uncached = self._uncached, None
         if cache is not None or kwargs.get("use_cache"):
             return
-        if self.reducer.probes(len(self.parts.layers)):
+        if self.reducer.probes(self.depth):
             width = ids.shape[1] - 1
             if last is not None and last.shape[1] == width and torch.equal(last, ids[:, :width]):
                 raise UnsupportedError(
@@ -106,7 +109,7 @@ class Session:
         lengths = mask.sum(1).tolist()
         prompts = [row[len(row) - n :].cpu() for row, n in zip(ids, lengths, strict=True)]
         layouts = self.family.layouts(self.parts.outer, prompts, kwargs)
-        return Prefill(self.reducer, layouts, ids.shape[1], len(self.parts.layers), self.keys, self.relevance)
+        return Prefill(self.reducer, layouts, ids.shape[1], self.depth, self.keys, self.relevance)
 
     def before_llm(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """At the LLM's entrance: reduce the embeddings, and keep mask and positions true to them in decoding."""
@@ -142,10 +145,11 @@ class Session:
 
     def _enter(self, prefill: Prefill, embeds: Tensor, positions: Tensor | None) -> Tensor:
         """Drop the slots that the tower left empty, then ask the method."""
+        entrance = Site.entrance(self.depth)
         if self.tower is not None:
-            embeds = prefill.apply(self.tower.answers(prefill.layouts), 0, embeds, positions)
+            embeds = prefill.apply(self.tower.answers(prefill.layouts), entrance, embeds, positions)
             self.tower.provenance(prefill.recorders)
-        return prefill.reduce(0, embeds, positions) if 0 in prefill.acting else embeds
+        return prefill.reduce(entrance, embeds, positions)
 
     @staticmethod
     def _entrance(entry: Stage, embeds: Tensor, positions: Tensor | None) -> dict[str, Any]:
@@ -196,8 +200,8 @@ class Session:
                     self.parts.layers[layer], hidden, self._rotary(prefill.stage(layer), hidden, kwargs)
                 )
                 prefill.signals.ahead(layer, prefill.index, query, key, scaling)
-            if layer and layer in prefill.acting:
-                hidden = prefill.reduce(layer, hidden, self._positions)
+            if layer:  # the input of layer 0 is the entrance, where mask and positions are cut too
+                hidden = prefill.reduce(Site.layer(layer, self.depth), hidden, self._positions)
             prefill.record()
         stage = prefill.stage(layer)
         if stage is None:
@@ -267,8 +271,8 @@ class Session:
             keys = keys.unflatten(-1, (-1, attention.self_attn.head_dim)).transpose(1, 2)
             self.prefill.signals.keys(Keys(rope=False), layer, self.prefill.index, keys)
 
-    def inside_layer(self, layer: int, hidden: Tensor) -> Tensor:
+    def inside_layer(self, site: Site, hidden: Tensor) -> Tensor:
         """Between attention and MLP of a decoder layer: reduce, in prefill."""
-        if not self.prefilling or self.prefill is None or layer not in self.prefill.inside:
+        if not self.prefilling or self.prefill is None:
             return hidden
-        return self.prefill.reduce_inside(layer, hidden, self._positions)
+        return self.prefill.reduce(site, hidden, self._positions)

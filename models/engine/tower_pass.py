@@ -12,6 +12,7 @@ from winnow.models.engine.provenance import merged
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import (
     ClsRow,
     ColumnMean,
@@ -24,7 +25,7 @@ from winnow.reducers.core.tower import (
 )
 
 
-class Frames:
+class TowerPass:
     """The frames of one tower pass.
 
     Tokens stand as ``[CLS] patches... padding``: frames that keep fewer patches are padded on the right.
@@ -36,7 +37,7 @@ class Frames:
     tower : Tower
         The tower.
     number : int
-        Frames in the batch.
+        TowerPass in the batch.
 
     Attributes
     ----------
@@ -44,7 +45,7 @@ class Frames:
         Per frame the patches at whose places tokens stand, the patches merged into each, and per patch the one that it
         was merged into at last.
     steps : list
-        The reductions in order, as ``(block, one per frame)``.
+        The reductions in order, as ``(site, one per frame)``.
     closed : bool
         Whether the method has been asked at the features.
     """
@@ -54,7 +55,7 @@ class Frames:
         self.index = [torch.arange(tower.patches) for _ in range(number)]
         self.size = [torch.ones(tower.patches, dtype=torch.long) for _ in range(number)]
         self.anchor = [torch.arange(tower.patches) for _ in range(number)]
-        self.steps: list[tuple[int, list[Reduction | None]]] = []
+        self.steps: list[tuple[Site, list[Reduction | None]]] = []
         self.closed = False
         self.signals: list[dict[tuple[TowerProbe, int], Tensor]] = [{} for _ in range(number)]
 
@@ -73,13 +74,13 @@ class Frames:
             for probe in probes:
                 self.signals[f][probe, block] = _value(probe, self.tower.cls, q, k, v, scaling)
 
-    def reduce(self, block: int, hidden: Tensor, cls: bool) -> Tensor:
+    def reduce(self, site: Site, hidden: Tensor, cls: bool) -> Tensor:
         """Ask the method for every frame, and carry out its answers.
 
         Parameters
         ----------
-        block : int
-            The block, or `tower.used` for the features.
+        site : Site
+            Where in the tower.
         hidden : Tensor
             Shape ``(frames, n, width)``.
         cls : bool
@@ -94,8 +95,8 @@ class Frames:
         answers: list[Reduction | None] = []
         for f, index in enumerate(self.index):
             state = hidden[f, first : first + len(index)]
-            view = TowerView(self.tower, block, state, index, self.size[f], self.signals[f])
-            answer = self.reducer.reduce_frame(view)
+            view = TowerView(site, state, index, self.size[f], self.signals[f])
+            answer = self.reducer.reduce(view)
             if answer is not None and answer.weights is None and len(answer.keep) == len(index):
                 answer = None
             answers.append(answer)
@@ -103,7 +104,7 @@ class Frames:
             rows.append(torch.cat([hidden[f, :first], kept]))
         if all(answer is None for answer in answers):
             return hidden
-        self.steps.append((block, answers))
+        self.steps.append((site, answers))
         width = max(len(row) for row in rows)
         return torch.stack([torch.cat([row, row[:1].expand(width - len(row), -1)]) for row in rows])
 

@@ -14,16 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.models.engine.before_mlp import Middle
+from winnow.models.engine.before_mlp import BeforeMLP
 from winnow.models.engine.reuse import fresh_tower, replaced
 from winnow.models.engine.tap import tap
-from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import Recorder
 from winnow.models.families.base import Family, Parts
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe
 
 
@@ -34,8 +35,8 @@ class TowerSession:
         outer: Any = parts.outer
         self.parts, self.reducer, self.tower = parts, reducer, tower
         self.slots = family.pooled_slots(outer.config)
-        self.acting = reducer.blocks(self.tower)
-        self.passes: dict[int, Frames] = {}
+        self.sites = [site for site in reducer.sites(len(parts.layers), tower) if site.in_tower]
+        self.passes: dict[int, TowerPass] = {}
         self.current = 0
         self.cls_of = {1} if family.video_cls else set()
         self.pooling = family.pooling
@@ -57,10 +58,10 @@ class TowerSession:
         """Hook into the blocks of one of the towers."""
         opening = blocks[0].register_forward_pre_hook(partial(self._before_first, tower), with_kwargs=True)
         stack.callback(opening.remove)
-        inside = [block for block in self.acting if block < self.tower.used]
-        for number in inside:
-            Middle(partial(self._inside, number)).hook(stack, blocks[number], "layer_norm2")
-        for block in blocks[min(inside) + 1 :] if inside else ():
+        inside = [site for site in self.sites if site.kind == "tower"]
+        for site in inside:
+            BeforeMLP(partial(self._inside, site)).hook(stack, blocks[site.number], "layer_norm2")
+        for block in blocks[min(site.number for site in inside) + 1 :] if inside else ():
             stack.callback(block.register_forward_pre_hook(self._before_block, with_kwargs=True).remove)
         attention: dict[nn.Module, int] = {}
         for number in self.probes:
@@ -94,7 +95,7 @@ class TowerSession:
             stack.enter_context(replaced(outer, "pack_image_features", pack_tiles))
 
     @property
-    def frames(self) -> Frames | None:
+    def frames(self) -> TowerPass | None:
         """The pass that is under way, or was last."""
         return self.passes.get(self.current)
 
@@ -105,14 +106,14 @@ class TowerSession:
     def _before_first(self, tower: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
         self.current = tower
-        self.passes[tower] = Frames(self.reducer, self.tower, len(hidden))
+        self.passes[tower] = TowerPass(self.reducer, self.tower, len(hidden))
 
     def _observe(self, block: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         if self.frames is not None:
             self.frames.observe(block, self.probes[block], query, key, value, scaling)
 
-    def _inside(self, block: int, hidden: Tensor) -> Tensor:
-        return hidden if self.frames is None else self.frames.reduce(block, hidden, self.tower.cls)
+    def _inside(self, site: Site, hidden: Tensor) -> Tensor:
+        return hidden if self.frames is None else self.frames.reduce(site, hidden, self.tower.cls)
 
     def _before_block(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give the blocks behind a reduction their mask, as an argument or by name."""
@@ -128,11 +129,11 @@ class TowerSession:
 
     def _at_features(self, features: Tensor) -> Tensor:
         """Ask the method behind the tower: once, before the projector or a pooling that stands in front of it."""
-        frames = self.frames
-        if frames is None or frames.closed or self.tower.used not in self.acting:
+        frames, site = self.frames, Site.features(self.tower)
+        if frames is None or frames.closed or site not in self.sites:
             return features
         frames.closed = True
-        return frames.reduce(self.tower.used, features, cls=self.current in self.cls_of)
+        return frames.reduce(site, features, cls=self.current in self.cls_of)
 
     def _before_projector(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         return (self._at_features(args[0]),)
@@ -160,7 +161,7 @@ class TowerSession:
         return [answer for layout in layouts[::times] for answer in [self._answer(layout, kept)] * times]
 
     @staticmethod
-    def _copies(frames: Frames | None, tower: int, layouts: Sequence[Layout]) -> int:
+    def _copies(frames: TowerPass | None, tower: int, layouts: Sequence[Layout]) -> int:
         """How many prompts share each picture: beams and samples of one prompt do."""
         passed = 0 if frames is None else len(frames.index)
         total = sum(span.frames for layout in layouts for span in layout.spans if span.tower == tower)

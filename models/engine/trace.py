@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from winnow.models.engine.provenance import merged
-from winnow.models.engine.tower_pass import Frames
+from winnow.models.engine.tower_pass import TowerPass
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,16 +20,13 @@ class Step:
 
     Parameters
     ----------
-    layer : int
-        The LLM layer.
-    inside : bool
-        Between its attention and its MLP; else at its input, 0 being the entrance.
+    site : Site
+        Where in the LLM.
     reduction : Reduction
         What was kept, and which input positions each merged token stands for, with weights.
     """
 
-    layer: int
-    inside: bool
+    site: Site
     reduction: Reduction
 
 
@@ -80,12 +78,12 @@ class Trace:
     ----------
     prompts : list of PromptTrace
         In batch order.
-    frames : dict of Frames
+    frames : dict of TowerPass
         What happened in each vision tower, see `Span.tower`; empty for methods that do not act there.
     """
 
     prompts: list[PromptTrace] = field(default_factory=list)
-    frames: dict[int, Frames] = field(default_factory=dict)
+    frames: dict[int, TowerPass] = field(default_factory=dict)
 
 
 class Recorder:

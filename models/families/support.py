@@ -8,7 +8,7 @@ from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.tower import Tower
 
 
-def impossible(family: Family, reducer: Reducer) -> str:
+def impossible(family: Family, reducer: Reducer, depth: int) -> str:
     """Say why a method cannot act on a family; empty where it can.
 
     Parameters
@@ -17,10 +17,12 @@ def impossible(family: Family, reducer: Reducer) -> str:
         The family.
     reducer : Reducer
         The method with its options.
+    depth : int
+        Layers of the LLM.
     """
     tower = Tower(blocks=24, used=23 if family.cls else 24, rows=24, cols=24, cls=family.cls)
     try:
-        acts = bool(reducer.blocks(tower))
+        acts = reducer.acts_in_tower(depth, tower)
         reducer.tower_probes(tower)
     except UnsupportedError as error:
         return str(error)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from winnow.reducers.core.probes import Rows as Rows
     from winnow.reducers.core.reduction import Reduction as Reduction
     from winnow.reducers.core.reduction import View as View
+    from winnow.reducers.core.site import Site as Site
+    from winnow.reducers.core.tower import Tower as Tower
+    from winnow.reducers.core.tower import TowerView as TowerView
 
 _HOMES = {
     "base": ("Reducer", "Scorer"),
@@ -22,6 +25,8 @@ _HOMES = {
     "layout": ("Grid", "Layout", "Span"),
     "probes": ("Rows",),
     "reduction": ("Reduction", "View"),
+    "site": ("Site",),
+    "tower": ("Tower", "TowerView"),
 }
 
 

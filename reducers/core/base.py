@@ -15,7 +15,8 @@ from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.schedule import Cuts, K, Schedule
-from winnow.reducers.core.tower import Tower, TowerProbe, TowerView
+from winnow.reducers.core.site import Site, llm_sites, tower_sites
+from winnow.reducers.core.tower import Tower, TowerProbe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +34,15 @@ class Reducer:
     by_frame: ClassVar[bool] = False
     """Whether all frames of a span keep the same number of tokens."""
 
+    native: ClassVar[tuple[str, ...]] = ()
+    """Fields in the terms of the method's paper that win over `ratio` wherever they are not None."""
+
+    seeded: ClassVar[bool] = False
+    """Whether it draws at random, so that runs with another seed are other runs."""
+
+    needs_relevance: ClassVar[bool] = False
+    """Whether it works only on documents that say which visual tokens matter."""
+
     def __post_init__(self) -> None:
         """Check every field that is declared with a fixed set of choices."""
         for name, hint in get_type_hints(type(self)).items():
@@ -45,17 +55,21 @@ class Reducer:
         """The method's name, as in ``reducer=<name>``."""
         return type(self).__module__.rpartition(".")[2]
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """LLM layers at whose input the method acts, ascending; 0 is the entrance."""
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """Where the method acts, in the order of a forward.
+
+        Parameters
+        ----------
+        depth : int
+            Layers of the LLM.
+        tower : Tower or None
+            The vision tower; None where methods cannot act in it, or where only the LLM is asked for.
+        """
         return ()
 
-    def inside(self, depth: int) -> tuple[int, ...]:
-        """LLM layers inside which the method acts, between attention and MLP."""
-        return ()
-
-    def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """Vision blocks inside which the method acts, between attention and MLP; `tower.used`: on the features."""
-        return ()
+    def acts_in_tower(self, depth: int, tower: Tower | None) -> bool:
+        """Whether any of its sites lies in the vision tower."""
+        return any(site.in_tower for site in self.sites(depth, tower))
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """The statistics of the LLM that the method needs, with the layer of each."""
@@ -65,54 +79,36 @@ class Reducer:
         """The statistics of the vision tower that the method needs, with the block of each."""
         return ()
 
-    def reduce(self, view: View) -> Reduction | None:
-        """Answer one prompt at the input of a layer; None leaves it as it is."""
+    def reduce(self, view: Any) -> Reduction | None:
+        """Answer one prompt (a `View`) or one frame (a `TowerView`) at one site, ``view.site``; None leaves it."""
         return None
 
-    def reduce_inside(self, view: View) -> Reduction | None:
-        """Answer one prompt inside a layer."""
-        return None
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """Visual tokens that a site leaves of those present.
 
-    def reduce_frame(self, view: TowerView) -> Reduction | None:
-        """Answer one frame inside a vision block, or on the features."""
-        return None
-
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
-        """Visual tokens of one span that are left at the input of `layer`, where the method acts."""
+        Parameters
+        ----------
+        site : Site
+            One of `sites`.
+        grid : Grid
+            One span as it was before any reduction; in the tower one frame of patches.
+        present : int
+            Tokens of it that reach the site.
+        """
         return present
 
-    def count_inside(self, grid: Grid, present: int, layer: int, depth: int) -> int:
-        """Visual tokens of one span that leave `layer`, inside which the method acts."""
-        return present
-
-    def count_block(self, tower: Tower, block: int, present: int) -> int:
-        """Tokens of one frame that leave `block`, inside which the method acts; `tower.used`: the features."""
-        return present
-
-    def work(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
-        """Operations of the method's own on one span at the input of `layer`, beside its probes; ranking is free."""
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
+        """Operations of the method's own at a site, beside its probes; ranking is free. Arguments as of `count`."""
         return 0.0
 
-    def work_inside(self, grid: Grid, present: int, layer: int, depth: int, width: Width) -> float:
-        """Operations of the method's own on one span inside `layer`, likewise."""
-        return 0.0
-
-    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
-        """Operations of the method's own on one frame in the tower, likewise."""
-        return 0.0
-
-    def plan_tower(self, tower: Tower) -> list[int]:
+    def plan_tower(self, depth: int, tower: Tower) -> list[int]:
         """Tokens of one frame that leave each vision block, the features last."""
-        present, planned, acting = tower.patches, [], set(self.blocks(tower))
-        for block in range(tower.used + 1):
-            if block in acting:
-                present = self.count_block(tower, block, present)
+        present, planned, acting = tower.patches, [], set(self.sites(depth, tower))
+        for site in tower_sites(tower):
+            if site in acting:
+                present = self.count(site, tower.grid, present)
             planned.append(present)
         return planned
-
-    def count_frame(self, tower: Tower) -> int:
-        """Tokens of one frame that leave the vision tower."""
-        return self.plan_tower(tower)[-1]
 
     def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
         """Visual tokens that each LLM layer processes.
@@ -131,16 +127,15 @@ class Reducer:
         list of int
             One number per layer; exact for methods that are not `adaptive`.
         """
-        grids, layers, inside = [Grid(*span) for span in spans], set(self.layers(depth)), set(self.inside(depth))
+        grids, acting = [Grid(*span) for span in spans], set(self.sites(depth, tower))
         present, planned = [grid.tokens for grid in grids], []
-        if tower is not None and self.blocks(tower) and self.count_frame(tower) < tower.patches:
-            present = [grid.frames * self.count_frame(tower) for grid in grids]
-        for layer in range(depth):
-            if layer in layers:
-                present = [self.count(g, n, layer, depth) for g, n in zip(grids, present, strict=True)]
-            planned.append(sum(present))
-            if layer in inside:
-                present = [self.count_inside(g, n, layer, depth) for g, n in zip(grids, present, strict=True)]
+        if tower is not None and (left := self.plan_tower(depth, tower)[-1]) < tower.patches:
+            present = [grid.frames * left for grid in grids]
+        for site in llm_sites(depth):
+            if site in acting:
+                present = [self.count(site, grid, n) for grid, n in zip(grids, present, strict=True)]
+            if site.kind != "inside":
+                planned.append(sum(present))
         return planned
 
     def keep_all(self) -> Self | None:
@@ -182,7 +177,7 @@ class Ranker(Reducer, ABC):
         visual, kept = view.visual, []
         for span in view.layout.spans:
             here = torch.isin(visual, span.positions).nonzero().flatten()
-            best = top(score[here], self.count(span.grid, len(here), view.layer, view.depth))
+            best = top(score[here], self.count(view.site, span.grid, len(here)))
             kept.append(visual[here[best]])
         return Reduction(torch.cat(kept), positions=self.positions)
 
@@ -208,20 +203,20 @@ class Scorer(Ranker):
         check_ratio(self.ratio)
         super().__post_init__()
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        """See `Reducer.layers`."""
-        return acting(self.schedule, depth)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return sites_of(self.schedule, depth)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: the rounded share, at least one token, at most those present."""
-        layers = self.layers(depth)
-        part = (layers.index(layer) + 1) / len(layers)
+        cuts = self.sites(site.depth)
+        part = (cuts.index(site) + 1) / len(cuts)
         return min(present, max(1, round(grid.tokens * self.ratio**part))) if present else 0
 
 
-def acting(schedule: Schedule | None, depth: int) -> tuple[int, ...]:
-    """Layers at whose input a method acts that may also stand at the entrance (no schedule)."""
-    return schedule.resolve(depth).acts if schedule else (0,)
+def sites_of(schedule: Schedule | None, depth: int) -> tuple[Site, ...]:
+    """The inputs of the schedule's layers; without a schedule the LLM's entrance."""
+    return tuple(Site.layer(number, depth) for number in (schedule.resolve(depth).acts if schedule else (0,)))
 
 
 def top(score: Tensor, count: int) -> Tensor:

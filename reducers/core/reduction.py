@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.probes import Probe
+from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,10 +56,8 @@ class View:
         Prompt indices of the tokens that are still present, ascending, shape ``(n,)``.
     hidden : Tensor
         Their hidden states, shape ``(n, width)``.
-    layer : int
-        The LLM layer whose input this is; 0 is the entrance.
-    depth : int
-        Layers of the LLM.
+    site : Site
+        Where: the input of an LLM layer, or inside one.
     removed_at : Tensor
         Per prompt token the layer at whose input it was removed, -1 while it is present, shape ``(length,)``.
     size : Tensor
@@ -70,11 +69,20 @@ class View:
     layout: Layout
     index: Tensor
     hidden: Tensor
-    layer: int
-    depth: int
+    site: Site
     removed_at: Tensor
     size: Tensor
     signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
+
+    @property
+    def layer(self) -> int:
+        """The LLM layer."""
+        return self.site.number
+
+    @property
+    def depth(self) -> int:
+        """Layers of the LLM."""
+        return self.site.depth
 
     @cached_property
     def visual(self) -> Tensor:

@@ -1,12 +1,62 @@
-"""From a dotted name to a method, for Winnow's own methods and for anybody else's."""
+"""From a name to a method, for Winnow's own methods and for anybody else's."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.field_types import check_types
+
+if TYPE_CHECKING:
+    from winnow.reducers.core.base import Reducer
+
+METHODS = {
+    "aim": "AIM",
+    "aim_merge": "AIMMerge",
+    "aim_prune": "AIMPrune",
+    "aim_temporal": "AIMTemporal",
+    "ats": "ATS",
+    "average": "Average",
+    "blind": "Blind",
+    "cgsm": "CGSM",
+    "compose": "Compose",
+    "evit": "EViT",
+    "fastv": "FastV",
+    "frame_pairs": "FramePairs",
+    "grid": "GridSample",
+    "none": "NoReduction",
+    "oracle": "Oracle",
+    "pdrop": "PDrop",
+    "prumerge": "PruMerge",
+    "random": "RandomDrop",
+    "sequential": "Sequential",
+    "tome": "ToMe",
+    "tome_tower": "ToMeTower",
+    "uniform": "Uniform",
+    "vas": "VAS",
+    "vcc": "VCC",
+    "vtw": "VTW",
+}
+"""Each method's name, which is that of its module in `winnow.reducers`, and its class."""
+
+
+def named(name: str, values: Mapping[str, object]) -> Reducer:
+    """Make a method by its name, or by ``their.package:Class``.
+
+    Raises
+    ------
+    WinnowError
+        If there is no such method, or a value does not fit; says what does.
+    """
+    if ":" in name:
+        return build(name, values, "")
+    if name not in METHODS:
+        raise WinnowError(f"unknown method '{name}': {_choices(name, METHODS)}")
+    return build(f"winnow.reducers.{name}:{METHODS[name]}", values, f"{name}: ")
 
 
 def find(target: str) -> type[Reducer]:
@@ -17,6 +67,8 @@ def find(target: str) -> type[Reducer]:
     WinnowError
         If there is no such class, or if it is not a reducer.
     """
+    from winnow.reducers.core.base import Reducer  # here, as it takes torch
+
     module, _, name = target.partition(":")
     if not name:
         raise WinnowError(f"reducer target '{target}' is not of the form their.package:Class")
@@ -29,17 +81,36 @@ def find(target: str) -> type[Reducer]:
     return found
 
 
-def build(target: str, **values: object) -> Reducer:
+def build(target: str, values: Mapping[str, object], prefix: str = "reducer.") -> Reducer:
     """Make a method from its hyper-parameters.
+
+    Parameters
+    ----------
+    target : str
+        See `find`.
+    values : mapping
+        By the names of its fields.
+    prefix : str
+        Stands before the name of a field in messages.
 
     Raises
     ------
     WinnowError
-        If a value names no field; lists the fields.
+        If a value names no field or is of another type than its field, or a field without a default is missing.
     """
     cls = find(target)
-    known = {field.name for field in fields(cls)}
+    known = {field.name: field for field in fields(cls)}
     for name in values:
         if name not in known:
-            raise WinnowError(f"{target} has no parameter '{name}': choose {', '.join(sorted(known))}")
+            raise WinnowError(f"{target} has no parameter '{name}': {_choices(name, known)}")
+    for name, field in known.items():
+        if name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise WinnowError(f"{target} needs its parameter '{name}': say {prefix}{name}=…")
+    check_types(cls, values, prefix)
     return cls(**values)
+
+
+def _choices(name: str, known: Mapping[str, object]) -> str:
+    """What there is, the nearest to a wrong name first."""
+    near = get_close_matches(name, known, 1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}choose {', '.join(sorted(known))}"

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from winnow.reducers.core.layout import Grid
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from winnow.reducers.core.site import Site
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class Tower:
     def patches(self) -> int:
         """Patches in one frame."""
         return self.rows * self.cols
+
+    @property
+    def grid(self) -> Grid:
+        """One frame as a span."""
+        return Grid(1, self.patches, self.cols)
 
 
 @dataclass(frozen=True)
@@ -78,10 +87,8 @@ class TowerView:
 
     Parameters
     ----------
-    tower : Tower
-        The whole tower.
-    block : int
-        The block; `tower.used` at the features.
+    site : Site
+        Where: inside a block, or at the features.
     hidden : Tensor
         The patch tokens present, without CLS, ``(present, width)``.
     index : Tensor
@@ -92,9 +99,18 @@ class TowerView:
         ``(probe, block) ->`` values in the order of `index`.
     """
 
-    tower: Tower
-    block: int
+    site: Site
     hidden: Tensor
     index: Tensor
     size: Tensor
     signals: Mapping[tuple[TowerProbe, int], Tensor] = field(default_factory=dict)
+
+    @property
+    def tower(self) -> Tower:
+        """The whole tower."""
+        return self.site.vision
+
+    @property
+    def block(self) -> int:
+        """The block; `tower.used` at the features."""
+        return self.site.number

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from winnow.reducers.core.base import Reducer, check_ratio
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.layout import Width
+from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import match_work
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ class TowerReducer(Reducer):
     """
 
     positions: Literal["compact", "keep"] = "compact"
+
+    def blocks(self, tower: Tower) -> tuple[int, ...]:
+        """Vision blocks inside which the method acts, ascending."""
+        return ()
+
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return () if tower is None else tuple(Site.tower(block, tower) for block in self.blocks(tower))
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Cutter(TowerReducer):
         super().__post_init__()
 
     def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`: as far as the features pass them."""
+        """See `TowerReducer.blocks`: as far as the features pass them."""
         places = sorted({int(depth * tower.blocks) for depth in self.at})
         return tuple(block for block in places if block < tower.used)
 
@@ -69,10 +78,10 @@ class Cutter(TowerReducer):
         """See `Reducer.tower_probes`."""
         return tuple((guide_probe(self.guide, tower), block) for block in self.blocks(tower))
 
-    def equal_cut(self, tower: Tower, block: int, ratio: float) -> int:
-        """Tokens left after the cut at `block`, if all cuts are by equal factors and the last leaves `ratio`."""
-        cuts = self.blocks(tower)
-        return max(1, round(tower.patches * ratio ** ((cuts.index(block) + 1) / len(cuts))))
+    def equal_cut(self, site: Site, ratio: float) -> int:
+        """Tokens left after the cut at `site`, if all cuts are by equal factors and the last leaves `ratio`."""
+        cuts = self.blocks(site.vision)
+        return max(1, round(site.vision.patches * ratio ** ((cuts.index(site.number) + 1) / len(cuts))))
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,8 @@ class Merger(TowerReducer):
     proportional : bool
         Add log(size) to the attention logits of each key in later blocks.
     """
+
+    native: ClassVar[tuple[str, ...]] = ("r",)
 
     ratio: float | None = None
     r: int | Sequence[int] | None = None
@@ -115,15 +126,15 @@ class Merger(TowerReducer):
         return merges(tower, self.r, self.ratio or 1.0)
 
     def blocks(self, tower: Tower) -> tuple[int, ...]:
-        """See `Reducer.blocks`: those that merge anything."""
+        """See `TowerReducer.blocks`: those that merge anything."""
         return tuple(block for block, count in enumerate(self.merges(tower)) if count)
 
-    def count_block(self, tower: Tower, block: int, present: int) -> int:
-        """See `Reducer.count_block`."""
-        return present - self.merges(tower)[block]
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`."""
+        return present - self.merges(site.vision)[site.number]
 
-    def work_block(self, tower: Tower, block: int, present: int, width: Width) -> float:
-        """See `Reducer.work_block`: keys are compared, hidden states averaged."""
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
+        """See `Reducer.work`: keys are compared, hidden states averaged."""
         return match_work(present, width.head) + 2 * present * width.hidden
 
 

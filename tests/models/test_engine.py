@@ -20,6 +20,8 @@ from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.schedule import K
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 from winnow.reducers.fastv import FastV
 from winnow.reducers.random import RandomDrop
 
@@ -42,8 +44,8 @@ class Peek(Reducer):
 
     which: str = "last"
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        return (depth - 1,)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        return (Site.layer(depth - 1, depth),)
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         return tuple((Rows(self.which), layer) for layer in range(depth - 1))
@@ -82,7 +84,7 @@ def test_probes_equal_eager_attention(family: str, attn: str, which: str) -> Non
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_manual_decode_loop_equals_generate(family: str, reducer: Reducer) -> None:
     model, inputs, loaded = encoded(family)
-    if impossible(loaded.family, reducer):
+    if impossible(loaded.family, reducer, 6):
         pytest.skip("compact positions under M-RoPE are refused")
     with torch.no_grad(), attach(model, reducer, keys=["a"]):
         out = greedy(model, inputs)
@@ -227,10 +229,10 @@ def test_faulty_methods_are_named(fault: str, message: str) -> None:
 class PairMean(Reducer):
     """Merges neighbours at the entrance."""
 
-    def layers(self, depth: int) -> tuple[int, ...]:
-        return (0,)
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        return (Site.entrance(depth),)
 
-    def count(self, grid: Grid, present: int, layer: int, depth: int) -> int:
+    def count(self, site: Site, grid: Grid, present: int) -> int:
         return -(-grid.tokens // 2)
 
     def reduce(self, view: View) -> Reduction:
@@ -337,3 +339,44 @@ def test_cache_can_be_passed_in() -> None:
     with torch.no_grad(), attach(model, FastV()) as trace:
         out = model(**inputs, past_key_values=DynamicCache(config=model.config), use_cache=True)
     assert [layer.keys.shape[2] for layer in out.past_key_values.layers] == trace.prompts[0].tokens_per_layer
+
+
+def test_a_method_is_attached_by_its_name() -> None:
+    model, inputs, _ = encoded("llava")
+    with torch.no_grad(), attach(model, FastV(ratio=0.25)):
+        expected = model(**inputs).logits
+    with torch.no_grad(), attach(model, "fastv", ratio=0.25) as trace:
+        assert torch.equal(model(**inputs).logits, expected)
+    assert trace.prompts[0].shares[2] == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "message"),
+    [
+        ("fastvv", {}, r"unknown method 'fastvv': did you mean fastv\?"),
+        ("fastv", {"ratios": 0.5}, r"no parameter 'ratios': did you mean ratio\?"),
+        ("fastv", {"ratio": "0.5"}, "fastv: ratio=0.5 is not allowed: choose a value of type float"),
+        (FastV, {}, r"is no method: give one, as in FastV\(ratio=0\.5\), or its name, 'fastv'"),
+        (None, {}, "None is no method"),
+        (FastV(), {"ratio": 0.5}, "ratio: parameters go with a method's name"),
+    ],
+)
+def test_what_is_no_method_is_refused_in_one_line(method: Any, parameters: dict[str, Any], message: str) -> None:
+    model, _, _ = encoded("llava")
+    with pytest.raises(WinnowError, match=message) as caught, attach(model, method, **parameters):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Elsewhere(Reducer):
+    """Acts where the model has nothing."""
+
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        return (Site.layer(depth, depth),)
+
+
+def test_sites_that_the_model_lacks_are_refused() -> None:
+    model, _, _ = encoded("llava")
+    with pytest.raises(WinnowError, match="acts at layer"), attach(model, Elsewhere()):
+        pass

@@ -39,6 +39,7 @@ from winnow.reducers.vas import VAS
 from winnow.reducers.vcc import VCC
 from winnow.reducers.vtw import VTW
 
+LAYERS = 6
 EARLY = Rounds(start=3, end=5, interval=1)
 METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, as many as a pooled frame has slots
     "none": NoReduction(),
@@ -118,8 +119,8 @@ def matrix() -> Iterator[Any]:
 @pytest.mark.parametrize(("family", "attn", "batch", "method"), matrix())
 @pytest.mark.parametrize("invariant", INVARIANTS)
 def test_invariant(invariant: str, method: str, family: str, attn: str, batch: str) -> None:
-    case = Case(tiny_model(family, attn), METHODS[method], BATCHES[batch])
-    if impossible(case.loaded.family, case.reducer):
+    case = Case(tiny_model(family, attn, LAYERS), METHODS[method], BATCHES[batch])
+    if impossible(case.loaded.family, case.reducer, LAYERS):
         with pytest.raises(UnsupportedError, match=f"on {family}"), attach(case.loaded.model, case.reducer):
             pass
     elif family in TILED and batch != "video" and acts_in_tower(case):
@@ -136,4 +137,4 @@ def test_invariant(invariant: str, method: str, family: str, attn: str, batch: s
 def acts_in_tower(case: Case) -> bool:
     model: Any = case.loaded.model
     tower = case.loaded.family.tower(model.config)
-    return tower is not None and bool(case.reducer.blocks(tower))
+    return tower is not None and case.reducer.acts_in_tower(LAYERS, tower)

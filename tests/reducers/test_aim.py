@@ -16,6 +16,7 @@ from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import PageRank
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.schedule import Window
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerView
 
 EARLY = Window(2, 5)
@@ -284,10 +285,11 @@ def test_temporal_merging_is_its_paragraph(frames: int, tokens: int, times: int,
 def test_merging_by_keys_acts_on_the_towers_features() -> None:
     tower = Tower(blocks=4, used=3, rows=3, cols=3, cls=True)
     method = AIMMerge(ratio=0.5, metric="keys")
-    assert method.blocks(tower) == (3,) and method.layers(6) == () and method.count_frame(tower) == 5
+    assert method.sites(6, tower) == (Site.features(tower),) and method.sites(6) == ()
+    assert method.plan_tower(6, tower) == [9, 9, 9, 5]
     keys = torch.randn(9, 2, 3, generator=torch.Generator().manual_seed(1))
-    frame = TowerView(tower, 3, torch.zeros(9, 4), torch.arange(9), torch.ones(9), {(TowerKeys(), 3): keys})
-    answer = method.reduce_frame(frame)
+    frame = TowerView(Site.features(tower), torch.zeros(9, 4), torch.arange(9), torch.ones(9), {(TowerKeys(), 3): keys})
+    answer = method.reduce(frame)
     state = [(keys[i].flatten().double().tolist(), i, {i: 1.0}) for i in range(9)]
     check(merge_once_by_hand(state, 4, False), answer.keep.tolist(), answer.weights.to_dense())
 

@@ -16,6 +16,7 @@ from winnow.reducers.core.layout import Grid, Layout, Span
 from winnow.reducers.core.probes import Rows
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.schedule import Cuts, K, Rounds
+from winnow.reducers.core.site import Site
 from winnow.reducers.fastv import FastV
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
@@ -161,7 +162,7 @@ def test_halving_methods_take_powers_of_one_half() -> None:
 
 def test_other_schedules_are_refused() -> None:
     with pytest.raises(WinnowError, match="kind 'rounds' does not say at which layers to act: choose k or cuts"):
-        Uniform(schedule=Rounds(3, 5, 1)).layers(28)  # type: ignore[arg-type]
+        Uniform(schedule=Rounds(3, 5, 1)).sites(28)  # type: ignore[arg-type]
 
 
 @settings(deadline=None, max_examples=100)
@@ -198,7 +199,7 @@ def test_one_frame_of_each_pair_stays(frames: int, select: Literal["highest", "l
     signal = torch.cat([received.flatten(), torch.zeros(2)])
     none = torch.full((prompt.length,), -1)
     index = torch.arange(prompt.length)
-    here = View(prompt, index, index[:, None], 2, 8, none, none + 2, {(Rows("text"), 1): signal})
+    here = View(prompt, index, index[:, None], Site.layer(2, 8), none, none + 2, {(Rows("text"), 1): signal})
     kept = FramePairs(select=select).reduce(here).keep
     totals, choose = received.sum(1).tolist(), max if select == "highest" else min
     wanted = [choose(range(i, min(i + 2, frames)), key=lambda f: totals[f]) for i in range(0, frames, 2)]

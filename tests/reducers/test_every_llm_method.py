@@ -89,12 +89,9 @@ def test_settings_that_keep_everything(name: str) -> None:
         return
     prompt = PROMPTS["several"]
     signals, hidden = Noise(prompt), torch.randn(prompt.length, 4)
-    for layer in range(DEPTH):
-        state = view(prompt, layer, signals, None, DEPTH, hidden)
-        answers = [method.reduce(state) if layer in method.layers(DEPTH) else None]
-        answers += [method.reduce_inside(state) if layer in method.inside(DEPTH) else None]
-        for answer in answers:
-            assert answer is None or (answer.weights is None and torch.equal(answer.keep, prompt.visual))
+    for site in method.sites(DEPTH):
+        answer = method.reduce(view(prompt, site, signals, None, DEPTH, hidden))
+        assert answer is None or (answer.weights is None and torch.equal(answer.keep, prompt.visual))
 
 
 def test_shares_of_the_second_method_are_of_what_entered() -> None:
@@ -125,4 +122,4 @@ def test_what_a_composition_says_of_itself() -> None:
     with pytest.raises(WinnowError, match="fastv acts inside the LLM: for the entrance choose a method without"):
         Compose(FastV(), VTW()).plan([(1, 4)], 28)
     with pytest.raises(WinnowError, match="sequential acts at the entrance: give it a schedule"):
-        Compose(RandomDrop(), Sequential()).layers(28)
+        Compose(RandomDrop(), Sequential()).sites(28)

@@ -10,6 +10,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.probes import Keys, LookAhead
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.schedule import Cuts, First, K
+from winnow.reducers.core.site import Site
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.tome import ToMe
 from winnow.reducers.vcc import VCC
@@ -194,17 +195,17 @@ def test_tome_is_its_paragraph(n: int, r: int, ties: bool, rope: bool, dtype: to
         axis = torch.randint(0, 3, (prompt.length,), generator=draw)
         length = torch.randint(-2, 3, (prompt.length,), generator=draw)
         keys = (torch.eye(3)[axis] * length[:, None])[:, None].expand(-1, 2, -1).to(dtype)
-    answer = ToMe(r=r, rope=rope).reduce_inside(view(prompt, 4, {(Keys(rope), 4): keys}))
+    answer = ToMe(r=r, rope=rope).reduce(view(prompt, Site.inside(4, 28), {(Keys(rope), 4): keys}))
     groups = tome_by_hand(keys[prompt.visual], r)
     check(answer, groups, [group[0] for group in groups], n)
 
 
 def test_tome_weighs_sizes() -> None:
     prompt = layout((1, 1, 2))
-    state = view(prompt, 3, {(Keys(), 3): torch.ones(prompt.length, 2, 3)})
+    state = view(prompt, Site.inside(3, 28), {(Keys(), 3): torch.ones(prompt.length, 2, 3)})
     object.__setattr__(state, "size", torch.tensor([1, 1, 1, 3, 1, 1, 1, 1, 1, 1]))
-    assert ToMe(r=1, size_weighted=True).reduce_inside(state).weights.to_dense().tolist() == [[0.75, 0.25]]
-    assert ToMe(r=1).reduce_inside(state).weights.to_dense().tolist() == [[0.5, 0.5]]
+    assert ToMe(r=1, size_weighted=True).reduce(state).weights.to_dense().tolist() == [[0.75, 0.25]]
+    assert ToMe(r=1).reduce(state).weights.to_dense().tolist() == [[0.5, 0.5]]
 
 
 def test_spans_do_not_merge_into_each_other() -> None:

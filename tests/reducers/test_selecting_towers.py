@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from towers import CLIP, SIGLIP, check, contents, draw, frame, natural, walk
+from towers import CLIP, SIGLIP, check, contents, draw, frame, leaves, natural, walk
 
 from winnow.reducers.ats import ATS, sample
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
@@ -53,7 +53,7 @@ def evit_by_hand(view: TowerView, kept: int, method: EViT, fuse: bool) -> tuple[
 def test_evit_is_its_paragraph(n, seed, rate, fuse, order, tower, dtype) -> None:  # noqa: ANN001
     method = EViT(rate=rate, fuse=fuse, order=order)
     view = frame(tower, method, 0, n, seed, dtype)
-    answer = method.reduce_frame(view)
+    answer = method.reduce(view)
     kept = math.ceil(rate * n)
     if kept == n:
         assert answer is None
@@ -67,7 +67,7 @@ def test_evit_is_its_paragraph(n, seed, rate, fuse, order, tower, dtype) -> None
 def test_evit_counts_of_clip() -> None:
     assert EViT().blocks(CLIP) == (6, 12, 18)
     assert walk(CLIP, EViT()) == walk(CLIP, EViT(rate=0.63)) == [364, 231, 147]
-    assert EViT().count_frame(CLIP) == 147
+    assert leaves(EViT(), CLIP) == 147
     assert walk(CLIP, EViT(rate=0.63, fuse=False)) == [363, 229, 145]
     assert walk(CLIP, EViT(ratio=0.25)) == [363, 229, 144]
 
@@ -77,14 +77,14 @@ def test_evit_counts_of_clip() -> None:
 @pytest.mark.parametrize("ratio", [0.01, 0.1, 0.33, 0.97, 1.0])
 def test_evit_meets_any_ratio(tower: Tower, fuse: bool, ratio: float) -> None:
     method = EViT(ratio=ratio, fuse=fuse)
-    assert method.count_frame(tower) == walk(tower, method)[-1] == max(1, round(tower.patches * ratio))
+    assert leaves(method, tower) == walk(tower, method)[-1] == max(1, round(tower.patches * ratio))
 
 
 def test_keeping_all_is_no_answer() -> None:
     for method in (EViT().keep_all(), EViT(ratio=1.0), ATS().keep_all(), ATS(n=9).keep_all(), PruMerge().keep_all()):
         for tower in (CLIP, BARE):
             for block in method.blocks(tower):
-                assert method.reduce_frame(frame(tower, method, block, tower.patches, 0)) is None
+                assert method.reduce(frame(tower, method, block, tower.patches, 0)) is None
 
 
 def test_who_guides() -> None:
@@ -159,7 +159,7 @@ def test_ats_candidates_change_the_choice() -> None:
 def test_ats_scores_attention_times_value_norm(n, seed, count, tower, dtype) -> None:  # noqa: ANN001
     method = ATS(n=count)
     view = frame(tower, method, 0, n, seed, dtype)
-    answer = method.reduce_frame(view)
+    answer = method.reduce(view)
     levels = max(8, count) - 1 if count else round(25 * 0.25 ** (1 / len(method.blocks(tower))))
     if count is None and levels >= n:
         assert answer is None
@@ -176,9 +176,9 @@ def test_ats_scores_attention_times_value_norm(n, seed, count, tower, dtype) -> 
 
 def test_ats_counts() -> None:
     assert ATS().blocks(CLIP) == (6, 12, 18)
-    assert ATS().count_frame(CLIP) == 144
-    assert ATS(n=197).count_frame(CLIP) == 196
-    assert ATS(n=3).count_frame(CLIP) == 7
+    assert leaves(ATS(), CLIP) == 144
+    assert leaves(ATS(n=197), CLIP) == 196
+    assert leaves(ATS(n=3), CLIP) == 7
     assert all(left <= most for left, most in zip(walk(CLIP, ATS(), seed=3), [363, 229, 144], strict=True))
     with pytest.raises(WinnowError, match=r"reducer.n=1 is not allowed"):
         ATS(n=1)
@@ -245,7 +245,7 @@ def prumerge_by_hand(view: TowerView, method: PruMerge) -> tuple[list[int], Tens
 def test_prumerge_is_its_paragraph(n, seed, plus, variant, merge, k, normalise, order, tower, dtype) -> None:  # noqa: ANN001
     method = PruMerge(plus=plus, variant=variant, merge=merge, k=k, normalise=normalise, order=order)
     view = frame(tower, method, tower.used, n, seed, dtype)
-    answer = method.reduce_frame(view)
+    answer = method.reduce(view)
     check(view, answer)
     slots, tokens = prumerge_by_hand(view, method)
     assert answer.keep.tolist() == slots
@@ -259,11 +259,11 @@ def test_prumerge_and_evit_on_real_numbers(tower: Tower, dtype: torch.dtype) -> 
         for method in (PruMerge(k=5), PruMerge(k=5, plus=True, variant="paper"), PruMerge(normalise=True)):
             view = natural(frame(tower, method, tower.used, 25, seed, dtype), seed)
             slots, tokens = prumerge_by_hand(view, method)
-            answer = method.reduce_frame(view)
+            answer = method.reduce(view)
             assert answer.keep.tolist() == slots
             assert (contents(view, answer) - tokens).abs().max() < 1e-4
         view = natural(frame(tower, EViT(rate=0.4), 0, 25, seed, dtype), seed)
-        assert EViT(rate=0.4).reduce_frame(view).keep.tolist() == evit_by_hand(view, 10, EViT(), True)[0]
+        assert EViT(rate=0.4).reduce(view).keep.tolist() == evit_by_hand(view, 10, EViT(), True)[0]
 
 
 def with_outliers(tower: Tower, method: PruMerge, places: Tensor) -> TowerView:
@@ -280,7 +280,7 @@ def test_prumerge_plus_totals_of_clip(m: int, total: int) -> None:
     counts = []
     for seed in range(12):
         view = with_outliers(CLIP, PruMerge(plus=True), torch.randperm(576, generator=draw(seed))[:m])
-        counts.append(len(PruMerge(plus=True).reduce_frame(view).keep))
+        counts.append(len(PruMerge(plus=True).reduce(view).keep))
     assert sum(counts) / len(counts) == pytest.approx(total, abs=1.5)
 
 
@@ -290,7 +290,7 @@ def test_prumerge_keeps_every_outlier_of_729() -> None:
     assert not [m for m in range(1, 577) if int(576 * (m / 576)) < m]
     for m in range(1, 183):
         view = with_outliers(SIGLIP, PruMerge(), torch.arange(m) * 4)
-        assert len(PruMerge().reduce_frame(view).keep) == m + 1
+        assert len(PruMerge().reduce(view).keep) == m + 1
 
 
 def test_prumerge_without_outliers_keeps_one() -> None:
@@ -299,7 +299,7 @@ def test_prumerge_without_outliers_keeps_one() -> None:
     for plus, left in ((False, 2), (True, 1 + 3 + 1 - 1)):
         method = PruMerge(plus=plus)
         view = with_outliers(CLIP, method, torch.arange(0))
-        answer = method.reduce_frame(view)
+        answer = method.reduce(view)
         check(view, answer)
         assert len(answer.keep) == left
 
@@ -313,15 +313,15 @@ def test_prumerge_meets_any_ratio(tower: Tower, plus: bool, variant: str, ratio:
     assert not method.adaptive
     for seed in range(3):
         view = frame(tower, method, tower.used, tower.patches, seed)
-        answer = method.reduce_frame(view)
+        answer = method.reduce(view)
         check(view, answer)
-        assert len(answer.keep) == method.count_frame(tower) == max(1, round(ratio * tower.patches))
+        assert len(answer.keep) == leaves(method, tower) == max(1, round(ratio * tower.patches))
 
 
 def test_prumerge_plus_at_a_quarter_takes_about_36_outliers() -> None:
     method = PruMerge(ratio=0.25, plus=True, order="raster", merge=False)
     view = with_outliers(CLIP, method, torch.arange(36) * 16 + 3)
-    kept = set(method.reduce_frame(view).keep.tolist())
+    kept = set(method.reduce(view).keep.tolist())
     assert set((torch.arange(36) * 16 + 3).tolist()) <= kept
     assert len(kept & set(range(0, 575, 5))) > 100
 
@@ -331,10 +331,10 @@ def test_prumerge_orders() -> None:
     method = PruMerge()
     view = with_outliers(CLIP, method, places)
     view.signals[Headless(), 23][places] = torch.tensor([0.3, 0.1, 0.2])
-    official = method.reduce_frame(view)
+    official = method.reduce(view)
     assert official.keep.tolist() == [20, 300, 500, 575]
     assert official.weights.to_dense().argmax(1)[:3].tolist() == [500, 300, 20]
-    raster = PruMerge(order="raster").reduce_frame(view)
+    raster = PruMerge(order="raster").reduce(view)
     assert raster.weights.to_dense().argmax(1)[:3].tolist() == [20, 300, 500]
 
 
@@ -344,15 +344,15 @@ def test_prumerge_reads_where_its_sources_read() -> None:
     assert PruMerge(variant="paper").tower_probes(CLIP) == ((ClsRow(), 22), (TowerKeys(), 22))
     assert PruMerge(variant="paper").tower_probes(SIGLIP) == ((ColumnMean(), 25), (TowerKeys(), 25))
     assert PruMerge().adaptive
-    assert (PruMerge().count_frame(CLIP), PruMerge(plus=True).count_frame(CLIP)) == (32, 144)
+    assert (leaves(PruMerge(), CLIP), leaves(PruMerge(plus=True), CLIP)) == (32, 144)
 
 
 def test_prumerge_selection_alone_leaves_tokens_as_they_are() -> None:
     method = PruMerge(merge=False, order="raster")
     view = with_outliers(CLIP, method, torch.tensor([5, 9]))
-    answer = method.reduce_frame(view)
+    answer = method.reduce(view)
     assert torch.equal(contents(view, answer), view.hidden[[5, 9]].double())
-    assert len(PruMerge(merge=False, extra=True).reduce_frame(view).keep) == 3
+    assert len(PruMerge(merge=False, extra=True).reduce(view).keep) == 3
 
 
 def test_prumerge_mistakes_are_named() -> None:

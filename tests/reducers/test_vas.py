@@ -120,7 +120,7 @@ def test_final_drop_leaves_nothing() -> None:
 
 def test_trends_need_three_layers() -> None:
     with pytest.raises(WinnowError, match="needs 3 layers before"):
-        VAS(schedule=Rounds(2, 9, 3)).layers(28)
+        VAS(schedule=Rounds(2, 9, 3)).sites(28)
 
 
 def test_shares_are_checked() -> None:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerValues, TowerView
 
 CLIP = Tower(blocks=24, used=23, rows=24, cols=24, cls=True)
@@ -41,7 +42,22 @@ def frame(
         wide = isinstance(probe, TowerKeys | TowerValues)
         values = tied_keys(n, seed + salt) if wide else tied_scores(n, seed + salt)
         signals[probe, at] = values.to(dtype) if wide else values
-    return TowerView(tower, block, hidden, index, size, signals)
+    return TowerView(site(tower, block), hidden, index, size, signals)
+
+
+def site(tower: Tower, block: int) -> Site:
+    """Inside a block; at the features where it is the number of those that they pass."""
+    return Site.tower(block, tower) if block < tower.used else Site.features(tower)
+
+
+def sites(method: Reducer, tower: Tower) -> list[Site]:
+    """Where a method acts in a tower."""
+    return [at for at in method.sites(28, tower) if at.in_tower]
+
+
+def leaves(method: Reducer, tower: Tower) -> int:
+    """Tokens of a frame that a method plans to leave."""
+    return method.plan_tower(28, tower)[-1]
 
 
 def natural(view: TowerView, seed: int) -> TowerView:
@@ -63,8 +79,8 @@ def contents(view: TowerView, answer: Reduction) -> Tensor:
 def walk(tower: Tower, method: Reducer, seed: int = 0) -> list[int]:
     """Tokens of one frame after each block where the method acts."""
     counts, present = [], tower.patches
-    for block in method.blocks(tower):
-        answer = method.reduce_frame(frame(tower, method, block, present, seed))
+    for at in sites(method, tower):
+        answer = method.reduce(frame(tower, method, at.number, present, seed))
         present = present if answer is None else len(answer.keep)
         counts.append(present)
     return counts

@@ -9,6 +9,7 @@ from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.probes import Keys, Probe
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.site import Site, llm_sites
 
 
 def layout(*grids: tuple[int, int, int], head: int = 3, gap: int = 2, tail: int = 5, key: str = "k") -> Layout:
@@ -23,18 +24,22 @@ def layout(*grids: tuple[int, int, int], head: int = 3, gap: int = 2, tail: int 
 
 def view(
     prompt: Layout,
-    layer: int = 0,
+    at: int | Site = 0,
     signals: Mapping[tuple[Probe, int], Tensor] | None = None,
     removed_at: Tensor | None = None,
     depth: int = 28,
     hidden: Tensor | None = None,
 ) -> View:
-    """The prompt at the input of a layer, with what was removed before; `hidden` are the states of the whole prompt."""
+    """The prompt at a site (a number: the input of that layer), with what was removed before.
+
+    `hidden` are the states of the whole prompt.
+    """
     gone = torch.full((prompt.length,), -1) if removed_at is None else removed_at
     index = (gone < 0).nonzero().flatten()
     state = torch.zeros(len(index), 4) if hidden is None else hidden[index]
     size = torch.ones(prompt.length, dtype=torch.long)
-    return View(prompt, index, state, layer, depth, gone, size, {} if signals is None else signals)
+    site = at if isinstance(at, Site) else Site.layer(at, depth)
+    return View(prompt, index, state, site, gone, size, {} if signals is None else signals)
 
 
 class Noise(dict[tuple[Probe, int], Tensor]):
@@ -54,13 +59,12 @@ def walk(method: Reducer, prompt: Layout, depth: int, seed: int = 0) -> list[Ten
     """The prompt indices that each layer sees when a method goes through the layers of an LLM without states."""
     gone, seen, signals = torch.full((prompt.length,), -1), [], Noise(prompt, seed)
     hidden = torch.randn(prompt.length, 4, generator=torch.Generator().manual_seed(seed))
-    for layer in range(depth):
-        if layer in method.layers(depth):
-            gone = _without(method.reduce(view(prompt, layer, signals, gone, depth, hidden)), prompt, gone, layer)
-        seen.append((gone < 0).nonzero().flatten())
-        if layer in method.inside(depth):
-            answer = method.reduce_inside(view(prompt, layer, signals, gone, depth, hidden))
-            gone = _without(answer, prompt, gone, layer + 1)
+    for site in llm_sites(depth):
+        if site in method.sites(depth):
+            answer = method.reduce(view(prompt, site, signals, gone, depth, hidden))
+            gone = _without(answer, prompt, gone, site.first_without)
+        if site.kind != "inside":
+            seen.append((gone < 0).nonzero().flatten())
     return seen
 
 

@@ -17,6 +17,7 @@ from winnow.harness.cost.shape import LLMShape
 from winnow.harness.plan.overhead import ranking_flops
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.site import Site
 
 DATA = Path(__file__).with_suffix(".yaml")
 METRICS = ("FLOPs", "Prefill Time", "Total Memory", "Storing Activation")
@@ -152,7 +153,9 @@ def _merging(case: Case, shape: LLMShape) -> float:
     if "merge" not in case:
         return 0.0
     grid = Grid(case["merge"]["frames"], case["merge"]["tokens"])
-    return AIMMerge(ratio=0.25).work(grid, grid.tokens, 0, shape.layers, Width(shape.hidden, shape.head_dim))
+    return AIMMerge(ratio=0.25).work(
+        Site.entrance(shape.layers), grid, grid.tokens, Width(shape.hidden, shape.head_dim)
+    )
 
 
 def _pruning(case: Case, shape: LLMShape) -> float:

@@ -13,6 +13,8 @@ from winnow.harness.results.plots.style import COLOURS, figure
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
 
 PROBE = Rows("text")
 
@@ -24,9 +26,9 @@ class Watch(Reducer):
     seen: dict[int, Any] = field(default_factory=dict, compare=False)
     adaptive: ClassVar[bool] = False
 
-    def layers(self, depth: int) -> tuple[int, ...]:
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """Stand before every layer but the first: the attention of a layer is known at the next one's input."""
-        return tuple(range(1, depth))
+        return tuple(Site.layer(layer, depth) for layer in range(1, depth))
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""

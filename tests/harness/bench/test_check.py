@@ -12,17 +12,17 @@ from winnow.harness.common.exits import INCOMPLETE, USER_ERROR
 MODULE = """
 from dataclasses import dataclass
 
-from winnow import Reducer, Reduction
+from winnow import Reducer, Reduction, Site
 
 
 @dataclass(frozen=True)
 class Good(Reducer):
     kept: int = 4
 
-    def layers(self, depth):
-        return (1,)
+    def sites(self, depth, tower=None):
+        return (Site.layer(1, depth),)
 
-    def count(self, grid, present, layer, depth):
+    def count(self, site, grid, present):
         return min(self.kept, present)
 
     def reduce(self, view):

@@ -41,12 +41,10 @@ def test_reducer_lists_every_parameter_with_its_default(name: str) -> None:
     entry = listed("reducer", name)
     known = {field.name: default(field) for field in fields(find(entry["_target_"]))}
     schedule = known.pop("schedule", None)
-    assert ("_ratio_" in entry) == ("ratio" in known)
-    assert entry.get("_ratio_") == known.pop("ratio", None)
+    known.pop("ratio", None)  # said for all methods alike, as ratio=…
     parameters = {key: value for key, value in entry.items() if not key.startswith("_") and key != "defaults"}
     parameters.pop("like", None)  # names a run, and with it another class
     assert {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()} == known
-    assert set(entry.get("_native_", ())) <= set(known)
     composed = cell(f"reducer={name}")
     if composed.method.schedule is None:
         assert schedule is None
@@ -59,7 +57,7 @@ def test_reducer_lists_every_parameter_with_its_default(name: str) -> None:
 def test_reducer_says_whether_it_draws_at_random(name: str) -> None:
     entry = listed("reducer", name)
     module = importlib.import_module(entry["_target_"].partition(":")[0])
-    assert bool(entry.get("_seeded_")) == ("generator(" in Path(str(module.__file__)).read_text())
+    assert find(entry["_target_"]).seeded == ("generator(" in Path(str(module.__file__)).read_text())
 
 
 @pytest.mark.parametrize("name", [*REDUCERS, *sorted(OTHERS)])
@@ -82,7 +80,9 @@ def test_schedule_states_its_rule_for_other_depths(name: str) -> None:
 
 
 def test_custom_methods_may_take_any_schedule() -> None:
-    assert set(listed("reducer", "custom")["_schedules_"]) == set(schedules.KINDS)
+    for kind in ("k", "window", "rounds", "cuts", "first"):
+        assert cell("reducer=custom", "reducer.target=a:B", f"schedule={kind}").method.schedule["kind"] == kind
+    assert cell("reducer=custom", "reducer.target=a:B").method.schedule is None
 
 
 def test_pico_schedules_agree() -> None:

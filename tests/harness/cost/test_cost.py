@@ -17,6 +17,7 @@ from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.aim_prune import AIMPrune
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.site import Site
 from winnow.reducers.fastv import FastV
 
 QWEN2_7B = LLMShape(layers=28, hidden=3584, heads=28, kv_heads=4, head_dim=128, mlp=18944, vocab=152064)
@@ -116,7 +117,8 @@ def test_fewer_patches_leave_a_cheaper_tower() -> None:
 def test_merging_counts_as_the_paper_says_it_should() -> None:
     """Two halvings inside each of 32 frames at LLM width: 2.89 GFLOP; of all tokens at once AIM's printed 88.25."""
     width = Width(QWEN2_7B.hidden, QWEN2_7B.head_dim)
-    each, at_once = (AIMMerge(ratio=0.25).work(Grid(*grid), 6272, 0, 28, width) for grid in ((32, 196), (1, 6272)))
+    merge, entrance = AIMMerge(ratio=0.25), Site.entrance(28)
+    each, at_once = (merge.work(entrance, Grid(*grid), 6272, width) for grid in ((32, 196), (1, 6272)))
     assert (each / 1e9, at_once / 1e9) == (pytest.approx(2.889, abs=1e-3), pytest.approx(88.25, abs=5e-3))
 
 

@@ -7,12 +7,12 @@ from typing import Any, Literal
 import pytest
 
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.field_types import check_types
 from winnow.harness.config.label import headline, label
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
 from winnow.harness.plan.build import build_method
 from winnow.harness.plan.nominal import nominal
 from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.field_types import check_types
 
 LLM = {"llm": "qwen2", "layers": 8, "hidden": 128, "heads": 4, "kv_heads": 2, "mlp": 320, "vocab": 48, "tied": True}
 VISION = {"layers": 4, "hidden": 128, "heads": 4, "mlp": 256, "image": 60, "patch": 12}
@@ -80,7 +80,7 @@ def test_method_that_drops_nothing_is_refused() -> None:
 
 def test_impossible_pair_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "winnow.models.families.support.impossible", lambda family, reducer: "needs a CLS token: use guide=mean"
+        "winnow.models.families.support.impossible", lambda family, reducer, depth: "needs a CLS token: use guide=mean"
     )
     with pytest.raises(WinnowError, match="reducer=fastv cannot work on model=pico: needs a CLS token: use guide=mean"):
         build_method(cell(FASTV))

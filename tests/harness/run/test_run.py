@@ -68,7 +68,7 @@ def test_a_cell_answers_the_same_alone_and_in_a_sweep(run: Run, results: Path, t
 
 CUSTOM = '''
 from dataclasses import dataclass
-from winnow import Reducer, Reduction
+from winnow import Reducer, Reduction, Site
 
 @dataclass(frozen=True)
 class Last(Reducer):
@@ -77,10 +77,10 @@ class Last(Reducer):
     kept: int = 4
     broken: bool = False
 
-    def layers(self, depth):
-        return (0,)
+    def sites(self, depth, tower=None):
+        return (Site.entrance(depth),)
 
-    def count(self, original, present, layer, depth):
+    def count(self, site, grid, present):
         return min(present, self.kept)
 
     def reduce(self, view):

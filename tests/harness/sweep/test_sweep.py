@@ -329,7 +329,7 @@ def test_journal_of_another_version_is_named_and_stops_no_other(sweep: Make) -> 
 
 RAISES = '''
 from dataclasses import dataclass
-from winnow import Reducer, Reduction
+from winnow import Reducer, Reduction, Site
 
 @dataclass(frozen=True)
 class Raises(Reducer):
@@ -337,8 +337,8 @@ class Raises(Reducer):
 
     broken: bool = False
 
-    def layers(self, depth):
-        return (0,)
+    def sites(self, depth, tower=None):
+        return (Site.entrance(depth),)
 
     def reduce(self, view):
         if self.broken:
