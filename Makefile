@@ -2,12 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-faults test-slurm lint format lock clean
+.PHONY: help setup run test test-full test-compat test-newest test-faults test-slurm lint format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 COMPAT := .venv-compat
 COMPAT_PINS := transformers==5.17.0 huggingface-hub==1.33.0
+NEWEST := .venv-newest
+NEWEST_PINS := transformers==5.24.0
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 
@@ -42,6 +44,13 @@ $(COMPAT)/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
 	@scripts/setup_env.sh $(COMPAT) $(COMPAT_PINS)
 	@touch $@
 
+test-newest: $(NEWEST)/.stamp ## The covering tests on the newest supported transformers.
+	$(NEWEST)/bin/python -m pytest -n $(WORKERS)
+
+$(NEWEST)/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
+	@scripts/setup_env.sh $(NEWEST) $(NEWEST_PINS)
+	@touch $@
+
 lint: setup ## Style, format, types, and the order of imports.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,4 +65,4 @@ lock: ## Resolve anew and write constraints.txt; PINS="torch==2.12.1 …" holds 
 	@scripts/lock.sh $(PINS)
 
 clean: ## Remove environments and caches; results stay.
-	rm -rf $(VENV) $(COMPAT) build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(COMPAT) $(NEWEST) build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

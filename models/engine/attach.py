@@ -11,15 +11,18 @@ from torch import Tensor, nn
 
 from winnow.models.engine.before_mlp import Middle
 from winnow.models.engine.checks import check_model
+from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.engine.tap import tap
 from winnow.models.engine.trace import Trace
 from winnow.models.families import family_of
+from winnow.models.transformers_api import check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import Keys, LookAhead
 
-_attached: set[int] = set()
+MARK = "_winnow_session"
+"""Attribute of a language model that a reducer is attached to."""
 
 
 @contextmanager
@@ -52,15 +55,15 @@ def attach(
     WinnowError
         If the method's schedule does not fit the model's depth.
     """
+    check_version()
     family = family_of(model)
     parts = family.parts(model)
     check_model(model, parts, family, reducer)
-    if id(model) in _attached:
+    if MARK in vars(parts.llm):
         raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
     session = Session(parts, family, reducer, keys, relevance)
     with ExitStack() as stack:
-        _attached.add(id(model))
-        stack.callback(_attached.discard, id(model))
+        stack.enter_context(replaced(parts.llm, MARK, session))
         _hook(stack, session, model)
         _probe(stack, session)
         if session.tower is not None:
