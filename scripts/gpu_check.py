@@ -36,6 +36,7 @@ from winnow.models.families.base import Family
 from winnow.models.families.support import impossible
 from winnow.models.loading.random_weights import random_config, random_model
 from winnow.models.loading.spec import ModelSpec
+from winnow.models.transformers_api import attention_of, cache_of
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_prune import AIMPrune
 from winnow.reducers.core.base import Reducer
@@ -146,7 +147,7 @@ def generate(subject: Subject, reducer: Reducer) -> tuple[Tensor, PromptTrace, A
 
 def oracle(subject: Subject, out: Any, trace: PromptTrace) -> Tensor:
     """What the plain model says of the same answer with the dropped tokens masked, by sdpa."""
-    used = subject.model.config._attn_implementation
+    used = attention_of(subject.model.config)
     subject.model.set_attn_implementation("sdpa")
     parts = subject.family.parts(subject.model)
     found = oracle_logits(subject.model, parts, subject.inputs, out.sequences[0, -STEPS:], trace)
@@ -168,7 +169,7 @@ def checks(subject: Subject) -> Iterator[tuple[str, bool, str]]:
             kept, _, _ = generate(subject, everything)
             yield f"{name} keeps all", torch.equal(kept, plain), f"differs by {gap(kept, plain):.1e}"
         logits, path, out = generate(subject, reducer)
-        held = [layer.keys.shape[2] - (STEPS - 1) for layer in out.past_key_values.layers]
+        held = [layer.keys.shape[2] - (STEPS - 1) for layer in cache_of(out).layers]
         planned = (
             path.visual_per_layer
             if reducer.adaptive

@@ -13,6 +13,7 @@ from winnow.harness.bench.clock import Clock, watched
 from winnow.harness.bench.memory import peak_memory
 from winnow.models.engine import attach
 from winnow.models.loading.load import Loaded
+from winnow.models.transformers_api import attention_of, cache_of
 from winnow.reducers.core.base import Reducer
 
 
@@ -88,7 +89,7 @@ def measure(
     options |= {"output_attentions": True} if attentions else {}
     with ExitStack() as stack:
         if attentions:
-            stack.callback(model.set_attn_implementation, model.config._attn_implementation)
+            stack.callback(model.set_attn_implementation, attention_of(model.config))
             model.set_attn_implementation("eager")
         stack.enter_context(torch.inference_mode())
         stack.enter_context(watched(parts, clock))
@@ -107,7 +108,7 @@ def measure(
         clock.seconds(start, told.marks[0]),
         later / (new_tokens - 1) if new_tokens > 1 else None,
         peak.bytes,
-        kv_bytes(output.past_key_values, new_tokens - 1),
+        kv_bytes(cache_of(output), new_tokens - 1),
         plain if trace is None else [prompt.tokens_per_layer for prompt in trace.prompts],
     )
 

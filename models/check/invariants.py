@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from winnow.models.check.cases import Case, text_prompt
 from winnow.models.check.oracle import oracle_logits
 from winnow.models.check.replay import replay_features, replay_logits
 from winnow.models.engine import Trace, attach
 from winnow.models.engine.trace import Step
+from winnow.models.transformers_api import ATTENTION_TABLE, LOOKUP, cache_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Layout
 
@@ -59,7 +59,7 @@ def oracle(case: Case) -> None:
 def cache_is_trace_is_plan(case: Case) -> None:
     """3. The lengths in the KV cache, in the trace and in the plan are the same."""
     _, trace, out = _generate(case, case.reducer)
-    held = [layer.keys.shape[2] - (STEPS - 1) for layer in out.past_key_values.layers]
+    held = [layer.keys.shape[2] - (STEPS - 1) for layer in cache_of(out).layers]
     widest = [max(counts) for counts in zip(*(p.tokens_per_layer for p in trace.prompts), strict=True)]
     _demand(held == widest, f"the cache holds {held} tokens per layer, the trace says {widest}")
     if case.reducer.adaptive:
@@ -105,7 +105,7 @@ def leaves_no_trace(case: Case) -> None:
     except InterruptedError:
         pass
     _demand(_hooks(case) == hooks, f"{_hooks(case)} hooks are on the model, {hooks} were before")
-    _demand("get_interface" not in vars(ALL_ATTENTION_FUNCTIONS), "the attention table is still tapped")
+    _demand(LOOKUP not in vars(ATTENTION_TABLE), "the attention table is still tapped")
     _demand(torch.equal(before, _generate(case, None)[0]), "the model answers differently afterwards")
 
 

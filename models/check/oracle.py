@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.families.base import Parts
+from winnow.models.transformers_api import attention_of
 
 
 @torch.no_grad()
@@ -49,7 +50,7 @@ def oracle_logits(
         mask = (causal & present.to(hidden.device)) | itself
         hidden = layer(
             hidden,
-            attention_mask=as_mask(mask[None, None], hidden.dtype, llm.config._attn_implementation),
+            attention_mask=as_mask(mask[None, None], hidden.dtype, attention_of(llm.config)),
             position_embeddings=llm.rotary_emb(hidden, original),
         )
         hidden = hidden + added[number] if number < len(added) else hidden

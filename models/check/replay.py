@@ -16,6 +16,7 @@ from winnow.models.check.oracle import as_mask, entrance
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.families.base import Parts
+from winnow.models.transformers_api import attention_of
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
 
@@ -50,7 +51,7 @@ def replay_logits(
         state = walk.hidden[None]
         attended, _ = block.self_attn(
             hidden_states=block.input_layernorm(state),
-            attention_mask=as_mask(mask, state.dtype, llm.config._attn_implementation),
+            attention_mask=as_mask(mask, state.dtype, attention_of(llm.config)),
             position_embeddings=llm.rotary_emb(state, walk.positions[..., None, :]),
         )
         walk.hidden = (state + attended)[0]

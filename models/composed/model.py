@@ -11,6 +11,7 @@ from transformers import AutoModel, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from winnow.models.composed.config import ComposedConfig
+from winnow.models.transformers_api import CACHE, CACHE_NAMES, cache_of
 from winnow.reducers.core.errors import WinnowError
 
 WITH_CLS = ("clip_vision_model", "internvl_vision")
@@ -56,7 +57,7 @@ class ComposedPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_attention_backend = True
-    _skip_keys_device_placement = ("past_key_values",)
+    _skip_keys_device_placement = CACHE_NAMES
 
 
 class ComposedModel(ComposedPreTrainedModel):
@@ -114,7 +115,6 @@ class ComposedModel(ComposedPreTrainedModel):
         frames: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
@@ -128,17 +128,15 @@ class ComposedModel(ComposedPreTrainedModel):
             The frames of each prompt's pictures in a row, ``(batch, frames, 3, height, width)``, padded with anything.
         frames : Tensor or None
             How many frames each picture has, ``(batch, pictures)``, padded with zeros.
-        attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs
-            As the LLM takes them.
+        attention_mask, position_ids, inputs_embeds, **kwargs
+            As the LLM takes them, the KV cache among them under either of its names.
         """
         if input_ids is not None:
-            fresh = past_key_values is None or past_key_values.get_seq_length() == 0
-            inputs_embeds = self.embed(input_ids, pixel_values if fresh else None, frames)
+            inputs_embeds = self.embed(input_ids, pixel_values, frames)
         output: BaseModelOutputWithPast = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             **kwargs,
         )
         return output
@@ -170,7 +168,6 @@ class ComposedForConditionalGeneration(ComposedPreTrainedModel, GenerationMixin)
         frames: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
@@ -182,14 +179,13 @@ class ComposedForConditionalGeneration(ComposedPreTrainedModel, GenerationMixin)
             frames=frames,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         return CausalLMOutputWithPast(
             logits=self.lm_head(output.last_hidden_state[:, kept]),
-            past_key_values=output.past_key_values,
+            **{CACHE: cache_of(output)},
             hidden_states=output.hidden_states,
             attentions=output.attentions,
         )

@@ -11,16 +11,19 @@ from torch import Tensor, nn
 
 from winnow.models.engine.before_mlp import BeforeMLP
 from winnow.models.engine.checks import check_model
+from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.engine.tap import tap
 from winnow.models.engine.trace import Trace
 from winnow.models.families import family_of
+from winnow.models.transformers_api import check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.probes import Keys, LookAhead
 from winnow.reducers.core.registry import named
 
-_attached: set[int] = set()
+MARK = "_winnow_session"
+"""Attribute of a language model that a reducer is attached to."""
 
 
 @contextmanager
@@ -59,16 +62,16 @@ def attach(
     WinnowError
         If the method's schedule does not fit the model's depth, or there is no such method or parameter.
     """
+    check_version()
     method = _method(reducer, parameters)
     family = family_of(model)
     parts = family.parts(model)
     check_model(model, parts, family, method)
-    if id(model) in _attached:
+    if MARK in vars(parts.llm):
         raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
     session = Session(parts, family, method, keys, relevance)
     with ExitStack() as stack:
-        _attached.add(id(model))
-        stack.callback(_attached.discard, id(model))
+        stack.enter_context(replaced(parts.llm, MARK, session))
         _hook(stack, session, model)
         _probe(stack, session)
         if session.tower is not None:

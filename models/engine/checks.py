@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from winnow.models.families.base import Family, Parts
 from winnow.models.families.support import impossible
+from winnow.models.transformers_api import CACHE_NAMES, attention_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.reduction import Reduction, View
@@ -34,9 +35,9 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if kinds != {"full_attention"}:
         raise UnsupportedError(f"layers of type {sorted(kinds)} are not supported: only full_attention is")
-    if config._attn_implementation not in IMPLEMENTATIONS:
+    if attention_of(config) not in IMPLEMENTATIONS:
         choices = " | ".join(IMPLEMENTATIONS)
-        raise UnsupportedError(f"attn={config._attn_implementation} is not supported: choose {choices}")
+        raise UnsupportedError(f"attn={attention_of(config)} is not supported: choose {choices}")
     if reason := impossible(family, reducer, len(parts.layers)):
         raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
 
@@ -81,6 +82,15 @@ def check_cache(cache: object) -> None:
     """Refuse caches whose layers cannot differ in length."""
     if cache is not None and type(cache) is not DynamicCache:
         raise UnsupportedError(f"{type(cache).__name__} cannot hold layers of different length: use DynamicCache")
+
+
+def check_empty(cache: Any) -> None:
+    """Stop at the first layer of what was taken for a prefill, if the KV cache holds tokens already."""
+    if cache is not None and cache.get_seq_length():
+        raise UnsupportedError(
+            f"a KV cache of {cache.get_seq_length()} tokens reached the LLM that the model was not given by a name "
+            f"known to Winnow: pass it as {' or '.join(CACHE_NAMES)}"
+        )
 
 
 def check_reduction(answer: Reduction, view: View, reducer: Reducer) -> None:

@@ -16,6 +16,7 @@ from winnow.models.engine.sequence import Stage, take
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
 from winnow.models.families.base import Family, Parts
+from winnow.models.transformers_api import attention_of, cache_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import Keys
@@ -66,7 +67,7 @@ class Session:
     def implementation(self) -> str:
         """The LLM's attention implementation."""
         llm: Any = self.parts.llm
-        return str(llm.config._attn_implementation)
+        return attention_of(llm.config)
 
     def before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """At the whole model: refuse what only its LM head would notice."""
@@ -75,7 +76,7 @@ class Session:
     def before_outer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """At the multimodal model: find the visual tokens, in prefill."""
         ids = checks.check_ids(kwargs.get("input_ids", args[0] if args else None))
-        cache = kwargs.get("past_key_values")
+        cache = cache_of(kwargs)
         checks.check_cache(cache)
         self._numbered = kwargs.get("position_ids") is not None
         self.prefilling = cache is None or cache.get_seq_length() == 0
@@ -175,7 +176,7 @@ class Session:
         Where the caller numbered nothing, the model counted from the cache of layer 0, which misses what is gone.
         """
         embeds, mask, positions = kwargs["inputs_embeds"], kwargs.get("attention_mask"), kwargs.get("position_ids")
-        held, new = kwargs["past_key_values"].get_seq_length(), embeds.shape[1]
+        held, new = cache_of(kwargs).get_seq_length(), embeds.shape[1]
         grown = held - entry.columns.shape[1]
         if positions is None:
             positions = torch.arange(prefill.width + grown, prefill.width + grown + new, device=embeds.device)[None]
@@ -194,6 +195,8 @@ class Session:
         assert prefill is not None
         hidden = args[0] if args else kwargs["hidden_states"]
         if self.prefilling:
+            if layer == 0:
+                checks.check_empty(cache_of(kwargs))
             self._positions = kwargs.get("position_ids")
             if prefill.signals.wants_ahead(layer):
                 query, key, scaling = look_ahead(
@@ -242,7 +245,7 @@ class Session:
             columns, valid = stage.columns, stage.valid
             if not self.prefilling:
                 assert self.prefill is not None
-                grown = torch.arange(self.prefill.entry_width, kwargs["past_key_values"].get_seq_length())
+                grown = torch.arange(self.prefill.entry_width, cache_of(kwargs).get_seq_length())
                 columns = torch.cat([columns, grown.expand(len(columns), -1)], 1)
                 valid = torch.cat([valid, torch.ones(len(columns), len(grown), dtype=torch.bool)], 1)
             device = hidden.device if original is None else original.device  # where layers lie on several devices

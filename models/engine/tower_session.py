@@ -20,6 +20,7 @@ from winnow.models.engine.tap import tap
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import Recorder
 from winnow.models.families.base import Family, Parts
+from winnow.models.transformers_api import attention_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout
@@ -119,7 +120,7 @@ class TowerSession:
         """Give the blocks behind a reduction their mask, as an argument or by name."""
         hidden = args[0] if args else kwargs["hidden_states"]
         attention: Any = module
-        implementation = attention.self_attn.config._attn_implementation
+        implementation = attention_of(attention.self_attn.config)
         mask = None if self.frames is None else self.frames.mask(hidden, implementation)
         if mask is None:
             return None

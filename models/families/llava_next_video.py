@@ -19,6 +19,7 @@ from winnow.models.families.arch import llm_config, vit_numbers
 from winnow.models.families.base import Family
 from winnow.models.families.llava import CHAT_TEMPLATE, encode_pictures
 from winnow.models.families.prompt import Prompt
+from winnow.models.transformers_api import encoded
 from winnow.reducers.core.layout import Layout, Span
 
 
@@ -75,10 +76,10 @@ class LlavaNextVideo(Family):
 
 def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     """One piece per image, in the order of the batch; `generate` may have encoded the pixels beforehand."""
-    config, encoded = outer.config, (inputs.get("mm_encoder_outputs") or {}).get("image")
+    config, made = outer.config, encoded(inputs, "image")
     side = config.vision_config.image_size // config.vision_config.patch_size
-    if encoded is not None:
-        for features in encoded.pooler_output:
+    if made is not None:
+        for features in made.pooler_output:
             yield encoded_piece(side, features, outer.image_newline)
         return
     sizes = inputs.get("image_sizes")
@@ -89,10 +90,10 @@ def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
 def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     """One piece per video, in the order of the batch."""
     side = _pooled_side(config)
-    pixels, encoded = inputs.get("pixel_values_videos"), (inputs.get("mm_encoder_outputs") or {}).get("video")
+    pixels, made = inputs.get("pixel_values_videos"), encoded(inputs, "video")
     frames = [] if pixels is None else [pixels.shape[1]] * pixels.shape[0]
-    if encoded is not None:
-        frames = [len(features) // side**2 for features in encoded.pooler_output]
+    if made is not None:
+        frames = [len(features) // side**2 for features in made.pooler_output]
     for number in frames:
         yield number * side**2, [Span(torch.arange(number * side**2), number, side, side)], []
 

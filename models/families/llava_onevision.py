@@ -20,6 +20,7 @@ from winnow.models.families.arch import llm_config, vit_numbers
 from winnow.models.families.base import Family
 from winnow.models.families.llava import CHAT_TEMPLATE, question
 from winnow.models.families.prompt import Prompt
+from winnow.models.transformers_api import encoded
 from winnow.reducers.core.layout import Layout, Span
 
 
@@ -77,11 +78,11 @@ class LlavaOnevision(Family):
 def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     """One piece per video, in the order of the batch; `generate` may have encoded the pixels beforehand."""
     side = _pooled_side(config)
-    pixels, encoded = inputs.get("pixel_values_videos"), (inputs.get("mm_encoder_outputs") or {}).get("video")
+    pixels, made = inputs.get("pixel_values_videos"), encoded(inputs, "video")
     if pixels is not None:
         videos, frames = pixels.shape[:2]
-    elif encoded is not None:
-        videos, frames = len(encoded.pooler_output), encoded.pooler_output.shape[1] // side**2
+    elif made is not None:
+        videos, frames = len(made.pooler_output), made.pooler_output.shape[1] // side**2
     else:
         return
     tokens = frames * side * side
@@ -95,10 +96,10 @@ def _pooled_side(config: PretrainedConfig) -> int:
 
 def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     """One piece per image, in the order of the batch; several images in a prompt are not tiled."""
-    config, encoded = outer.config, (inputs.get("mm_encoder_outputs") or {}).get("image")
+    config, made = outer.config, encoded(inputs, "image")
     side = config.vision_config.image_size // config.vision_config.patch_size
-    if encoded is not None:
-        for features in encoded.pooler_output:
+    if made is not None:
+        for features in made.pooler_output:
             yield encoded_piece(side, features, outer.image_newline)
         return
     sizes, numbers = inputs.get("image_sizes"), inputs.get("batch_num_images")

@@ -18,6 +18,7 @@ from transformers import PretrainedConfig, Qwen3VLConfig
 
 from winnow.models.families.prompt import Prompt
 from winnow.models.families.qwen2_vl import Qwen2VL, sized_tower
+from winnow.models.transformers_api import encoded
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Layout, Span
 
@@ -83,9 +84,9 @@ class Qwen3VL(Qwen2VL):
 
 def _lengths(inputs: Mapping[str, Any], merge: int) -> list[int]:
     """Visual tokens of each video, from patch counts or from features that `generate` encoded beforehand."""
-    encoded = (inputs.get("mm_encoder_outputs") or {}).get("video")
-    if encoded is not None:
-        return [len(features) for features in encoded.pooler_output]
+    made = encoded(inputs, "video")
+    if made is not None:
+        return [len(features) for features in made.pooler_output]
     sizes = inputs.get("video_grid_thw")
     return [] if sizes is None else (sizes.prod(-1) // merge**2).tolist()
 

@@ -1,0 +1,81 @@
+"""What Winnow reads of transformers that is private, or has changed its name: each with the versions it holds for.
+
+Public classes are imported where they are used. Everything else stands here, so that a new version is met in one place.
+
+====================================  ===============  ================================================================
+name                                  versions         what
+====================================  ===============  ================================================================
+``past_key_values``                   5.17 to 5.23     the KV cache among the arguments and outputs of every forward
+``cache``                             from 5.24        the same; the old name is taken until 5.40
+``mm_encoder_outputs``                from 5.18        features that `generate` encoded before the prefill, by modality
+``get_interface``                     5.17 to 5.24     looks an attention function up; replaced on the table's instance
+``config._attn_implementation``       5.17 to 5.24     name of the attention implementation
+``layer.is_sliding``                  5.17 to 5.24     whether a layer of a KV cache forgets what left its window
+====================================  ===============  ================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import transformers
+from transformers import Cache
+from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from winnow.reducers.core.errors import UnsupportedError
+
+TESTED = ((5, 17), (5, 24))
+"""First and last minor version that the tests have run on."""
+
+CACHE = "cache" if "cache" in BaseModelOutputWithPast.__dataclass_fields__ else "past_key_values"
+"""Name of the KV cache in the installed version."""
+
+CACHE_NAMES = ("cache", "past_key_values")
+"""Every name that it has had."""
+
+ATTENTION_TABLE: Any = ALL_ATTENTION_FUNCTIONS
+"""The process-wide table of attention functions."""
+
+LOOKUP = "get_interface"
+"""Name of the table's method that finds a function."""
+
+
+def check_version(version: str = transformers.__version__) -> None:
+    """Refuse versions of transformers that the tests have not run on.
+
+    ``WINNOW_UNTESTED=1`` lets them through with a warning.
+
+    Raises
+    ------
+    UnsupportedError
+        Names the version and those allowed.
+    """
+    (first, last), found = TESTED, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if first <= found <= last:
+        return
+    allowed = f"transformers>={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}"
+    told = f"transformers {version} is not tested: install '{allowed}'"
+    if os.environ.get("WINNOW_UNTESTED") != "1":
+        raise UnsupportedError(f"{told}, or set WINNOW_UNTESTED=1 to go on at your own risk")
+    warnings.warn(f"{told}; going on, as WINNOW_UNTESTED=1 says", stacklevel=2)
+
+
+def cache_of(values: Mapping[str, Any]) -> Any:
+    """The KV cache among the arguments, or the outputs, of a forward, whatever its name; None if there is none."""
+    named = [values[name] for name in CACHE_NAMES if values.get(name) is not None]
+    return next(iter(named + [value for value in values.values() if isinstance(value, Cache)]), None)
+
+
+def attention_of(config: Any) -> str:
+    """Name of the attention implementation that a model with this configuration uses."""
+    return str(config._attn_implementation)
+
+
+def encoded(inputs: Mapping[str, Any], modality: str) -> Any:
+    """Output of the tower for ``image`` or ``video`` that `generate` has encoded beforehand; None if it has not."""
+    return (inputs.get("mm_encoder_outputs") or {}).get(modality)
