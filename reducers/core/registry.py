@@ -65,7 +65,7 @@ def find(target: str) -> type[Reducer]:
     Raises
     ------
     WinnowError
-        If there is no such class, or if it is not a reducer.
+        If there is no such class, if it is not a reducer, or if it would never be asked.
     """
     from winnow.reducers.core.base import Reducer  # here, as it takes torch
 
@@ -78,6 +78,10 @@ def find(target: str) -> type[Reducer]:
         raise WinnowError(f"reducer target '{target}' cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Reducer) and is_dataclass(found)):
         raise WinnowError(f"reducer target '{target}' is not a dataclass derived from reducers.Reducer")
+    if found.reduce is not Reducer.reduce and found.sites is Reducer.sites:
+        raise WinnowError(
+            f"reducer target '{target}' answers, but nowhere: let its sites(depth, tower) say where it acts"
+        )
     return found
 
 

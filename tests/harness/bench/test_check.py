@@ -33,6 +33,15 @@ class Good(Reducer):
 
 
 @dataclass(frozen=True)
+class Nowhere(Reducer):
+    def layers(self, depth):
+        return (1,)
+
+    def reduce(self, view):
+        return Reduction(view.visual[:1])
+
+
+@dataclass(frozen=True)
 class Faulty(Good):
     def reduce(self, view):
         return Reduction(view.visual.flip(0))
@@ -72,8 +81,10 @@ def test_faulty_method(theirs: str, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     ("words", "message"),
     [
         (("somebodys:Good", "--arg", "kept"), "'kept' is not of the form name=value"),
-        (("somebodys:Good", "--arg", "keep=3"), "has no parameter 'keep': choose kept"),
+        (("somebodys:Good", "--arg", "keep=3"), "has no parameter 'keep': did you mean kept? choose kept"),
         (("somebodys:Missing",), "reducer target 'somebodys:Missing' cannot be imported"),
+        (("somebodys:Nowhere",), "answers, but nowhere: let its sites(depth, tower) say where it acts"),
+        (("somebodys:Good", "--arg", "kept=few"), "--arg kept=few is not allowed: choose a value of type int"),
         (("somebodys:Good", "--arg", "schedule.k=3"), "schedule.kind=None is not known: choose k, window"),
     ],
 )
