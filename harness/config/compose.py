@@ -6,12 +6,11 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from winnow import configs
 from winnow.harness.common.find_run import find_run
 from winnow.harness.config.cell import Cell, Method
+from winnow.harness.config.choices import listed
 from winnow.harness.config.compose_parts import COMPOSE, PARTS, TARGET, expand
 from winnow.harness.config.declared import Declared, declared
 from winnow.harness.config.downsample import check_downsample
@@ -90,9 +89,9 @@ def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Met
 
 def _replay(name: str, plain: dict[str, Any]) -> Method:
     """Resolve ``reducer.like``: that run says how many tokens are kept where; ratio and schedule are dropped."""
-    node, listed = plain["reducer"], _listed(name)
+    node, defaults = plain["reducer"], listed("reducer", name)
     for key in node:
-        if key != "like" and node[key] != listed.get(key, node[key]):
+        if key != "like" and node[key] != defaults.get(key, node[key]):
             raise WinnowError(f"reducer.like and reducer.{key}={node[key]} exclude each other: give only one of them")
     run = find_run(node["like"], Path(plain["results"]), "reducer.like=", finished=True).name
     return Method(name, REPLAY, {"like": run}, seeded=True)
@@ -168,16 +167,11 @@ def _check_keys(node: DictConfig, schema: type, prefix: str = "") -> None:
             _check_keys(value, kind, f"{prefix}{key}.")
 
 
-def _listed(choice: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((configs.FOLDER / "reducer" / f"{choice}.yaml").read_text())
-    return found
-
-
 def _check_reducer_keys(node: DictConfig, choice: str) -> None:
     """Refuse keys that the reducer's YAML does not list."""
-    listed = _listed(choice)
+    allowed = listed("reducer", choice)
     for key in map(str, node):
-        if key not in listed:
-            parameters = [name for name in listed if not name.startswith("_") and name != "defaults"]
+        if key not in allowed:
+            parameters = [name for name in allowed if not name.startswith("_") and name != "defaults"]
             hint = " (its own parameters go into reducer.args)" if choice == CUSTOM else ""
             raise WinnowError(unknown_option(f"reducer.{key}", parameters) + hint)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
-from winnow import configs
+from winnow.harness.config.choices import listed, options
 from winnow.harness.config.declared import declared
 from winnow.harness.config.messages import unknown_option
 from winnow.harness.config.schedules import KINDS
-from winnow.harness.config.schema import options
 from winnow.reducers.core.errors import WinnowError
 
 COMPOSE, TARGET = "compose", "winnow.reducers.compose:Compose"
@@ -44,18 +41,18 @@ def expand(at: str, node: dict[str, Any]) -> dict[str, Any]:
     name, choices = node.get("name"), [choice for choice in options("reducer") if choice not in OTHERS]
     if name not in choices:
         raise WinnowError(f"unknown reducer.{at}.name '{name}': choose {', '.join(choices)}")
-    listed = _read("reducer", name)
-    default = _read("schedule", dict(*listed.pop("defaults", [{}])).get(SCHEDULE, "none"))
-    listed.pop("like", None)
-    known = [key for key in listed if not key.startswith("_")]
-    own = declared(listed["_target_"])
+    method = listed("reducer", name)
+    default = listed("schedule", dict(*method.pop("defaults", [{}])).get(SCHEDULE, "none"))
+    method.pop("like", None)
+    known = [key for key in method if not key.startswith("_")]
+    own = declared(method["_target_"])
     known += ["name", *(["ratio"] if own.takes_ratio else []), *(["schedule"] if own.schedules else [])]
     for key in node:
         if key not in known:
             raise WinnowError(unknown_option(f"reducer.{at}.{key}", known))
     given = {key: value for key, value in node.items() if key not in ("name", "ratio", "schedule")}
     schedule = _schedule(at, node.get("schedule"), default, own.schedules)
-    return {"reducer": listed | given, "ratio": node.get("ratio"), "schedule": schedule}
+    return {"reducer": method | given, "ratio": node.get("ratio"), "schedule": schedule}
 
 
 def _schedule(at: str, given: Any, default: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
@@ -63,16 +60,11 @@ def _schedule(at: str, given: Any, default: dict[str, Any], kinds: Sequence[str]
     if given is None:
         return default
     if isinstance(given, str) and given in options("schedule"):
-        return _read("schedule", given)
+        return listed("schedule", given)
     if not isinstance(given, dict):
         raise WinnowError(f"unknown reducer.{at}.schedule '{given}': choose {', '.join(options('schedule'))}")
     numbers = {key for key in given if key != "kind"}
     offered = [given["kind"]] if "kind" in given else [default["kind"], *kinds]
     kind = next((kind for kind in offered if numbers <= set(KINDS.get(kind, ()))), offered[0])
-    base = default if kind == default["kind"] else _read("schedule", kind) if kind in KINDS else {}
+    base = default if kind == default["kind"] else listed("schedule", kind) if kind in KINDS else {}
     return base | {"kind": kind} | given
-
-
-def _read(group: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((configs.FOLDER / group / f"{name}.yaml").read_text())
-    return found

@@ -43,12 +43,12 @@ class Declared:
 
 @cache
 def declared(target: str) -> Declared:
-    """Read a class of Winnow's own.
+    """Read a class of Winnow's own, or of a package that offers methods.
 
     Parameters
     ----------
     target : str
-        As ``module:Class``. Its bases are followed as far as they lie in `winnow.reducers`.
+        As ``module:Class``. Its bases are followed as far as their source can be found.
 
     Raises
     ------
@@ -78,27 +78,34 @@ def declared(target: str) -> Declared:
 def _body(module: str, name: str) -> dict[str, ast.AnnAssign]:
     """The annotated names of a class and its bases; the class itself wins."""
     tree = _tree(module)
+    if tree is None:
+        return {}
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     imported = {
-        alias.asname or alias.name: (node.module or "", alias.name)
-        for node in tree.body
+        alias.asname or alias.name: (_absolute(node, module), alias.name)
+        for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+    if name not in classes:
+        return _body(*imported[name]) if name in imported else {}
     found: dict[str, ast.AnnAssign] = {}
-    for base in reversed(classes[name].bases):
-        home, original = imported.get(ast.unparse(base), (module, ast.unparse(base)))
-        if home.startswith("winnow.reducers"):
-            found |= _body(home, original)
+    for base in map(ast.unparse, reversed(classes[name].bases)):
+        found |= _body(*imported.get(base, (module, base)))
     own = (node for node in classes[name].body if isinstance(node, ast.AnnAssign))
     return found | {node.target.id: node for node in own if isinstance(node.target, ast.Name)}
 
 
+def _absolute(node: ast.ImportFrom, module: str) -> str:
+    """The module that an import names; dots in front count from the importing one."""
+    parents = module.split(".")[: -node.level] if node.level else []
+    return ".".join([*parents, *([node.module] if node.module else [])])
+
+
 @cache
-def _tree(module: str) -> ast.Module:
+def _tree(module: str) -> ast.Module | None:
     path = module_file(module)
-    assert path is not None
-    return ast.parse(path.read_text())
+    return None if path is None else ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _kinds(annotation: ast.expr) -> tuple[str, ...]:

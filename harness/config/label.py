@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from winnow import configs
 from winnow.harness.config.cell import Cell, Method
+from winnow.harness.config.choices import listed
 
 
 def label(cell: Cell) -> str:
@@ -18,7 +16,7 @@ def label(cell: Cell) -> str:
     elif method.parts:
         words = [" + ".join(_part(part) for part in method.parts)]
     else:
-        words = [method.name, *_words(method.args, _defaults(method.name))]
+        words = [method.name, *_words(method.args, listed("reducer", method.name))]
     words += [f"downsample.{name}={by}" for name, by in vars(cell.downsample).items() if by > 1]
     if method.seeded and cell.seed:
         words.append(f"seed={cell.seed}")
@@ -27,16 +25,11 @@ def label(cell: Cell) -> str:
 
 def _part(method: Method) -> str:
     ratio = [] if method.ratio is None else [f"{method.ratio:g}"]
-    return " ".join([method.name, *ratio, *_words(method.args, _defaults(method.name))])
+    return " ".join([method.name, *ratio, *_words(method.args, listed("reducer", method.name))])
 
 
 def _words(args: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in args.items() if name not in defaults or defaults[name] != value]
-
-
-def _defaults(reducer: str) -> dict[str, Any]:
-    listed: dict[str, Any] = yaml.safe_load((configs.FOLDER / "reducer" / f"{reducer}.yaml").read_text())
-    return listed
 
 
 def headline(cell: Cell, run: str, knobs: dict[str, Any], ratio: float | None, planned: float | None) -> str:

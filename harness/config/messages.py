@@ -9,7 +9,8 @@ from typing import Any
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from winnow.harness.config.schema import GROUPS, RunConfig, options
+from winnow.harness.config.choices import options
+from winnow.harness.config.schema import GROUPS, RunConfig
 
 ASK = "see `python run.py --help`"
 

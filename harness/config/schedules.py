@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import yaml
-
-from winnow import configs
+from winnow.harness.config.choices import listed, options
 from winnow.harness.config.messages import unknown_option
-from winnow.harness.config.schema import options
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.schedule import SCHEDULES
 
@@ -92,5 +89,5 @@ def _fitting(kinds: Sequence[str]) -> list[str]:
 
 def _kinds_of(name: str) -> set[str]:
     """The kinds that a schedule's YAML offers."""
-    listed = yaml.safe_load((configs.FOLDER / "schedule" / f"{name}.yaml").read_text())
-    return set(listed) - {"kind"} if listed["kind"] == BY_REDUCER else {listed["kind"]}
+    found = listed("schedule", name)
+    return set(found) - {"kind"} if found["kind"] == BY_REDUCER else {found["kind"]}

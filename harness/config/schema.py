@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from winnow import configs
+from winnow.harness.config.choices import options, register_installed
 
 GROUPS = ("model", "reducer", "schedule", "tasks", "experiment", "debug")
 
@@ -109,12 +109,8 @@ def register() -> None:
     for name, keys in {"custom": ["args"], "compose": ["entrance", "llm"]}.items():
         node = DictConfig({key: DictConfig({}, flags={"struct": False}) for key in keys})
         store.store(group="_schema", name=name, node=node)
+    register_installed()
     OmegaConf.register_new_resolver("winnow_groups", describe_groups, replace=True)
-
-
-def options(group: str) -> list[str]:
-    """List the choices of a configuration group."""
-    return sorted(path.stem for path in (configs.FOLDER / group).glob("*.yaml"))
 
 
 def describe_groups() -> str:

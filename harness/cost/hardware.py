@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from winnow import configs
+from winnow.harness.config.choices import listed, options
 from winnow.harness.config.messages import one_line
-from winnow.harness.config.schema import options
 from winnow.harness.cost.op import Op
 from winnow.reducers.core.errors import WinnowError
 
@@ -96,8 +95,8 @@ def hardware(name: str, overrides: Sequence[str] = ()) -> Hardware:
     if name not in options(GROUP):
         raise WinnowError(f"unknown hardware '{name}': choose {', '.join(options(GROUP))}")
     try:
-        listed = OmegaConf.load(configs.FOLDER / GROUP / f"{name}.yaml")
-        merged = OmegaConf.merge(OmegaConf.structured(Hardware), listed, OmegaConf.from_dotlist(list(overrides)))
+        figures = OmegaConf.create(listed(GROUP, name))
+        merged = OmegaConf.merge(OmegaConf.structured(Hardware), figures, OmegaConf.from_dotlist(list(overrides)))
         if OmegaConf.missing_keys(merged):
             missing = ", ".join(f"hardware.{key}" for key in sorted(OmegaConf.missing_keys(merged)))
             raise WinnowError(f"hardware={name} does not know {missing}: `winnow calibrate {name}` measures it")

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from winnow import configs
+from winnow.harness.config.choices import listed, options
 from winnow.harness.data.places import Data
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of
@@ -70,14 +70,13 @@ def names_of(choices: Sequence[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for choice in choices:
-        path = configs.FOLDER / "tasks" / f"{choice}.yaml"
-        listed = yaml.safe_load(path.read_text())["tasks"] if path.exists() else [choice]
-        unknown = next((name for name in listed if name not in BENCHMARKS), None)
+        named = listed("tasks", choice)["tasks"] if choice in options("tasks") else [choice]
+        unknown = next((name for name in named if name not in BENCHMARKS), None)
         if unknown:
             raise WinnowError(
                 f"'{unknown}' is no benchmark: choose {', '.join(sorted(BENCHMARKS))}, or a group of them"
             )
-        found |= dict.fromkeys(listed)
+        found |= dict.fromkeys(named)
     return list(found)
 
 

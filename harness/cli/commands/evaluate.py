@@ -13,7 +13,8 @@ PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 def _complete(incomplete: str) -> list[str]:
     """Complete a group, or one of its choices."""
-    from winnow.harness.config.schema import GROUPS, options
+    from winnow.harness.config.choices import options
+    from winnow.harness.config.schema import GROUPS
 
     group, chosen, _ = incomplete.partition("=")
     words = [f"{group}={choice}" for choice in options(group)] if chosen else [f"{name}=" for name in GROUPS]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from winnow.harness.config.schema import options
+from winnow.harness.config.choices import options
 
 ROOT = Path(__file__).resolve().parents[3]
 

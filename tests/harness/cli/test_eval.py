@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
-from winnow.harness.config.schema import options
+from winnow.harness.config.choices import options
 
 runner = CliRunner()
 

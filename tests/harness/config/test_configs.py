@@ -13,8 +13,9 @@ from hydra import compose as hydra_compose
 from winnow import configs
 from winnow.harness.common.folders import locate
 from winnow.harness.config import schedules
+from winnow.harness.config.choices import options
 from winnow.harness.config.compose_parts import OTHERS
-from winnow.harness.config.schema import GROUPS, options
+from winnow.harness.config.schema import GROUPS
 from winnow.harness.plan.build import build_method
 from winnow.harness.plan.nominal import llm_shape
 from winnow.harness.tasks.catalogue import BENCHMARKS

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from winnow.harness.cli.commands.cost import plans, run, split
 from winnow.harness.cli.main import app
+from winnow.harness.config.choices import options
 from winnow.harness.config.overrides import cell_from
-from winnow.harness.config.schema import options
 from winnow.harness.cost.hardware import GROUP, hardware
 from winnow.harness.plan.nominal import nominal
 from winnow.reducers.core.errors import WinnowError

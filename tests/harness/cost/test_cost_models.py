@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from winnow.harness.config.choices import options
 from winnow.harness.config.overrides import cell_from
-from winnow.harness.config.schema import ModelConfig, options
+from winnow.harness.config.schema import ModelConfig
 from winnow.harness.cost import LLMShape, physical
 from winnow.harness.cost.op import Op
 from winnow.harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops

@@ -8,7 +8,7 @@ from runs import Run, counted, only, result_of
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
-from winnow.harness.config.schema import options
+from winnow.harness.config.choices import options
 from winnow.harness.run import answer
 
 TINY = ("model=llava_ov", "model.weights=random", "model.scale=tiny", "model.frames=2", "model.dtype=float32")

@@ -11,7 +11,7 @@ from winnow.harness.config import preset
 from winnow.harness.config import preset_cells as cells
 from winnow.harness.config import preset_runs as parts
 from winnow.harness.config import printed as published
-from winnow.harness.config.schema import options
+from winnow.harness.config.choices import options
 from winnow.harness.plan.build import build_method
 from winnow.harness.run.store import results_below
 from winnow.reducers.core.errors import WinnowError
