@@ -8,14 +8,17 @@ env=$1; shift
 
 fail() { echo "setup: $*" >&2; exit 2; }
 
+suits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+
 find_python() {
     local candidate
-    for candidate in ${PYTHON:-} python3.11 python3.12 python3.13 python3 python; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3 python}; do
+        if suits "$candidate"; then
             command -v "$candidate"
             return
         fi
     done
+    [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is no Python 3.11 to 3.13 that runs"
     fail "no Python 3.11 to 3.13 found; install one or say PYTHON=/path/to/python"
 }
 

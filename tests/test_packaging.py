@@ -191,10 +191,18 @@ def test_pins_are_exact_and_meet_the_declared_ranges() -> None:
     assert unmet == []
 
 
-def test_setup_without_python_says_so_in_one_line(tmp_path: Path) -> None:
-    for tool in ("bash", "dirname"):
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "no Python 3.11 to 3.13 found; install one or say PYTHON=/path/to/python"),
+        ({"PYTHON": "python3.99"}, "PYTHON=python3.99 is no Python 3.11 to 3.13 that runs"),
+    ],
+)
+def test_setup_without_python_says_so_in_one_line(tmp_path: Path, asked: dict[str, str], said: str) -> None:
+    """What is asked for by name is never replaced by another that happens to be there."""
+    for tool in ("bash", "dirname", *(["python3.11"] if asked else [])):
         (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
     command = [ROOT / "scripts" / "setup_env.sh", tmp_path / "env"]
-    done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={"PATH": str(tmp_path), **asked}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "setup: no Python 3.11 to 3.13 found; install one or say PYTHON=/path/to/python\n"
+    assert done.stderr == f"setup: {said}\n"
