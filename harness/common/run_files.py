@@ -1,4 +1,71 @@
-"""The names of a run's files; `DONE` is written last and holds their digests."""
+"""The names of a run's files, `DONE` is written last and holds their digests; and what reads its tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
 
 DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
 SCORES, TRACES = "scores.parquet", "traces.parquet"
+
+
+class Score(NamedTuple):
+    """What one document is worth, the stratum that it counts for, and the video or picture that it asks about."""
+
+    score: float
+    stratum: str = ""
+    media: str = ""
+
+
+Scores = Mapping[tuple[str, str], Mapping[int, Score]]
+"""By task and metric, and by document."""
+
+
+def read_scores(folder: Path) -> Scores:
+    """Read a run's scores; those that were read last are remembered."""
+    return _read_scores(folder, (folder / SCORES).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _read_scores(folder: Path, changed: int) -> Scores:
+    rows = read_table(folder / SCORES)
+    media: dict[tuple[str, int], str] = {}
+    if rows and "media" not in rows[0] and (folder / TRACES).exists():  # version 0.2 noted it with the traces alone
+        media = {(row["task"], row["doc_id"]): row.get("media") or "" for row in read_table(folder / TRACES)}
+    found: dict[tuple[str, str], dict[int, Score]] = {}
+    for row in rows:
+        about = row.get("media") or media.get((row["task"], row["doc_id"]), "")
+        score = Score(row["score"], row.get("stratum") or "", about)
+        found.setdefault((row["task"], row["metric"]), {})[row["doc_id"]] = score
+    return found
+
+
+def read_table(
+    path: Path, columns: Sequence[str] | None = None, document: tuple[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """Read rows of one of a run's tables, of one document if it is named; columns that it lacks are left out."""
+    import pyarrow.parquet as pq
+
+    if columns is not None:
+        there = pq.read_schema(path).names
+        columns = [name for name in columns if name in there]
+    only = [("task", "==", document[0]), ("doc_id", "==", document[1])] if document else None
+    found: list[dict[str, Any]] = pq.read_table(path, columns=columns, filters=only).to_pylist()
+    return found
+
+
+def samples_path(folder: Path, task: str) -> Path:
+    """Where a run keeps what it answered to a task's documents, a line of JSON each."""
+    return folder / f"samples_{task}.jsonl"
+
+
+def read_samples(folder: Path, task: str, most: int | None = None) -> Iterator[dict[str, Any]]:
+    """Read them, the first ones alone if `most` is given; nothing of a run that has none, as an imported one."""
+    path = samples_path(folder, task)
+    if path.exists():
+        with path.open(encoding="utf-8") as file:
+            yield from map(json.loads, islice(file, most))

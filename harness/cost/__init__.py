@@ -4,9 +4,8 @@ Each profile is a module with the same functions over the same operators; `llm_v
 `physical` counts what really happens.
 """
 
-from winnow.harness.cost.llm_viewer import prefill_flops
 from winnow.harness.cost.memory import kv_bytes
 from winnow.harness.cost.op import Op
 from winnow.harness.cost.shape import LLMShape
 
-__all__ = ["LLMShape", "Op", "kv_bytes", "prefill_flops"]
+__all__ = ["LLMShape", "Op", "kv_bytes"]

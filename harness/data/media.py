@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from winnow.harness.common.errors import first_line
+from winnow.harness.common.files import cache_folder
 from winnow.harness.data.decoders import DECODERS, Decoded, chosen
 from winnow.harness.data.decoding import decoder
 from winnow.harness.data.framecache import current, key_of
+from winnow.harness.data.places import hub_home
 from winnow.models.families.prompt import Prompt
 from winnow.reducers.core.errors import WinnowError
 
@@ -90,14 +92,22 @@ def _there(path: Path) -> Path:
 
 
 def name_of(visuals: Sequence[Any]) -> str:
-    """Name what a question is about: files by folder and name, wherever they lie, pictures by their content."""
-    names = []
-    for visual in visuals:
-        if isinstance(visual, Image.Image):
-            names.append(hashlib.sha256(visual.tobytes()).hexdigest()[:12])
-        else:
-            names.append("/".join(Path(str(visual)).parts[-2:]))
-    return " ".join(names)
+    """Name what a question is about, so that two have one name only if they are about the same.
+
+    Pictures by their content; files by their whole path, below the folders of data wherever those lie, else with a hash
+    of the folder, which is nobody's business.
+    """
+    return " ".join(map(_name, visuals))
+
+
+def _name(visual: Any) -> str:
+    if isinstance(visual, Image.Image):
+        content = f"{visual.mode} {visual.size} ".encode() + visual.tobytes()
+        return hashlib.sha256(content).hexdigest()[:16]
+    path = Path(visual["video_path"] if isinstance(visual, dict) else visual).absolute()
+    roots = (hub_home(), cache_folder())
+    below = next((path.relative_to(root.absolute()) for root in roots if path.is_relative_to(root.absolute())), None)
+    return str(below or f"{hashlib.sha256(str(path.parent).encode()).hexdigest()[:16]}/{path.name}")
 
 
 def make_prompt(text: str, visuals: list[Any], frames: int) -> Prompt:

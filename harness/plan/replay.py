@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from winnow.harness.common.run_files import CONFIG, TRACES
+from winnow.harness.common.run_files import CONFIG, TRACES, read_table
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.schema import DownsampleConfig
 from winnow.harness.plan.identity import identify
@@ -23,8 +23,6 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
     WinnowError
         If the run is of another model or its input, other tasks or another limit.
     """
-    import pyarrow.parquet as pq
-
     folder = cell.results / run
     theirs = yaml.safe_load((folder / CONFIG).read_text())["inputs"]
     ours = json.loads(json.dumps(identify(cell).inputs))
@@ -32,8 +30,8 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
         raise WinnowError(
             f"reducer.like={run} has {name}={there}, this run {here}: replay a run with the same model, tasks and limit"
         )
-    table = pq.read_table(folder / TRACES, columns=["task", "doc_id", "visual_per_layer"])
-    return {f"{cell.seed}/{row['task']}/{row['doc_id']}": row["visual_per_layer"] for row in table.to_pylist()}
+    rows = read_table(folder / TRACES, ["task", "doc_id", "visual_per_layer"])
+    return {f"{cell.seed}/{row['task']}/{row['doc_id']}": row["visual_per_layer"] for row in rows}
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -93,8 +93,8 @@ def _answer_some(
         stop.check()
         with work.journal.begun(missing):
             failed = [work.fail(document, error) for document, error in broken]
-            rows = [replace(r, media=media[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
-            advance(work.keep([*rows, *failed], missing))
+            rows = [*_answer_batch(work, loaded, prompts, encoded), *failed]
+            advance(work.keep([replace(row, media=media.get(row.key, "")) for row in rows], missing))
 
 
 def _prompts(

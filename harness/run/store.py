@@ -19,6 +19,7 @@ from winnow.harness.config.cell import Cell
 from winnow.harness.plan.identity import Identity, identify, identify_all
 from winnow.harness.run import journal
 from winnow.harness.run.record import Row
+from winnow.harness.run.result import Result, read_result
 
 
 class Run:
@@ -42,10 +43,9 @@ class Run:
         """Whether every document was answered and scored; DONE is written last, and knows what the result was."""
         return (self.folder / DONE).exists() and not damage(self.folder, [RESULT])
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Result:
         """What was measured."""
-        found: dict[str, Any] = files.read_json(self.folder / RESULT)
-        return found
+        return read_result(self.folder)
 
     def open(self, environment: dict[str, Any]) -> None:
         """Make the folder and note what the run is, and where it runs; a damaged run starts anew."""
@@ -107,7 +107,7 @@ def forget(folder: Path) -> None:
     (folder / FAILED).unlink(missing_ok=True)
 
 
-def amend(folder: Path, result: dict[str, Any]) -> None:
+def amend(folder: Path, result: Result) -> None:
     """Add to a result what was found out later, a comparison or a verdict, so that a finished run stays whole."""
     done = folder / DONE
     written: dict[str, str] = json.loads(done.read_text(encoding="utf-8") or "{}") if done.exists() else {}
@@ -149,23 +149,3 @@ def _safe(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _safe(item) for key, item in value.items()}
     return [_safe(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def results_below(folder: Path, outdated: bool = False) -> list[dict[str, Any]]:
-    """Read the results of all runs below a folder, finished and incomplete.
-
-    Parameters
-    ----------
-    folder : Path
-    outdated : bool
-        Also those that were run again since, with the same settings but other code, versions or data.
-    """
-    results = (files.read_json(path) for path in folder.glob(f"*/{RESULT}"))
-    found = sorted(results, key=lambda result: (result["finished"], result["id"]))
-    newest = {result["settings"]: result["id"] for result in found}
-    return [result for result in found if outdated or newest[result["settings"]] == result["id"]]
-
-
-def results_of(folder: Path, runs: Iterable[str]) -> list[dict[str, Any]]:
-    """Read the results of some runs, of those that have one."""
-    return [files.read_json(path) for run in runs if (path := folder / run / RESULT).exists()]

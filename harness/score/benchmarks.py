@@ -6,14 +6,15 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from winnow.harness.common import files
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.run.record import Row
+from winnow.harness.run.result import TaskResult
 from winnow.harness.score.marking import Mark, Unit, break_down, figure_of, mark, units
-from winnow.harness.score.stratified import Figure
+from winnow.harness.score.stats import percent
 from winnow.harness.tasks.benchmark import Benchmark
 
 FAILED = "Failed"
@@ -29,7 +30,7 @@ def score_benchmark(
     rows: Sequence[Row],
     theirs: Any,
     folder: Path,
-) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[TaskResult, list[dict[str, Any]], list[dict[str, Any]]]:
     """Score a benchmark's recorded answers.
 
     Parameters
@@ -54,10 +55,11 @@ def score_benchmark(
     samples = [_sample(benchmark, d, found, metric) for d, found in zip(documents, marks, strict=True)]
     if benchmark.submission:
         path = _submit(benchmark, marks, folder)
-        return _counts(benchmark, marks, tasks) | {"metric": None, "mean": None, "file": path.name}, samples, []
+        unscored = _counts(benchmark, marks, tasks) | {"metric": None, "mean": None, "file": path.name}
+        return cast(TaskResult, unscored), samples, []
     found = units(benchmark, marks)
     counted = [unit for unit in found if unit.counted]
-    summary = _counts(benchmark, marks, tasks) | _summary(benchmark, metric, found, counted, theirs)
+    summary = cast(TaskResult, _counts(benchmark, marks, tasks) | _summary(benchmark, metric, found, counted, theirs))
     if benchmark.metric == "pope_accuracy":
         summary["figures"] = detection(marks)
     return summary, samples, [_score(unit, metric) for unit in counted]
@@ -104,7 +106,7 @@ def _summary(
         **ours,
         **_beside(benchmark, ours["mean"], theirs),
         "breakdown": {
-            name: percent(figure_of(benchmark, part)) | {"documents": len(part)}
+            name: {**percent(figure_of(benchmark, part)), "documents": len(part)}
             for name, part in break_down(benchmark, found).items()
         },
     }
@@ -121,11 +123,6 @@ def _beside(benchmark: Benchmark, ours: float, theirs: Any) -> dict[str, Any]:
         "lmms_eval": scaled,
         "note": benchmark.quirk or EMPTY,
     }
-
-
-def percent(found: Figure) -> dict[str, float]:
-    """On the scale 0 to 100."""
-    return {name: round(100 * value, 4) for name, value in vars(found).items()}
 
 
 def detection(marks: Sequence[Mark]) -> dict[str, float]:
@@ -161,7 +158,7 @@ def _score(unit: Unit, metric: str) -> dict[str, Any]:
     row = unit.first.row
     return {
         "task": row.task, "doc_id": row.doc_id, "doc": row.doc, "status": row.status,
-        "metric": metric, "score": unit.value, "stratum": unit.stratum,
+        "metric": metric, "score": unit.value, "stratum": unit.stratum, "media": row.media,
     }  # fmt: skip
 
 

@@ -10,12 +10,13 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from winnow.harness.common import files
+from winnow.harness.common.run_files import read_samples, read_scores
+from winnow.harness.run.result import JudgeResult, TaskResult, read_result
 from winnow.harness.run.store import amend
 from winnow.harness.score.judge_client import Judge, Message, Reply
-from winnow.harness.score.stats import mean_interval
+from winnow.harness.score.layout import lay_out
+from winnow.harness.score.stats import figure, percent
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of
 from winnow.harness.tasks.lmms_eval import prepare, quiet
@@ -28,7 +29,7 @@ BRACES = re.compile(r"\{.*?\}", re.DOTALL)
 
 def judge_run(
     folder: Path, judge: Judge, prices: tuple[float, float], advance: Callable[[int], None] = lambda count: None
-) -> list[dict[str, Any]]:
+) -> list[TaskResult]:
     """Judge all open answers of a finished run; the result and the verdicts are kept with it.
 
     Parameters
@@ -44,19 +45,20 @@ def judge_run(
     WinnowError
         If the run holds no open answers, or the judge cannot be asked.
     """
-    result = files.read_json(folder / "result.json")
+    result = read_result(folder)
     open_tasks = [task for task in result["tasks"] if _benchmark(task["task"])]
     if not open_tasks:
         raise WinnowError(f"run {result['id']} holds no task that a judge scores: they are {', '.join(judged_tasks())}")
     for task in open_tasks:
         benchmark = BENCHMARKS[task["task"]]
-        lines = (folder / f"samples_{task['task']}.jsonl").read_text(encoding="utf-8").splitlines()
-        samples = [json.loads(line) for line in lines]
+        samples = [*read_samples(folder, task["task"])]
+        scores = read_scores(folder).get((task["task"], str(task["metric"])), {})
         answered = [sample for sample in samples if sample["status"] == "ok" and sample["answer"].strip()]
         replies = judge.ask_all(questions(benchmark, answered), advance)
         said = {s["doc_id"]: reply for s, reply in zip(answered, replies, strict=True)}
         verdicts = [_verdict(sample, said.get(sample["doc_id"])) for sample in samples]
-        task["judge"] = summarise(verdicts, list(said.values()), judge.server.model, prices)
+        media = [scores[sample["doc_id"]].media if sample["doc_id"] in scores else "" for sample in samples]
+        task["judge"] = summarise(verdicts, media, list(said.values()), judge.server.model, prices)
         text = "".join(json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts)
         files.write_text(folder / f"judged_{task['task']}.jsonl", text)
     amend(folder, result)
@@ -146,19 +148,20 @@ def read(text: str) -> tuple[bool | None, int | None]:
 
 
 def summarise(
-    verdicts: Sequence[Mapping[str, Any]], replies: Sequence[Reply], model: str, prices: tuple[float, float]
-) -> dict[str, Any]:
+    verdicts: Sequence[Mapping[str, Any]],
+    media: Sequence[str],
+    replies: Sequence[Reply],
+    model: str,
+    prices: tuple[float, float],
+) -> JudgeResult:
     """Accuracy over all documents, the mean score over all, and what the judge cost this time."""
-    right = np.array([float(bool(verdict["right"])) for verdict in verdicts])
-    mean, low, high = (round(100 * value, 4) for value in mean_interval(right))
+    right = percent(figure([float(bool(verdict["right"])) for verdict in verdicts], lay_out(media)))
     fresh = [reply for reply in replies if reply.fresh]
     tokens = sum(reply.prompt_tokens for reply in fresh), sum(reply.reply_tokens for reply in fresh)
     return {
         "model": model,
-        "mean": mean,
-        "low": low,
-        "high": high,
-        "accuracy": mean,
+        **right,
+        "accuracy": right["mean"],
         "score": round(sum(verdict["score"] or 0 for verdict in verdicts) / len(verdicts), 4),
         "documents": len(verdicts),
         "unread": sum(verdict["reply"] is not None and verdict["right"] is None for verdict in verdicts),

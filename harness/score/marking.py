@@ -12,7 +12,8 @@ from typing import Any
 
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.run.record import Row
-from winnow.harness.score.stratified import Figure, figure
+from winnow.harness.score.layout import lay_out
+from winnow.harness.score.stats import Figure, figure
 from winnow.harness.tasks.benchmark import Benchmark, Doc, Reading
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.reducers.core.errors import WinnowError
@@ -118,10 +119,8 @@ def _unit(benchmark: Benchmark, group: Sequence[Mark]) -> Unit:
 
 def figure_of(benchmark: Benchmark, found: Sequence[Unit]) -> Figure:
     """The benchmark's figure from its units."""
-    strata: dict[str, list[float]] = defaultdict(list)
-    for unit in found:
-        strata[unit.stratum].append(unit.value)
-    return figure(strata, benchmark.combine)
+    media, strata = [unit.first.row.media for unit in found], [unit.stratum for unit in found]
+    return figure([unit.value for unit in found], lay_out(media, strata, benchmark.combine))
 
 
 def break_down(benchmark: Benchmark, found: Sequence[Unit]) -> Mapping[str, list[Unit]]:

@@ -1,27 +1,26 @@
-"""Two runs against each other on the same samples, by benchmark, with questions about one video kept together."""
+"""Two runs against each other on the same samples: the comparison of every table, report and command."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from winnow.harness.score.stats import Difference, clustered_difference
+from winnow.harness.common.run_files import Score, read_scores
+from winnow.harness.run.result import DifferenceResult, Result, TaskResult
+from winnow.harness.score.pooled import layout_of
+from winnow.harness.score.stats import Difference, difference
 from winnow.reducers.core.errors import WinnowError
-
-Result = dict[str, Any]
-Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A paired difference on one benchmark, in points of its figure.
+    """A paired difference.
 
     Attributes
     ----------
     difference : Difference
+        First run minus second one, in points of the benchmark's figure.
     samples, videos : int
         Questions, and videos (or pictures) that they are about.
     agree : float
@@ -33,68 +32,47 @@ class Compared:
     videos: int
     agree: float
 
+    def plain(self) -> DifferenceResult:
+        """As a result keeps it."""
+        found = self.difference
+        mean, low, high = (round(value, 4) for value in (found.mean, found.low, found.high))
+        return {"mean": mean, "low": low, "high": high, "p": found.p}
 
-def compare(first: Path, second: Path, result: Result, tasks: tuple[str, ...]) -> Compared:
-    """Compare two runs on the samples of some tasks.
+
+def compare(first: Path, second: Path, result: Result, tasks: Sequence[str]) -> Compared:
+    """Compare two runs on the samples of a task, or on the mean over several.
 
     Parameters
     ----------
     first, second : Path
         Folders of the runs.
-    result : dict
+    result : Result
         Of the first run: which metric counts, and whether the figure is a mean or a sum over strata.
-    tasks : tuple of str
+    tasks : sequence of str
 
     Raises
     ------
     WinnowError
         If the runs answered different documents.
     """
-    import numpy as np
-
-    scored = {task["task"]: task for task in result["tasks"] if task["task"] in tasks and task["metric"]}
-    gaps, weights, clusters, scale = [], [], [], 0.0
-    for name, task in scored.items():
-        ours, theirs = (scores(folder).get((name, task["metric"]), {}) for folder in (first, second))
-        if set(ours) != set(theirs):
-            raise WinnowError(f"{first.name} and {second.name} hold different documents of '{name}': run both again")
-        where = videos(first)
-        strata: dict[str, int] = {}
-        for stratum, _ in ours.values():
-            strata[stratum] = strata.get(stratum, 0) + 1
-        for document, (stratum, score) in ours.items():
-            gaps.append(score - theirs[document][1])
-            weights.append(1 / strata[stratum])
-            clusters.append(where.get((name, document), ""))
-        scale += len(strata) if task.get("combine") == "sum" else 1
-    if not gaps:
+    ours: list[tuple[TaskResult, list[Score]]] = []
+    theirs: list[float] = []
+    for task in result["tasks"]:
+        if task["task"] in tasks and task["metric"]:
+            here, there = (read_scores(folder).get((task["task"], task["metric"]), {}) for folder in (first, second))
+            if set(here) != set(there):
+                raise WinnowError(
+                    f"{first.name} and {second.name} hold different documents of task '{task['task']}': "
+                    "run both again with force=true"
+                )
+            # a document that failed before its video was named has a name in the other run alone
+            ours.append((task, [one._replace(media=one.media or there[doc].media) for doc, one in here.items()]))
+            theirs += [there[doc].score for doc in here]
+    scores = [score.score for _, found in ours for score in found]
+    if not scores:
         raise WinnowError(f"{first.name} and {second.name} share no scored task of {', '.join(tasks)}")
-    even = np.ptp(weights) == 0
-    found = clustered_difference(np.array(gaps), clusters, None if even else np.array(weights))
-    factor = 100 * scale / max(1, len(scored))
-    points = Difference(found.mean * factor, found.low * factor, found.high * factor, found.p)
-    count = len(set(filter(None, clusters))) + clusters.count("")
-    return Compared(points, len(gaps), count, float(np.mean(np.array(gaps) == 0)))
-
-
-@lru_cache(maxsize=64)
-def scores(folder: Path) -> Mapping[tuple[str, str], dict[int, tuple[str, float]]]:
-    """Read a run's scores: task and metric -> document -> stratum and score."""
-    import pyarrow.parquet as pq
-
-    found: dict[tuple[str, str], dict[int, tuple[str, float]]] = {}
-    for row in pq.read_table(folder / "scores.parquet").to_pylist():
-        found.setdefault((row["task"], row["metric"]), {})[row["doc_id"]] = (row.get("stratum", ""), row["score"])
-    return found
-
-
-@lru_cache(maxsize=64)
-def videos(folder: Path) -> Mapping[Key, str]:
-    """Read what each document is about; empty for runs that did not note it."""
-    import pyarrow.parquet as pq
-
-    path = folder / "traces.parquet"
-    if not path.exists() or "media" not in pq.read_schema(path).names:
-        return {}
-    rows = pq.read_table(path, columns=["task", "doc_id", "media"]).to_pylist()
-    return {(row["task"], row["doc_id"]): row["media"] for row in rows}
+    layout = layout_of(ours)
+    found = difference(scores, theirs, layout)
+    points = Difference(100 * found.mean, 100 * found.low, 100 * found.high, found.p)
+    same = sum(a == b for a, b in zip(scores, theirs, strict=True))
+    return Compared(points, len(scores), layout.clusters, same / len(scores))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from winnow.harness.run.result import ComparisonResult, DifferenceResult, Result
 from winnow.harness.run.store import amend
-from winnow.reducers.core.errors import WinnowError
+from winnow.harness.score.paired import compare
+from winnow.harness.score.pooled import figures, members_of
 
 BASELINE = "none"
-Result = dict[str, Any]
-Scores = dict[int, tuple[str, float]]
+METHOD = "clustered by video"
+"""Stands with a stored comparison, so that one by another method is made anew."""
+Versus = Literal["drop", "gain"]
 
 
 def baselines(results: Iterable[Result]) -> dict[str, Result]:
@@ -28,71 +31,47 @@ def replays(results: Iterable[Result]) -> dict[str, Result]:
 
 
 def drops(
-    result: Result, baseline: Result | None, folder: Path, kept: Literal["drop", "gain"] = "drop"
-) -> dict[str, dict[str, float]]:
-    """Compare a run with another one, task by task, in points of accuracy (negative: the method lost).
+    result: Result, baseline: Result | None, folder: Path, versus: Versus = "drop"
+) -> dict[str, DifferenceResult]:
+    """Compare a run with another one, figure by figure, in points (negative: the method lost).
 
     Parameters
     ----------
-    result, baseline : dict
-        Results; without a baseline, or for the baseline itself, there is nothing to compare.
+    result, baseline : Result
+        Without a baseline, or for the baseline itself, there is nothing to compare.
     folder : Path
         Where the runs lie.
-    kept : {"drop", "gain"}
-        Under which key the result keeps the comparison: against no reduction, or against random dropping.
+    versus : {"drop", "gain"}
+        Under which key the result stores the comparison: against no reduction, or against random dropping.
     """
     if baseline is None or baseline["id"] == result["id"] or result["status"] != "complete":
         return {}
-    known = result.get(kept) or {}
-    if known.get("baseline") == [baseline["id"], baseline["finished"]]:
-        found: dict[str, dict[str, float]] = known["tasks"]
-        return found
-    scored = {task["task"]: task for task in result["tasks"] if task["metric"]}
-    metrics = {name: task["metric"] for name, task in scored.items()}
-    ours, theirs = (_scores(folder / r["id"] / "scores.parquet", metrics) for r in (result, baseline))
-    return {n: _compare(n, ours[n], theirs[n], task.get("combine", "mean")) for n, task in scored.items()}
+    stored = result.get(versus)
+    if stored and stored["baseline"] == _state(baseline):
+        return stored["tasks"]
+    here, there = folder / result["id"], folder / baseline["id"]
+    names = [name for name, found in figures(result).items() if found["mean"] is not None]
+    return {name: compare(here, there, result, members_of(name)).plain() for name in names}
 
 
 def settle(results: Sequence[Result], folder: Path) -> None:
-    """Keep the comparisons of these results with them, in memory and on disk, as each takes a second to make."""
+    """Store the comparisons of these results with them, in memory and on disk, as reading all scores takes long."""
     unreduced, random = baselines(results), replays(results)
     for result in results:
         _settle(result, unreduced.get(result["context"]), folder, "drop")
         _settle(result, random.get(result["id"]), folder, "gain")
 
 
-def _settle(result: Result, baseline: Result | None, folder: Path, kept: Literal["drop", "gain"]) -> None:
-    tasks = drops(result, baseline, folder, kept)
+def _settle(result: Result, baseline: Result | None, folder: Path, versus: Versus) -> None:
+    tasks = drops(result, baseline, folder, versus)
     if baseline is None or not tasks:
         return
-    made = {"baseline": [baseline["id"], baseline["finished"]], "tasks": tasks}
-    if made != result.get(kept):
-        result[kept] = made
+    made = ComparisonResult(baseline=_state(baseline), tasks=tasks)
+    if made != result.get(versus):
+        result[versus] = made
         with suppress(OSError):  # somebody else's runs can be looked at, too
             amend(folder / result["id"], result)
 
 
-def _compare(name: str, ours: Scores, theirs: Scores, combine: Literal["mean", "sum"]) -> dict[str, float]:
-    from winnow.harness.score.stratified import difference
-
-    if set(ours) != set(theirs):
-        raise WinnowError(f"the runs hold different documents of task '{name}': run both again with force=true")
-    strata: dict[str, tuple[list[float], list[float]]] = {}
-    for document in sorted(ours):
-        stratum, score = ours[document]
-        for values, value in zip(strata.setdefault(stratum, ([], [])), (score, theirs[document][1]), strict=True):
-            values.append(value)
-    first, second = ({key: pair[side] for key, pair in strata.items()} for side in (0, 1))
-    found = difference(first, second, combine)
-    return {key: round(100 * getattr(found, key), 4) for key in ("mean", "low", "high")} | {"p": found.p}
-
-
-def _scores(path: Path, metrics: Mapping[str, str]) -> dict[str, Scores]:
-    """Read the scores of each task's main metric, by document, with the stratum of each."""
-    import pyarrow.parquet as pq
-
-    found: dict[str, Scores] = {name: {} for name in metrics}
-    for row in pq.read_table(path).to_pylist():
-        if metrics.get(row["task"]) == row["metric"]:
-            found[row["task"]][row["doc_id"]] = row.get("stratum", ""), row["score"]
-    return found
+def _state(baseline: Result) -> list[str]:
+    return [baseline["id"], baseline["finished"], METHOD]

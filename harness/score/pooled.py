@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from winnow.harness.common.run_files import Score
+from winnow.harness.run.result import FigureResult, Result, TaskResult
+from winnow.harness.score.layout import Layout, lay_out, side_by_side
+from winnow.harness.score.stats import figure, percent
 from winnow.harness.tasks.catalogue import MEANS
 
 
-def pooled(tasks: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Put the mean of a whole group in the place of its tasks; their samples are independent, so variances add.
+def layout_of(parts: Sequence[tuple[TaskResult, Sequence[Score]]]) -> Layout:
+    """Lay out the samples of one task, or of several whose mean is wanted."""
+    layouts = [
+        lay_out(
+            [score.media for score in scores],
+            [score.stratum for score in scores],
+            "sum" if task.get("combine") == "sum" else "mean",
+        )
+        for task, scores in parts
+    ]
+    names = [score.media for _, scores in parts for score in scores]
+    return layouts[0] if len(layouts) == 1 else side_by_side(layouts, names)
 
-    Parameters
-    ----------
-    tasks : mapping
-        Task -> mean, low, high and whatever else is known of it.
-    """
-    found = dict(tasks)
+
+def means_of(tasks: Mapping[str, tuple[TaskResult, Sequence[Score]]]) -> dict[str, FigureResult]:
+    """The means of whole groups among some tasks; a video or picture that several of them ask about is one cluster."""
+    found: dict[str, FigureResult] = {}
     for name, members in MEANS.items():
-        if all(member in found and found[member]["mean"] is not None for member in members):
-            values = [found.pop(member) for member in members]
-            found[name] = _mean(values)
+        parts = [tasks[member] for member in members if member in tasks]
+        if len(parts) == len(members) and all(task["mean"] is not None for task, _ in parts):
+            values = [score.score for _, scores in parts for score in scores]
+            failed = next((task["verdict"] for task, _ in parts if task.get("verdict")), None)
+            found[name] = {**percent(figure(values, layout_of(parts))), "verdict": failed}
     return found
 
 
-def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:
-    mean = sum(value["mean"] for value in values) / len(values)
-    half = math.sqrt(sum(((value["high"] - value["low"]) / 2) ** 2 for value in values)) / len(values)
-    failed = next((value["verdict"] for value in values if value.get("verdict")), None)
-    return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4), "verdict": failed}
+def figures(result: Result) -> dict[str, FigureResult]:
+    """What each task is worth, and a group that the papers print the mean of in the place of its tasks."""
+    means = result.get("means", {})
+    hidden = {member for name in means for member in MEANS[name]}
+    return {task["task"]: task for task in result["tasks"] if task["task"] not in hidden} | means
 
 
-def figures(tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What each task, or a group of tasks that the papers print the mean of, is worth."""
-    return pooled({task["task"]: task for task in tasks})
+def members_of(name: str) -> tuple[str, ...]:
+    """The tasks behind a figure."""
+    return MEANS.get(name, (name,))

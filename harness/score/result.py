@@ -12,19 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from winnow.harness.common import files
+from winnow.harness.common.run_files import RESULT, SCORES, TRACES, Score, samples_path
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.label import label
 from winnow.harness.cost import kv_bytes, llm_viewer, physical
 from winnow.harness.plan.build import Built
+from winnow.harness.plan.identity import Identity
 from winnow.harness.plan.nominal import cost_of, llm_shape
 from winnow.harness.run.cell_run import Work
 from winnow.harness.run.record import Row, mean_shares
-from winnow.harness.score.pooled import figures
+from winnow.harness.run.result import CostResult, Result
+from winnow.harness.score.pooled import means_of
 from winnow.harness.score.scoring import Scored
-from winnow.harness.tasks.catalogue import MEANS
 
 
-def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[str, Any]:
+def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> Result:
     """Write what was measured; mark the run as done if every document was answered.
 
     Parameters
@@ -38,22 +40,23 @@ def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[st
     folder = work.run.folder
     for task in scored:
         lines = "".join(json.dumps(sample, ensure_ascii=False, default=str) + "\n" for sample in task.samples)
-        files.write_text(folder / f"samples_{task.summary['task']}.jsonl", lines)
-    _write_table(folder / "scores.parquet", [row for task in scored for row in task.scores])
-    _write_table(folder / "traces.parquet", [_trace(row) for row in rows if row.status == "ok"])
-    result = summarise(work.run.cell, work.built, rows, scored)
-    identity = work.run.identity
-    result = {"id": identity.run, "context": identity.context, "settings": identity.settings} | result
-    files.write_json(folder / "result.json", result)
+        files.write_text(samples_path(folder, task.summary["task"]), lines)
+    _write_table(folder / SCORES, [row for task in scored for row in task.scores])
+    _write_table(folder / TRACES, [_trace(row) for row in rows if row.status == "ok"])
+    result = summarise(work.run.cell, work.run.identity, work.built, rows, scored)
+    files.write_json(folder / RESULT, result)
     if result["status"] == "complete":
         work.run.finish(rows)
     return result
 
 
-def summarise(cell: Cell, built: Built, rows: Sequence[Row], scored: Sequence[Scored]) -> dict[str, Any]:
+def summarise(cell: Cell, identity: Identity, built: Built, rows: Sequence[Row], scored: Sequence[Scored]) -> Result:
     """Gather one row of a table."""
     failed = sum(row.status != "ok" for row in rows)
     return {
+        "id": identity.run,
+        "context": identity.context,
+        "settings": identity.settings,
         "status": "incomplete" if failed else "complete",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": cell.model.name,
@@ -73,8 +76,13 @@ def summarise(cell: Cell, built: Built, rows: Sequence[Row], scored: Sequence[Sc
         "shares": _shares(rows),
         "cost": _cost(cell, rows),
         "tasks": [task.summary for task in scored],
-        "means": {name: value for name, value in figures([t.summary for t in scored]).items() if name in MEANS},
+        "means": means_of({task.summary["task"]: (task.summary, _main_scores(task)) for task in scored}),
     }
+
+
+def _main_scores(task: Scored) -> list[Score]:
+    metric = task.summary["metric"]
+    return [Score(row["score"], row["stratum"], row["media"]) for row in task.scores if row["metric"] == metric]
 
 
 def _shares(rows: Sequence[Row]) -> dict[str, float] | None:
@@ -83,7 +91,7 @@ def _shares(rows: Sequence[Row]) -> dict[str, float] | None:
     return dict(zip(("entrance", "mean", "last"), (round(x, 6) for x in mean_shares(rows)), strict=True))
 
 
-def _cost(cell: Cell, rows: Sequence[Row]) -> dict[str, Any] | None:
+def _cost(cell: Cell, rows: Sequence[Row]) -> CostResult | None:
     """Mean over the answered documents of what each of them cost; never the cost of the mean prompt."""
     answered = [row for row in rows if row.status == "ok"]
     if not answered:
@@ -92,11 +100,13 @@ def _cost(cell: Cell, rows: Sequence[Row]) -> dict[str, Any] | None:
     cache = sum(kv_bytes(shape, row.tokens_per_layer) for row in answered)
     found = _flops(answered, lambda tokens: physical.prefill_flops(shape, tokens, attn))
     papers = _flops(answered, lambda tokens: llm_viewer.prefill_flops(shape, tokens, add))
-    return (
-        {"profile": physical.NAME}
-        | found
-        | {"kv_bytes": cache / len(answered), "compat": {"profile": llm_viewer.NAME} | papers}
-    )
+    return {
+        "profile": physical.NAME,
+        "tflops": found["tflops"],
+        "flops_share": found["flops_share"],
+        "kv_bytes": cache / len(answered),
+        "compat": {"profile": llm_viewer.NAME} | papers,
+    }
 
 
 def _flops(rows: Sequence[Row], count: Callable[[Sequence[int]], float]) -> dict[str, float]:

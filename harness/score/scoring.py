@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.run.record import Row
-from winnow.harness.score.stats import mean_interval
+from winnow.harness.run.result import FigureResult, TaskResult
+from winnow.harness.score.layout import lay_out
+from winnow.harness.score.stats import figure, percent
 from winnow.harness.tasks.lmms_eval import quiet, replay
 from winnow.reducers.core.errors import WinnowError
 
@@ -33,10 +35,11 @@ class Scored:
     samples : list of dict
         One per document: prompt, answer, target, status and scores.
     scores : list of dict
-        What runs are compared by, sample by sample: document, metric, score, and the stratum that it belongs to.
+        What runs are compared by, sample by sample: document, metric, score, the stratum that it belongs to, and the
+        video or picture that it asks about.
     """
 
-    summary: dict[str, Any]
+    summary: TaskResult
     samples: list[dict[str, Any]]
     scores: list[dict[str, Any]]
 
@@ -123,11 +126,11 @@ def _score_by_metric(
     metric = _check_metric(metric, name, samples)
     scores = [
         {key: sample[key] for key in ("task", "doc_id", "doc", "status")}
-        | {"metric": key, "score": score, "stratum": ""}
-        for sample in samples
+        | {"metric": key, "score": score, "stratum": "", "media": row.media}
+        for sample, row in zip(samples, rows, strict=True)
         for key, score in sample["scores"].items()
     ]
-    return Scored(_summary(metric, name, samples, evaluation["results"][name]), samples, scores)
+    return Scored(_summary(metric, name, samples, scores, evaluation["results"][name]), samples, scores)
 
 
 def _evaluate(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], limit: int | None, folder: Path) -> Any:
@@ -190,26 +193,32 @@ def _check_metric(metric: str | None, name: str, samples: Sequence[Mapping[str, 
     return str(metric)
 
 
-def _summary(metric: str, name: str, samples: Sequence[Mapping[str, Any]], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    by_metric: dict[str, list[float]] = defaultdict(list)
-    for sample in samples:
-        for key, value in sample["scores"].items():
-            by_metric[key].append(value)
+def _summary(
+    metric: str,
+    name: str,
+    samples: Sequence[Mapping[str, Any]],
+    scores: Sequence[Mapping[str, Any]],
+    theirs: Mapping[str, Any],
+) -> TaskResult:
+    by_metric: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for score in scores:
+        by_metric[score["metric"]].append(score)
     reasons = Counter(sample["reason"] for sample in samples if sample["status"] != "ok")
-    return {
+    made = {
         "task": name,
         "metric": metric,
         "documents": len(samples),
         "failed": sum(reasons.values()),
         "reasons": dict(reasons.most_common(5)),
-        **interval(by_metric[metric]),
+        **_interval(by_metric[metric]),
         "lmms_eval": _figure(theirs, metric),
         "breakdown": {
-            key: interval(values) | {"documents": len(values)}
-            for key, values in sorted(by_metric.items())
-            if all(0 <= value <= 1 for value in values)
+            key: {**_interval(found), "documents": len(found)}
+            for key, found in sorted(by_metric.items())
+            if all(0 <= score["score"] <= 1 for score in found)
         },
     }
+    return cast(TaskResult, made)
 
 
 def _figure(results: Mapping[str, Any], metric: str) -> Any:
@@ -217,7 +226,5 @@ def _figure(results: Mapping[str, Any], metric: str) -> Any:
     return next((value for key, value in results.items() if key.startswith(f"{metric},")), None)
 
 
-def interval(scores: Sequence[float]) -> dict[str, float]:
-    """Mean and 95 % interval on the scale 0 to 100."""
-    mean, low, high = (round(100 * value, 4) for value in mean_interval(np.array(scores)))
-    return {"mean": mean, "low": low, "high": high}
+def _interval(scores: Sequence[Mapping[str, Any]]) -> FigureResult:
+    return percent(figure([score["score"] for score in scores], lay_out([score["media"] for score in scores])))

@@ -1,12 +1,20 @@
-"""Intervals and tests for accuracies: one run against the truth, two runs against each other on the same samples."""
+"""The one way in which figures get their interval and runs are compared; `docs/tables.md` says it in words.
+
+Every interval is the usual one for independent samples, widened by the design effect of the clusters
+(`Layout.design_effect`); where every video has one question it is the usual one.
+"""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
+from winnow.harness.run.result import FigureResult
+from winnow.harness.score.layout import Layout, lay_out
 from winnow.reducers.core.errors import WinnowError
 
 LEVEL = 0.95
@@ -14,67 +22,119 @@ Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The mean of `a - b` over paired samples, its 95 % interval, and the p value of "there is no difference"."""
+class Figure:
+    """An estimate and its 95 % interval."""
 
     mean: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Difference(Figure):
+    """The figure of a first run minus that of a second one, and the p value of "there is no difference"."""
+
     p: float
 
 
-def mean_interval(scores: np.ndarray) -> tuple[float, float, float]:
-    """Mean of the scores with its 95 % interval.
+def figure(values: Sequence[float] | np.ndarray, layout: Layout | None = None) -> Figure:
+    """Estimate a figure with its 95 % interval.
 
-    Wilson's interval where every score is 0 or 1 (Wilson 1927), else Student's t. A single score that is neither
-    has no interval: its bounds are nan.
+    Scores of 0 and 1: Wilson's interval (1927) at the effective number of samples. Strata: normal interval with the
+    variances of the strata, proportions shrunk as Agresti and Coull do (1998), so that there is a variance even if all
+    are right. Other scores: Student's t with as many degrees of freedom as there are clusters, less one per stratum;
+    without any its bounds are nan.
 
     Parameters
     ----------
-    scores : np.ndarray, shape (samples,)
+    values : sequence of float, shape (samples,)
         One score per sample, failed samples included.
+    layout : Layout or None
+        None: independent samples of one stratum.
 
     Raises
     ------
     WinnowError
         When there is no score.
     """
-    scores = _vector(scores)
-    mean, n = float(scores.mean()), len(scores)
-    if _is_binary(scores):
-        centre, shrink = (mean + Z**2 / (2 * n)), 1 + Z**2 / n
-        half = Z * math.sqrt(mean * (1 - mean) / n + Z**2 / (4 * n**2))
-        return mean, max(0.0, (centre - half) / shrink), min(1.0, (centre + half) / shrink)
-    half = _t_half_width(scores)
-    return mean, mean - half, mean + half
+    scores = _vector(values)
+    layout = layout or lay_out([""] * len(scores))
+    if not (layout.plain and _is_among(scores, (0, 1))):
+        return _normal(scores, layout, _shrunk_variance)
+    from statsmodels.stats.proportion import proportion_confint
+
+    mean, samples = float(scores.mean()), len(scores) / layout.design_effect(scores)
+    low, high = proportion_confint(mean * samples, samples, 1 - LEVEL, method="wilson")
+    return Figure(mean, float(low), float(high))
 
 
-def paired_difference(a: np.ndarray, b: np.ndarray) -> Difference:
-    """Mean difference `a - b` of two runs on the same samples.
+def difference(
+    first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, layout: Layout | None = None
+) -> Difference:
+    """Compare two runs on the same samples.
 
-    Where every score is 0 or 1: adjusted Wald interval for paired proportions (Bonett and Price 2012, which does not
-    collapse to a point when no sample differs) and McNemar's exact test. Else: paired t interval and test.
+    Interval: for scores of 0 and 1 that of Bonett and Price (2012) for paired proportions, which does not collapse to a
+    point when no sample differs, at the effective number of samples; over strata and for other scores as `figure`.
+    p value: see `sign_flip`.
 
     Parameters
     ----------
-    a, b : np.ndarray, shape (samples,)
+    first, second : sequence of float, shape (samples,)
         Scores of the two runs; entry i of both is the same sample.
+    layout : Layout or None
+        None: independent samples of one stratum.
 
     Raises
     ------
     WinnowError
         When the runs have different numbers of samples, or none.
     """
-    a, b = _vector(a), _vector(b)
+    a, b = _vector(first), _vector(second)
     if len(a) != len(b):
         raise WinnowError(
             f"the runs have {len(a)} and {len(b)} samples: a paired difference needs the same samples in the same order"
         )
-    if _is_binary(a) and _is_binary(b):
-        return _binary_difference(int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum()), len(a))
-    delta = a - b
-    mean, half = float(delta.mean()), _t_half_width(delta)
-    return Difference(mean, mean - half, mean + half, _t_test(delta))
+    gaps, layout = a - b, layout or lay_out([""] * len(a))
+    if layout.plain and _is_among(gaps, (-1, 0, 1)):
+        found = _bonett_price(gaps, len(gaps) / layout.design_effect(gaps))
+    else:
+        found = _normal(gaps, layout, _paired_variance)
+    weights = layout.weights
+    return Difference(found.mean, found.low, found.high, sign_flip(layout.totals(gaps * (weights / weights.max()))))
+
+
+def percent(found: Figure) -> FigureResult:
+    """A figure on the scale 0 to 100, as results hold it."""
+    mean, low, high = (round(100 * value, 4) for value in (found.mean, found.low, found.high))
+    return {"mean": mean, "low": low, "high": high}
+
+
+FINEST, LONGEST = 1000, 100_000
+
+
+def sign_flip(totals: np.ndarray) -> float:
+    """Two-sided p value of "either run could have been the other", for whole clusters.
+
+    Exact distribution of the absolute sum when each cluster's total difference keeps or changes its sign with equal
+    chance (Fisher's paired randomisation test). McNemar's exact test where totals are -1, 0 or 1. Nothing is drawn at
+    random: totals that are no whole numbers are rounded to a thousandth of the largest, or to 1e-5 of their sum.
+
+    Parameters
+    ----------
+    totals : np.ndarray, shape (clusters,)
+    """
+    sizes = np.abs(totals)
+    if not sizes.any():
+        return 1.0
+    whole = bool(np.allclose(totals, np.rint(totals), rtol=0, atol=1e-9)) and sizes.sum() <= LONGEST
+    step = 1.0 if whole else max(sizes.max() / FINEST, sizes.sum() / LONGEST)
+    steps = np.rint(totals / step).astype(int)
+    chances = np.ones(1)  # of the sums -n, -n + 2, ..., n, where n is the sum of the sizes so far
+    for size in np.sort(np.abs(steps[steps != 0])):
+        gap = np.zeros(size)
+        chances = (np.concatenate([chances, gap]) + np.concatenate([gap, chances])) / 2
+    sums = np.arange(-len(chances) + 1, len(chances), 2)
+    return min(1.0, float(chances[np.abs(sums) >= abs(steps.sum())].sum()))
 
 
 def median_interval(values: np.ndarray) -> tuple[float, float, float, float]:
@@ -95,118 +155,71 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float, float]:
     WinnowError
         When there is no value.
     """
+    from scipy.stats import binom
+
     values = np.sort(_vector(values))
     n = len(values)
-    levels = [1 - 2 * sum(math.comb(n, i) for i in range(cut + 1)) / 2**n for cut in range((n + 1) // 2)]
-    cut = max((cut for cut, level in enumerate(levels) if level >= LEVEL), default=0)
-    return float(np.median(values)), float(values[cut]), float(values[n - 1 - cut]), max(0.0, levels[cut])
-
-
-def _binary_difference(gained: int, lost: int, n: int) -> Difference:
-    """Compare paired proportions, given how many samples only the first and only the second run answered right."""
-    from scipy.stats import binomtest
-
-    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    half = Z * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
-    p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
-    return Difference((gained - lost) / n, max(-1.0, up - down - half), min(1.0, up - down + half), p)
-
-
-def _t_half_width(values: np.ndarray) -> float:
-    if len(values) < 2:
-        return math.nan
-    from scipy.stats import t
-
-    return float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-
-
-def _t_test(values: np.ndarray) -> float:
-    """Two-sided p value of a zero mean; values that are all equal decide it without a test."""
-    if len(values) < 2:
-        return math.nan
-    if np.ptp(values) == 0:
-        return float(values[0] == 0)
-    from scipy.stats import ttest_1samp
-
-    return float(ttest_1samp(values, 0.0).pvalue)
-
-
-def _vector(scores: np.ndarray) -> np.ndarray:
-    scores = np.asarray(scores, dtype=np.float64).ravel()
-    if scores.size == 0:
-        raise WinnowError("there are no scores: the task has no documents or the run has not answered any")
-    return scores
-
-
-def _is_binary(scores: np.ndarray) -> bool:
-    return bool(np.isin(scores, (0.0, 1.0)).all())
-
-
-RESAMPLES = 2000
-SEED = 20240131
-
-
-def clustered_difference(gaps: np.ndarray, clusters: Sequence[str], weights: np.ndarray | None = None) -> Difference:
-    """Mean of paired differences where questions about one video share their luck.
-
-    Interval: percentile bootstrap over clusters (a fixed seed). p value: McNemar's test in its form for clusters, the
-    squared sum of differences over the sum of the clusters' squared sums (Durkalski et al. 2003); the exact one where
-    every cluster is one question and every difference -1, 0 or 1. Where no question differs, the interval is that of
-    Bonett and Price, as a bootstrap would collapse to a point.
-
-    Parameters
-    ----------
-    gaps : np.ndarray, shape (samples,)
-        Score of the first run minus that of the second.
-    clusters : sequence of str
-        Which video each question is about; an empty name is a video of its own.
-    weights : np.ndarray, shape (samples,), or None
-        What each question counts, for means over groups of different sizes.
-    """
-    gaps = _vector(gaps)
-    weights = np.ones_like(gaps) if weights is None else _vector(weights)
-    names = [name or f"\0{i}" for i, name in enumerate(clusters)]
-    _, place = np.unique(names, return_inverse=True)
-    sums, sizes = np.bincount(place, gaps * weights), np.bincount(place, weights)
-    mean = float(sums.sum() / sizes.sum())
-    ternary = bool(np.isin(gaps, (-1.0, 0.0, 1.0)).all())
-    if not gaps.any():
-        return _binary_difference(0, 0, len(sums)) if ternary else Difference(0.0, 0.0, 0.0, 1.0)
-    if len(sums) < 2:
-        return Difference(mean, math.nan, math.nan, math.nan)
-    low, high = _bootstrap(sums, sizes)
-    if ternary and len(sums) == len(gaps) and np.ptp(weights) == 0:
-        p = _binary_difference(int((gaps == 1).sum()), int((gaps == -1).sum()), len(gaps)).p
-    else:
-        p = _cluster_test(sums)
-    return Difference(mean, low, high, p)
-
-
-def _bootstrap(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
-    """Percentile interval of ``sum(sums) / sum(sizes)`` over resampled clusters, in blocks that fit into memory."""
-    draw, ratios = np.random.default_rng(SEED), []
-    block = max(1, 4_000_000 // len(sums))
-    for start in range(0, RESAMPLES, block):
-        chosen = draw.integers(len(sums), size=(min(block, RESAMPLES - start), len(sums)))
-        ratios.append(sums[chosen].sum(1) / sizes[chosen].sum(1))
-    low, high = np.quantile(np.concatenate(ratios), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return float(low), float(high)
-
-
-def _cluster_test(sums: np.ndarray) -> float:
-    from scipy.stats import chi2
-
-    spread = float((sums**2).sum())
-    return float(chi2.sf(float(sums.sum()) ** 2 / spread, 1)) if spread else 1.0
+    levels = 1 - 2 * binom.cdf(np.arange((n + 1) // 2), n, 0.5)
+    cut = int(np.flatnonzero(levels >= LEVEL).max(initial=0))
+    return float(np.median(values)), float(values[cut]), float(values[n - 1 - cut]), max(0.0, float(levels[cut]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for having looked at all of them (Holm 1979); nan stays nan and does not count."""
+    """Adjust p values for having looked at all of them (Holm 1979)."""
     from statsmodels.stats.multitest import multipletests
 
-    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
-    adjusted = list(map(float, p_values))
-    if known:
-        for i, p in zip(known, multipletests([p_values[i] for i in known], method="holm")[1], strict=True):
-            adjusted[i] = float(p)
-    return adjusted
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+
+
+def _normal(values: np.ndarray, layout: Layout, variance: Callable[[np.ndarray], float | None]) -> Figure:
+    """Interval over strata; `variance` of a stratum's mean, None where that of the sample has to do."""
+    strata = [values[layout.stratum == place] for place in range(len(layout.shares))]
+    known = [variance(part) for part in strata]
+    spread = [_sample_variance(part) if own is None else own for part, own in zip(strata, known, strict=True)]
+    quantile = Z if None not in known else _student(layout.clusters - len(strata))
+    mean = float(layout.shares @ layout.means(values))
+    half = quantile * math.sqrt(layout.design_effect(values) * float(layout.shares**2 @ spread))
+    return Figure(mean, mean - half, mean + half)
+
+
+def _bonett_price(gaps: np.ndarray, samples: float) -> Figure:
+    up, down = (((gaps == side).mean() * samples + 1) / (samples + 2) for side in (1, -1))
+    half = Z * math.sqrt((up + down - (up - down) ** 2) / (samples + 2))
+    return Figure(float(gaps.mean()), max(-1.0, float(up - down - half)), min(1.0, float(up - down + half)))
+
+
+def _shrunk_variance(values: np.ndarray) -> float | None:
+    if not _is_among(values, (0, 1)):
+        return None
+    n = len(values) + Z**2
+    share = (values.sum() + Z**2 / 2) / n
+    return float(share * (1 - share) / n)
+
+
+def _paired_variance(gaps: np.ndarray) -> float | None:
+    if not _is_among(gaps, (-1, 0, 1)):
+        return None
+    n = len(gaps) + 2
+    up, down = ((gaps == 1).sum() + 1) / n, ((gaps == -1).sum() + 1) / n
+    return float((up + down - (up - down) ** 2) / n)
+
+
+def _sample_variance(values: np.ndarray) -> float:
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else math.nan
+
+
+def _student(freedom: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, freedom)) if freedom > 0 else math.nan
+
+
+def _vector(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    found = np.asarray(values, dtype=np.float64).ravel()
+    if found.size == 0:
+        raise WinnowError("there are no scores: the task has no documents or the run has not answered any")
+    return found
+
+
+def _is_among(values: np.ndarray, allowed: Sequence[float]) -> bool:
+    return bool(np.isin(values, allowed).all())

@@ -14,7 +14,7 @@ from winnow.harness.config.hydra_api import hydra
 from winnow.harness.config.preset_cells import UNCONTROLLED, Planned, composed, planned_by
 from winnow.harness.config.preset_runs import merge
 from winnow.harness.plan.identity import identify
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 from winnow.reducers.core.errors import WinnowError
 
 

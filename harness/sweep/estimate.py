@@ -12,9 +12,10 @@ from typing import Any
 from winnow.harness.common import files
 from winnow.harness.common.run_files import ENV, RESULT
 from winnow.harness.config.cell import Cell
-from winnow.harness.cost import prefill_flops
+from winnow.harness.cost import physical
 from winnow.harness.plan.build import Built
 from winnow.harness.plan.nominal import nominal
+from winnow.harness.run.result import read_result
 from winnow.harness.sweep.state import number
 from winnow.reducers.core.errors import WinnowError
 
@@ -31,7 +32,7 @@ class Past:
     documents : dict
         By tasks and limit, how many documents there are.
     rates : dict
-        By model and device class, seconds per document and per FLOP of its prefill: the median over the runs.
+        By model, seconds per document and per FLOP of its prefill (physical): the median over the runs.
     seconds : dict
         By settings of a run, seconds per document of that very cell.
     """
@@ -48,14 +49,15 @@ def look_back(results: Path) -> Past:
     seconds: dict[str, float] = {}
     for path in results.glob(f"*/{RESULT}"):
         try:
-            result, spent = files.read_json(path), files.read_json(path.parent / ENV).get("answering")
+            result, spent = read_result(path.parent), files.read_json(path.parent / ENV).get("answering")
         except (WinnowError, OSError):
             continue
         documents[tuple(task["task"] for task in result["tasks"]), result["limit"]] = result["documents"]
         if spent and spent["documents"] and result["cost"]:
             each = spent["seconds"] / spent["documents"]
             seconds[result["settings"]] = each
-            rates[result["model"]].append(each / (result["cost"]["tflops"] * 1e12))
+            if result["cost"]["profile"] == physical.NAME:
+                rates[result["model"]].append(each / (result["cost"]["tflops"] * 1e12))
     return Past(documents, {name: median(found) for name, found in rates.items()}, seconds)
 
 
@@ -76,10 +78,10 @@ def estimate(cell: Cell, settings: str, built: Built, past: Past) -> tuple[float
 
 
 def planned_flops(cell: Cell, built: Built) -> float:
-    """FLOPs of the nominal prompt's prefill."""
+    """FLOPs of the nominal prompt's prefill, counted as results count what was processed."""
     prompt = nominal(cell.seen)
     tokens = [visual + prompt.text for visual in prompt.plan(built.reducer)]
-    return prefill_flops(prompt.shape, tokens, cell.model.mlp_add)
+    return physical.prefill_flops(prompt.shape, tokens, prompt.attn)
 
 
 def basis(sources: Sequence[str]) -> str:

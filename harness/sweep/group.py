@@ -9,7 +9,7 @@ from functools import cache
 from winnow.harness.common import files
 from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
 from winnow.harness.common.progress import progress
-from winnow.harness.common.run_files import JOURNAL
+from winnow.harness.common.run_files import ENV, JOURNAL
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.plan.build import Built
@@ -89,7 +89,7 @@ def _answer(
     def loaded() -> Loaded:
         made = kept.model(works[0].run.cell.seen)
         for work in works:
-            files.write_json(work.run.folder / "env.json", environment.describe(made.model))
+            files.write_json(work.run.folder / ENV, environment.describe(made.model))
         return made
 
     for name, found in documents.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from winnow.harness.common import files
 from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.common.run_files import RESULT
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.label import headline
 from winnow.harness.results.tables.runs import show
@@ -44,7 +45,7 @@ def run(cells: Sequence[Cell]) -> int:
     codes = {OK}
     if pending:
         codes |= _run_pending(pending, built)
-    finished = [found.result() for found in runs if (found.folder / "result.json").exists()]
+    finished = [found.result() for found in runs if (found.folder / RESULT).exists()]
     show(finished, runs[0].cell.results)
     if len(runs) > 1:
         seconds = time.perf_counter() - started

@@ -20,7 +20,8 @@ from winnow.harness.config.expand import Expanded, Job
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.plan.build import build_method
 from winnow.harness.results.tables.runs import show
-from winnow.harness.run.store import results_of, runs_of
+from winnow.harness.run.result import results_of
+from winnow.harness.run.store import runs_of
 from winnow.harness.sweep.cells import job_cells
 from winnow.reducers.core.errors import WinnowError
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from winnow.harness.common.console import Format
-
-Result = dict[str, Any]
+from winnow.harness.run.result import FigureResult, TaskResult
 
 
 def figures(
@@ -18,18 +17,17 @@ def figures(
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results/runs"),
 ) -> None:
     """Print a run's figures and their break-downs, lmms-eval's own, unread answers and visual tokens, task by task."""
-    from winnow.harness.common import files
     from winnow.harness.common.console import print_table
     from winnow.harness.common.find_run import find_run
-    from winnow.harness.common.run_files import RESULT
+    from winnow.harness.run.result import read_result
 
-    result = files.read_json(find_run(run, results) / RESULT)
+    result = read_result(find_run(run, results))
     table = [row for task in result["tasks"] for row in task_rows(task)]
     table += [_row(name, value) for name, value in result.get("means", {}).items()]
     print_table(table, form, left=("task", "note"), title=f"{result['model']} · {result['label']}", wrap=("note",))
 
 
-def task_rows(task: Result) -> list[dict[str, str]]:
+def task_rows(task: TaskResult) -> list[dict[str, str]]:
     """One row for the task, one for its judge, one for each part of its break-down."""
     tokens = task.get("visual_tokens") or {}
     row = _row(task["task"], task) | {
@@ -57,7 +55,7 @@ def task_rows(task: Result) -> list[dict[str, str]]:
     return [row, *extra, *parts]
 
 
-def _row(name: str, value: Result) -> dict[str, str]:
+def _row(name: str, value: FigureResult) -> dict[str, str]:
     empty = dict.fromkeys(("n", "failed", "unread", "lmms-eval", "visual tokens", "note"), "")
     half = f" ± {(value['high'] - value['low']) / 2:.1f}" if "high" in value else ""
     return {"task": name, "figure": "" if value["mean"] is None else f"{value['mean']:.1f}{half}"} | empty

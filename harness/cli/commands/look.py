@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from winnow.harness.common.console import Format
 from winnow.harness.results.paper.formats import Form
-from winnow.harness.results.tables.runs import Result
+from winnow.harness.run.result import Result
 from winnow.reducers.core.errors import WinnowError
 
 RESULTS = Path("results/runs")
@@ -32,15 +33,22 @@ def tables(
 ) -> None:
     """Print the table of all runs, or tables of the papers: ours beside the printed numbers."""
     from winnow.harness.results.tables.runs import show
-    from winnow.harness.run.store import results_below
+    from winnow.harness.run.result import newest, results_below
 
+    every = results_below(results, outdated=True)
+    found = every if outdated else newest(every)
     if names:
         from winnow.harness.cli.commands.tables import show_tables
 
-        return show_tables(names, results_below(results, outdated) if results.exists() else [], results, form)
-    if form not in ("rich", "md", "csv"):
+        show_tables(names, found, results, form)
+    elif form in ("rich", "md", "csv"):
+        show(_some(found, results), results, form)
+    else:
         raise WinnowError(f"--format {form} is for the tables of the papers: name one, or choose rich, md or csv")
-    return show(_some(results_below(results, outdated), results), results, form)
+    hidden = len(every) - len(found)
+    if hidden:
+        runs, them = ("run", "it") if hidden == 1 else ("runs", "them")
+        print(f"{hidden} {runs} of older code hidden, --all shows {them}", file=sys.stderr)
 
 
 @commands.command()
@@ -143,7 +151,7 @@ def plot(
 
 def results_of(folder: Path) -> list[Result]:
     """The newest results below a folder."""
-    from winnow.harness.run.store import results_below
+    from winnow.harness.run.result import results_below
 
     return results_below(folder)
 

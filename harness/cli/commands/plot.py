@@ -7,10 +7,12 @@ from pathlib import Path
 
 import yaml
 
+from winnow.harness.common.run_files import CONFIG
 from winnow.harness.results.plots.layers import draw_layers, draw_schedules
 from winnow.harness.results.plots.style import Width, check
-from winnow.harness.results.plots.tradeoff import Result, draw
+from winnow.harness.results.plots.tradeoff import draw
 from winnow.harness.results.tables.measured import method_key, times
+from winnow.harness.run.result import Result
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -33,7 +35,7 @@ def plot(
         return draw_layers(chosen, folder, out, model, width)
     if what == "ttft":
         for result in chosen:
-            result["ttft"] = _measured(result, folder / result["id"] / "config.yaml")
+            result["ttft"] = _measured(result, folder / result["id"] / CONFIG)
     return draw(chosen, out, task, model, what, width)  # type: ignore[arg-type]
 
 

@@ -45,7 +45,7 @@ def run(
 ) -> None:
     """Run a sweep with worker processes on this machine; the same command goes on with what is left."""
     from winnow.harness.results.tables.runs import show
-    from winnow.harness.run.store import results_of
+    from winnow.harness.run.result import results_of
     from winnow.harness.sweep.devices import visible_gpus
     from winnow.harness.sweep.local import run_local
     from winnow.harness.sweep.manifest import load

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from winnow.harness.config.preset import load, names
 from winnow.harness.config.preset_cells import OWN
-from winnow.harness.results.paper.cell import Result, Table
+from winnow.harness.results.paper.cell import Table
 from winnow.harness.results.paper.formats import Form
 from winnow.harness.results.paper.show import show
 from winnow.harness.results.paper.table import build
+from winnow.harness.run.result import Result
 from winnow.reducers.core.errors import WinnowError
 
 ALL = "all"

@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from winnow.harness.common import files
-from winnow.harness.common.run_files import DONE
-from winnow.harness.run.store import results_below
+from winnow.harness.common.run_files import DONE, RESULT, read_scores
+from winnow.harness.common.run_files import SCORES as SCORE_FILE
+from winnow.harness.run.result import Result, results_below
 from winnow.reducers.core.errors import WinnowError
 
 COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished", "result")
@@ -49,20 +49,16 @@ def _check(path: Path) -> None:
         raise WinnowError(f"{path} is not allowed: choose a name that ends in {' or '.join(SUFFIXES)}")
 
 
-def _lines(result: dict[str, Any], folder: Path) -> pd.DataFrame:
+def _lines(result: Result, folder: Path) -> pd.DataFrame:
     here = folder / result["id"]
-    scores = pd.read_parquet(here / "scores.parquet")
-    if "stratum" not in scores:
-        scores["stratum"] = ""
-    traces = here / "traces.parquet"
-    known = pd.read_parquet(traces) if traces.exists() else pd.DataFrame()
-    if "media" in known:
-        scores = scores.merge(known[["task", "doc_id", "media"]], "left", ["task", "doc_id"])
-    else:
-        scores["media"] = ""
+    rows = [
+        {"task": task, "doc_id": doc, "metric": metric} | score._asdict()
+        for (task, metric), found in read_scores(here).items()
+        for doc, score in found.items()
+    ]
     names = ("id", "settings", "context", "model", "label", "asked", "finished")
-    facts = dict(zip(COLUMNS, (result[name] for name in names), strict=False))
-    lines = scores[list(SCORES)].fillna({"media": "", "stratum": ""}).assign(**facts)
+    facts = dict(zip(COLUMNS, (result[name] for name in names), strict=False))  # type: ignore[literal-required]
+    lines = pd.DataFrame(rows, columns=SCORES).assign(**facts)
     lines["result"] = [json.dumps(result), *[""] * (len(lines) - 1)]  # once per run
     return lines[[*COLUMNS[:-1], *SCORES, "result"]]
 
@@ -92,7 +88,7 @@ def read(path: Path, folder: Path) -> Sequence[str]:
     new = []
     for name, lines in _table(path).groupby("run", sort=False):
         run = str(name)
-        if Path(run).name == run and not (folder / run / "result.json").exists():
+        if Path(run).name == run and not (folder / run / RESULT).exists():
             _make(folder / run, lines)
             new.append(run)
     return new
@@ -113,9 +109,7 @@ def _table(path: Path) -> pd.DataFrame:
 def _make(here: Path, lines: pd.DataFrame) -> None:
     """Make a run of its lines."""
     result = json.loads(next(text for text in lines["result"] if text))
-    scores = lines[["task", "doc_id", "metric", "score", "stratum"]].astype({"score": float})
-    media = lines[["task", "doc_id", "media"]].drop_duplicates()
-    files.write(here / "scores.parquet", partial(scores.to_parquet, index=False))
-    files.write(here / "traces.parquet", partial(media.to_parquet, index=False))
-    files.write_json(here / "result.json", result)
+    scores = lines[list(SCORES)].astype({"score": float})
+    files.write(here / SCORE_FILE, partial(scores.to_parquet, index=False))
+    files.write_json(here / RESULT, result)
     files.write_text(here / DONE, "")

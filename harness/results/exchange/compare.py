@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from winnow.harness.common.find_run import find_run
-from winnow.harness.run.store import results_below
+from winnow.harness.common.run_files import RESULT
+from winnow.harness.run.result import read_result, results_below
 from winnow.harness.score.paired import Compared, compare
+from winnow.harness.score.pooled import figures, members_of
 from winnow.harness.score.stats import holm
 from winnow.reducers.core.errors import WinnowError
 
-Result = dict[str, Any]
 LEVEL = 0.05
 
 
@@ -40,9 +40,7 @@ def pairs(first: str, second: str, results: Path) -> list[tuple[Path, Path]]:
         if not shared:
             raise WinnowError(f"{first} and {second} hold no run of the same settings: compare two runs by their names")
         return shared
-    one, other = (
-        Path(name) if (Path(name) / "result.json").exists() else find_run(name, results) for name in (first, second)
-    )
+    one, other = (Path(name) if (Path(name) / RESULT).exists() else find_run(name, results) for name in (first, second))
     return [(one, other)]
 
 
@@ -77,16 +75,14 @@ def rows(found: Sequence[tuple[Path, Path]]) -> list[dict[str, str]]:
 
 
 def _rows(one: Path, other: Path) -> Iterator[tuple[dict[str, str], Compared]]:
-    from winnow.harness.common import files
-
-    ours, theirs = (files.read_json(folder / "result.json") for folder in (one, other))
-    known = {task["task"]: task for task in theirs["tasks"]}
-    for task in ours["tasks"]:
-        if task["task"] in known and task["metric"]:
-            gap = compare(one, other, ours, (task["task"],))
+    ours, theirs = read_result(one), read_result(other)
+    there = figures(theirs)
+    for name, here in figures(ours).items():
+        if name in there and here["mean"] is not None:
+            gap = compare(one, other, ours, members_of(name))
             label = ours["label"] if ours["label"] == theirs["label"] else f"{ours['label']} | {theirs['label']}"
-            row = {"model": ours["model"], "method": f"{label} {ours['asked']}".strip(), "task": task["task"]}
-            yield row | {"A": f"{task['mean']:.1f}", "B": f"{known[task['task']]['mean']:.1f}"}, gap
+            row = {"model": ours["model"], "method": f"{label} {ours['asked']}".strip(), "task": name}
+            yield row | {"A": f"{here['mean']:.1f}", "B": f"{there[name]['mean']:.1f}"}, gap
 
 
 def _say(row: dict[str, str], gap: Compared, p: float) -> dict[str, str]:

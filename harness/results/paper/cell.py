@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from winnow.harness.config.preset import Preset, Row
 from winnow.harness.config.printed import Printed
 from winnow.harness.results.paper.values import Value
+from winnow.harness.run.result import Result
 from winnow.harness.score.paired import Compared
 
-Result = dict[str, Any]
 EXECUTED = "FLOPs as executed"
 LEVEL = 0.05
 

@@ -30,8 +30,8 @@ def check(preset: Preset, lines: Sequence[Line]) -> list[str]:
 
 
 def _reasons(line: Line) -> str:
-    run = next(iter(line.runs.values()), {})
-    limit = [f"limit={run['limit']} documents"] if run.get("limit") else []
+    limits = [run["limit"] for run in line.runs.values() if run.get("limit")]
+    limit = [f"limit={limits[0]} documents"] if limits else []
     frames = next((word for word in line.row.set if word.startswith("model.frames=")), "the model's default")
     return "; ".join(
         [

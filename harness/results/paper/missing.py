@@ -7,8 +7,8 @@ from pathlib import Path
 
 from winnow.harness.config.preset import Preset
 from winnow.harness.config.preset_cells import UNCONTROLLED, Planned
-from winnow.harness.results.paper.cell import Result
 from winnow.harness.results.paper.values import scored
+from winnow.harness.run.result import Result
 
 FOLDER = Path("results/runs")
 """Where runs go if nothing else is said."""

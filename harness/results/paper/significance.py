@@ -9,7 +9,8 @@ from pathlib import Path
 from winnow.harness.config.preset import Preset
 from winnow.harness.config.preset_runs import choice
 from winnow.harness.config.printed import MODELLED, SHARE
-from winnow.harness.results.paper.cell import EXECUTED, Line, Result
+from winnow.harness.results.paper.cell import EXECUTED, Line
+from winnow.harness.run.result import Result
 from winnow.harness.score.paired import compare
 from winnow.harness.score.paired_runs import BASELINE
 from winnow.harness.score.stats import holm

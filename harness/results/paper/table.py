@@ -11,12 +11,13 @@ from winnow.harness.config.preset_runs import choice
 from winnow.harness.config.printed import AVERAGE, MODELLED, SHARE, SPEEDUP, Printed, columns, group, label, printed
 from winnow.harness.plan.identity import method_inputs
 from winnow.harness.results.paper import gate
-from winnow.harness.results.paper.cell import EXECUTED, Entry, Line, Result, Table
+from winnow.harness.results.paper.cell import EXECUTED, Entry, Line, Table
 from winnow.harness.results.paper.missing import commands
 from winnow.harness.results.paper.modelled import Modelled, cell_of_row, cost_of_row
 from winnow.harness.results.paper.significance import best, compared, retained
 from winnow.harness.results.paper.values import Value, average, img_memory, scored
 from winnow.harness.results.tables.measured import method_key, times
+from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import replays
 
 

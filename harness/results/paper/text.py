@@ -15,7 +15,7 @@ RETAINED = "retained %"
 LOST, LIKE_RANDOM = "*", "~"
 LEGEND = (
     f"First ours with its 95 % interval, then printed, then the difference. Bold: best of its group. {LOST}: differs "
-    "from the unreduced run on the same samples (McNemar, clustered by video; Holm over the table, 5 %). "
+    "from the unreduced run on the same samples (questions about one video together; Holm over the table, 5 %). "
     f"{LIKE_RANDOM}: cannot be told from random dropping of as many tokens. "
     f"{RETAINED}: accuracy in per cent of the unreduced run's."
 )

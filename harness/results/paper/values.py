@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from winnow.harness.results.tables import runs as tables
-
-Result = dict[str, Any]
+from winnow.harness.run.result import Result
+from winnow.harness.score.pooled import figures
 
 
 @dataclass(frozen=True)
@@ -48,21 +47,16 @@ def scored(result: Result, target: str) -> Value | None:
         found = judged
     if found is None or found["mean"] is None:
         return None
-    return Value(found["mean"], found["low"], found["high"], found.get("verdict") or "")
+    return Value(found["mean"], found.get("low"), found.get("high"), found.get("verdict") or "")
 
 
-def figure(result: Result) -> dict[str, Any] | None:
-    """The one figure of a run on a benchmark: of its task, or the mean over a group's tasks."""
-    pool = getattr(tables, "figures", None)
-    found = pool(result["tasks"]) if pool else {task["task"]: task for task in result["tasks"]}
+def figure(result: Result) -> Mapping[str, Any] | None:
+    """The one figure of a run on a benchmark; of several the mean, which has no interval."""
+    found = [*figures(result).values()]
     if len(found) == 1:
-        return dict(next(iter(found.values())))
-    values = [task for task in found.values() if task["mean"] is not None]
-    if not values:
-        return None
-    mean = sum(task["mean"] for task in values) / len(values)
-    half = sum(((task["high"] - task["low"]) / 2) ** 2 for task in values) ** 0.5 / len(values)
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+        return found[0]
+    values = [one["mean"] for one in found if one["mean"] is not None]
+    return {"mean": sum(values) / len(values)} if values else None
 
 
 def average(values: Sequence[Value | None]) -> Value | None:

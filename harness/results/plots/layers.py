@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winnow.harness.common.run_files import TRACES, read_table
 from winnow.harness.results.plots.sample import NO_TRACES
 from winnow.harness.results.plots.style import Width, figure, legend, look
 from winnow.harness.results.plots.tradeoff import curve, only
+from winnow.harness.run.result import Result
 from winnow.reducers.core.errors import WinnowError
 
 if TYPE_CHECKING:
     from winnow.harness.config.cell import Cell
 
-Result = dict[str, Any]
 LAYERS, LIMITS = "layer of the LLM", (-4, 104)
 
 
@@ -44,7 +45,7 @@ def draw_layers(
     chosen = _of(results, model)
     with figure(out, width) as axes:
         for number, result in enumerate(chosen):
-            shares = 100 * _shares(folder / result["id"] / "traces.parquet")
+            shares = 100 * _shares(folder / result["id"] / TRACES)
             layers, colour = np.arange(shares.shape[1]), look(number)["color"]
             _steps(axes, number, shares.mean(0), f"{curve(result)} {result['asked']}".strip())
             axes.fill_between(layers, shares.min(0), shares.max(0), step="mid", color=colour, alpha=0.15, lw=0)
@@ -60,12 +61,10 @@ def _of(results: Sequence[Result], model: str | None) -> list[Result]:
 
 def _shares(path: Path) -> Any:
     import numpy as np
-    import pyarrow.parquet as pq
 
-    names = ["visual", "visual_per_layer"]
-    if not path.exists() or not set(names) <= set(pq.read_schema(path).names):
+    rows = read_table(path, ["visual", "visual_per_layer"]) if path.exists() else [{}]
+    if not all("visual_per_layer" in row for row in rows):
         raise WinnowError(NO_TRACES.format(path.parent.name))
-    rows = pq.read_table(path, columns=names).to_pylist()
     found = [np.array(row["visual_per_layer"]) / row["visual"] for row in rows if row["visual"]]
     if not found:
         raise WinnowError(f"run {path.parent.name} saw no picture: choose another run")

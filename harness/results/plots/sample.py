@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from winnow.harness.common.run_files import CONFIG, TRACES, read_samples, read_table
 from winnow.harness.config.downsample import downsample
 from winnow.harness.config.schema import DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
 from winnow.reducers.core.errors import WinnowError
@@ -72,7 +73,7 @@ class Sample:
 
 def settings(folder: Path) -> tuple[ModelConfig, TasksConfig]:
     """The model and the tasks of a run, as they were."""
-    cell = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["cell"]
+    cell = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["cell"]
     model = ModelConfig(**cell["model"] | {"nominal": NominalConfig(**cell["model"]["nominal"])})
     return downsample(model, DownsampleConfig(**cell["downsample"])), TasksConfig(**cell["tasks"])
 
@@ -85,18 +86,15 @@ def trace_of(folder: Path, sample: str) -> dict[str, Any]:
     WinnowError
         If there is no such sample, or it was not answered.
     """
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(folder / "traces.parquet")
-    if "grids" not in table.column_names:
-        raise WinnowError(NO_TRACES.format(folder.name))
     task, _, number = sample.rpartition("/")
-    rows = [(r["task"], r["doc_id"]) for r in table.select(["task", "doc_id"]).to_pylist()]
-    found = [i for i, (name, doc) in enumerate(rows) if str(doc) == number and task in ("", name)]
+    rows = [(row["task"], row["doc_id"]) for row in read_table(folder / TRACES, ["task", "doc_id"])]
+    found = [(name, doc) for name, doc in rows if str(doc) == number and task in ("", name)]
     if len(found) != 1:
         some = ", ".join(f"{name}/{doc}" for name, doc in rows[:3])
         raise WinnowError(f"--sample {sample} names {len(found)} answered samples of {folder.name}: give one as {some}")
-    row: dict[str, Any] = table.slice(found[0], 1).to_pylist()[0]
+    (row,) = read_table(folder / TRACES, document=found[0])
+    if "grids" not in row:
+        raise WinnowError(NO_TRACES.format(folder.name))
     return row
 
 
@@ -128,8 +126,7 @@ def load(folder: Path, sample: str) -> Sample:
 
     row = trace_of(folder, sample)
     task, doc_id = row["task"], row["doc_id"]
-    lines = (folder / f"samples_{task}.jsonl").read_text(encoding="utf-8").splitlines()
-    said = next(found for found in map(json.loads, lines) if found["doc_id"] == doc_id)
+    said = next(found for found in read_samples(folder, task) if found["doc_id"] == doc_id)
     model, _ = settings(folder)
     document = document_of(folder, task, doc_id)
     prompt = make_prompt(document.text, document.visuals(), model.frames)

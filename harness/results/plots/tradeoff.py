@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from winnow.harness.results.plots.style import Width, check, figure, legend, look
+from winnow.harness.run.result import FigureResult, Result
 from winnow.harness.score.paired_runs import BASELINE
 from winnow.reducers.core.errors import WinnowError
 
-Result = dict[str, Any]
 Axis = Literal["retention", "flops", "kv", "ttft"]
 BY_LAYERS = ("vtw",)
 """Methods whose ratio is a share of layers, so that it moves their schedule."""
-Curves = dict[str, list[tuple[float, dict[str, float]]]]
+Curves = dict[str, list[tuple[float, FigureResult]]]
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,15 @@ class Cost:
     of: Callable[[Result], float | None]
 
 
-def _cost(result: Result, key: str) -> float | None:
-    return result["cost"][key] if result["cost"] else None
-
-
 AXES: Mapping[str, Cost] = {
     "retention": Cost(
         "visual tokens kept, mean over the LLM's layers (%)",
         lambda result: 100 * result["shares"]["mean"] if result["shares"] else None,
     ),
-    "flops": Cost("TFLOPs of the prefill ({profile})", lambda result: _cost(result, "tflops")),
-    "kv": Cost("KV cache (MB, 16 bit)", lambda r: None if r["cost"] is None else _cost(r, "kv_bytes") / 1e6),  # type: ignore[operator]
+    "flops": Cost(
+        "TFLOPs of the prefill ({profile})", lambda result: result["cost"]["tflops"] if result["cost"] else None
+    ),
+    "kv": Cost("KV cache (MB, 16 bit)", lambda result: result["cost"]["kv_bytes"] / 1e6 if result["cost"] else None),
     "ttft": Cost("time to first token, measured (ms)", lambda result: result.get("ttft")),
 }
 

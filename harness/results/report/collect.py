@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from winnow.harness.common import files
+from winnow.harness.common.run_files import CONFIG, ENV, read_samples
 from winnow.harness.results.plots.tradeoff import curve
 from winnow.harness.results.tables.runs import rows as run_rows
+from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import BASELINE
 from winnow.reducers.core.errors import WinnowError
 
-Result = dict[str, Any]
 PIXELS, RUNS = 1000, 4
 """Width of a token picture, and how many runs of a sample have one."""
 
@@ -49,7 +49,7 @@ def points(results: Sequence[Result]) -> list[dict[str, Any]]:
 def details(result: Result, folder: Path) -> dict[str, str]:
     """What a run was and where it ran, as text."""
     here = folder / result["id"]
-    config, env = here / "config.yaml", here / "env.json"
+    config, env = here / CONFIG, here / ENV
     text = {"settings": config.read_text(encoding="utf-8") if config.exists() else ""}
     if env.exists():
         text["environment"] = yaml.safe_dump(files.read_json(env), sort_keys=False, allow_unicode=True)
@@ -69,8 +69,7 @@ def samples(results: Sequence[Result], folder: Path, most: int) -> list[dict[str
     found: dict[tuple[str, str, int], dict[str, Any]] = {}
     for result in sorted(results, key=_order):
         for task in result["tasks"]:
-            path = folder / result["id"] / f"samples_{task['task']}.jsonl"
-            for said in _lines(path, most):
+            for said in read_samples(folder / result["id"], task["task"], most):
                 key = (result["model"], task["task"], said["doc_id"])
                 known = {"question": said["prompt"], "target": str(said.get("target")), "answers": []}
                 sample = found.setdefault(key, {"model": key[0], "task": key[1], "doc_id": key[2], **known})
@@ -84,13 +83,6 @@ def samples(results: Sequence[Result], folder: Path, most: int) -> list[dict[str
 
 def _order(result: Result) -> tuple[bool, str, float]:
     return result["reducer"] != BASELINE, result["label"], -(result["shares"] or {"mean": 0.0})["mean"]
-
-
-def _lines(path: Path, most: int) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        with path.open(encoding="utf-8") as file:
-            for _, line in zip(range(most), file, strict=False):
-                yield json.loads(line)
 
 
 def pictures(found: Sequence[dict[str, Any]], folder: Path, most: int) -> None:

@@ -12,8 +12,7 @@ from winnow.harness.common import files
 from winnow.harness.results.paper.cell import Table
 from winnow.harness.results.report import collect
 from winnow.harness.results.report.charts import chart, vega
-
-Result = dict[str, Any]
+from winnow.harness.run.result import Result
 
 
 def write(

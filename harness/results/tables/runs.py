@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from winnow.harness.common.console import Format, print_table
+from winnow.harness.run.result import DifferenceResult, Result
 from winnow.harness.score.paired_runs import BASELINE, baselines, drops, replays, settle
-from winnow.harness.score.pooled import figures, pooled
+from winnow.harness.score.pooled import figures
 
-Result = dict[str, Any]
-Compared = dict[str, dict[str, float]]
+Compared = Mapping[str, DifferenceResult]
 WIDEST = 4
 """So many tasks have columns of their own on the terminal."""
 CAPTION = (
@@ -25,7 +25,7 @@ CAPTION = (
 def rows(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
     """One row per result: column -> text. Rows of a model stand together, the unreduced run first."""
     unreduced, random = baselines(results), replays(results)
-    tasks = list(dict.fromkeys(name for result in results for name in figures(result["tasks"])))
+    tasks = list(dict.fromkeys(name for result in results for name in figures(result)))
     profiles = list(dict.fromkeys(result["cost"]["profile"] for result in results if result["cost"]))
     ordered = sorted(results, key=_order)
     compared = (
@@ -63,15 +63,15 @@ def _row(
     row = {"model": result["model"], "reducer": result["label"], "at": _place(result), "ratio": asked}
     for name in ("entrance", "mean", "last"):
         row[name] = f"{100 * shares[name]:.1f}" if shares else ""
-    scored, drop, gain = figures(result["tasks"]), pooled(drop), pooled(gain)
+    scored = figures(result)
     for name in tasks:
         row[name] = _figure(scored.get(name))
         row[f"Δ {name}"] = _plus_minus(drop.get(name), sign=True)
         row[f"Δ random {name}"] = _plus_minus(gain.get(name), sign=True)
     for profile in profiles:
-        mine = cost is not None and cost["profile"] == profile
-        row[f"TFLOPs ({profile})"] = f"{cost['tflops']:.3g}" if mine else ""
-        row[f"FLOPs % ({profile})"] = f"{100 * cost['flops_share']:.1f}" if mine else ""
+        mine = cost if cost and cost["profile"] == profile else None
+        row[f"TFLOPs ({profile})"] = f"{mine['tflops']:.3g}" if mine else ""
+        row[f"FLOPs % ({profile})"] = f"{100 * mine['flops_share']:.1f}" if mine else ""
     row["KV MB"] = f"{cost['kv_bytes'] / 1e6:.3g}" if cost else ""
     row["n"] = str(result["documents"])
     row["run"] = result["id"] + (f" incomplete: {result['failed']} failed" if result["failed"] else "")
@@ -82,7 +82,7 @@ def _place(result: Result) -> str:
     return str(result["knobs"].get("schedule") or result["knobs"].get("llm.schedule") or "")
 
 
-def _figure(task: Result | None) -> str:
+def _figure(task: Mapping[str, Any] | None) -> str:
     """A task's figure; a judge's where one has spoken; a file where labels are not public; Failed beyond the limit."""
     if task is None:
         return ""
@@ -96,7 +96,7 @@ def _figure(task: Result | None) -> str:
     return _plus_minus(task) + unread + failed
 
 
-def _plus_minus(value: dict[str, float] | None, sign: bool = False) -> str:
+def _plus_minus(value: Mapping[str, Any] | None, sign: bool = False) -> str:
     """Mean and half of the interval's width."""
     if value is None:
         return ""
@@ -110,7 +110,7 @@ def show(results: Sequence[Result], folder: Path, form: Format = "rich") -> None
         return
     settle(results, folder)
     table = rows(results, folder)
-    names = list(dict.fromkeys(name for result in results for name in figures(result["tasks"])))
+    names = list(dict.fromkeys(name for result in results for name in figures(result)))
     long = _by_task(table, names) if form == "rich" and len(names) > WIDEST else []
     if long:
         hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in names}

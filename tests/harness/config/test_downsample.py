@@ -12,7 +12,7 @@ from winnow.harness.plan.identity import identify
 from winnow.harness.plan.nominal import nominal
 from winnow.harness.results.tables import runs as tables
 from winnow.harness.run.loaded import load_model
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 from winnow.models.families.prompt import Prompt
 
 TINY = ("model=qwen2_vl", "model.weights=random", "model.scale=tiny", "model.dtype=float32", "model.device=cpu")

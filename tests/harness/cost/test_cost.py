@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow.harness.cost import LLMShape, Op, kv_bytes, physical, prefill_flops
+from winnow.harness.cost import LLMShape, Op, kv_bytes, physical
 from winnow.harness.cost.decode import step_op
 from winnow.harness.cost.hardware import hardware
-from winnow.harness.cost.llm_viewer import layer_ops
+from winnow.harness.cost.llm_viewer import layer_ops, prefill_flops
 from winnow.harness.cost.memory import layer_bytes, peak_bytes, weight_bytes
 from winnow.harness.cost.method_ops import llm_ops
 from winnow.harness.cost.vision import TowerShape, tower_ops

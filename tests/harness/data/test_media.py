@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from winnow.harness.data.decoders import uniform_indices
-from winnow.harness.data.media import decode_video, make_prompt
+from winnow.harness.data.media import decode_video, make_prompt, name_of
 from winnow.harness.tasks.pico.data import root
 from winnow.reducers.core.errors import WinnowError
 
@@ -23,6 +23,21 @@ def video(benchmark: Path) -> Path:
 )
 def test_uniform_indices(total: int, frames: int, expected: list[int]) -> None:
     assert uniform_indices(total, frames).tolist() == expected
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = ["a/videos/1.mp4", "b/videos/1.mp4", "videos/1.mp4"]
+    assert len({name_of([tmp_path / name]) for name in same}) == 3
+    assert str(tmp_path) not in name_of([tmp_path / same[0]])
+    one = name_of([{"video_path": str(tmp_path / same[0]), "timestep": 3}])
+    assert one == name_of([{"video_path": str(tmp_path / same[0]), "timestep": 9}]) == name_of([tmp_path / same[0]])
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert [name_of([tmp_path / name]) for name in same] == same  # the same on any machine
+
+
+def test_pictures_are_told_apart_by_content() -> None:
+    wide, tall = Image.new("L", (4, 2)), Image.new("L", (2, 4))
+    assert name_of([wide]) != name_of([tall]) and name_of([wide]) == name_of([Image.new("L", (4, 2))])
 
 
 def test_frames_of_a_video(video: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from runs import FASTV, Run, only, result_of
 
 from winnow.harness.results.tables import runs as tables
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 
 
 def replay(like: object) -> tuple[str, str]:

@@ -1,132 +1,207 @@
-"""Intervals and tests against values computed by hand or by scipy, and properties that must hold for all data."""
+"""Intervals and tests against other computations (scipy, statsmodels, loops), and properties that hold for all data."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+import statsmodels.api as sm
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from winnow.harness.score.stats import clustered_difference, holm, mean_interval, paired_difference
+from winnow.harness.score.layout import lay_out
+from winnow.harness.score.stats import Z, difference, figure, holm, median_interval, sign_flip
 from winnow.reducers.core.errors import WinnowError
 
 BITS = st.lists(st.integers(0, 1), min_size=1, max_size=80)
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80)
+CLUSTERED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.sampled_from("abcdefgh")), min_size=1)
 
 
 def test_wilson_by_hand() -> None:
     # 8 of 10: centre (0.8 + z²/20) / (1 + z²/10) = 0.71675, half width 0.22657 with z = 1.959964.
-    mean, low, high = mean_interval(np.array([1] * 8 + [0] * 2))
-    assert mean == 0.8
-    assert (low, high) == pytest.approx((0.49016, 0.94331), abs=1e-4)
+    found = figure([1] * 8 + [0] * 2)
+    assert found.mean == 0.8
+    assert (found.low, found.high) == pytest.approx((0.49016, 0.94331), abs=1e-4)
 
 
 @given(BITS)
 def test_wilson_equals_scipy_and_holds_the_mean(bits: list[int]) -> None:
-    mean, low, high = mean_interval(np.array(bits))
+    found = figure(bits)
     expected = reference.binomtest(sum(bits), len(bits)).proportion_ci(method="wilson")
-    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-    assert 0 <= low <= mean + 1e-12 and mean - 1e-12 <= high <= 1
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert 0 <= found.low <= found.mean + 1e-12 and found.mean - 1e-12 <= found.high <= 1
 
 
 def test_t_interval_by_hand() -> None:
     # mean 2.5, s = 1.29099, t(0.975, 3) = 3.18245: half width 2.05426.
-    assert mean_interval(np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx((2.5, 0.44574, 4.55426), abs=1e-5)
+    assert vars(figure([1.0, 2.0, 3.0, 4.0])) == pytest.approx({"mean": 2.5, "low": 0.44574, "high": 4.55426}, abs=1e-5)
 
 
 def test_one_score_that_is_not_binary_has_no_interval() -> None:
-    mean, low, high = mean_interval(np.array([0.4]))
-    assert mean == 0.4
-    assert math.isnan(low) and math.isnan(high)
+    found = figure([0.4])
+    assert found.mean == 0.4
+    assert math.isnan(found.low) and math.isnan(found.high)
 
 
 def test_mcnemar_by_hand() -> None:
     # 8 samples only a has right, 2 only b, 10 alike: p = 2 (1 + 10 + 45) / 2^10.
-    a = np.array([1] * 8 + [0] * 2 + [1] * 10)
-    b = np.array([0] * 8 + [1] * 2 + [1] * 10)
-    found = paired_difference(a, b)
+    found = difference([1] * 8 + [0] * 2 + [1] * 10, [0] * 8 + [1] * 2 + [1] * 10)
     assert found.mean == pytest.approx(0.3)
     assert found.p == pytest.approx(112 / 1024)
     # Bonett and Price: (9 - 3) / 22 ± 1.959964 sqrt((12/22 - (6/22)²) / 22) = 0.27273 ± 0.28680.
     assert (found.low, found.high) == pytest.approx((-0.01407, 0.55953), abs=1e-4)
 
 
-def test_alike_runs_differ_by_nothing_but_not_for_certain() -> None:
-    found = paired_difference(np.ones(50), np.ones(50))
-    assert (found.mean, found.p) == (0.0, 1.0)
-    assert found.low < 0 < found.high
-
-
 @given(PAIRS)
-def test_binary_difference_is_antisymmetric(pairs: list[tuple[int, int]]) -> None:
-    a, b = np.array(pairs).T
-    forth, back = paired_difference(a, b), paired_difference(b, a)
+def test_one_question_a_video_takes_mcnemars_exact_test(pairs: list[tuple[int, int]]) -> None:
+    gaps = [a - b for a, b in pairs]
+    gained, lost = gaps.count(1), gaps.count(-1)
+    expected = reference.binomtest(gained, gained + lost).pvalue if gained + lost else 1
+    assert difference(*zip(*pairs, strict=True)).p == pytest.approx(expected)
+
+
+def test_alike_runs_differ_by_nothing_but_not_for_certain() -> None:
+    for same in (difference([1] * 50, [1] * 50), difference([0] * 50, [0] * 50)):
+        assert (same.mean, same.p) == (0.0, 1.0)
+        assert same.low < 0 < same.high
+
+
+@given(CLUSTERED)
+def test_a_comparison_is_antisymmetric_and_blind_to_order(rows: list[tuple[int, int, str]]) -> None:
+    a, b, names = zip(*rows, strict=True)
+    forth, back = difference(a, b, lay_out(names)), difference(b, a, lay_out(names))
     assert (forth.mean, forth.low, forth.high) == pytest.approx((-back.mean, -back.high, -back.low))
     assert forth.p == pytest.approx(back.p)
-    assert -1 <= forth.low <= forth.high <= 1
+    assert -1 <= forth.low <= forth.mean + 1e-9 and forth.mean - 1e-9 <= forth.high <= 1
     assert 0 < forth.p <= 1
+    turned = [side[::-1] for side in (a, b, names)]
+    assert vars(difference(turned[0], turned[1], lay_out(turned[2]))) == pytest.approx(vars(forth))
 
 
-def test_graded_scores_take_the_paired_t_test() -> None:
+@given(CLUSTERED)
+def test_a_shared_video_never_makes_it_surer(rows: list[tuple[int, int, str]]) -> None:
+    a, b, names = zip(*rows, strict=True)
+    for together, apart in (
+        (figure(a, lay_out(names)), figure(a)),
+        (difference(a, b, lay_out(names)), difference(a, b)),
+    ):
+        assert together.high - together.low >= apart.high - apart.low - 1e-9 or apart.low <= -1 or apart.high >= 1
+
+
+def test_graded_scores_take_the_paired_t_interval_and_the_randomisation_test() -> None:
     a, b = np.array([0.5, 0.9, 0.4, 0.7, 0.8]), np.array([0.4, 0.7, 0.5, 0.3, 0.6])
-    found, expected = paired_difference(a, b), reference.ttest_rel(a, b)
-    interval = expected.confidence_interval(0.95)
-    assert found.p == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    found, expected = difference(a, b), reference.ttest_rel(a, b).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.mean == pytest.approx(0.16)
+    gaps = (a - b).round(6)
+    reached = [abs(np.dot(signs, gaps)) >= abs(gaps.sum()) - 1e-9 for signs in product((1, -1), repeat=5)]
+    assert found.p == pytest.approx(np.mean(reached))
 
 
-@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (0.25, 0.0)])
-def test_a_constant_difference_needs_no_test(shift: float, p: float) -> None:
+@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (0.25, 0.25)])
+def test_a_constant_difference(shift: float, p: float) -> None:
     b = np.array([0.25, 0.5, 0.75])
-    found = paired_difference(b + shift, b)
-    assert (found.mean, found.low, found.high, found.p) == (shift, shift, shift, p)
+    found = difference(b + shift, b)
+    assert (found.mean, found.p) == (shift, p) and found.low <= shift <= found.high
 
 
-def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_clusters_agree_with_statsmodels() -> None:
+    rng = np.random.default_rng(3)
+    videos = np.repeat(np.arange(40), rng.integers(1, 8, 40))
+    gaps = rng.normal(size=len(videos)) + rng.normal(size=40)[videos]
+    found = difference(gaps, np.zeros_like(gaps), lay_out([str(v) for v in videos]))
+    theirs = sm.OLS(gaps, np.ones_like(gaps)).fit(cov_type="cluster", cov_kwds={"groups": videos}, use_t=True)
+    assert (found.mean, found.low, found.high) == pytest.approx((theirs.params[0], *theirs.conf_int()[0]))
+
+
+def test_strata_and_clusters_agree_with_statsmodels() -> None:
+    rng = np.random.default_rng(5)
+    strata, videos = np.arange(300) % 3, rng.integers(0, 60, 300)
+    values = rng.random(300) * (1 + strata) + rng.random(60)[videos]
+    layout = lay_out([str(v) for v in videos], [str(s) for s in strata])
+    contrast = np.full(3, 1 / 3)
+    dummies = np.eye(3)[strata]
+    kinds = {"cluster": {"groups": videos, "use_correction": True}, "HC0": None}
+    spread = {kind: sm.OLS(values, dummies).fit(cov_type=kind, cov_kwds=more) for kind, more in kinds.items()}
+    robust, alone = (float(contrast @ spread[kind].cov_params() @ contrast) for kind in ("cluster", "HC0"))
+    # statsmodels corrects clusters by (n - 1) / (n - k) for k strata, and HC0 by nothing.
+    assert layout.design_effect(values) == pytest.approx(robust * 297 / 299 / (alone * 300 / 299))
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(-2, 2, allow_subnormal=False), min_size=1, max_size=9))
+def test_sign_flip_equals_all_flips(totals: list[float]) -> None:
+    found = sign_flip(np.array(totals))
+    sums = [abs(np.dot(signs, totals)) for signs in product((1, -1), repeat=len(totals))]
+    near = 2 * len(totals) * max(map(abs, totals)) / 1000
+    at_least, at_most = (np.mean(np.array(sums) >= abs(sum(totals)) + slack) for slack in (near, -near))
+    assert at_least - 1e-9 <= found <= at_most + 1e-9
+
+
+def test_sign_flip_agrees_with_scipy_at_scale() -> None:
+    totals = np.random.default_rng(0).normal(0.08, 1, 400)
+    theirs = reference.permutation_test(
+        (totals,), np.sum, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(1)
+    )
+    assert sign_flip(totals) == pytest.approx(theirs.pvalue, abs=0.01)
+    # Three agreeing questions on each of 300 videos are 300 signs, not 900.
+    rng = np.random.default_rng(2)
+    signs = rng.choice([-1, 0, 1], 300, p=[0.1, 0.7, 0.2])
+    one, three = sign_flip(signs), sign_flip(3 * signs)
+    assert (
+        one
+        == pytest.approx(three)
+        == pytest.approx(reference.binomtest((signs == 1).sum(), np.abs(signs).sum()).pvalue)
+    )
+
+
+def test_copies_of_each_question_change_nothing() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(0, 2, (2, 300))
+    names = [str(i) for i in range(300)]
+    one, three = difference(a, b), difference(np.tile(a, 3), np.tile(b, 3), lay_out(names * 3))
+    assert vars(three) == pytest.approx(vars(one), rel=2e-3)
+    assert vars(figure(np.tile(a, 3), lay_out(names * 3))) == pytest.approx(vars(figure(a)), rel=2e-3)
+
+
+def test_bootstrap_over_videos_agrees() -> None:
+    rng = np.random.default_rng(4)
+    sums = rng.normal(size=200)[:, None] > rng.normal(size=(200, 4))
+    a, b = sums.astype(int), (rng.random((200, 4)) < 0.5).astype(int)
+    found = difference(a, b, lay_out([str(v) for v in np.repeat(np.arange(200), 4)]))
+    theirs = reference.bootstrap(((a - b).mean(1),), np.mean, method="percentile", rng=rng).confidence_interval
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_an_interval_covers_the_truth_about_as_often_as_it_says(together: int) -> None:
     rng = np.random.default_rng(0)
-    a, b = rng.random((2, 1000, 60)) < np.array([0.7, 0.5])[:, None, None]
-    covered = [found.low <= 0.2 <= found.high for found in map(paired_difference, a, b)]
-    assert 0.93 < np.mean(covered) < 0.98
+    chances = np.array([0.7, 0.5])[:, None, None]
+    a, b = np.repeat(rng.random((2, 600, 40)) < chances, together, axis=2).astype(int)
+    layout = lay_out([str(v) for v in np.repeat(np.arange(40), together)])
+    covered = [(f := difference(*pair, layout)).low <= 0.2 <= f.high for pair in zip(a, b, strict=True)]
+    assert 0.92 < np.mean(covered) < 0.98
+    held = [(f := figure(one, layout)).low <= 0.7 <= f.high for one in a]
+    assert 0.92 < np.mean(held) < 0.985
 
 
 def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(WinnowError, match="no scores"):
-        mean_interval(np.array([]))
+        figure([])
     with pytest.raises(WinnowError, match="3 and 2 samples"):
-        paired_difference(np.ones(3), np.ones(2))
+        difference([1] * 3, [1] * 2)
 
 
 def test_holm_by_hand() -> None:
-    assert holm([0.01, math.nan, 0.04, 0.03])[::2] == pytest.approx([0.03, 0.06])
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
 
 
-@given(PAIRS)
-def test_single_questions_take_mcnemar_and_an_interval_that_holds_the_mean(pairs: list[tuple[int, int]]) -> None:
-    a, b = np.array(pairs).T
-    found, plain = clustered_difference(a - b, [""] * len(a)), paired_difference(a, b)
-    assert found.mean == pytest.approx(plain.mean)
-    if len(a) > 1:
-        assert found.p == pytest.approx(plain.p) and found.low <= found.mean + 1e-9 and found.mean <= found.high + 1e-9
-
-
-def test_questions_about_one_video_count_together() -> None:
-    rng = np.random.default_rng(1)
-    luck = np.repeat(rng.integers(-1, 2, 100), 10)
-    apart = clustered_difference(luck, [""] * 1000)
-    together = clustered_difference(luck, [str(i // 10) for i in range(1000)])
-    assert together.high - together.low == pytest.approx(math.sqrt(10) * (apart.high - apart.low), rel=0.15)
-    assert together.p > apart.p
-    # One video gained, one lost, both with all their questions: no sign of a difference.
-    assert clustered_difference(np.array([1, 1, -1, -1]), ["a", "a", "b", "b"]).p == 1
-
-
-def test_bootstrap_agrees_with_scipy() -> None:
-    gaps = np.random.default_rng(0).integers(-1, 2, 400)
-    found = clustered_difference(gaps, [""] * 400)
-    theirs = reference.bootstrap(
-        (gaps,), np.mean, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.012)
+def test_median_interval_equals_scipy() -> None:
+    values = np.random.default_rng(0).normal(size=31)
+    expected = reference.quantile_test(values, p=0.5).confidence_interval()
+    middle, low, high, level = median_interval(values)
+    assert (low, high) == (expected.low, expected.high) and level >= 0.95 and low < middle < high
+    assert pytest.approx(reference.norm.ppf(0.975)) == Z

@@ -11,10 +11,10 @@ import pytest
 
 from winnow.harness.cli.commands import look as cli
 from winnow.harness.common import files
+from winnow.harness.common.run_files import read_scores
 from winnow.harness.results.exchange import archive as store
 from winnow.harness.results.exchange import compare
-from winnow.harness.run.store import results_below
-from winnow.harness.score.paired import scores
+from winnow.harness.run.result import results_below
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -23,7 +23,8 @@ def add(folder: Path, name: str, values: list[float], **more: Any) -> None:
     result = {
         "id": name, "settings": name[:4], "context": "c", "status": "complete", "finished": "2026-01-01",
         "model": "pico", "reducer": "fastv", "label": "fastv", "asked": "0.25", "knobs": {},
-        "documents": len(values), "failed": 0, "shares": None, "cost": None, "budget": None, "tasks": [task],
+        "documents": len(values), "failed": 0, "shares": None, "cost": None, "budget": None,
+        "ratio": 0.25, "tasks": [task],
     } | more  # fmt: skip
     files.write_json(folder / name / "result.json", result)
     rows = [{"task": "quiz", "doc_id": i, "metric": "right", "score": v, "stratum": ""} for i, v in enumerate(values)]
@@ -79,7 +80,7 @@ def test_results_come_back_as_they_were(stores: tuple[Path, Path], suffix: str, 
     assert len(store.read(out, back)) == 4 and store.read(out, back) == []
     assert results_below(back) == results_below(stores[0])
     for result in results_below(back):
-        assert scores(back / result["id"]) == scores(stores[0] / result["id"])
+        assert read_scores(back / result["id"]) == read_scores(stores[0] / result["id"])
     assert {row["verdict"] for row in compare.rows(compare.pairs(str(stores[0]), str(back), back))} == {"identical"}
 
 

@@ -13,7 +13,7 @@ from winnow.harness.config import preset_runs as parts
 from winnow.harness.config import printed as published
 from winnow.harness.config.choices import options
 from winnow.harness.plan.build import build_method
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 from winnow.reducers.core.errors import WinnowError
 
 TABLES = preset.names()

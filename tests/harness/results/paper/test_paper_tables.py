@@ -21,7 +21,7 @@ from winnow.harness.results.paper import show
 from winnow.harness.results.paper.cell import Table
 from winnow.harness.results.paper.text import sheet
 from winnow.harness.results.paper.values import Value, average
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 from winnow.reducers.core.errors import WinnowError
 
 NAME = "aim_poster_merging"
@@ -35,7 +35,8 @@ def write(folder: Path, run: str, settings: str, scores: Scores, reducer: str, *
     result = {
         "id": run, "context": "c", "settings": settings, "status": "complete", "finished": f"2026-01-01T00:00:00{run}",
         "model": "llava_ov", "reducer": reducer, "label": reducer, "knobs": {}, "documents": len(scores), "failed": 0,
-        "limit": None, "shares": {"entrance": 1.0, "mean": 0.5, "last": 0.1}, "cost": None, "tasks": [task],
+        "limit": None, "shares": {"entrance": 1.0, "mean": 0.5, "last": 0.1}, "cost": None,
+        "budget": None, "ratio": None, "asked": "", "tasks": [task],
     } | more  # fmt: skip
     files.write_json(folder / run / "result.json", result)
     rows = [{"task": "videomme", "doc_id": i, "metric": "score", "score": float(s)} for i, s in enumerate(scores)]

@@ -14,7 +14,7 @@ from PIL import Image
 from winnow.harness.cli.commands.tables import tables_of
 from winnow.harness.results.report import collect
 from winnow.harness.results.report.write import write
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 
 EVIL = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

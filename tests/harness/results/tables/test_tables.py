@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ import pytest
 from winnow.harness.cli.commands import look as cli
 from winnow.harness.common import console, files
 from winnow.harness.results import plots
+from winnow.harness.results.exchange.compare import rows as pairs_of
 from winnow.harness.results.tables import runs as tables
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 from winnow.harness.score import paired_runs as drop
+from winnow.harness.score.paired import compare
 from winnow.reducers.core.errors import WinnowError
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def add(folder: Path, name: str, scores: list[int], **more: Any) -> dict[str, Any]:
+def add(folder: Path, name: str, scores: list[int], media: Sequence[str] = (), **more: Any) -> Any:
     """Write a finished run with these scores on one task."""
     mean = 100 * sum(scores) / len(scores)
     task = {
@@ -45,14 +48,17 @@ def add(folder: Path, name: str, scores: list[int], **more: Any) -> dict[str, An
         "tasks": [task | {"failed": 0, "lmms_eval": mean / 100}],
     } | more  # fmt: skip
     files.write_json(folder / name / "result.json", result)
-    rows = [{"task": "quiz", "doc_id": i, "metric": "right", "score": float(s)} for i, s in enumerate(scores)]
+    rows: list[dict[str, Any]] = [
+        {"task": "quiz", "doc_id": i, "metric": "right", "score": float(s)} for i, s in enumerate(scores)
+    ]
+    rows = [row | {"media": name} for row, name in zip(rows, media, strict=True)] if media else rows
     pq.write_table(pa.Table.from_pylist(rows), folder / name / "scores.parquet")
     return result
 
 
-def baseline(folder: Path, name: str = "base", **more: Any) -> dict[str, Any]:
+def baseline(folder: Path, name: str = "base", scores: Sequence[int] = (1,) * 9 + (0,), **more: Any) -> Any:
     whole = {"shares": {"entrance": 1.0, "mean": 1.0, "last": 1.0}, "asked": "", "knobs": {}, "ratio": None}
-    return add(folder, name, [1] * 9 + [0], reducer="none", label="none", **whole | more)
+    return add(folder, name, [*scores], reducer="none", label="none", **whole | more)
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def test_drop_is_paired_and_kept_with_the_result(results: Path, monkeypatch: pyt
     assert kept["mean"] == -30 and kept["low"] < -30 < kept["high"] and 0 < kept["p"] < 1
     assert drop.drops(found["base"], found["base"], results) == {} == drop.drops(found["fast"], None, results)
     drop.settle(list(found.values()), results)
-    monkeypatch.setattr(drop, "_compare", lambda *args: pytest.fail("compared again"))
+    monkeypatch.setattr(drop, "compare", lambda *args: pytest.fail("compared again"))
     again = {result["id"]: result for result in results_below(results)}
     assert drop.drops(again["fast"], again["base"], results) == {"quiz": kept}
     monkeypatch.undo()
@@ -90,7 +96,7 @@ def test_drop_is_paired_and_kept_with_the_result(results: Path, monkeypatch: pyt
 
 def test_runs_on_different_documents_are_not_compared(results: Path) -> None:
     fast = add(results, "other", [1] * 7)
-    with pytest.raises(WinnowError, match="the runs hold different documents of task 'quiz'"):
+    with pytest.raises(WinnowError, match="other and base hold different documents of task 'quiz'"):
         drop.drops(fast, results_below(results)[0], results)
 
 
@@ -123,6 +129,48 @@ def test_outdated_runs_are_left_out(results: Path) -> None:
     add(results, "newer", [1] * 10, settings="fast", finished="2026-01-02T00:00:00")
     assert {result["id"] for result in results_below(results)} == {"base", "newer"}
     assert len(results_below(results, outdated=True)) == 3
+
+
+def test_the_command_says_what_it_hides(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(1, 3):
+        add(results, f"newer{number}", [1] * 10, settings="fast", finished=f"2026-01-0{number + 1}T00:00:00")
+        cli.tables(form="csv", results=results)
+        said = capsys.readouterr()
+        runs, them = ("run", "it") if number == 1 else ("runs", "them")
+        assert (
+            said.err == f"{number} {runs} of older code hidden, --all shows {them}\n"
+            and len(said.out.splitlines()) == 3
+        )
+    cli.tables(form="csv", results=results, outdated=True)
+    said = capsys.readouterr()
+    assert said.err == "" and len(said.out.splitlines()) == 5
+
+
+def test_tables_and_compare_say_the_same_of_questions_about_one_video(tmp_path: Path) -> None:
+    media = [f"v{i // 3}.mp4" for i in range(30)]
+    baseline(tmp_path, scores=[1] * 30, media=media)
+    fast = add(tmp_path, "fast", [0] * 6 + [1] * 24, media=media)
+    drop.settle(results_below(tmp_path), tmp_path)
+    stored = results_below(tmp_path)[1]["drop"]["tasks"]["quiz"]
+    found = compare(tmp_path / "fast", tmp_path / "base", fast, ["quiz"])
+    assert stored == found.plain() and (found.samples, found.videos) == (30, 10)
+    assert found.difference.p == pytest.approx(0.5)  # two videos of three questions lost: two coins agree
+    (row,) = pairs_of([(tmp_path / "fast", tmp_path / "base")])
+    interval = f"{stored['mean']:+.1f} [{stored['low']:+.1f}, {stored['high']:+.1f}]"
+    assert row["A - B"] == interval and row["videos"] == "10"
+
+
+def test_a_comparison_by_another_method_is_made_anew(results: Path) -> None:
+    found = {result["id"]: result for result in results_below(results)}
+    old = {"baseline": ["base", found["base"]["finished"]], "tasks": {"quiz": {"mean": 1, "low": 0, "high": 2, "p": 0}}}
+    stale = found["fast"] | {"drop": old}
+    assert drop.drops(stale, found["base"], results)["quiz"]["mean"] == -30
+
+
+def test_a_damaged_result_is_one_line(results: Path) -> None:
+    (results / "fast" / "result.json").write_text('{"id": "fast"}')
+    with pytest.raises(WinnowError, match=r"fast/result\.json is damaged, it lacks context, .*: run it again"):
+        results_below(results)
 
 
 def test_formats_hold_the_same(results: Path) -> None:
