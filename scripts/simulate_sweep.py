@@ -26,8 +26,8 @@ from winnow.harness.common.run_files import DONE
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
 from winnow.harness.run.claim import HEARTBEAT, Claim
-from winnow.harness.sweep.cell_queue import LARGEST, Share
-from winnow.harness.sweep.manifest import NAME, Manifest, Planned
+from winnow.harness.sweep.cell_queue import LARGEST, CellQueue
+from winnow.harness.sweep.manifest import NAME, Manifest, SweepCell
 
 EVENTS = {
     "open": "open", "os.scandir": "list", "os.listdir": "list", "os.link": "link", "os.remove": "unlink",
@@ -59,7 +59,7 @@ def make(folder: Path, cells: int, groups: int) -> Manifest:
     tasks = TasksConfig("t", ["t"], metric="accuracy", max_new_tokens=1)
     method = Method("none", "winnow.reducers.none:NoReduction", {})
     planned = [
-        Planned(f"{number:012x}", "none", 1.0, 1, Cell(model, method, tasks, BudgetConfig(), folder, seed=number))
+        SweepCell(f"{number:012x}", "none", 1.0, 1, Cell(model, method, tasks, BudgetConfig(), folder, seed=number))
         for number in range(cells)
     ]
     return Manifest(folder / NAME, folder, [planned[start::groups] for start in range(groups)])
@@ -69,7 +69,7 @@ def run(manifest: Manifest, index: int, workers: int, seconds: float, gate: Any,
     """Be one worker: take cells, hold them for a while, mark them as finished."""
     found: Counter[str] = Counter()
     count_operations(str(manifest.results), found)
-    share, taken, longest = Share(manifest, index, workers), 0, 0.0
+    share, taken, longest = CellQueue(manifest, index, workers), 0, 0.0
     gate.wait()
     started = time.perf_counter()
     for group in share.groups():

@@ -15,7 +15,7 @@ Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """One row of a table.
 
     Attributes
@@ -92,12 +92,12 @@ class Preset:
     tasks: Mapping[str, str]
     set: Words
     smoke: Words
-    rows: tuple[Row, ...]
+    rows: tuple[PaperRow, ...]
     notes: Words
     pivot: str | None = None
     machine: str = "a100_40g"
 
-    def find(self, key: str) -> Row:
+    def find(self, key: str) -> PaperRow:
         """The row of a key."""
         return next(row for row in self.rows if row.key == key)
 
@@ -124,7 +124,7 @@ def load(name: str) -> Preset:
 
 def parse(name: str, node: Mapping[str, Any]) -> Preset:
     """Make a preset of the key ``table`` of a configuration."""
-    rows = tuple(Row(key, **{k: _frozen(v) for k, v in value.items()}) for key, value in node["rows"].items())
+    rows = tuple(PaperRow(key, **{k: _frozen(v) for k, v in value.items()}) for key, value in node["rows"].items())
     words = {key: _frozen(node.get(key, [])) for key in ("set", "smoke", "notes")}
     published = node.get("published", name)
     more = {key: node[key] for key in ("pivot", "machine") if key in node}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from winnow.harness.config.preset import Preset, Row, Words
+from winnow.harness.config.preset import PaperRow, Preset, Words
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -24,7 +24,7 @@ def merge(words: Iterable[str]) -> Words:
     return tuple(sorted(last.values(), key=lambda word: "." in word.partition("=")[0]))
 
 
-def overrides(preset: Preset, row: Row, smoke: bool = False, extra: Sequence[str] = ()) -> Words:
+def overrides(preset: Preset, row: PaperRow, smoke: bool = False, extra: Sequence[str] = ()) -> Words:
     """The overrides that make a row, without its task."""
     own = [*preset.set, *row.set]
     if smoke:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import winnow
-from winnow.harness.config.preset import Preset, Row
+from winnow.harness.config.preset import PaperRow, Preset
 
 FOLDER = Path(winnow.__file__).parent / "published"
 SCORES = ("%", "score", "0-5")
@@ -53,7 +53,7 @@ def read(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def lines(preset: Preset, row: Row) -> list[dict[str, str]]:
+def lines(preset: Preset, row: PaperRow) -> list[dict[str, str]]:
     """The lines of the published file that belong to a row."""
     if preset.published is None or row.row is None:
         return []
@@ -100,17 +100,17 @@ def benchmarks(preset: Preset) -> dict[str, list[str]]:
     return found
 
 
-def group(preset: Preset, row: Row) -> str:
+def group(preset: Preset, row: PaperRow) -> str:
     """The heading that a row stands under."""
     return next((line["group"] for line in lines(preset, row)), "")
 
 
-def label(preset: Preset, row: Row) -> str:
+def label(preset: Preset, row: PaperRow) -> str:
     """What the paper calls a row."""
     return next((line["row_label"] for line in lines(preset, row)), row.key)
 
 
-def facts(preset: Preset, row: Row, names: Sequence[str]) -> dict[str, str]:
+def facts(preset: Preset, row: PaperRow, names: Sequence[str]) -> dict[str, str]:
     """The row's own columns (l1, frames, ...) as printed."""
     line: dict[str, Any] = next(iter(lines(preset, row)), {})
     return {name: line.get(name, "") for name in names}

@@ -11,7 +11,7 @@ import torch
 
 from winnow.harness.data.document import Document
 from winnow.harness.data.media import make_prompt, name_of
-from winnow.harness.run.cell_run import Work
+from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, encode
 from winnow.harness.run.record import Row
 from winnow.harness.run.stop import Stop
@@ -34,7 +34,7 @@ def batches(documents: Sequence[Document], size: int) -> Iterator[list[Document]
 
 
 def answer_all(
-    works: Sequence[Work],
+    works: Sequence[CellRun],
     documents: Sequence[Document],
     load: Callable[[], Loaded],
     advance: Callable[[int], None],
@@ -45,7 +45,7 @@ def answer_all(
 
     Parameters
     ----------
-    works : sequence of Work
+    works : sequence of CellRun
         Cells of one model, one set of tasks and one batch size.
     documents : sequence of Document
         Of one task, in order.
@@ -73,7 +73,7 @@ def answer_all(
 
 
 def _answer_some(
-    works: Sequence[Work],
+    works: Sequence[CellRun],
     documents: Sequence[Document],
     load: Callable[[], Loaded],
     advance: Callable[[int], None],
@@ -90,7 +90,7 @@ def _answer_some(
         prompts, broken, media = _prompts(documents, works[0].run.cell.seen.frames)
         encoded = _try_encode(loaded, prompts)
     for work, missing in wanted.items():
-        stop.check()
+        stop.raise_if_requested()
         with work.journal.begun(missing):
             failed = [work.fail(document, error) for document, error in broken]
             rows = [*_answer_batch(work, loaded, prompts, encoded), *failed]
@@ -127,7 +127,7 @@ def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:
         return None
 
 
-def _answer_batch(work: Work, loaded: Loaded, prompts: Prompted, batch: Batch | None) -> list[Row]:
+def _answer_batch(work: CellRun, loaded: Loaded, prompts: Prompted, batch: Batch | None) -> list[Row]:
     """Answer a batch; if that fails as a whole, its halves, down to the document that cannot be answered."""
     if not prompts:
         return []

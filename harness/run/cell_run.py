@@ -25,7 +25,7 @@ DEATHS = 4
 
 
 @dataclass(eq=False)
-class Work:
+class CellRun:
     """One cell at work.
 
     Attributes

@@ -26,7 +26,7 @@ from winnow.models.loading.spec import ModelSpec
 from winnow.reducers.core.errors import WinnowError
 
 
-class Kept:
+class LoadedModel:
     """What a process keeps from one group of cells to the next: the model and the documents that it loaded last.
 
     The model's vision tower remembers its last output, for all cells and for the next question about the same video.

@@ -49,7 +49,7 @@ class Stop:
         self._asked = time.monotonic()
         return next((reason for ask in self.reasons if (reason := ask())), "")
 
-    def check(self) -> None:
+    def raise_if_requested(self) -> None:
         """Stop here, if it was asked for.
 
         Raises

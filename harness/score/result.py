@@ -19,19 +19,19 @@ from winnow.harness.cost import kv_bytes, llm_viewer, physical
 from winnow.harness.plan.build import Built
 from winnow.harness.plan.identity import Identity
 from winnow.harness.plan.nominal import cost_of, llm_shape
-from winnow.harness.run.cell_run import Work
+from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.record import Row, mean_shares
 from winnow.harness.run.result import CostResult, Result
 from winnow.harness.score.pooled import means_of
 from winnow.harness.score.scoring import Scored
 
 
-def finish(work: Work, rows: Sequence[Row], scored: Sequence[Scored]) -> Result:
+def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored]) -> Result:
     """Write what was measured; mark the run as done if every document was answered.
 
     Parameters
     ----------
-    work : Work
+    work : CellRun
     rows : sequence of Row
         One per document, by task and in document order.
     scored : sequence of Scored

@@ -9,7 +9,7 @@ from typing import TypeVar
 from winnow.harness.common.run_files import DONE, FAILED
 from winnow.harness.run.claim import WHOLE, Claim, part_name
 from winnow.harness.run.store import part_mark
-from winnow.harness.sweep.manifest import Manifest, Planned
+from winnow.harness.sweep.manifest import Manifest, SweepCell
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ LARGEST = 8
 """Cells that one worker holds at most at a time: more would share each decoded document, fewer spread better."""
 
 
-class Share:
+class CellQueue:
     """One worker's view of a sweep.
 
     Parameters
@@ -33,7 +33,7 @@ class Share:
         self.manifest, self.index, self.workers, self.parts = manifest, index, workers, parts
         self._closed: set[str] = set()
 
-    def groups(self) -> list[list[Planned]]:
+    def groups(self) -> list[list[SweepCell]]:
         """The groups of the sweep, in this worker's order."""
         return self._turned(self.manifest.groups)
 
@@ -45,14 +45,14 @@ class Share:
         """Whether any cell is marked as failed."""
         return any((self.manifest.results / cell.id / FAILED).exists() for cell in self.manifest.cells())
 
-    def closed(self, cell: Planned) -> bool:
+    def closed(self, cell: SweepCell) -> bool:
         """Whether a cell is finished or failed; both are final for this worker."""
         folder = self.manifest.results / cell.id
         if cell.id not in self._closed and ((folder / DONE).exists() or (folder / FAILED).exists()):
             self._closed.add(cell.id)
         return cell.id in self._closed
 
-    def take(self, group: Sequence[Planned], stack: ExitStack) -> dict[str, Claim]:
+    def take(self, group: Sequence[SweepCell], stack: ExitStack) -> dict[str, Claim]:
         """Claim some of the open cells of a group; by id, until the stack ends."""
         open_ = [cell for cell in self._turned(group) if cell.id not in self._closed]
         wanted = min(LARGEST, -(-len(open_) // (2 * self.workers)))
@@ -65,7 +65,7 @@ class Share:
                 claims[cell.id] = claim
         return claims
 
-    def take_part(self, cell: Planned, stack: ExitStack) -> tuple[Claim, tuple[int, int]] | None:
+    def take_part(self, cell: SweepCell, stack: ExitStack) -> tuple[Claim, tuple[int, int]] | None:
         """Claim a part of a cell that is not answered, or the whole cell if all parts are; and say which part."""
         folder = self.manifest.results / cell.id
         units = ((index, self.parts) for index in self._turned(range(self.parts)))
@@ -76,7 +76,7 @@ class Share:
                 return claim, unit
         return None
 
-    def _claim(self, cell: Planned, name: str, stack: ExitStack) -> Claim | None:
+    def _claim(self, cell: SweepCell, name: str, stack: ExitStack) -> Claim | None:
         if self.closed(cell):
             return None
         claim = Claim(self.manifest.results / cell.id, name)

@@ -15,10 +15,10 @@ from winnow.harness.data.documents import Tasks
 from winnow.harness.plan.build import Built
 from winnow.harness.run import environment
 from winnow.harness.run.answer import answer_all
-from winnow.harness.run.cell_run import Work
+from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.journal import deaths
-from winnow.harness.run.loaded import Kept
+from winnow.harness.run.loaded import LoadedModel
 from winnow.harness.run.stop import Stop
 from winnow.harness.run.store import Run, part_mark
 from winnow.harness.score.result import finish
@@ -28,7 +28,7 @@ from winnow.reducers.core.errors import WinnowError
 
 
 def run_group(
-    runs: Mapping[Run, Claim], built: Mapping[str, Built], kept: Kept, stop: Stop, part: tuple[int, int] = (0, 1)
+    runs: Mapping[Run, Claim], built: Mapping[str, Built], kept: LoadedModel, stop: Stop, part: tuple[int, int] = (0, 1)
 ) -> int:
     """Answer and score the runs of one group.
 
@@ -38,7 +38,7 @@ def run_group(
         The runs, each with the claim that says it is ours.
     built : mapping
         Their methods, by id.
-    kept : Kept
+    kept : LoadedModel
     stop : Stop
     part : (int, int)
         Which of how many parts of the documents to answer; a part is answered and marked, but not scored.
@@ -67,19 +67,19 @@ def run_group(
         return max(_close(work, tasks, documents, stop) for work in works)
 
 
-def _open(found: Run, built: Built, claim: Claim) -> Work:
+def _open(found: Run, built: Built, claim: Claim) -> CellRun:
     if found.cell.force:
         found.reset()
     found.open(environment.describe())
     died = deaths(found.folder / JOURNAL)
-    return Work(found, built, found.rows(), found.journal(), claim, died)
+    return CellRun(found, built, found.rows(), found.journal(), claim, died)
 
 
 def _answer(
-    works: Sequence[Work],
+    works: Sequence[CellRun],
     tasks: Tasks,
     documents: dict[str, list[Document]],
-    kept: Kept,
+    kept: LoadedModel,
     stop: Stop,
     part: tuple[int, int],
 ) -> None:
@@ -102,10 +102,10 @@ def _answer(
                 answer_all(works, found, loaded, advance, stop, part)
 
 
-def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop) -> int:
+def _close(work: CellRun, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop) -> int:
     """Score one run and write its result; a task that cannot be scored leaves the answers as they are."""
     limit, folder = work.run.cell.limit, work.run.folder
-    stop.check()
+    stop.raise_if_requested()
     if work.claim.lost(look=True):
         print(f"run {work.run.id} was taken over while this process stood still: left to the other", file=sys.stderr)
         return BUSY

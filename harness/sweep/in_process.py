@@ -74,14 +74,14 @@ def _announce(found: Run, built: Built | None) -> None:
 
 def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
     """Claim what is free and run it, group by group; a group that cannot run does not stop the others."""
-    from winnow.harness.run.loaded import Kept
+    from winnow.harness.run.loaded import LoadedModel
     from winnow.harness.sweep.group import run_group
 
     codes: set[int] = set()
     groups: dict[str, list[Run]] = {}
     for found in pending:
         groups.setdefault(found.cell.group, []).append(found)
-    kept, stop, errors = Kept(), Stop(), []
+    kept, stop, errors = LoadedModel(), Stop(), []
     for group in groups.values():
         with ExitStack() as stack:
             claims = {found: claim for found in group if (claim := _claim(found, stack)) is not None}

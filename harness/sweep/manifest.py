@@ -19,7 +19,7 @@ NAME, LOGS, CANCEL, JOBS = "manifest.json", "logs", "CANCEL", "jobs.json"
 
 
 @dataclass(frozen=True)
-class Planned:
+class SweepCell:
     """One cell of a sweep.
 
     Attributes
@@ -52,7 +52,7 @@ class Manifest:
         Its file; logs and the records of its jobs lie beside it.
     results : Path
         The folder of the runs.
-    groups : list of list of Planned
+    groups : list of list of SweepCell
         What is to be run; a group shares model, documents and batches.
     stored : list of str
         Runs of the sweep that were finished when it was planned.
@@ -62,11 +62,11 @@ class Manifest:
 
     path: Path
     results: Path
-    groups: list[list[Planned]]
+    groups: list[list[SweepCell]]
     stored: list[str] = field(default_factory=list)
     basis: str = ""
 
-    def cells(self) -> Iterator[Planned]:
+    def cells(self) -> Iterator[SweepCell]:
         """All cells to be run."""
         for group in self.groups:
             yield from group
@@ -115,7 +115,7 @@ def load(path: Path) -> Manifest:
     return Manifest(path, results, [_unpack(group, results) for group in read["groups"]], read["stored"], read["basis"])
 
 
-def _pack(group: Sequence[Planned]) -> dict[str, Any]:
+def _pack(group: Sequence[SweepCell]) -> dict[str, Any]:
     plain = [asdict(planned.cell) | {"results": None} for planned in group]
     shared = {key: value for key, value in plain[0].items() if all(cell[key] == value for cell in plain)}
     cells = [
@@ -126,8 +126,8 @@ def _pack(group: Sequence[Planned]) -> dict[str, Any]:
     return {"shared": shared, "cells": cells}
 
 
-def _unpack(group: dict[str, Any], results: Path) -> list[Planned]:
-    return [Planned(**one | {"cell": _cell(group["shared"] | one["cell"], results)}) for one in group["cells"]]
+def _unpack(group: dict[str, Any], results: Path) -> list[SweepCell]:
+    return [SweepCell(**one | {"cell": _cell(group["shared"] | one["cell"], results)}) for one in group["cells"]]
 
 
 def _cell(plain: dict[str, Any], results: Path) -> Cell:

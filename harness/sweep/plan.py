@@ -11,7 +11,7 @@ from winnow.harness.plan.build import build_method
 from winnow.harness.run.store import runs_of
 from winnow.harness.sweep.cells import cells_of
 from winnow.harness.sweep.estimate import basis, estimate, look_back
-from winnow.harness.sweep.manifest import NAME, Manifest, Planned, name_of
+from winnow.harness.sweep.manifest import NAME, Manifest, SweepCell, name_of
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -39,7 +39,7 @@ def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
     (results,) = folders
     results = results.resolve()
     past = look_back(results)
-    groups: dict[str, list[Planned]] = {}
+    groups: dict[str, list[SweepCell]] = {}
     sources = []
     for run in runs:
         built = build_method(run.cell)
@@ -47,7 +47,7 @@ def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
             seconds, documents, source = estimate(run.cell, run.identity.settings, built, past)
             sources.append(source)
             words = label(run.cell) + (f" {run.cell.asked}" if run.cell.asked else "")
-            groups.setdefault(run.cell.group, []).append(Planned(run.id, words, seconds, documents, run.cell))
+            groups.setdefault(run.cell.group, []).append(SweepCell(run.id, words, seconds, documents, run.cell))
     path = out or results / "sweeps" / name_of([run.id for run in runs]) / NAME
     stored = [run.id for run in runs if run.done]
     return Manifest(path.resolve(), results, list(groups.values()), stored, basis(sources))

@@ -11,7 +11,7 @@ from typing import Literal
 from winnow.harness.common import files
 from winnow.harness.common.run_files import DONE, FAILED, JOURNAL
 from winnow.harness.run.claim import WHOLE, alive, describe, living_claim
-from winnow.harness.sweep.manifest import Manifest, Planned
+from winnow.harness.sweep.manifest import Manifest, SweepCell
 
 Kind = Literal["finished", "failed", "running", "pending"]
 
@@ -22,7 +22,7 @@ class State:
 
     Attributes
     ----------
-    planned : Planned
+    planned : SweepCell
     kind : {"finished", "failed", "running", "pending"}
         Pending also means: its worker died, and the next one takes it over.
     answered : int
@@ -31,7 +31,7 @@ class State:
         Why it failed.
     """
 
-    planned: Planned
+    planned: SweepCell
     kind: Kind
     answered: int = 0
     reason: str = ""
@@ -51,7 +51,7 @@ class Watch:
         return states
 
 
-def state_of(planned: Planned, results: Path) -> State:
+def state_of(planned: SweepCell, results: Path) -> State:
     """Look at one cell."""
     folder = results / planned.id
     try:

@@ -11,7 +11,7 @@ from winnow.harness.common.run_files import DONE, ENV, FAILED
 from winnow.harness.run.claim import describe as holder
 from winnow.harness.run.claim import living_claim
 from winnow.harness.run.store import damage, forget
-from winnow.harness.sweep.manifest import Manifest, Planned
+from winnow.harness.sweep.manifest import Manifest, SweepCell
 from winnow.harness.sweep.state import Watch, duration, holders, number, seconds_left
 from winnow.harness.sweep.sweepbar import summary
 from winnow.reducers.core.errors import WinnowError
@@ -31,13 +31,13 @@ def describe(manifest: Manifest, every: bool) -> str:
     return "\n".join(lines)
 
 
-def _cells(cells: list[Planned]) -> str:
+def _cells(cells: list[SweepCell]) -> str:
     known = [cell.seconds for cell in cells if cell.seconds is not None]
     some = "" if len(known) == len(cells) else f" for {len(known)} of them"
     return number(len(cells), "cell") + (f", about {duration(sum(known))} of one worker{some}" if known else "")
 
 
-def _estimate(cell: Planned) -> str:
+def _estimate(cell: SweepCell) -> str:
     return "" if cell.seconds is None else f"  about {duration(cell.seconds)}"
 
 

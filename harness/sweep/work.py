@@ -8,7 +8,7 @@ import sys
 from winnow.harness.common import files
 from winnow.harness.common.exits import STOPPED
 from winnow.harness.run.stop import Stop, StoppedError
-from winnow.harness.sweep.cell_queue import Share
+from winnow.harness.sweep.cell_queue import CellQueue
 from winnow.harness.sweep.manifest import Manifest
 
 
@@ -19,7 +19,7 @@ def work(manifest: Manifest, index: int, workers: int, stop: Stop, wait: bool, p
 
     try:
         with files.writable(manifest.results):
-            return Worker(Share(manifest, index, workers, parts), stop, wait).run()
+            return Worker(CellQueue(manifest, index, workers, parts), stop, wait).run()
     except StoppedError as error:
         print(f"stopped: {error}; what was answered is kept", file=sys.stderr)
         return STOPPED

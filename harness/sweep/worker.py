@@ -15,12 +15,12 @@ from winnow.harness.common.run_files import FAILED
 from winnow.harness.config.label import label
 from winnow.harness.plan.build import Built, build_method
 from winnow.harness.run.claim import Claim
-from winnow.harness.run.loaded import Kept
+from winnow.harness.run.loaded import LoadedModel
 from winnow.harness.run.stop import Stop, StoppedError
 from winnow.harness.run.store import Run, mark_failed, runs_of
-from winnow.harness.sweep.cell_queue import Share
+from winnow.harness.sweep.cell_queue import CellQueue
 from winnow.harness.sweep.group import run_group
-from winnow.harness.sweep.manifest import Planned
+from winnow.harness.sweep.manifest import SweepCell
 
 POLL = 0.5
 """Seconds between two looks at what others still hold."""
@@ -32,16 +32,16 @@ class Worker:
 
     Parameters
     ----------
-    share : Share
+    share : CellQueue
         Of the sweep.
     stop : Stop
     wait : bool
         Whether to wait for cells that others hold, to take them over if their worker dies.
     """
 
-    def __init__(self, share: Share, stop: Stop, wait: bool = False) -> None:
+    def __init__(self, share: CellQueue, stop: Stop, wait: bool = False) -> None:
         self.share, self.stop, self.wait = share, stop, wait
-        self.kept = Kept()
+        self.kept = LoadedModel()
 
     def run(self) -> int:
         """Work until every cell is finished, failed or another's.
@@ -64,7 +64,7 @@ class Worker:
             for group in groups:
                 while self.some(group):
                     worked = True
-            self.stop.check()
+            self.stop.raise_if_requested()
             if not self.share.left():
                 return INCOMPLETE if self.share.failed() else OK
             if not worked:
@@ -72,9 +72,9 @@ class Worker:
                     return BUSY
                 time.sleep(POLL)
 
-    def some(self, group: Sequence[Planned]) -> bool:
+    def some(self, group: Sequence[SweepCell]) -> bool:
         """Claim some cells of a group, or a part of one, and run them; return whether there were any."""
-        self.stop.check()
+        self.stop.raise_if_requested()
         if self.share.parts > 1:
             return any(self._part(cell) for cell in group if not self.share.closed(cell))
         with ExitStack() as stack:
@@ -84,7 +84,7 @@ class Worker:
                 self._run({run: claims[run.id] for run in runs})
             return bool(claims)
 
-    def _part(self, cell: Planned) -> bool:
+    def _part(self, cell: SweepCell) -> bool:
         with ExitStack() as stack:
             taken = self.share.take_part(cell, stack)
             if taken is not None and (runs := _check([cell])):
@@ -112,7 +112,7 @@ class Worker:
                     self._run({run: claim}, part)
 
 
-def _check(cells: Sequence[Planned]) -> list[Run]:
+def _check(cells: Sequence[SweepCell]) -> list[Run]:
     """The runs of planned cells; those whose code or data are not those of the plan are marked as failed instead."""
     runs = {run.id: run for run in runs_of([cell.cell for cell in cells])}
     for cell in cells:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from winnow.harness.config.preset import Preset, Row
+from winnow.harness.config.preset import PaperRow, Preset
 from winnow.harness.config.printed import Printed
 from winnow.harness.results.paper.values import Value
 from winnow.harness.run.result import Result
@@ -62,7 +62,7 @@ class Entry:
 class Line:
     """One row of a table; `retained` is its accuracy in per cent of the unreduced run's, over all benchmarks."""
 
-    row: Row
+    row: PaperRow
     label: str
     group: str
     entries: dict[str, Entry]

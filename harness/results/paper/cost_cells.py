@@ -27,7 +27,7 @@ Case = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Cell:
+class CostCell:
     """One printed cell and ours.
 
     Attributes
@@ -75,7 +75,7 @@ class Cell:
         return abs(self.ours - float(text)) <= 0.5 * 10**-digits + 1e-9
 
 
-def cells() -> Iterator[Cell]:
+def cells() -> Iterator[CostCell]:
     """All of them, in the order of the YAML."""
     data = yaml.safe_load(DATA.read_text(encoding="utf-8"))
     for case in data["cases"]:
@@ -84,7 +84,7 @@ def cells() -> Iterator[Cell]:
         yield from _average(case)
 
 
-def _case(case: Case, shapes: Mapping[str, Any]) -> Iterator[Cell]:
+def _case(case: Case, shapes: Mapping[str, Any]) -> Iterator[CostCell]:
     ours, slip = _figures(case, shapes), {}
     if "slip" in case:
         slip = _figures({**case, **case["slip"]}, shapes)
@@ -93,21 +93,21 @@ def _case(case: Case, shapes: Mapping[str, Any]) -> Iterator[Cell]:
         if metric in METRICS:
             wrong = "why" in case and metric in case.get("wrong", METRICS)
             scale = 1e3 if line["unit"] == "GB" and metric == "FLOPs" else 1
-            yield Cell(
+            yield CostCell(
                 file, row, line["row_label"], metric, line["unit"], line["value"], ours[metric] * scale,
                 _describe(case), case["basis"], case["why"] if wrong else "",
                 slip[metric] * scale if wrong and slip else None,
             )  # fmt: skip
 
 
-def _average(case: Case) -> Iterator[Cell]:
+def _average(case: Case) -> Iterator[CostCell]:
     lines = list(_lines(case))
     parts = [float(line["value"]) for name in case["of"] for _, _, line in lines if line["metric"] == name]
     for file, row, line in lines:
         if line["metric"] == case["metric"]:
             words = f"mean({', '.join(f'{part:g}' for part in parts)})"
             mean = sum(parts) / len(parts)
-            yield Cell(
+            yield CostCell(
                 file, row, line["row_label"], line["metric"], line["unit"], line["value"], mean, words, "", case["why"]
             )
 
@@ -181,7 +181,7 @@ def _describe(case: Case) -> str:
     return ", ".join(words)
 
 
-def rows(found: Sequence[Cell]) -> list[dict[str, str]]:
+def rows(found: Sequence[CostCell]) -> list[dict[str, str]]:
     """Column -> text."""
     return [
         {
@@ -200,7 +200,7 @@ def rows(found: Sequence[Cell]) -> list[dict[str, str]]:
     ]
 
 
-def _misprint(cell: Cell) -> str:
+def _misprint(cell: CostCell) -> str:
     if not cell.why:
         return ""
     gives = f": that gives {cell.slip:.5g} ({100 * (cell.slip / float(cell.printed) - 1):+.2f} %)" if cell.slip else ""

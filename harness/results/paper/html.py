@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from winnow.harness.results.paper.text import Sheet, Words
+from winnow.harness.results.paper.text import CellText, Sheet
 
 
 def html(found: Sheet) -> str:
@@ -32,7 +32,7 @@ def html(found: Sheet) -> str:
     return "\n".join(lines)
 
 
-def _html_cell(cell: Words) -> str:
+def _html_cell(cell: CellText) -> str:
     ours = escape(cell.ours + cell.marks)
     printed = escape(cell.printed) + (f"<sup>{cell.note}</sup>" if cell.note else "")
     rest = ", ".join(filter(None, [printed, escape(cell.difference)]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from winnow.harness.results.paper.text import Sheet, Words
+from winnow.harness.results.paper.text import CellText, Sheet
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -47,7 +47,7 @@ def _heading(name: str) -> str:
     return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{tex(text)} \\ ({tex(unit)}\end{{tabular}}" if bracket else tex(name)
 
 
-def _cell(cell: Words) -> str:
+def _cell(cell: CellText) -> str:
     ours = rf"\textbf{{{tex(cell.ours)}}}" if cell.best and cell.ours else tex(cell.ours)
     marks = rf"\textsuperscript{{{tex(cell.marks)}}}" if cell.marks else ""
     note = rf"\textsuperscript{{{cell.note}}}" if cell.note else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.compose import compose
 from winnow.harness.config.hydra_api import hydra
-from winnow.harness.config.preset import Preset, Row, Words
+from winnow.harness.config.preset import PaperRow, Preset, Words
 from winnow.harness.config.preset_cells import composed
 from winnow.harness.config.preset_runs import merge, overrides
 from winnow.harness.config.printed import facts
@@ -35,13 +35,13 @@ class Modelled:
     stored: float | None = None
 
 
-def cost_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, scheduled: bool) -> Modelled | None:
+def cost_of_row(preset: Preset, row: PaperRow, smoke: bool, extra: Words, scheduled: bool) -> Modelled | None:
     """Model a row, as the paper schedules it or as our run executes it; None where only traces can tell.
 
     Parameters
     ----------
     preset : Preset
-    row : Row
+    row : PaperRow
     smoke : bool
     extra : tuple of str
         Overrides of the command line.
@@ -61,7 +61,7 @@ def cost_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, scheduled: 
     return _model(cell, fixed, preset.machine, int4, row.fused)
 
 
-def cell_of_row(preset: Preset, row: Row, smoke: bool, extra: Words, more: Words = ()) -> Cell | None:
+def cell_of_row(preset: Preset, row: PaperRow, smoke: bool, extra: Words, more: Words = ()) -> Cell | None:
     """The cell of a row, whatever its task; None where it cannot be run."""
     if not row.set:
         return None

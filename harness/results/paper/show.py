@@ -10,7 +10,7 @@ from winnow.harness.results.paper.cell import Entry, Table
 from winnow.harness.results.paper.formats import Form
 from winnow.harness.results.paper.html import html
 from winnow.harness.results.paper.latex import latex
-from winnow.harness.results.paper.text import Sheet, Words, sheet
+from winnow.harness.results.paper.text import CellText, Sheet, sheet
 
 
 def render(table: Table, form: Form) -> str:
@@ -50,7 +50,7 @@ def show(table: Table, form: Form) -> None:
         console.print(plain(line), soft_wrap=line.startswith("  "))
 
 
-def _rich(cell: Words) -> str:
+def _rich(cell: CellText) -> str:
     """Ours above, printed below, so that a lone number is never taken for the other."""
     ours = f"{cell.ours}{cell.marks}"
     rest = " ".join(filter(None, [cell.printed + cell.note, cell.difference]))
@@ -82,7 +82,7 @@ def _bar(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*").replace("~", "\\~")
 
 
-def _md_cell(cell: Words) -> str:
+def _md_cell(cell: CellText) -> str:
     ours = f"**{_bar(cell.ours)}**" if cell.best and cell.ours else _bar(cell.ours)
     printed = _bar(cell.printed) + (f"<sup>{cell.note}</sup>" if cell.note else "")
     rest = ", ".join(filter(None, [printed, cell.difference]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winnow.harness.config.preset import Preset, Row, Words
+from winnow.harness.config.preset import PaperRow, Preset, Words
 from winnow.harness.config.preset_cells import planned
 from winnow.harness.config.preset_runs import choice
 from winnow.harness.config.printed import AVERAGE, MODELLED, SHARE, SPEEDUP, Printed, columns, group, label, printed
@@ -58,14 +58,14 @@ def build(preset: Preset, results: Sequence[Result], folder: Path, smoke: bool =
     return Table(preset, names, lines, smoke, gates, commands(preset, found, runs, replays(results), words, folder))
 
 
-def _ordered(preset: Preset) -> list[Row]:
+def _ordered(preset: Preset) -> list[PaperRow]:
     """As printed; further settings of a printed row behind it, rows of ours at the end."""
     return sorted(preset.rows, key=lambda row: row.row or len(preset.rows) + 1)
 
 
 def _line(
     preset: Preset,
-    row: Row,
+    row: PaperRow,
     runs: Mapping[str, Mapping[str, Result]],
     numbers: Mapping[tuple[str, str], Printed],
     wanted: set[tuple[str, str]],
@@ -98,7 +98,7 @@ def _line(
     return Line(row, row.label or label(preset, row), group(preset, row), entries, dict(have))
 
 
-def _speedup(preset: Preset, row: Row, smoke: bool, extra: Words) -> Value | None:
+def _speedup(preset: Preset, row: PaperRow, smoke: bool, extra: Words) -> Value | None:
     """Measured alone: how many times sooner the first token comes."""
     cell = cell_of_row(preset, row, smoke, extra)
     if cell is None:

@@ -27,7 +27,7 @@ MODEL_LEGEND = (
 
 
 @dataclass(frozen=True)
-class Words:
+class CellText:
     """The text of one cell; every part may be empty."""
 
     ours: str = ""
@@ -59,7 +59,7 @@ class Sheet:
 
     title: str
     columns: list[str]
-    groups: list[tuple[str, list[tuple[str, list[Words]]]]]
+    groups: list[tuple[str, list[tuple[str, list[CellText]]]]]
     above: list[str]
     below: list[str]
     notes: dict[str, str]
@@ -71,11 +71,11 @@ def sheet(table: Table) -> Sheet:
     letters = _letters(table)
     columns = [*table.columns]
     kept = any(line.retained is not None for line in table.lines)
-    groups: list[tuple[str, list[tuple[str, list[Words]]]]] = []
+    groups: list[tuple[str, list[tuple[str, list[CellText]]]]] = []
     for line in _pivoted(table):
         cells = [_words(name, line.entries.get(name), table.smoke, letters) for name in columns]
         if kept:
-            cells.append(Words("" if line.retained is None else f"{line.retained:.1f}"))
+            cells.append(CellText("" if line.retained is None else f"{line.retained:.1f}"))
         if not groups or groups[-1][0] != line.group:
             groups.append((line.group, []))
         groups[-1][1].append((_label(line), cells))
@@ -118,15 +118,15 @@ def _letters(table: Table) -> dict[str, str]:
     return dict(zip(dict.fromkeys(found), names, strict=False))
 
 
-def _words(name: str, entry: Entry | None, smoke: bool, letters: dict[str, str]) -> Words:
+def _words(name: str, entry: Entry | None, smoke: bool, letters: dict[str, str]) -> CellText:
     if entry is None:
-        return Words()
+        return CellText()
     printed = entry.printed.text if entry.printed else ""
     note = letters[entry.printed.note] if entry.printed and entry.printed.note else ""
     gap = entry.difference
     difference = "" if gap is None or smoke else f"{round(gap, _digits(name)) + 0.0:+.{_digits(name)}f}"
     marks = (LOST if entry.lost else "") + (LIKE_RANDOM if entry.like_random else "")
-    return Words(_ours(name, entry), printed, difference, marks, note, entry.best)
+    return CellText(_ours(name, entry), printed, difference, marks, note, entry.best)
 
 
 def _digits(name: str) -> int:
@@ -169,6 +169,6 @@ def _below(table: Table) -> list[str]:
     return [*found, *([WRONG] if _letters(table) else [])]
 
 
-def flat(groups: Sequence[tuple[str, list[tuple[str, list[Words]]]]]) -> list[tuple[str, list[Words]]]:
+def flat(groups: Sequence[tuple[str, list[tuple[str, list[CellText]]]]]) -> list[tuple[str, list[CellText]]]:
     """All rows, without headings."""
     return [row for _, rows in groups for row in rows]

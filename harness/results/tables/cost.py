@@ -13,7 +13,7 @@ from winnow.harness.plan.nominal import Nominal
 from winnow.harness.plan.prefill import HEAD, LLM, Cost, Prefill, cost, memory, papers, whole
 from winnow.reducers.core.base import Reducer
 
-Row = dict[str, str]
+TextRow = dict[str, str]
 LEFT = ("plan", "part", "layers")
 TOTAL = "total"
 
@@ -86,13 +86,13 @@ def show(model: str, prompt: Nominal, plans: Sequence[Plan], machine: Hardware, 
         print(f"{machine.name}: unverified {unsure}" if unsure else "", end="\n" if unsure else "")
 
 
-def _figures(profile: str, spent: Cost | None) -> Row:
+def _figures(profile: str, spent: Cost | None) -> TextRow:
     names = (f"{profile}: TFLOP", f"{profile}: ms", f"{profile}: GB moved")
     values = (spent.flops / 1e12, spent.seconds * 1e3, spent.bytes / 1e9) if spent else ()
     return dict(zip(names, (f"{value:.4g}" for value in values), strict=True)) if spent else dict.fromkeys(names, "")
 
 
-def _by_part(plans: Sequence[Plan], machine: Hardware) -> Iterator[Row]:
+def _by_part(plans: Sequence[Plan], machine: Hardware) -> Iterator[TextRow]:
     full = {name: made.total(machine) for name, made in plans[0].profiles.items()}
     for plan in plans:
         for part in [*plan.profiles[physical.NAME].parts, TOTAL]:
@@ -106,7 +106,7 @@ def _by_part(plans: Sequence[Plan], machine: Hardware) -> Iterator[Row]:
             yield row
 
 
-def _in_memory(plans: Sequence[Plan], machine: Hardware) -> Iterator[Row]:
+def _in_memory(plans: Sequence[Plan], machine: Hardware) -> Iterator[TextRow]:
     for plan in plans:
         found = memory(plan.prompt, plan.visual, machine)
         yield {
@@ -119,7 +119,7 @@ def _in_memory(plans: Sequence[Plan], machine: Hardware) -> Iterator[Row]:
         }
 
 
-def _by_layer(plans: Sequence[Plan], machine: Hardware) -> Iterator[Row]:
+def _by_layer(plans: Sequence[Plan], machine: Hardware) -> Iterator[TextRow]:
     """One row for each run of layers that process the same number of tokens."""
     for plan in plans:
         text, width = plan.prompt.text, WIDTHS[plan.prompt.dtype]

@@ -8,18 +8,18 @@ from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
 from winnow.harness.config.printed import read
-from winnow.harness.results.paper.cost_cells import METRICS, Cell, cells, tokens
+from winnow.harness.results.paper.cost_cells import METRICS, CostCell, cells, tokens
 
 CELLS = list(cells())
 RIGHT, WRONG = [cell for cell in CELLS if not cell.why], [cell for cell in CELLS if cell.why]
 
 
-def name(cell: Cell) -> str:
+def name(cell: CostCell) -> str:
     return f"{cell.file}-{cell.row}-{cell.metric}"
 
 
 @pytest.mark.parametrize("cell", RIGHT, ids=name)
-def test_cell_is_reproduced(cell: Cell) -> None:
+def test_cell_is_reproduced(cell: CostCell) -> None:
     """Within 0.5 %; PruMerge prints one or two digits, so 1.5 %, or what rounds to them."""
     if cell.file == "prumerge_table_2":
         assert abs(cell.error) < 0.015 or cell.rounds
@@ -28,7 +28,7 @@ def test_cell_is_reproduced(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("cell", WRONG, ids=name)
-def test_misprint_is_not_reproduced_but_its_slip_is(cell: Cell) -> None:
+def test_misprint_is_not_reproduced_but_its_slip_is(cell: CostCell) -> None:
     assert abs(cell.error) > 0.015
     assert cell.slip is None or cell.slip == pytest.approx(float(cell.printed), rel=0.005)
 

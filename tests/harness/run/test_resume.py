@@ -60,17 +60,17 @@ def test_interrupted_run_goes_on_where_it_stopped(
 def test_batches_stay_the_same_when_half_of_one_is_left(
     run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = work.Work.keep
+    original = work.CellRun.keep
 
-    def torn(self: work.Work, rows: list[Row], wanted: set[tuple[str, int]]) -> int:
+    def torn(self: work.CellRun, rows: list[Row], wanted: set[tuple[str, int]]) -> int:
         self.journal.append(rows[:2])
         with self.journal.path.open("a") as file:
             file.write('{"task": "pico_vi')
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work.Work, "keep", torn)
+    monkeypatch.setattr(work.CellRun, "keep", torn)
     assert run(*FASTV).code == 130
-    monkeypatch.setattr(work.Work, "keep", original)
+    monkeypatch.setattr(work.CellRun, "keep", original)
     kept: list[Row] = []
     monkeypatch.setattr(journal.Journal, "append", lambda self, rows: kept.extend(rows))
     calls = counted(monkeypatch, answer, "answer")

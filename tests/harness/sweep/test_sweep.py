@@ -22,7 +22,7 @@ from winnow.harness.run.claim import Claim
 from winnow.harness.run.stop import Stop, StoppedError
 from winnow.harness.sweep import cell_queue as share
 from winnow.harness.sweep import group, local, manifest, worker
-from winnow.harness.sweep.cell_queue import Share
+from winnow.harness.sweep.cell_queue import CellQueue
 from winnow.harness.sweep.cells import cells_of
 from winnow.harness.sweep.manifest import Manifest
 from winnow.harness.sweep.plan import plan
@@ -48,7 +48,7 @@ def sweep(results: Path, benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> Ma
 
 
 def work(planned: Manifest, index: int = 0, workers: int = 1, stop: Stop | None = None, parts: int = 1) -> int:
-    return Worker(Share(planned, index, workers, parts), stop or Stop()).run()
+    return Worker(CellQueue(planned, index, workers, parts), stop or Stop()).run()
 
 
 def winnow(*words: object) -> Any:
@@ -282,7 +282,7 @@ def test_worker_that_stood_still_leaves_the_cell_to_the_other(sweep: Make, monke
 def test_parts_of_a_cell_make_the_same_run(sweep: Make, run: Any, tmp_path: Path) -> None:
     """Two workers take turns at three parts of the documents; the second takes over where the first stopped."""
     planned = sweep("reducer=none,fastv", "ratio=0.25", "batch_size=2")
-    first = Worker(Share(planned, 0, 2, 3), Stop())
+    first = Worker(CellQueue(planned, 0, 2, 3), Stop())
     (cells,) = planned.groups
     assert first.some(cells)
     assert sorted(state.answered for state in Watch(planned).look()) == [0, 4]
