@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from winnow.harness.config.downsample import downsample
-from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, TasksConfig
+from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class Cell:
     force: bool = False
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
 
+    def plain(self) -> dict[str, Any]:
+        """The cell as files hold it, in types that JSON and YAML know; `from_plain` reads it."""
+        return asdict(self) | {"results": str(self.results)}
+
     @property
     def seen(self) -> ModelConfig:
         """The model with what it is given to see, after downsampling."""
@@ -82,3 +87,21 @@ class Cell:
         if self.budget.flops is not None:
             return f"flops {self.budget.flops:g}"
         return "" if self.method.ratio is None else f"{self.method.ratio:g}"
+
+
+def from_plain(plain: Mapping[str, Any]) -> Cell:
+    """Read a cell as `Cell.plain` gave it, from a manifest or a run's settings."""
+    model = plain["model"]
+    made = {
+        "model": ModelConfig(**model | {"nominal": NominalConfig(**model["nominal"])}),
+        "method": _method(plain["method"]),
+        "tasks": TasksConfig(**plain["tasks"]),
+        "budget": BudgetConfig(**plain["budget"]),
+        "downsample": DownsampleConfig(**plain["downsample"]),
+        "results": Path(plain["results"]),
+    }
+    return Cell(**dict(plain) | made)
+
+
+def _method(plain: Mapping[str, Any]) -> Method:
+    return Method(**dict(plain) | {"parts": tuple(map(_method, plain["parts"]))})

@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +51,9 @@ class Run:
         if (self.folder / DONE).exists():
             print(f"run {self.id}: {damage(self.folder)[0]} is damaged: computed again", file=sys.stderr)
             self.reset()
-        config = {"id": self.id, "inputs": self.identity.inputs, "cell": _plain(self.cell)}
-        files.write_text(self.folder / CONFIG, yaml.safe_dump(_safe(config), sort_keys=False, allow_unicode=True))
+        config = {"id": self.id, "inputs": self.identity.inputs, "cell": self.cell.plain()}
+        listed = json.loads(json.dumps(config))  # YAML knows no tuples
+        files.write_text(self.folder / CONFIG, yaml.safe_dump(listed, sort_keys=False, allow_unicode=True))
         files.write_json(self.folder / ENV, environment)
 
     def rows(self) -> dict[tuple[str, int], Row]:
@@ -138,14 +138,3 @@ def damage(folder: Path, names: Sequence[str] = ()) -> list[str]:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
-
-
-def _plain(cell: Cell) -> dict[str, Any]:
-    return asdict(cell) | {"results": str(cell.results)}
-
-
-def _safe(value: Any) -> Any:
-    """Turn tuples into lists, which is all that YAML knows."""
-    if isinstance(value, dict):
-        return {key: _safe(item) for key, item in value.items()}
-    return [_safe(item) for item in value] if isinstance(value, list | tuple) else value

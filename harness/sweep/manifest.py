@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from winnow.harness.common import files
 from winnow.harness.common.sources import digest
-from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.config.cell import Cell, from_plain
 from winnow.reducers.core.errors import WinnowError
 
 FORMAT = 1
@@ -116,7 +115,7 @@ def load(path: Path) -> Manifest:
 
 
 def _pack(group: Sequence[SweepCell]) -> dict[str, Any]:
-    plain = [asdict(planned.cell) | {"results": None} for planned in group]
+    plain = [planned.cell.plain() | {"results": None} for planned in group]
     shared = {key: value for key, value in plain[0].items() if all(cell[key] == value for cell in plain)}
     cells = [
         {"id": one.id, "label": one.label, "seconds": one.seconds, "documents": one.documents}
@@ -127,21 +126,5 @@ def _pack(group: Sequence[SweepCell]) -> dict[str, Any]:
 
 
 def _unpack(group: dict[str, Any], results: Path) -> list[SweepCell]:
-    return [SweepCell(**one | {"cell": _cell(group["shared"] | one["cell"], results)}) for one in group["cells"]]
-
-
-def _cell(plain: dict[str, Any], results: Path) -> Cell:
-    model = ModelConfig(**plain["model"] | {"nominal": NominalConfig(**plain["model"]["nominal"])})
-    made = {
-        "model": model,
-        "method": _method(plain["method"]),
-        "tasks": TasksConfig(**plain["tasks"]),
-        "budget": BudgetConfig(**plain["budget"]),
-        "downsample": DownsampleConfig(**plain["downsample"]),
-        "results": results,
-    }
-    return Cell(**plain | made)
-
-
-def _method(plain: dict[str, Any]) -> Method:
-    return Method(**plain | {"parts": tuple(_method(part) for part in plain["parts"])})
+    shared = group["shared"] | {"results": results}
+    return [SweepCell(**one | {"cell": from_plain(shared | one["cell"])}) for one in group["cells"]]

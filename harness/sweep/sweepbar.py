@@ -7,11 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
 from winnow.harness.common.progress import EVERY
 from winnow.harness.sweep.state import State, counts, duration, number, seconds_left, weigh
@@ -52,8 +49,9 @@ def sweepbar(before: Sequence[State], workers: int) -> Iterator[Show]:
     if not console.is_terminal:
         yield log
         return
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-        yield lambda states: live.update(picture(states, line(states)), refresh=True)
+    columns = BarColumn(), TextColumn("{task.description}", markup=False)
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as bars:
+        yield lambda states: draw(bars, states, line(states))
 
 
 def left(before: Sequence[State], states: Sequence[State], elapsed: float, workers: int) -> float | None:
@@ -73,14 +71,18 @@ def summary(states: Sequence[State], seconds: float | None) -> str:
     return " · ".join(words)
 
 
-def picture(states: Sequence[State], line: str) -> Group:
-    """The bar and the running cells."""
+def draw(bars: Progress, states: Sequence[State], line: str) -> None:
+    """Draw a bar for the sweep and one for each running cell."""
+    for task in bars.task_ids:
+        bars.remove_task(task)
     done, rest = weigh(states)
-    table = Table.grid(padding=(0, 2))
+    bars.add_task(line, total=done + rest, completed=done)  # type: ignore[arg-type]
     running = [state for state in states if state.kind == "running"]
     for state in running[:LINES]:
         cell = state.planned
         of = f" of {cell.documents}" if cell.documents else ""
-        table.add_row(cell.id, cell.label, f"{state.answered}{of} documents")
-    more = [Text(f"and {len(running) - LINES} more")] if len(running) > LINES else []
-    return Group(Text(line), ProgressBar(total=done + rest, completed=done, width=60), table, *more)
+        words = f"{cell.id}  {cell.label}  {state.answered}{of} documents"
+        bars.add_task(words, total=cell.documents, completed=state.answered)
+    if len(running) > LINES:
+        bars.add_task(f"and {len(running) - LINES} more", total=None)
+    bars.refresh()

@@ -18,23 +18,24 @@ SHOWN = 20
 @app.command()
 def plan(choices: Choices, data: Where = "hub") -> None:
     """Say what is needed, from which dataset and revision, how much, and where it lies; needs no network."""
-    from rich import box
-    from rich.table import Table
-
-    from winnow.harness.common.console import output
+    from winnow.harness.common.console import print_table
     from winnow.harness.data.needs import SIZES, names_of, needs
     from winnow.harness.data.places import data_of
 
     found = needs(names_of(choices), data_of(data))
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("task", "dataset", "revision", "GB", "questions", "videos", "state"):
-        drawn.add_column(title, overflow="fold")
-    for need in found:
-        media = str(need.media) if need.media else "within"
-        drawn.add_row(
-            need.benchmark.task, need.dataset, need.revision, need.gigabytes, str(need.rows), media, need.state
-        )
-    output().print(drawn)
+    table = [
+        {
+            "task": need.benchmark.task,
+            "dataset": need.dataset,
+            "revision": need.revision,
+            "GB": need.gigabytes,
+            "questions": str(need.rows),
+            "videos": str(need.media) if need.media else "within",
+            "state": need.state,
+        }
+        for need in found
+    ]
+    print_table(table, "rich", left=[*table[0]], wrap=[*table[0]])
     for repo in dict.fromkeys(need.benchmark.repo for need in found if need.benchmark.repo in SIZES):
         print(f"{repo}: {SIZES[repo][0]:g} GB, {SIZES[repo][1]}")
 

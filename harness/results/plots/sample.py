@@ -12,8 +12,8 @@ import numpy as np
 import yaml
 
 from winnow.harness.common.run_files import CONFIG, TRACES, read_samples, read_table
-from winnow.harness.config.downsample import downsample
-from winnow.harness.config.schema import DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.config.cell import from_plain
+from winnow.harness.config.schema import ModelConfig, TasksConfig
 from winnow.reducers.core.errors import WinnowError
 
 NO_TRACES = "run {} is imported, or of an older version, and lacks tokens layer by layer: run it again with force=true"
@@ -73,9 +73,8 @@ class Sample:
 
 def settings(folder: Path) -> tuple[ModelConfig, TasksConfig]:
     """The model and the tasks of a run, as they were."""
-    cell = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["cell"]
-    model = ModelConfig(**cell["model"] | {"nominal": NominalConfig(**cell["model"]["nominal"])})
-    return downsample(model, DownsampleConfig(**cell["downsample"])), TasksConfig(**cell["tasks"])
+    cell = from_plain(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["cell"])
+    return cell.seen, cell.tasks
 
 
 def trace_of(folder: Path, sample: str) -> dict[str, Any]:

@@ -1,0 +1,25 @@
+"""A cell comes back from a file as it went."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from cells import cell
+
+from winnow.harness.config.cell import from_plain
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("reducer=fastv", "ratio=0.25", "schedule=pico", "downsample.frames=2"),
+        ("reducer=compose", "reducer.entrance.name=prumerge", "reducer.entrance.ratio=0.5", "reducer.llm.name=vtw"),
+        ("reducer=aim", "budget.mean=0.5", "model=llava_ov", "limit=3"),
+    ],
+)
+def test_a_cell_comes_back_from_json_and_yaml(words: tuple[str, ...], tmp_path: Path) -> None:
+    made = cell(*words, f"results={tmp_path}")
+    text = json.dumps(made.plain())
+    assert from_plain(json.loads(text)) == made
+    assert from_plain(yaml.safe_load(yaml.safe_dump(json.loads(text)))) == made
