@@ -109,7 +109,7 @@ def percent(found: Figure) -> FigureResult:
     return {"mean": mean, "low": low, "high": high}
 
 
-FINEST, LONGEST = 1000, 100_000
+FINEST, LONGEST, ROUNDING = 1000, 100_000, 1e-9
 
 
 def sign_flip(totals: np.ndarray) -> float:
@@ -123,10 +123,11 @@ def sign_flip(totals: np.ndarray) -> float:
     ----------
     totals : np.ndarray, shape (clusters,)
     """
+    totals = np.where(np.abs(totals) < ROUNDING, 0, totals)
     sizes = np.abs(totals)
     if not sizes.any():
         return 1.0
-    whole = bool(np.allclose(totals, np.rint(totals), rtol=0, atol=1e-9)) and sizes.sum() <= LONGEST
+    whole = bool((np.abs(totals - np.rint(totals)) < ROUNDING).all()) and sizes.sum() <= LONGEST
     step = 1.0 if whole else max(sizes.max() / FINEST, sizes.sum() / LONGEST)
     steps = np.rint(totals / step).astype(int)
     chances = np.ones(1)  # of the sums -n, -n + 2, ..., n, where n is the sum of the sizes so far

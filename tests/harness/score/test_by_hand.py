@@ -101,3 +101,4 @@ def test_sign_flip_by_hand() -> None:
     assert sign_flip(np.array([1, 1, 1])) == sign_flip(np.array([3, 0.1, 7])) == pytest.approx(0.25)
     assert sign_flip(np.array([1.5, 0.25, -0.5])) == pytest.approx(6 / 8)
     assert sign_flip(np.zeros(4)) == sign_flip(np.array([5.0])) == 1
+    assert sign_flip(np.full(9, 0.1 + 0.2 - 0.3)) == 1  # what rounding leaves is no difference

@@ -131,7 +131,7 @@ def test_strata_and_clusters_agree_with_statsmodels() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.floats(-2, 2, allow_subnormal=False), min_size=1, max_size=9))
+@given(st.lists(st.floats(-2, 2).map(lambda total: round(total, 6)), min_size=1, max_size=9))
 def test_sign_flip_equals_all_flips(totals: list[float]) -> None:
     found = sign_flip(np.array(totals))
     sums = [abs(np.dot(signs, totals)) for signs in product((1, -1), repeat=len(totals))]
