@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from rich.console import Console
@@ -21,13 +21,18 @@ def render(table: Sequence[dict[str, str]], form: Format) -> str:
     """Write the table as Markdown or CSV."""
     names = _columns(table)
     if form == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: row[name] for name in names} for row in table)
-        return text.getvalue().rstrip("\n")
+        return as_csv(table, names)
     lines = [names, ["---"] * len(names), *([row[name].replace("|", "\\|") for name in names] for row in table)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def as_csv(table: Sequence[Mapping[str, object]], names: Sequence[str]) -> str:
+    """Write some columns of a table as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue().rstrip("\n")
 
 
 def _columns(table: Sequence[dict[str, str]]) -> list[str]:

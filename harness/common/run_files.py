@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from winnow.reducers.core.errors import WinnowError
+
 DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
 SCORES, TRACES = "scores.parquet", "traces.parquet"
 
@@ -26,7 +28,15 @@ Scores = Mapping[tuple[str, str], Mapping[int, Score]]
 
 
 def read_scores(folder: Path) -> Scores:
-    """Read a run's scores; those that were read last are remembered."""
+    """Read a run's scores; those that were read last are remembered.
+
+    Raises
+    ------
+    WinnowError
+        If it has none any more.
+    """
+    if not (folder / SCORES).exists():
+        raise WinnowError(f"{folder / SCORES} is missing: run {folder.name} again with force=true")
     return _read_scores(folder, (folder / SCORES).stat().st_mtime_ns)
 
 

@@ -40,7 +40,7 @@ def means_of(tasks: Mapping[str, tuple[TaskResult, Sequence[Score]]]) -> dict[st
 def figures(result: Result) -> dict[str, FigureResult]:
     """What each task is worth, and a group that the papers print the mean of in the place of its tasks."""
     means = result.get("means", {})
-    hidden = {member for name in means for member in MEANS[name]}
+    hidden = {member for name in means for member in MEANS.get(name, ())}
     return {task["task"]: task for task in result["tasks"] if task["task"] not in hidden} | means
 
 

@@ -109,7 +109,7 @@ def percent(found: Figure) -> FigureResult:
     return {"mean": mean, "low": low, "high": high}
 
 
-FINEST, LONGEST, ROUNDING = 1000, 100_000, 1e-9
+FINEST, LONGEST, ROUNDING = 1000, 50_000, 1e-9
 
 
 def sign_flip(totals: np.ndarray) -> float:
@@ -117,7 +117,7 @@ def sign_flip(totals: np.ndarray) -> float:
 
     Exact distribution of the absolute sum when each cluster's total difference keeps or changes its sign with equal
     chance (Fisher's paired randomisation test). McNemar's exact test where totals are -1, 0 or 1. Nothing is drawn at
-    random: totals that are no whole numbers are rounded to a thousandth of the largest, or to 1e-5 of their sum.
+    random: totals that are no whole numbers are rounded to a thousandth of the largest, or to 2e-5 of their sum.
 
     Parameters
     ----------

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 
+from winnow.harness.common.console import as_csv
 from winnow.harness.results.paper.cell import Entry, Table
 from winnow.harness.results.paper.formats import Form
 from winnow.harness.results.paper.html import html
@@ -102,11 +101,7 @@ def _csv(table: Table) -> str:
         own = [word for what, word in table.commands.items() if what.startswith(f"{line.row.key}: ")]
         row["command"] = "; ".join(filter(None, [whole, *own]))
         lines.append(row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue().rstrip("\n")
+    return as_csv(lines, list(lines[0]))
 
 
 def _numbers(entry: Entry | None) -> dict[str, object]:
