@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     from winnow.reducers.core.schedule import K as K
     from winnow.reducers.core.schedule import Rounds as Rounds
     from winnow.reducers.core.schedule import Window as Window
+    from winnow.reducers.dart import DART as DART
+    from winnow.reducers.divprune import DivPrune as DivPrune
+    from winnow.reducers.dycoke import DyCoke as DyCoke
     from winnow.reducers.evit import EViT as EViT
+    from winnow.reducers.evs import EVS as EVS
     from winnow.reducers.fastv import FastV as FastV
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
     from winnow.reducers.grid import GridSample as GridSample
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from winnow.reducers.uniform import Uniform as Uniform
     from winnow.reducers.vas import VAS as VAS
     from winnow.reducers.vcc import VCC as VCC
+    from winnow.reducers.vidcom2 import VidCom2 as VidCom2
     from winnow.reducers.vtw import VTW as VTW
 
 _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}

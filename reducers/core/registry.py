@@ -24,7 +24,11 @@ METHODS = {
     "blind": "Blind",
     "cgsm": "CGSM",
     "compose": "Compose",
+    "dart": "DART",
+    "divprune": "DivPrune",
+    "dycoke": "DyCoke",
     "evit": "EViT",
+    "evs": "EVS",
     "fastv": "FastV",
     "frame_pairs": "FramePairs",
     "grid": "GridSample",
@@ -39,6 +43,7 @@ METHODS = {
     "uniform": "Uniform",
     "vas": "VAS",
     "vcc": "VCC",
+    "vidcom2": "VidCom2",
     "vtw": "VTW",
 }
 """Each method's name, which is that of its module in `winnow.reducers`, and its class."""

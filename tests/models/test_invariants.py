@@ -23,7 +23,11 @@ from winnow.reducers.compose import Compose
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
+from winnow.reducers.dart import DART
+from winnow.reducers.divprune import DivPrune
+from winnow.reducers.dycoke import DyCoke
 from winnow.reducers.evit import EViT
+from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
@@ -37,6 +41,7 @@ from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.vas import VAS
 from winnow.reducers.vcc import VCC
+from winnow.reducers.vidcom2 import VidCom2
 from winnow.reducers.vtw import VTW
 
 LAYERS = 6
@@ -93,6 +98,14 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "tome-tower-uniform": ToMeTower(r=(18, 9), order="official", weighted=False, proportional=False),
     "cgsm": CGSM(r=18),
     "cgsm-mean": CGSM(r=20, guide="mean", weighted=False),
+    "divprune": DivPrune(ratio=0.25),
+    "divprune-official": DivPrune(ratio=0.25, variant="official", positions="keep"),
+    "evs": EVS(q=0.5),
+    "vidcom2": VidCom2(ratio=0.25),
+    "vidcom2-official": VidCom2(ratio=0.25, counts="official", positions="compact"),
+    "dycoke": DyCoke(positions="keep"),
+    "dycoke-official": DyCoke(k=0.5, variant="official"),
+    "dart": DART(ratio=0.3),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
