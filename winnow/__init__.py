@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from winnow.reducers.vas import VAS as VAS
     from winnow.reducers.vcc import VCC as VCC
     from winnow.reducers.vidcom2 import VidCom2 as VidCom2
+    from winnow.reducers.visionzip import VisionZip as VisionZip
+    from winnow.reducers.vispruner import VisPruner as VisPruner
     from winnow.reducers.vtw import VTW as VTW
 
 _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}

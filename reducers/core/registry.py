@@ -44,6 +44,8 @@ METHODS = {
     "vas": "VAS",
     "vcc": "VCC",
     "vidcom2": "VidCom2",
+    "visionzip": "VisionZip",
+    "vispruner": "VisPruner",
     "vtw": "VTW",
 }
 """Each method's name, which is that of its module in `winnow.reducers`, and its class."""

@@ -42,6 +42,8 @@ from winnow.reducers.uniform import Uniform
 from winnow.reducers.vas import VAS
 from winnow.reducers.vcc import VCC
 from winnow.reducers.vidcom2 import VidCom2
+from winnow.reducers.visionzip import VisionZip
+from winnow.reducers.vispruner import VisPruner
 from winnow.reducers.vtw import VTW
 
 LAYERS = 6
@@ -106,6 +108,9 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "dycoke": DyCoke(positions="keep"),
     "dycoke-official": DyCoke(k=0.5, variant="official"),
     "dart": DART(ratio=0.3),
+    "vispruner": VisPruner(ratio=0.25),
+    "visionzip": VisionZip(ratio=0.25, positions="keep"),
+    "visionzip-mean": VisionZip(ratio=0.2, contextual="mean", order="raster"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
