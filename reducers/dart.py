@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
@@ -44,6 +44,8 @@ class DART(Chooser):
         Pivots among the tokens of a span; at most its budget.
     text_pivots : int
         Pivots among the tokens of the prompt that are not visual. They are never dropped.
+    at : {"embedding"}
+        Which form of the method this is: see above.
     positions : {"keep", "compact"}
         Official and engine: keep.
     """
@@ -53,6 +55,7 @@ class DART(Chooser):
     R: float | None = None
     pivots: int = 4
     text_pivots: int = 4
+    at: Literal["embedding"] = "embedding"
 
     def __post_init__(self) -> None:
         """Turn R into the share kept, check the numbers."""

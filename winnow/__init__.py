@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from winnow.reducers.ats import ATS as ATS
     from winnow.reducers.average import Average as Average
     from winnow.reducers.blind import Blind as Blind
+    from winnow.reducers.cdpruner import CDPruner as CDPruner
     from winnow.reducers.cgsm import CGSM as CGSM
     from winnow.reducers.compose import Compose as Compose
     from winnow.reducers.core import Layout as Layout
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
     from winnow.reducers.oracle import Oracle as Oracle
     from winnow.reducers.pdrop import PDrop as PDrop
     from winnow.reducers.prumerge import PruMerge as PruMerge
+    from winnow.reducers.prunevid import PruneVid as PruneVid
     from winnow.reducers.random import RandomDrop as RandomDrop
+    from winnow.reducers.scope import Scope as Scope
     from winnow.reducers.sequential import Sequential as Sequential
     from winnow.reducers.tome import ToMe as ToMe
     from winnow.reducers.tome_tower import ToMeTower as ToMeTower

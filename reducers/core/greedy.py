@@ -106,7 +106,7 @@ def coverage(similarity: Tensor, count: int, weight: Tensor) -> Tensor:
     return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)
 
 
-def determinant(kernel: Tensor, count: int, floor: float = 0.0) -> Tensor:
+def determinant(kernel: Tensor, count: int, epsilon: float) -> Tensor:
     """Pick again and again the token that makes the determinant of the picks' kernel largest (greedy DPP).
 
     By one row of the Cholesky factor per pick; what is left of a token's own value is kept up to date.
@@ -117,9 +117,9 @@ def determinant(kernel: Tensor, count: int, floor: float = 0.0) -> Tensor:
         Symmetric, shape ``(n, n)``.
     count : int
         Picks, at most n.
-    floor : float
-        The least value left under the root: below it tokens lie in the space of the picks, and the order is that of
-        rounding; they are then taken by falling value, each once.
+    epsilon : float
+        Is added to what is left of a pick's own value before the root is taken. Once nothing is left of any token, all
+        lie in the space of the picks, and the order is that of rounding; yet each is picked once.
 
     Returns
     -------
@@ -134,6 +134,6 @@ def determinant(kernel: Tensor, count: int, floor: float = 0.0) -> Tensor:
         taken[best] = True
         if step + 1 < count:
             row = kernel[best] - factor[:step, best] @ factor[:step]
-            factor[step] = row / left[best].clamp_min(floor).sqrt()
+            factor[step] = row / (left[best].clamp_min(0) + epsilon).sqrt()
             left = left - factor[step].square()
     return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)

@@ -18,6 +18,7 @@ from winnow.reducers.aim_temporal import AIMTemporal
 from winnow.reducers.ats import ATS
 from winnow.reducers.average import Average
 from winnow.reducers.blind import Blind
+from winnow.reducers.cdpruner import CDPruner
 from winnow.reducers.cgsm import CGSM
 from winnow.reducers.compose import Compose
 from winnow.reducers.core.base import Reducer
@@ -34,7 +35,9 @@ from winnow.reducers.grid import GridSample
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.prumerge import PruMerge
+from winnow.reducers.prunevid import PruneVid
 from winnow.reducers.random import RandomDrop
+from winnow.reducers.scope import Scope
 from winnow.reducers.sequential import Sequential
 from winnow.reducers.tome import ToMe
 from winnow.reducers.tome_tower import ToMeTower
@@ -111,6 +114,11 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "vispruner": VisPruner(ratio=0.25),
     "visionzip": VisionZip(ratio=0.25, positions="keep"),
     "visionzip-mean": VisionZip(ratio=0.2, contextual="mean", order="raster"),
+    "cdpruner": CDPruner(ratio=0.25),
+    "cdpruner-span": CDPruner(ratio=0.3, split=False, parts="span", blend="exponential"),
+    "scope": Scope(ratio=0.25),
+    "prunevid": PruneVid(ratio=0.25, tau=0.1),
+    "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

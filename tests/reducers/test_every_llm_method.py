@@ -10,6 +10,7 @@ from winnow.reducers.aim_prune import AIMPrune
 from winnow.reducers.aim_temporal import AIMTemporal
 from winnow.reducers.average import Average
 from winnow.reducers.blind import Blind
+from winnow.reducers.cdpruner import CDPruner
 from winnow.reducers.compose import Compose
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
@@ -62,6 +63,8 @@ METHODS: dict[str, Reducer] = {
     "vidcom2": VidCom2(q=0.8),
     "dycoke": DyCoke(),
     "dycoke-official": DyCoke(k=0.8, variant="official"),
+    "cdpruner": CDPruner(ratio=0.3),
+    "cdpruner-span": CDPruner(ratio=0.1, split=False, parts="span"),
     "dart": DART(R=0.778),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
