@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from winnow.reducers.ats import ATS as ATS
     from winnow.reducers.average import Average as Average
     from winnow.reducers.blind import Blind as Blind
+    from winnow.reducers.cdpruner import CDPruner as CDPruner
     from winnow.reducers.cgsm import CGSM as CGSM
     from winnow.reducers.compose import Compose as Compose
     from winnow.reducers.core import Layout as Layout
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
     from winnow.reducers.core.schedule import K as K
     from winnow.reducers.core.schedule import Rounds as Rounds
     from winnow.reducers.core.schedule import Window as Window
+    from winnow.reducers.dart import DART as DART
+    from winnow.reducers.divprune import DivPrune as DivPrune
+    from winnow.reducers.dycoke import DyCoke as DyCoke
     from winnow.reducers.evit import EViT as EViT
+    from winnow.reducers.evs import EVS as EVS
     from winnow.reducers.fastv import FastV as FastV
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
     from winnow.reducers.grid import GridSample as GridSample
@@ -45,13 +50,18 @@ if TYPE_CHECKING:
     from winnow.reducers.oracle import Oracle as Oracle
     from winnow.reducers.pdrop import PDrop as PDrop
     from winnow.reducers.prumerge import PruMerge as PruMerge
+    from winnow.reducers.prunevid import PruneVid as PruneVid
     from winnow.reducers.random import RandomDrop as RandomDrop
+    from winnow.reducers.scope import Scope as Scope
     from winnow.reducers.sequential import Sequential as Sequential
     from winnow.reducers.tome import ToMe as ToMe
     from winnow.reducers.tome_tower import ToMeTower as ToMeTower
     from winnow.reducers.uniform import Uniform as Uniform
     from winnow.reducers.vas import VAS as VAS
     from winnow.reducers.vcc import VCC as VCC
+    from winnow.reducers.vidcom2 import VidCom2 as VidCom2
+    from winnow.reducers.visionzip import VisionZip as VisionZip
+    from winnow.reducers.vispruner import VisPruner as VisPruner
     from winnow.reducers.vtw import VTW as VTW
 
 _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}

@@ -37,6 +37,20 @@ def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor
     return _sparse(torch.stack([rows, member]), mass / total[rows], (groups, len(group)))
 
 
+def one_each(content: Tensor, tokens: int) -> Tensor:
+    """Weights that let some tokens stand as they are, in any order, perhaps more than once.
+
+    Parameters
+    ----------
+    content : Tensor
+        Which token each row is, shape ``(rows,)``.
+    tokens : int
+        Columns of the result.
+    """
+    cells = torch.stack([torch.arange(len(content)), content])
+    return _sparse(cells, torch.ones(len(content)), (len(content), tokens))
+
+
 def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tensor | None = None) -> Reduction | None:
     """Merge every visual token present into the mean at its anchor.
 

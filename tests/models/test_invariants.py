@@ -18,25 +18,35 @@ from winnow.reducers.aim_temporal import AIMTemporal
 from winnow.reducers.ats import ATS
 from winnow.reducers.average import Average
 from winnow.reducers.blind import Blind
+from winnow.reducers.cdpruner import CDPruner
 from winnow.reducers.cgsm import CGSM
 from winnow.reducers.compose import Compose
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
+from winnow.reducers.dart import DART
+from winnow.reducers.divprune import DivPrune
+from winnow.reducers.dycoke import DyCoke
 from winnow.reducers.evit import EViT
+from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.prumerge import PruMerge
+from winnow.reducers.prunevid import PruneVid
 from winnow.reducers.random import RandomDrop
+from winnow.reducers.scope import Scope
 from winnow.reducers.sequential import Sequential
 from winnow.reducers.tome import ToMe
 from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.vas import VAS
 from winnow.reducers.vcc import VCC
+from winnow.reducers.vidcom2 import VidCom2
+from winnow.reducers.visionzip import VisionZip
+from winnow.reducers.vispruner import VisPruner
 from winnow.reducers.vtw import VTW
 
 LAYERS = 6
@@ -93,6 +103,22 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "tome-tower-uniform": ToMeTower(r=(18, 9), order="official", weighted=False, proportional=False),
     "cgsm": CGSM(r=18),
     "cgsm-mean": CGSM(r=20, guide="mean", weighted=False),
+    "divprune": DivPrune(ratio=0.25),
+    "divprune-official": DivPrune(ratio=0.25, variant="official", positions="keep"),
+    "evs": EVS(q=0.5),
+    "vidcom2": VidCom2(ratio=0.25),
+    "vidcom2-official": VidCom2(ratio=0.25, counts="official", positions="compact"),
+    "dycoke": DyCoke(positions="keep"),
+    "dycoke-official": DyCoke(k=0.5, variant="official"),
+    "dart": DART(ratio=0.3),
+    "vispruner": VisPruner(ratio=0.25),
+    "visionzip": VisionZip(ratio=0.25, positions="keep"),
+    "visionzip-mean": VisionZip(ratio=0.2, contextual="mean", order="raster"),
+    "cdpruner": CDPruner(ratio=0.25),
+    "cdpruner-span": CDPruner(ratio=0.3, split=False, parts="span", blend="exponential"),
+    "scope": Scope(ratio=0.25),
+    "prunevid": PruneVid(ratio=0.25, tau=0.1),
+    "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

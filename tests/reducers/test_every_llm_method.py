@@ -10,10 +10,15 @@ from winnow.reducers.aim_prune import AIMPrune
 from winnow.reducers.aim_temporal import AIMTemporal
 from winnow.reducers.average import Average
 from winnow.reducers.blind import Blind
+from winnow.reducers.cdpruner import CDPruner
 from winnow.reducers.compose import Compose
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
+from winnow.reducers.dart import DART
+from winnow.reducers.divprune import DivPrune
+from winnow.reducers.dycoke import DyCoke
+from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
@@ -24,6 +29,7 @@ from winnow.reducers.tome import ToMe
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.vas import VAS
 from winnow.reducers.vcc import VCC
+from winnow.reducers.vidcom2 import VidCom2
 from winnow.reducers.vtw import VTW
 
 DEPTH = 6
@@ -51,12 +57,22 @@ METHODS: dict[str, Reducer] = {
     "uniform": Uniform(ratio=0.2, schedule=TWICE),
     "average": Average(ratio=0.125, schedule=TWICE),
     "average-temporal": Average(axis="temporal", schedule=K(1)),
+    "divprune": DivPrune(),
+    "divprune-official": DivPrune(ratio=0.9, variant="official", positions="keep"),
+    "evs": EVS(q=0.6),
+    "vidcom2": VidCom2(q=0.8),
+    "dycoke": DyCoke(),
+    "dycoke-official": DyCoke(k=0.8, variant="official"),
+    "cdpruner": CDPruner(ratio=0.3),
+    "cdpruner-span": CDPruner(ratio=0.1, split=False, parts="span"),
+    "dart": DART(R=0.778),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
     "compose-scores": Compose(RandomDrop(ratio=0.6), VCC(stride=3, schedule=K(2))),
     "compose-tome": Compose(GridSample(a=2, b=2), ToMe(ratio=0.3, schedule=First(3))),
     "compose-average": Compose(Average(), Average(axis="temporal", schedule=TWICE)),
     "compose-pdrop": Compose(Uniform(ratio=0.5), PDrop(schedule=TWICE)),
+    "compose-dart": Compose(DART(ratio=0.5), FastV(ratio=0.4, schedule=K(3))),
     "compose-blind": Compose(Blind(), VTW(schedule=K(2))),
 }
 PROMPTS = {

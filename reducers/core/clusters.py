@@ -1,0 +1,72 @@
+"""Clusters that several methods share: density peaks among tokens, and labels of frames made contiguous."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby, takewhile
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def density_peaks(tokens: Tensor, clusters: int, neighbours: int) -> tuple[Tensor, Tensor]:
+    """Cluster tokens around those that are dense and far from denser ones (DPC-kNN).
+
+    Distances are Euclidean over the root of the width; density is exp of minus the mean square distance to the nearest
+    tokens, itself included; a token's score is density times the distance to the nearest denser token, or the largest
+    distance of all where there is none. Of equally dense tokens the lower place counts as denser, which official codes
+    leave to added noise.
+
+    Parameters
+    ----------
+    tokens : Tensor
+        Shape ``(n, width)``.
+    clusters : int
+        Clusters, at most n.
+    neighbours : int
+        Nearest tokens, itself included; at most n count.
+
+    Returns
+    -------
+    tuple of Tensor
+        Places of the centres by falling score, ties to the lower place, ``(clusters,)``; and the cluster of each token,
+        that of the nearest centre, ``(n,)``; on the CPU.
+    """
+    distance = torch.cdist(tokens, tokens) / tokens.shape[1] ** 0.5
+    nearest = distance.topk(min(neighbours, len(tokens)), largest=False).values
+    density = nearest.square().mean(1).neg().exp()
+    place = torch.arange(len(tokens), device=tokens.device)
+    denser = (density > density[:, None]) | ((density == density[:, None]) & (place < place[:, None]))
+    apart = torch.where(denser, distance, distance.max()).min(1).values
+    centres = (apart * density).sort(descending=True, stable=True).indices[:clusters]
+    cluster = distance[centres].argmin(0)
+    cluster[centres] = place[:clusters]
+    return centres.cpu(), cluster.cpu()
+
+
+def contiguous(labels: Sequence[int]) -> list[int]:
+    """Give every label but one piece of frames each, as PruneVid does.
+
+    A label keeps its longest pieces, if they are longer than one frame; what lies between, from left to right, goes to
+    the neighbour that is longer by then, to the left one if both are equally long; to label 0 if there is none.
+    """
+    pieces = [(label, len(list(piece))) for label, piece in groupby(labels)]
+    longest = {label: max(size for other, size in pieces if other == label) for label, _ in pieces}
+    given: list[int | None] = []
+    for label, size in pieces:
+        given += [label if size == longest[label] > 1 else None] * size
+    for start, label in enumerate(given):
+        if label is None:
+            stop = next((i for i in range(start, len(given)) if given[i] is not None), len(given))
+            left, right = given[:start][::-1], given[stop:]
+            nearer = left if _alike(left) >= _alike(right) else right
+            given[start:stop] = [nearer[0] if nearer else 0] * (stop - start)
+    return [label or 0 for label in given]
+
+
+def _alike(labels: list[int | None]) -> int:
+    """How many labels at the beginning are the same."""
+    return len(list(takewhile(lambda label: label == labels[0], labels)))

@@ -1,0 +1,117 @@
+"""What the methods share that choose among the tokens of a span at the LLM's entrance."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.matching import one_each
+from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Variant = Literal["mended", "official"]
+"""The released code without its plain defects, or with them."""
+
+
+@dataclass(frozen=True)
+class Chooser(Reducer, ABC):
+    """Base of the methods that keep some tokens of each span as they are, judged by their embeddings.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of each span's visual tokens that enters the LLM, in (0, 1].
+    positions : {"keep", "compact"}
+        Position ids of the survivors.
+    """
+
+    ratio: float = 0.25
+    positions: Literal["keep", "compact"] = "keep"
+
+    def __post_init__(self) -> None:
+        """Check the ratio, then the choices."""
+        check_ratio(self.ratio)
+        super().__post_init__()
+
+    @abstractmethod
+    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+        """Choose among the tokens of one span.
+
+        Parameters
+        ----------
+        tokens : Tensor
+            Their embeddings in raster order, shape ``(grid.tokens, width)``, in single precision or better.
+        grid : Grid
+            The span.
+        view : View
+            The whole prompt.
+
+        Returns
+        -------
+        Tensor
+            Places of the tokens kept in the order in which they are to stand, on the CPU; a place that is named twice
+            stands twice.
+        """
+
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return (Site.entrance(depth),)
+
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`: the rounded share (a half to the even number), at least one token."""
+        return min(present, max(1, round(grid.tokens * self.ratio)))
+
+    def reduce(self, view: View) -> Reduction | None:
+        """Choose in each span."""
+        if self.ratio >= 1:
+            return None
+        spans = view.layout.spans
+        embeddings = view.visual_hidden.split([len(span) for span in spans])
+        exact = torch.promote_types(view.hidden.dtype, torch.float32)
+        chosen = [self.choose(x.to(exact), s.grid, view) for x, s in zip(embeddings, spans, strict=True)]
+        return arrange([span.positions for span in spans], chosen, view.visual, self.positions)
+
+
+def arrange(
+    spans: Sequence[Tensor], chosen: Sequence[Tensor], visual: Tensor, positions: Literal["keep", "compact"]
+) -> Reduction | None:
+    """Let the chosen tokens of each span stand in the order given.
+
+    Parameters
+    ----------
+    spans : sequence of Tensor
+        Prompt indices of each span's tokens.
+    chosen : sequence of Tensor
+        Places in each span, see `Chooser.choose`.
+    visual : Tensor
+        All prompt indices of the spans, ascending.
+    positions : {"keep", "compact"}
+        See `Chooser`.
+
+    Returns
+    -------
+    Reduction or None
+        None if every token stays where it is.
+    """
+    keep = torch.cat([span[_places(picks, len(span))] for span, picks in zip(spans, chosen, strict=True)])
+    content = torch.cat([span[picks] for span, picks in zip(spans, chosen, strict=True)])
+    if not torch.equal(keep, content):
+        return Reduction(keep, one_each(torch.searchsorted(visual, content), len(visual)), positions)
+    return None if len(keep) == len(visual) else Reduction(keep, positions=positions)
+
+
+def _places(picks: Tensor, size: int) -> Tensor:
+    """As many different places as there are picks, ascending: those picked; for repeated ones the first unpicked."""
+    named = torch.zeros(size, dtype=torch.bool).index_fill_(0, picks, True)
+    free = (~named).nonzero().flatten()[: len(picks) - int(named.sum())]
+    return named.index_fill_(0, free, True).nonzero().flatten()

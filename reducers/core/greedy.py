@@ -1,0 +1,139 @@
+"""Greedy choices that several methods share: the farthest token, the widest coverage, the largest determinant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LARGEST = 200 * 2**20
+"""Bytes of the largest matrix of all pairs that is held at once; beyond it rows are computed as they are needed."""
+
+
+def unit(tokens: Tensor) -> Tensor:
+    """Tokens of length one; a zero vector stays zero, and so is similar to nothing (cosine 0)."""
+    return torch.nn.functional.normalize(tokens, dim=-1, eps=torch.finfo(tokens.dtype).tiny)
+
+
+class Cosines:
+    """Rows of the matrix of cosines between tokens, without holding more than `LARGEST` bytes of it.
+
+    Parameters
+    ----------
+    tokens : Tensor
+        Shape ``(n, width)``.
+    """
+
+    def __init__(self, tokens: Tensor) -> None:
+        self._unit = unit(tokens)
+        size = len(tokens) ** 2 * tokens.element_size()
+        self._all = self._unit @ self._unit.mT if size <= LARGEST else None
+
+    def row(self, place: Tensor) -> Tensor:
+        """Cosines of one token with all, shape ``(n,)``."""
+        return self._unit @ self._unit[place] if self._all is None else self._all[place]
+
+    def columns(self) -> Iterator[Tensor]:
+        """All columns, as many at once as may be held; blocks of shape ``(n, columns)``."""
+        if self._all is not None:
+            yield self._all
+            return
+        wide = max(1, LARGEST // (len(self._unit) * self._unit.element_size()))
+        for block in self._unit.split(wide):
+            yield self._unit @ block.mT
+
+
+def max_min(tokens: Tensor, count: int, again: bool = False) -> Tensor:
+    """Pick the token whose nearest other is farthest, then again and again the one farthest from all picks (DivPrune).
+
+    Distances are 1 - cosine; the distance to the nearest pick is kept up to date, so that a pick costs one row.
+
+    Parameters
+    ----------
+    tokens : Tensor
+        Shape ``(n, width)``.
+    count : int
+        Picks.
+    again : bool
+        Whether a token may be picked again once only duplicates of picks are left, as in the official code.
+
+    Returns
+    -------
+    Tensor
+        Places in the order of the picks, ties to the lower place, shape ``(count,)``, on the CPU.
+    """
+    cosines, picks = Cosines(tokens), []
+    other = [(1 - block).topk(min(2, len(tokens)), 0, largest=False).values[-1] for block in cosines.columns()]
+    nearest, far = torch.cat(other), torch.full((len(tokens),), math.inf, dtype=tokens.dtype, device=tokens.device)
+    for _ in range(count):
+        picks.append(nearest.argmax())
+        far = torch.minimum(far, 1 - cosines.row(picks[-1]))
+        if not again:
+            far[picks[-1]] = -math.inf
+        nearest = far
+    return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)
+
+
+def coverage(similarity: Tensor, count: int, weight: Tensor) -> Tensor:
+    """Pick again and again the token that adds most to what the picks are similar to (facility location).
+
+    Parameters
+    ----------
+    similarity : Tensor
+        Column j says how well token j stands for each row, shape ``(rows, n)``; below zero counts as not at all.
+    count : int
+        Picks, at most n.
+    weight : Tensor
+        Factor on what each token adds, shape ``(n,)``.
+
+    Returns
+    -------
+    Tensor
+        Places in the order of the picks, ties to the lower place, shape ``(count,)``, on the CPU.
+    """
+    covered, picks = similarity.new_zeros(len(similarity), 1), []
+    taken = torch.zeros(similarity.shape[1], dtype=torch.bool, device=similarity.device)
+    for _ in range(count):
+        gain = (similarity - covered).clamp_min(0).sum(0) * weight
+        picks.append(gain.masked_fill(taken, -math.inf).argmax())
+        taken[picks[-1]] = True
+        covered = torch.maximum(covered, similarity[:, picks[-1], None])
+    return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)
+
+
+def determinant(kernel: Tensor, count: int, epsilon: float) -> Tensor:
+    """Pick again and again the token that makes the determinant of the picks' kernel largest (greedy DPP).
+
+    By one row of the Cholesky factor per pick; what is left of a token's own value is kept up to date.
+
+    Parameters
+    ----------
+    kernel : Tensor
+        Symmetric, shape ``(n, n)``.
+    count : int
+        Picks, at most n.
+    epsilon : float
+        Is added to what is left of a pick's own value before the root is taken. Once nothing is left of any token, all
+        lie in the space of the picks, and the order is that of rounding; yet each is picked once.
+
+    Returns
+    -------
+    Tensor
+        Places in the order of the picks, ties to the lower place, shape ``(count,)``, on the CPU.
+    """
+    left, factor, picks = kernel.diagonal().clone(), kernel.new_zeros(count, len(kernel)), []
+    taken = torch.zeros(len(kernel), dtype=torch.bool, device=kernel.device)
+    for step in range(count):
+        best = left.masked_fill(taken, -math.inf).argmax()
+        picks.append(best)
+        taken[best] = True
+        if step + 1 < count:
+            row = kernel[best] - factor[:step, best] @ factor[:step]
+            factor[step] = row / (left[best].clamp_min(0) + epsilon).sqrt()
+            left = left - factor[step].square()
+    return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)

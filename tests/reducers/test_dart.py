@@ -1,0 +1,64 @@
+"""DART at the embeddings against the rule of TensorRT-Edge-LLM, written as loops."""
+
+import math
+
+import pytest
+import torch
+from tokens import Rows, cosine, natural, prompt_of, tied
+from views import layout, view
+
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.dart import DART
+
+
+def engine(states: Rows, spans: list[list[int]], removed: float, pivots: int, text_pivots: int) -> list[int]:
+    """Prompt indices of the visual tokens kept; the text pivots come from everything that is not visual."""
+    visual = {place for span in spans for place in span}
+
+    def longest(places: list[int], count: int) -> list[int]:
+        return sorted(places, key=lambda p: (-round(sum(map(abs, states[p])), 9), p))[:count]
+
+    shared = longest([p for p in range(len(states)) if p not in visual], text_pivots)
+    kept: list[int] = []
+    for span in spans:
+        target = max(1, min(len(span), math.ceil(len(span) * (1 - removed))))
+        chosen = longest(span, min(pivots, target))
+        votes = chosen + shared
+        candidates = [p for p in span if p not in chosen]
+        for turn, pivot in enumerate(votes):
+            missing = target - len(chosen)
+            if missing <= 0 or not candidates:
+                break
+            part = math.ceil(missing / (len(votes) - turn))
+            rank = sorted(candidates, key=lambda p: (round(cosine(states[pivot], states[p]), 9), p))
+            chosen = chosen + rank[:part]
+            candidates = [p for p in candidates if p not in rank[:part]]
+        kept += chosen
+    return sorted(kept)
+
+
+@pytest.mark.parametrize("seed", range(250))
+def test_the_mask_is_the_engines(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    grids = [
+        tuple(int(torch.randint(1, most, (), generator=random)) for most in (4, 4, 6)) for _ in range(1 + seed % 3)
+    ]
+    prompt = layout(*grids, tail=1 + seed % 6)
+    n = len(prompt.visual)
+    states = prompt_of(tied(n, seed) if seed % 2 else natural(n, seed, 4), prompt, seed)
+    removed, pivots, text = [0.25, 0.5, 0.778, 0.97][seed % 4], [4, 1, 7][seed % 3], [4, 0, 2][seed % 3]
+    answer = DART(R=removed, pivots=pivots, text_pivots=text).reduce(view(prompt, hidden=states))
+    kept = prompt.visual.tolist() if answer is None else answer.keep.tolist()
+    spans = [span.positions.tolist() for span in prompt.spans]
+    assert kept == engine(states.tolist(), spans, removed, pivots, text)
+
+
+def test_every_picture_gets_its_own_quota() -> None:
+    assert DART(R=0.5).plan([(1, 20), (1, 200)], 1) == [110] and DART(R=0.97).plan([(1, 20)], 1) == [1]
+
+
+def test_numbers_are_checked() -> None:
+    with pytest.raises(WinnowError, match=r"reducer\.pivots=0"):
+        DART(pivots=0)
+    with pytest.raises(WinnowError, match="1-R="):
+        DART(R=1.0)
