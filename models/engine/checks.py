@@ -79,11 +79,14 @@ def check_mask(mask: object, ids: Tensor) -> Tensor | None:
     return mask
 
 
-def check_padding(mask: Tensor | None, ids: Tensor) -> Tensor:
-    """Return the ``(batch, length)`` padding mask of the prompts; refuse any but left padding."""
+def check_padding(mask: Tensor | None, ids: Tensor, later: bool = False) -> Tensor:
+    """Return the ``(batch, length)`` padding mask of the prompts; refuse any but left padding.
+
+    In a later turn the last token of the answer before stands in front of the padding.
+    """
     if mask is None:
         return torch.ones_like(ids)
-    if bool((mask[:, :-1] & ~mask[:, 1:]).any()):
+    if bool((mask[:, :-1] & ~mask[:, 1:])[:, 1 if later else 0 :].any()) or not bool(mask[:, -1].all()):
         raise UnsupportedError("prompts must be padded on the left: set processor.tokenizer.padding_side = 'left'")
     return mask
 

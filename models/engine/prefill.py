@@ -47,6 +47,8 @@ class Prefill:
         Whether positions are three-dimensional.
     starts : sequence of int
         See `PromptTrace.start`; empty: all begin a conversation.
+    real : sequence of Tensor or None
+        See `settle`; None: padding stands on the left already.
 
     Attributes
     ----------
@@ -67,13 +69,14 @@ class Prefill:
         tail: int = 0,
         mrope: bool = False,
         starts: Sequence[int] = (),
+        real: Sequence[Tensor] | None = None,
     ) -> None:
         batch = len(layouts)
         names = repeat_per_sequence(keys or [str(i) for i in range(batch // copies)], batch, "keys")
         extras = repeat_per_sequence(relevance or [None] * batch, batch, "relevance")
         self.layouts = [replace(x, key=k, relevance=r) for x, k, r in zip(layouts, names, extras, strict=True)]
         self.reducer, self.width, self.depth = reducer, width, depth
-        self.copies, self.tail, self.mrope = copies, tail, mrope
+        self.copies, self.tail, self.mrope, self.real = copies, tail, mrope, real
         pictures = any(x.spans for x in layouts)
         self.sites = set(reducer.sites(depth)) if pictures else set()
         self.index = [torch.arange(x.length) for x in self.layouts]
@@ -87,6 +90,14 @@ class Prefill:
     def entry_width(self) -> int:
         """Columns of the sequence that layer 0 saw."""
         return self.width if self.entry is None else self.entry.columns.shape[1]
+
+    def settle(self, embeds: Tensor, real: Sequence[Tensor]) -> Tensor:
+        """Move padding that stands within the prompts to the left: the columns of real tokens, per prompt."""
+        behind = torch.arange(self.width - self.tail, self.width)
+        columns, valid = pad_left([torch.cat([row, behind]) for row in real])
+        self.entry = Stage(columns, valid)
+        self.features = [take(state, columns, 1) for state in self.features]
+        return take(embeds, columns, 1)
 
     def stage(self, layer: int) -> Stage | None:
         """What `layer` sees of the entry sequence; None: all of it."""

@@ -156,12 +156,12 @@ class Session:
         if call is not None and (start or call.begins(ids)):
             tail = forward.new - (call.width - start)
         own = ids[:, ids.shape[1] - forward.new : ids.shape[1] - tail]
-        mask = checks.check_padding(
-            None if forward.mask is None else forward.mask[:, start : start + own.shape[1]], own
-        )
-        prompts = [row[len(row) - n :].cpu() for row, n in zip(own, mask.sum(1).tolist(), strict=True)]
-        layouts = self.family.layouts(self.parts.outer, prompts, _without(kwargs, tail))
+        mask = None if forward.mask is None else forward.mask[:, start : start + own.shape[1]]
+        mask = checks.check_padding(mask, own, later=start > 0).bool()
+        prompts = [row[real.to(row.device)].cpu() for row, real in zip(own, mask, strict=True)]
         numbered = forward.numbered if call is None else call.numbered
+        told = _without(kwargs, tail) | ({} if numbered or not start else {"position_ids": None})
+        layouts = self.family.layouts(self.parts.outer, prompts, told)
         checks.check_turn(self.family, layouts, start, numbered)
         copies = 1 if call is None or len(own) % call.prompts else len(own) // call.prompts
         return Prefill(
@@ -174,6 +174,7 @@ class Session:
             copies=copies,
             tail=tail,
             mrope=self.family.mrope,
+            real=[row.nonzero().flatten() for row in mask.cpu()] if _inside(mask) else None,
             starts=[start] * len(own) if forward.mask is None else forward.mask[:, :start].sum(1).tolist(),
         )
 
@@ -212,6 +213,8 @@ class Session:
     def _enter(self, prefill: Prefill, embeds: Tensor, positions: Tensor | None) -> Tensor:
         """Drop the slots that the tower left empty, then ask the method."""
         entrance = Site.entrance(self.depth)
+        if prefill.real is not None:
+            embeds = prefill.settle(embeds, prefill.real)
         if self.tower is not None:
             embeds = prefill.apply(self.tower.answers(prefill.layouts), entrance, embeds, positions)
             self.tower.provenance(prefill.recorders)
@@ -340,6 +343,11 @@ class Session:
         if self.forward is None or self.prefill is None:
             return hidden
         return self.prefill.reduce(site, hidden, self.forward.positions)
+
+
+def _inside(mask: Tensor) -> bool:
+    """Whether padding stands behind a real token."""
+    return bool((mask[:, :-1] & ~mask[:, 1:]).any())
 
 
 def _without(kwargs: dict[str, Any], tail: int) -> dict[str, Any]:
