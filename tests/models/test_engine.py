@@ -372,3 +372,28 @@ def test_sites_that_the_model_lacks_are_refused() -> None:
     model, _, _ = encoded("llava")
     with pytest.raises(WinnowError, match="acts at layer"), attach(model, Elsewhere()):
         pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Renumbers(Reducer):
+    """Answers compact positions, though it has no such field."""
+
+    at: int = 0
+
+    def sites(self, depth: int, tower: Any = None) -> tuple[Site, ...]:
+        return (Site.layer(self.at, depth),)
+
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        return present // 2
+
+    def reduce(self, view: View) -> Reduction:
+        return Reduction(view.visual[: len(view.visual) // 2], positions="compact")
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_compact_positions_under_mrope_are_refused_by_the_answer(at: int) -> None:
+    check_refused("undefined under M-RoPE", "qwen2_vl", Renumbers(at))
+    model, inputs, _ = encoded("llava")
+    with torch.no_grad(), attach(model, Renumbers(at)) as trace:
+        model(**inputs)
+    assert trace.prompts[0].visual_per_layer[1] == trace.prompts[0].visual // 2
