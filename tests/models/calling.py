@@ -95,7 +95,8 @@ def joined(loaded: Loaded, method: Reducer, prompts: Sequence[Prompt]) -> tuple[
             past, ids = cache_of(out), out.sequences
             told.append(trace.prompts[0])
         assert [turn[0] for turn in trace.turns] == told
-    whole = {name: torch.cat(values) for name, values in pixels.items()}
+    side = 1 if loaded.family.name == "llava_video" else 0  # composed models take the pictures of a prompt in a row
+    whole = {name: torch.cat(values, side) for name, values in pixels.items()}
     return told, whole | {"input_ids": asked}, ids[0, asked.shape[1] :], torch.stack(out.logits, 1)[0]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from calling import ask
 from PIL import Image
 from torch import Tensor
@@ -97,6 +98,8 @@ def draw(seed: int) -> Draw:
         seen = turn == 0 or not loaded.family.mrope
         asked.append(tuple(_prompt(dice, family, film, seen, alone=many) for _ in range(batch)))
     options, cache = _options(dice, batch, turns), dice.choice(("own", "given", "bare", "copied" if many else "none"))
+    if family == "internvl" and transformers.__version__.startswith("5.17."):  # repeats tiles one by one, see the docs
+        options = {name: value for name, value in options.items() if name not in ("num_beams", "num_return_sequences")}
     if cache == "none" and "prompt_lookup_num_tokens" in options:
         cache = "own"
     return Draw(family, dice.choice(("sdpa", "eager")), method, tuple(asked), cache, options)

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from winnow.models.check.cases import image_prompt, mixed_prompt, text_prompt, tiny_model, video_prompt
-from winnow.models.check.oracle import oracle_logits
+from winnow.models.check.oracle import entrance, oracle_logits
 from winnow.models.engine import attach
 from winnow.models.transformers_api import ATTENTION_TABLE, LOOKUP, cache_of
 from winnow.reducers.core.base import Reducer
@@ -113,6 +113,31 @@ def test_three_turns_where_pictures_are_numbered_in_three_dimensions(family: str
     assert oracle_gap(loaded, inputs, answer, told, logits) < GAP
     with pytest.raises(UnsupportedError, match="does not number pictures behind a cached prompt"):
         joined(loaded, method, [text_prompt(), image_prompt()])
+
+
+@pytest.mark.parametrize("at", [0, 2])
+@pytest.mark.parametrize("family", ["llava", "llava_video"])
+def test_turns_without_gaps_are_those_of_a_model_that_never_saw_what_is_gone(family: str, at: int) -> None:
+    """Compact positions: from the layer on, the survivors of all turns are numbered one after the other."""
+    loaded = tiny_model(family, "sdpa")
+    method = RandomDrop(ratio=0.3, positions="compact", schedule=K(at) if at else None)
+    prompts = [video_prompt(2), text_prompt("and then ?"), video_prompt(2, "is this it ?")]
+    told, inputs, answer, logits = joined(loaded, method, prompts)
+    parts = loaded.family.parts(loaded.model)
+    llm: Any = parts.llm
+    with torch.no_grad():
+        hidden, places, _ = entrance(loaded.model, parts, inputs, answer)
+        stays = torch.ones(hidden.shape[1], dtype=torch.bool)
+        for turn in told:
+            stays[turn.layout.visual + turn.start] = turn.last_layer == len(parts.layers) - 1
+        for number, layer in enumerate(parts.layers):
+            if number == at:
+                hidden, places = hidden[:, stays], torch.arange(int(stays.sum()))[None]
+            mask = torch.ones(hidden.shape[1], hidden.shape[1], dtype=torch.bool).tril()[None, None]
+            hidden = layer(hidden, attention_mask=mask, position_embeddings=llm.rotary_emb(hidden, places))
+        head: Any = loaded.model
+        expected = head.lm_head(llm.norm(hidden[0]))
+    assert (expected[-len(answer) - 1 : -1] - logits).abs().max() < GAP
 
 
 @methods
