@@ -10,7 +10,8 @@ name                                  versions         what
 ``mm_encoder_outputs``                from 5.18        features that `generate` encoded before the prefill, by modality
 ``get_interface``                     5.17 to 5.24     looks an attention function up; replaced on the table's instance
 ``config._attn_implementation``       5.17 to 5.24     name of the attention implementation
-``layer.is_sliding``                  5.17 to 5.24     whether a layer of a KV cache forgets what left its window
+``cache.layers[i].keys``              5.17 to 5.24     what a layer of a `DynamicCache` holds, ``(batch, heads, n, d)``
+``model.rope_deltas``                 5.17 to 5.24     what M-RoPE adds to later positions, for the last prompt alone
 ====================================  ===============  ================================================================
 """
 
@@ -74,6 +75,17 @@ def cache_of(values: Mapping[str, Any]) -> Any:
 def attention_of(config: Any) -> str:
     """Name of the attention implementation that a model with this configuration uses."""
     return str(config._attn_implementation)
+
+
+def held_keys(cache: Any, layer: int) -> int | None:
+    """How many keys a layer of a KV cache holds (a sliding one forgets what left its window); None before the first."""
+    layers = () if cache is None else cache.layers
+    keys = layers[layer].keys if layer < len(layers) and layers[layer].is_initialized else None
+    return None if keys is None else int(keys.shape[-2])
+
+
+ROPE_DELTAS = "rope_deltas"
+"""Where a model with M-RoPE remembers it."""
 
 
 def encoded(inputs: Mapping[str, Any], modality: str) -> Any:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from winnow.reducers.core.base import Scorer, check_ratio
 from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.schedule import K
+from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +32,8 @@ class FastV(Scorer):
     rows : {"last", "text", "all"}
         Query rows whose attention counts: the last prompt token (official code), the text behind the visual tokens,
         or all rows (the paper's words; under a causal mask this favours early tokens).
+    rounding : {"nearest", "down"}
+        Of the tokens kept. ``down``: cut off, as the official lmms-eval port does: 5 % of 576 are 28, not 29.
     schedule : K
         Paper k=2 with R=0.5; the official lmms-eval port k=3.
     """
@@ -38,6 +42,7 @@ class FastV(Scorer):
 
     R: float | None = None
     rows: Literal["last", "text", "all"] = "last"
+    rounding: Literal["nearest", "down"] = "nearest"
     schedule: K = K(2)
 
     def __post_init__(self) -> None:
@@ -54,6 +59,12 @@ class FastV(Scorer):
     def keep_all(self) -> FastV:
         """See `Reducer.keep_all`."""
         return replace(self, R=None, ratio=1.0)
+
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`."""
+        if self.rounding == "nearest":
+            return super().count(site, grid, present)
+        return min(present, max(1, int(grid.tokens * self.ratio)))
 
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """See `Reducer.probes`."""

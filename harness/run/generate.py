@@ -57,7 +57,8 @@ def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int) -> list[Ro
     new = output[:, batch.inputs["input_ids"].shape[1] :]
     texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
     seconds = (time.perf_counter() - started) / len(documents)
-    answered = zip(documents, texts, trace.prompts, strict=True)
+    beams = len(trace.prompts) // len(documents)  # all of a document's keep the same tokens
+    answered = zip(documents, texts, trace.prompts[::beams], strict=True)
     return [_row(document, text, path, len(documents), seconds) for document, text, path in answered]
 
 

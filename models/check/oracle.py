@@ -6,13 +6,15 @@ dropped before layer k is still computed, but from layer k on its column is mask
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from winnow.models.engine.trace import PromptTrace
+from winnow.models.engine.windows import windows
 from winnow.models.families.base import Parts
 from winnow.models.transformers_api import attention_of
 
@@ -39,24 +41,57 @@ def oracle_logits(
     Tensor
         Shape ``(steps, vocabulary)``: row i is what the model says before answer token i.
     """
-    hidden, original, added = entrance(model, parts, inputs, answer)
-    length, total = trace.layout.length, hidden.shape[1]
-    causal = torch.ones(total, total, dtype=torch.bool, device=hidden.device).tril()
-    itself = torch.eye(total, dtype=torch.bool, device=hidden.device)
+    return conversation_logits(model, parts, inputs, answer, [trace])[trace.layout.length - 1 : -1]
+
+
+@torch.no_grad()
+def conversation_logits(
+    model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor, turns: Sequence[PromptTrace]
+) -> Tensor:
+    """Logits behind each token of a conversation under the drops of all its turns.
+
+    Parameters
+    ----------
+    model, parts
+        See `oracle_logits`.
+    inputs : mapping
+        All turns as one unpadded prompt, earlier answers among them.
+    answer : Tensor
+        Token ids behind it, shape ``(steps,)``.
+    turns : sequence of PromptTrace
+        Which visual tokens of each turn were last seen where.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(length + steps, vocabulary)``.
+    """
+    hidden, positions, added = entrance(model, parts, inputs, answer)
     llm: Any = parts.llm
+    total, place = hidden.shape[1], torch.arange(hidden.shape[1])
+    far = windows(llm.config, len(parts.layers))
     for number, layer in enumerate(parts.layers):
         present = torch.ones(total, dtype=torch.bool)
-        present[trace.layout.visual] = trace.last_layer >= number
-        mask = (causal & present.to(hidden.device)) | itself
+        for trace in turns:
+            present[trace.layout.visual + trace.start] = trace.last_layer >= number
+        distance = place[:, None] - place
+        mask = (distance >= 0) & (distance < (far[number] or total)) & present | (distance == 0)
         hidden = layer(
             hidden,
-            attention_mask=as_mask(mask[None, None], hidden.dtype, attention_of(llm.config)),
-            position_embeddings=llm.rotary_emb(hidden, original),
+            attention_mask=as_mask(mask[None, None].to(hidden.device), hidden.dtype, attention_of(llm.config)),
+            position_embeddings=_angles(llm, hidden, positions, number),
         )
         hidden = hidden + added[number] if number < len(added) else hidden
     head: Any = model
-    logits: Tensor = head.lm_head(llm.norm(hidden[0, length - 1 : total - 1]))
+    logits: Tensor = head.lm_head(llm.norm(hidden[0]))
     return logits
+
+
+def _angles(llm: Any, hidden: Tensor, positions: Tensor, layer: int) -> Any:
+    """Rotary embedding of a layer, which may depend on its type."""
+    types = getattr(llm.config, "layer_types", None) or ()
+    typed = "layer_type" in inspect.signature(llm.rotary_emb.forward).parameters
+    return llm.rotary_emb(hidden, positions, *([types[layer]] if typed else []))
 
 
 def as_mask(mask: Tensor, dtype: torch.dtype, implementation: str) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from winnow.models.engine.before_mlp import BeforeMLP
-from winnow.models.engine.checks import check_model
+from winnow.models.engine.checks import check_compiled, check_model
+from winnow.models.engine.generating import hook_generate
 from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.engine.tap import tap
@@ -64,6 +65,7 @@ def attach(
     """
     check_version()
     method = _method(reducer, parameters)
+    model = whole(model)
     family = family_of(model)
     parts = family.parts(model)
     check_model(model, parts, family, method)
@@ -73,6 +75,7 @@ def attach(
     with ExitStack() as stack:
         stack.enter_context(replaced(parts.llm, MARK, session))
         _hook(stack, session, model)
+        hook_generate(stack, session, model)
         _probe(stack, session)
         if session.tower is not None:
             session.tower.hook(stack)
@@ -90,14 +93,34 @@ def _method(reducer: object, parameters: Mapping[str, object]) -> Reducer:
     return reducer
 
 
+def whole(model: nn.Module) -> nn.Module:
+    """The model of transformers behind a wrapper of PEFT.
+
+    Raises
+    ------
+    UnsupportedError
+        For a part of a model, and for a compiled one.
+    """
+    unwrap = getattr(model, "get_base_model", None)
+    model = model if unwrap is None else unwrap()
+    check_compiled(model)
+    if hasattr(model, "language_model") and not hasattr(model, "lm_head"):
+        raise UnsupportedError(
+            f"{type(model).__name__} is a part of a model: attach to the whole, ...ForConditionalGeneration"
+        )
+    return model
+
+
 def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
     """Register the session's hooks, to be removed when the stack closes."""
-    parts = session.parts
+    parts, whole_model = session.parts, cast(Any, model)
     handles = [
         model.register_forward_pre_hook(session.before_model, with_kwargs=True),
         parts.outer.register_forward_pre_hook(session.before_outer, with_kwargs=True),
         parts.llm.register_forward_pre_hook(session.before_llm, with_kwargs=True),
         parts.llm.register_forward_hook(lambda *_: session.after_llm()),
+        parts.outer.register_forward_hook(lambda *_: session.after_outer(), always_call=True),
+        whole_model.lm_head.register_forward_pre_hook(session.before_head),
     ]
     for number, layer in enumerate(parts.layers):
         hook = partial(_before_layer, session, number)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from winnow.models.engine.ledger import Ledger
+from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.families.support import impossible
 from winnow.models.transformers_api import CACHE_NAMES, attention_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import llm_sites, tower_sites
 from winnow.reducers.core.tower import Tower
@@ -29,17 +32,21 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
     UnsupportedError
         Names what would work.
     """
+    check_attention(parts)
     config: Any = parts.llm.config
-    if hasattr(model, "_orig_mod"):
-        raise UnsupportedError("torch.compile'd models cannot be hooked: attach to the original model instead")
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
-        raise UnsupportedError(f"layers of type {sorted(kinds)} are not supported: only full_attention is")
-    if attention_of(config) not in IMPLEMENTATIONS:
-        choices = " | ".join(IMPLEMENTATIONS)
-        raise UnsupportedError(f"attn={attention_of(config)} is not supported: choose {choices}")
+    if any(windows(config, len(parts.layers))) and "flash" in attention_of(config):
+        raise UnsupportedError(f"attn={attention_of(config)} counts a sliding window in survivors: choose sdpa | eager")
     if reason := impossible(family, reducer, len(parts.layers)):
         raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
+
+
+def check_compiled(model: nn.Module) -> None:
+    """Refuse modules whose compiled code would not know of hooks."""
+    for module in model.modules():
+        if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+            raise UnsupportedError(
+                f"torch.compile'd modules ({type(module).__name__}) cannot be hooked: attach to the original model"
+            )
 
 
 def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
@@ -52,12 +59,6 @@ def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
             raise WinnowError(f"reducer {reducer.name} acts at {where}, but the model has {place}{depth} LLM layers")
 
 
-def check_labels(kwargs: Mapping[str, Any]) -> None:
-    """Refuse a loss over logits that no longer match the labels."""
-    if kwargs.get("labels") is not None:
-        raise UnsupportedError("labels= cannot be matched to shortened logits: score the trailing text from the logits")
-
-
 def check_ids(ids: Tensor | None) -> Tensor:
     """Return the prompts' ids; refuse prompts that do not say where their visual tokens are."""
     if ids is None:
@@ -65,15 +66,27 @@ def check_ids(ids: Tensor | None) -> Tensor:
     return ids
 
 
-def check_padding(mask: object, ids: Tensor) -> Tensor:
-    """Return the ``(batch, length)`` padding mask of the prompts; refuse any but left padding."""
+def check_mask(mask: object, ids: Tensor) -> Tensor | None:
+    """Return the padding mask over all tokens so far, ``(batch, length)``; refuse any other kind of mask."""
+    if mask is None:
+        return None
+    binary = isinstance(mask, Tensor) and mask.ndim == 2 and bool(((mask == 0) | (mask == 1)).all())
+    if not isinstance(mask, Tensor) or not binary or len(mask) != len(ids) or mask.shape[1] < ids.shape[1]:
+        raise UnsupportedError(
+            "attention_mask must be a (batch, length) mask of 0 and 1 over all tokens: 4-D, additive and dict masks "
+            "cannot be cut"
+        )
+    return mask
+
+
+def check_padding(mask: Tensor | None, ids: Tensor, later: bool = False) -> Tensor:
+    """Return the ``(batch, length)`` padding mask of the prompts; refuse any but left padding.
+
+    In a later turn the last token of the answer before stands in front of the padding.
+    """
     if mask is None:
         return torch.ones_like(ids)
-    if not isinstance(mask, Tensor) or mask.ndim != 2:
-        raise UnsupportedError(
-            "attention_mask must be a (batch, length) mask of 0 and 1: 4-D and dict masks cannot be cut"
-        )
-    if bool((mask[:, :-1] > mask[:, 1:]).any()):
+    if bool((mask[:, :-1] & ~mask[:, 1:])[:, 1 if later else 0 :].any()) or not bool(mask[:, -1].all()):
         raise UnsupportedError("prompts must be padded on the left: set processor.tokenizer.padding_side = 'left'")
     return mask
 
@@ -84,17 +97,43 @@ def check_cache(cache: object) -> None:
         raise UnsupportedError(f"{type(cache).__name__} cannot hold layers of different length: use DynamicCache")
 
 
-def check_empty(cache: Any) -> None:
-    """Stop at the first layer of what was taken for a prefill, if the KV cache holds tokens already."""
-    if cache is not None and cache.get_seq_length():
+def check_held(cache: Any, ledger: Ledger) -> None:
+    """Stop at the first layer if the KV cache holds other tokens than the books say."""
+    held = 0 if cache is None else cache.get_seq_length()
+    if held != ledger.entered:
         raise UnsupportedError(
-            f"a KV cache of {cache.get_seq_length()} tokens reached the LLM that the model was not given by a name "
-            f"known to Winnow: pass it as {' or '.join(CACHE_NAMES)}"
+            f"a KV cache of {held} tokens reached the LLM where {ledger.entered} were expected: pass the cache to the "
+            f"model as {' or '.join(CACHE_NAMES)}"
         )
 
 
-def check_reduction(answer: Reduction, view: View, reducer: Reducer) -> None:
-    """Refuse an answer that is no sorted subset of the visual tokens present.
+def check_turn(family: Family, layouts: Sequence[Layout], held: int, numbered: bool) -> None:
+    """Refuse pictures behind a cached prompt where the model does not number them."""
+    if held and family.mrope and not numbered and any(layout.spans for layout in layouts):
+        raise UnsupportedError(
+            f"{family.name} does not number pictures behind a cached prompt: pass their position_ids, or the whole "
+            "conversation without a cache"
+        )
+
+
+def check_attention(parts: Parts) -> None:
+    """Refuse attention implementations whose masks cannot be cut."""
+    config: Any = parts.llm.config
+    if attention_of(config) not in IMPLEMENTATIONS:
+        raise UnsupportedError(f"attn={attention_of(config)} is not supported: choose {' | '.join(IMPLEMENTATIONS)}")
+
+
+def check_running(parts: Parts) -> None:
+    """Refuse what was switched on since `attach`: another attention, or layers that run twice."""
+    check_attention(parts)
+    if any(getattr(layer, "gradient_checkpointing", False) and layer.training for layer in parts.layers):
+        raise UnsupportedError(
+            "gradient checkpointing runs layers twice: call model.eval() or model.gradient_checkpointing_disable()"
+        )
+
+
+def check_reduction(answer: Reduction, view: View, reducer: Reducer, mrope: bool = False) -> None:
+    """Refuse an answer that is no sorted subset of the visual tokens present, or cannot be carried out.
 
     Raises
     ------
@@ -106,6 +145,8 @@ def check_reduction(answer: Reduction, view: View, reducer: Reducer) -> None:
         raise WinnowError(f"{where} keeps tokens that are not visual tokens of this prompt, or already gone")
     if bool((keep[1:] <= keep[:-1]).any()):
         raise WinnowError(f"{where} returned indices that are not strictly ascending: sort them")
+    if mrope and answer.positions != "keep":
+        raise UnsupportedError(f"{where} answers positions={answer.positions}, undefined under M-RoPE: use keep")
     if answer.drop_text is not None and not bool(torch.isin(answer.drop_text, view.index[1:-1]).all()):
         raise WinnowError(f"{where} drops text that is gone, or the first or last token of the prompt: these must stay")
     if answer.weights is not None and answer.weights.shape != (len(keep), len(view.visual)):

@@ -1,7 +1,6 @@
-"""Attention masks for the reduced sequence, made from the masks that transformers built for the full one.
+"""Attention masks of reduced sequences, from the places that their tokens have among all tokens that were given.
 
-The layers of one forward all receive the mask of layer 0's sequence, in one of four forms: None (plain causal), a bool
-or a float ``(batch, 1, queries, keys)``, or for flash attention a ``(batch, keys)``.
+Places, not columns, decide: a token sees what came before it, within the window of a sliding layer.
 """
 
 from __future__ import annotations
@@ -9,60 +8,48 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from winnow.models.engine.ledger import Held
 
-def narrow(mask: Tensor | None, rows: Tensor | None, cols: Tensor, valid: Tensor) -> Tensor | None:
-    """Gather a mask's rows and columns and close the columns that are only padding.
+
+def attention_mask(
+    rows: Held, columns: Held, window: int | None, implementation: str, dtype: torch.dtype, wanted: bool
+) -> Tensor | None:
+    """The mask of one layer in one forward.
 
     Parameters
     ----------
-    mask : Tensor or None
-        As transformers made it.
-    rows : Tensor or None
-        Query indices, shape ``(batch, q)``; None leaves all queries.
-    cols : Tensor
-        Key indices, shape ``(batch, k)``.
-    valid : Tensor
-        Which columns hold real tokens, shape ``(batch, k)``.
+    rows : Held
+        The tokens of this forward.
+    columns : Held
+        The keys: what the layer held, and the tokens of this forward behind it.
+    window : int or None
+        How many tokens back a row sees, itself included; None: all.
+    implementation : str
+        The attention implementation.
+    dtype : torch.dtype
+        Of the hidden states.
+    wanted : bool
+        Whether transformers made a mask for the whole sequence.
 
     Returns
     -------
     Tensor or None
-        In the form of `mask`, with ``(q, k)`` as its last dimensions; None stays None.
+        Bool (sdpa) or float (eager) ``(batch, 1, rows, columns)``; for flash attention ``(batch, columns)``. None where
+        the implementation's own causal mask is right.
     """
-    if mask is None:
-        return None
-    batch = len(cols)
-    if mask.ndim == 2:
-        return mask.expand(batch, -1).gather(1, cols) * valid.to(mask.dtype)
-    mask = mask.expand(batch, *mask.shape[1:])
-    if rows is not None:
-        mask = mask.gather(2, rows[:, None, :, None].expand(-1, mask.shape[1], -1, mask.shape[3]))
-    mask = mask.gather(3, cols[:, None, None, :].expand(-1, *mask.shape[1:3], -1))
-    closed = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
-    return mask.masked_fill(~valid[:, None, None, :], closed)
-
-
-def explicit(valid: Tensor, queries: int, implementation: str) -> Tensor:
-    """The mask that None stands for, for a sequence in which some columns are padding.
-
-    Parameters
-    ----------
-    valid : Tensor
-        Which keys are real, shape ``(batch, keys)``; padding is on the left.
-    queries : int
-        The last so many positions ask.
-    implementation : str
-        The attention implementation in use.
-
-    Returns
-    -------
-    Tensor
-        Shape ``(batch, keys)`` for flash attention, else bool ``(batch, 1, queries, keys)``. A padding row sees itself,
-        so that its softmax is defined.
-    """
+    padded = not bool(columns.valid.all())
     if "flash" in implementation:
-        return valid.long()
-    keys = valid.shape[1]
-    causal = torch.ones(keys, keys, dtype=torch.bool, device=valid.device).tril()
-    itself = torch.eye(keys, dtype=torch.bool, device=valid.device)
-    return ((causal & valid[:, None, :]) | itself)[:, None, keys - queries :]
+        return columns.valid.long() if padded else None
+    n, k = rows.columns.shape[1], columns.columns.shape[1]
+    passed = window is not None and int((rows.columns[:, -1] - columns.columns[:, 0]).max()) >= window
+    if not (wanted or padded or passed or 1 < n < k):
+        return None
+    distance = rows.columns[:, :, None] - columns.columns[:, None, :]
+    seen = (distance >= 0) & columns.valid[:, None, :]
+    if window is not None:
+        seen &= distance < window
+    seen |= (distance == 0) & ~rows.valid[:, :, None]  # a row of padding sees something, so that nothing is undefined
+    seen = seen[:, None]
+    if implementation == "sdpa":
+        return seen
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)

@@ -37,7 +37,18 @@ class Prefill:
     depth : int
         Layers of the LLM.
     keys, relevance : sequence
-        See `attach`; with several sequences per prompt (beams, samples) each entry serves all of its prompt's.
+        See `attach`.
+    copies : int
+        Sequences of each prompt (beams, samples), one behind the other: what the method answers to the first holds for
+        all.
+    tail : int
+        Columns behind the prompts: what was drafted or answered already, which no method sees.
+    mrope : bool
+        Whether positions are three-dimensional.
+    starts : sequence of int
+        See `PromptTrace.start`; empty: all begin a conversation.
+    real : sequence of Tensor or None
+        See `settle`; None: padding stands on the left already.
 
     Attributes
     ----------
@@ -54,17 +65,23 @@ class Prefill:
         depth: int,
         keys: Sequence[str] = (),
         relevance: Sequence[Tensor | None] = (),
+        copies: int = 1,
+        tail: int = 0,
+        mrope: bool = False,
+        starts: Sequence[int] = (),
+        real: Sequence[Tensor] | None = None,
     ) -> None:
         batch = len(layouts)
-        names = repeat_per_sequence(keys or [str(i) for i in range(batch)], batch, "keys")
+        names = repeat_per_sequence(keys or [str(i) for i in range(batch // copies)], batch, "keys")
         extras = repeat_per_sequence(relevance or [None] * batch, batch, "relevance")
         self.layouts = [replace(x, key=k, relevance=r) for x, k, r in zip(layouts, names, extras, strict=True)]
         self.reducer, self.width, self.depth = reducer, width, depth
+        self.copies, self.tail, self.mrope, self.real = copies, tail, mrope, real
         pictures = any(x.spans for x in layouts)
         self.sites = set(reducer.sites(depth)) if pictures else set()
         self.index = [torch.arange(x.length) for x in self.layouts]
         self.signals = Signals(reducer.probes(depth) if pictures else (), self.layouts)
-        self.recorders = [Recorder(x) for x in self.layouts]
+        self.recorders = [Recorder(*x) for x in zip(self.layouts, starts or [0] * batch, strict=True)]
         self.features: list[Tensor] = []
         self.stages: list[tuple[int, Stage]] = []
         self.entry: Stage | None = None
@@ -73,6 +90,14 @@ class Prefill:
     def entry_width(self) -> int:
         """Columns of the sequence that layer 0 saw."""
         return self.width if self.entry is None else self.entry.columns.shape[1]
+
+    def settle(self, embeds: Tensor, real: Sequence[Tensor]) -> Tensor:
+        """Move padding that stands within the prompts to the left: the columns of real tokens, per prompt."""
+        behind = torch.arange(self.width - self.tail, self.width)
+        columns, valid = pad_left([torch.cat([row, behind]) for row in real])
+        self.entry = Stage(columns, valid)
+        self.features = [take(state, columns, 1) for state in self.features]
+        return take(embeds, columns, 1)
 
     def stage(self, layer: int) -> Stage | None:
         """What `layer` sees of the entry sequence; None: all of it."""
@@ -87,17 +112,19 @@ class Prefill:
         """Ask the method where it acts, see `apply`."""
         if site not in self.sites:
             return hidden
-        return self.apply([self._answer(b, site, hidden) for b in range(len(self.layouts))], site, hidden, positions)
+        answers = [self._answer(b, site, hidden) for b in range(0, len(self.layouts), self.copies)]
+        return self.apply([answer for answer in answers for _ in range(self.copies)], site, hidden, positions)
 
     def _answer(self, b: int, site: Site, hidden: Tensor) -> Reduction | None:
         layout, index = self.layouts[b], self.index[b]
-        state = hidden[b, hidden.shape[1] - len(index) :]
+        end = hidden.shape[1] - self.tail
+        state = hidden[b, end - len(index) : end]
         recorder, signals = self.recorders[b], self.signals.values[b]
         view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals)
         answer = self.reducer.reduce(view) if len(view.visual) or (layout.spans and site.number) else None
         if answer is None:
             return None
-        check_reduction(answer, view, self.reducer)
+        check_reduction(answer, view, self.reducer, self.mrope)
         unchanged = answer.weights is None and answer.drop_text is None and len(answer.keep) == len(view.visual)
         return None if unchanged else answer
 
@@ -127,7 +154,8 @@ class Prefill:
         states = [hidden, *self.features]
         if any(answer is not None and answer.weights is not None for answer in answers):
             states = [state.clone() for state in states]
-        width, columns = hidden.shape[1], []
+        width, columns = hidden.shape[1] - self.tail, []
+        behind = torch.arange(width, width + self.tail)
         before, start = list(self.index), site.first_without
         for b, answer in enumerate(answers):
             places = torch.arange(len(before[b]))
@@ -137,7 +165,7 @@ class Prefill:
                 self.recorders[b].remove(before[b][~torch.isin(before[b], before[b][places])], start)
                 self.recorders[b].steps.append(Step(site, answer))
             self.index[b] = before[b][places]
-            columns.append(places + width - len(before[b]))
+            columns.append(torch.cat([places + width - len(before[b]), behind]))
         gathered, valid = pad_left(columns)
         self._push(start, gathered, valid, answers, before, positions)
         hidden, *self.features = [take(state, gathered, 1) for state in states]
@@ -155,7 +183,7 @@ class Prefill:
         """Write the merged tokens over their anchors, in place; the sums run in float32."""
         if answer.weights is None:
             return
-        index, start = self.index[b], states[0].shape[1] - len(self.index[b])
+        index, start = self.index[b], states[0].shape[1] - self.tail - len(self.index[b])
         here = self.layouts[b].is_visual[index].nonzero().flatten()
         anchors = torch.searchsorted(index, answer.keep.contiguous())
         self.recorders[b].merge(index[here], answer.keep, answer.weights)
@@ -185,7 +213,7 @@ class Prefill:
             current = origin if previous is None else origin.gather(1, previous.columns)
             current = current if previous is None or previous.positions is None else previous.positions
             if "mean" in policies:
-                current = mean_positions(current, answers, before, [x.is_visual for x in self.layouts])
+                current = mean_positions(current, answers, before, [x.is_visual for x in self.layouts], self.tail)
             renumbered = current.gather(1, columns)
             if "compact" in policies:
                 renumbered = compact_positions(renumbered.gather(1, valid.long().argmax(1)[:, None])[:, 0], valid)

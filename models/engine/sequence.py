@@ -60,7 +60,11 @@ def compact_positions(first: Tensor, valid: Tensor) -> Tensor:
 
 
 def mean_positions(
-    positions: Tensor, answers: Sequence[Reduction | None], index: Sequence[Tensor], visual: Sequence[Tensor]
+    positions: Tensor,
+    answers: Sequence[Reduction | None],
+    index: Sequence[Tensor],
+    visual: Sequence[Tensor],
+    tail: int = 0,
 ) -> Tensor:
     """Give each merged token the weighted mean of its members' positions, rounded down.
 
@@ -71,9 +75,11 @@ def mean_positions(
     answers : sequence of Reduction or None
         One per prompt.
     index : sequence of Tensor
-        Prompt indices present, per prompt; they stand in the last columns.
+        Prompt indices present, per prompt; they stand in the last columns before the tail.
     visual : sequence of Tensor
         Mask of the visual tokens, per prompt.
+    tail : int
+        Columns behind the prompts.
 
     Returns
     -------
@@ -84,7 +90,7 @@ def mean_positions(
     for b, answer in enumerate(answers):
         if answer is None or answer.weights is None or answer.positions != "mean":
             continue
-        start = positions.shape[1] - len(index[b])
+        start = positions.shape[1] - tail - len(index[b])
         members = visual[b][index[b]].nonzero().flatten() + start
         weights = answer.weights.cpu().double()
         total = torch.sparse.mm(weights, torch.ones(len(members), 1, dtype=torch.double))

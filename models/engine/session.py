@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor, nn
 
 from winnow.models.engine import checks
+from winnow.models.engine.calls import FORWARD, Call, check_call
+from winnow.models.engine.final import Final, picked
+from winnow.models.engine.forward import Forward
+from winnow.models.engine.ledger import Ledger, ledger_of
 from winnow.models.engine.look_ahead import look_ahead
-from winnow.models.engine.masks import explicit, narrow
+from winnow.models.engine.masks import attention_mask
 from winnow.models.engine.prefill import Prefill
-from winnow.models.engine.sequence import Stage, take
+from winnow.models.engine.sequence import take
+from winnow.models.engine.signals import Around
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
+from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
-from winnow.models.transformers_api import attention_of, cache_of
+from winnow.models.transformers_api import ROPE_DELTAS, attention_of, cache_of, held_keys
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import Keys
 from winnow.reducers.core.site import Site
 
-Call = tuple[tuple[Any, ...], dict[str, Any]]
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Session:
@@ -36,6 +44,13 @@ class Session:
         Sample keys in prompt order; empty: the prompt's place in the batch.
     relevance : sequence of Tensor or None
         Per prompt the relevance of its visual tokens.
+
+    Attributes
+    ----------
+    call : Call or None
+        The call of `generate` that is under way.
+    forward : Forward or None
+        The forward that is under way.
     """
 
     def __init__(
@@ -54,14 +69,14 @@ class Session:
         checks.check_sites(reducer, self.depth, tower)
         acts = reducer.acts_in_tower(self.depth, tower)
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and acts else None
+        llm: Any = parts.llm
+        self.windows = windows(llm.config, self.depth)
         self.trace = Trace()
-        self.prefill: Prefill | None = None
-        self.prefilling = False
-        self._uncached: Tensor | None = None
-        self._positions: Tensor | None = None
-        self._numbered = False
-        self._masks: dict[tuple[int, int], Tensor | None] = {}
-        self._embeddings: dict[tuple[int, int], tuple[Tensor, tuple[Tensor, Tensor]]] = {}
+        self.owner = uuid4().hex
+        self.call: Call | None = None
+        self.forward: Forward | None = None
+        self.final: Final | None = None
+        self.wanted: int | Tensor | None = None
 
     @property
     def implementation(self) -> str:
@@ -69,62 +84,113 @@ class Session:
         llm: Any = self.parts.llm
         return attention_of(llm.config)
 
-    def before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """At the whole model: refuse what only its LM head would notice."""
-        checks.check_labels(kwargs)
+    @property
+    def prefill(self) -> Prefill | None:
+        """The prefill that is under way."""
+        return None if self.forward is None else self.forward.prefill
 
-    def before_outer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """At the multimodal model: find the visual tokens, in prefill."""
-        ids = checks.check_ids(kwargs.get("input_ids", args[0] if args else None))
-        cache = cache_of(kwargs)
+    def books(self, cache: Any, batch: int | None) -> Ledger:
+        """The books of a cache that this session keeps; see `ledger_of`."""
+        return ledger_of(cache, self.owner, self.depth, batch)
+
+    def recall(self, cache: Any) -> int:
+        """How many tokens a cache stands for that `generate` is given; its prompt's offset goes to the model."""
+        ledger = self.books(cache, None)
+        if ledger.width:
+            self._recall_offset(ledger, numbered=False)
+        return ledger.width
+
+    def before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
+        """At the whole model: refuse what cannot be exact, and let the LM head find the logits that are asked for."""
+        check_call(FORWARD, kwargs)
+        self.wanted = kwargs.get("logits_to_keep")
+        return args, kwargs | ({"logits_to_keep": 0} if isinstance(self.wanted, Tensor) else {})
+
+    def before_outer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
+        """At the multimodal model: see what the call brings, and find its visual tokens."""
+        if args:
+            kwargs = {**inspect.signature(module.forward).bind_partial(*args).arguments, **kwargs}
+        checks.check_running(self.parts)
+        cache, ids = cache_of(kwargs), kwargs.get("input_ids")
         checks.check_cache(cache)
-        self._numbered = kwargs.get("position_ids") is not None
-        self.prefilling = cache is None or cache.get_seq_length() == 0
-        self._masks.clear()
-        self._embeddings.clear()
-        if self.prefilling:
-            self._check_rerun(ids, cache, kwargs)
-            self.prefill = self._open(ids, kwargs)
-        elif self.prefill is None:
-            raise UnsupportedError("this cache was filled outside of this attach(...): start with the whole prompt")
-        elif self.prefill.entry is not None and ids.shape[1] > 1:
+        ids = checks.check_ids(ids if ids is not None or self.call is None else self.call.ids_of(kwargs))
+        ledger = self.books(cache, len(ids))
+        mask = checks.check_mask(kwargs.get("attention_mask"), ids)
+        new = self._fresh(ids, mask, ledger)
+        kwargs = _last(kwargs, ids.shape[1], new)
+        numbered = kwargs.get("position_ids") is not None
+        self._recall_offset(ledger, numbered)
+        self.forward = Forward(ledger, new, mask, numbered)
+        if not ledger.width or (new > 1 if self.call is None else self.call.first):
+            self.forward.prefill = self._open(self.forward, ids, kwargs)
+        return (), kwargs
+
+    def _fresh(self, ids: Tensor, mask: Tensor | None, ledger: Ledger) -> int:
+        """How many of the given tokens the cache does not hold yet.
+
+        `generate` takes the cache's length for what was given, and repeats tokens that were dropped at the entrance.
+        """
+        given = ids.shape[1]
+        if not ledger.width:
+            return given
+        new = given if mask is None else mask.shape[1] - ledger.width
+        if mask is None and self.call is not None and self.call.first:
+            new = (given if self.call.begins(ids) else self.call.width) - ledger.width
+        if not 0 < new <= given:
             raise UnsupportedError(
-                "a conversation cannot go on after a reduction at the entrance: pass the whole prompt"
+                f"the cache stands for {ledger.width} tokens and the call brings {given}: pass the whole conversation, "
+                "or its new tokens with an attention_mask over all"
             )
+        return new
 
-    def _check_rerun(self, ids: Tensor, cache: object, kwargs: dict[str, Any]) -> None:
-        """Refuse generation without a cache for methods whose signal would change at every step."""
-        last, self._uncached = self._uncached, None
-        if cache is not None or kwargs.get("use_cache"):
-            return
-        if self.reducer.probes(self.depth):
-            width = ids.shape[1] - 1
-            if last is not None and last.shape[1] == width and torch.equal(last, ids[:, :width]):
-                raise UnsupportedError(
-                    f"{self.reducer.name} reads attention anew at every step: use_cache=True is needed"
-                )
-            self._uncached = ids
+    def _recall_offset(self, ledger: Ledger, numbered: bool) -> None:
+        """Give a model with M-RoPE, which knows its last prompt alone, the offset of this cache's prompt."""
+        outer: Any = self.parts.outer
+        if hasattr(outer, ROPE_DELTAS) and (ledger.width or not numbered):
+            setattr(outer, ROPE_DELTAS, ledger.offset)
 
-    def _open(self, ids: Tensor, kwargs: dict[str, Any]) -> Prefill:
-        mask = checks.check_padding(kwargs.get("attention_mask"), ids)
-        lengths = mask.sum(1).tolist()
-        prompts = [row[len(row) - n :].cpu() for row, n in zip(ids, lengths, strict=True)]
-        layouts = self.family.layouts(self.parts.outer, prompts, kwargs)
-        return Prefill(self.reducer, layouts, ids.shape[1], self.depth, self.keys, self.relevance)
+    def _open(self, forward: Forward, ids: Tensor, kwargs: dict[str, Any]) -> Prefill:
+        """Begin a prefill: lay out the prompt's new tokens, without what was drafted or answered already."""
+        start, call = forward.start, self.call
+        tail = 0
+        if call is not None and (start or call.begins(ids)):
+            tail = forward.new - (call.width - start)
+        own = ids[:, ids.shape[1] - forward.new : ids.shape[1] - tail]
+        mask = None if forward.mask is None else forward.mask[:, start : start + own.shape[1]]
+        mask = checks.check_padding(mask, own, later=start > 0).bool()
+        prompts = [row[real.to(row.device)].cpu() for row, real in zip(own, mask, strict=True)]
+        numbered = forward.numbered if call is None else call.numbered
+        told = _without(kwargs, tail) | ({} if numbered or not start else {"position_ids": None})
+        layouts = self.family.layouts(self.parts.outer, prompts, told)
+        checks.check_turn(self.family, layouts, start, numbered)
+        copies = 1 if call is None or len(own) % call.prompts else len(own) // call.prompts
+        return Prefill(
+            self.reducer,
+            layouts,
+            forward.new,
+            self.depth,
+            self.keys,
+            self.relevance,
+            copies=copies,
+            tail=tail,
+            mrope=self.family.mrope,
+            real=[row.nonzero().flatten() for row in mask.cpu()] if _inside(mask) else None,
+            starts=[start] * len(own) if forward.mask is None else forward.mask[:, :start].sum(1).tolist(),
+        )
 
-    def before_llm(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """At the LLM's entrance: reduce the embeddings, and keep mask and positions true to them in decoding."""
-        prefill = self.prefill
-        assert prefill is not None
-        if self.prefilling:
-            kwargs = self._put_features_aside(prefill, kwargs)
-            embeds = self._enter(prefill, kwargs["inputs_embeds"], kwargs.get("position_ids"))
-            if prefill.entry is not None:
-                kwargs = kwargs | self._entrance(prefill.entry, embeds, kwargs.get("position_ids"))
-            return args, kwargs
-        if prefill.entry is not None:
-            return args, kwargs | self._step(prefill, prefill.entry, kwargs, self._numbered)
-        return None
+    def before_llm(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
+        """At the LLM's entrance: reduce the embeddings, and keep mask and positions true to them."""
+        forward = self.forward
+        if forward is None:
+            raise UnsupportedError("the language model was called by itself: call the model, which knows the prompt")
+        embeds, positions = kwargs["inputs_embeds"], kwargs.get("position_ids")
+        moved = forward.entrance(positions, embeds.device)
+        if forward.prefill is not None:
+            kwargs = self._put_features_aside(forward.prefill, kwargs)
+            embeds = self._enter(forward.prefill, embeds, moved)
+        if forward.entry is not None or forward.ledger.held[0] is not None:
+            kwargs = kwargs | forward.llm_inputs(embeds, moved, kwargs.get("attention_mask"))
+        return args, kwargs
 
     @staticmethod
     def _put_features_aside(prefill: Prefill, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -140,142 +206,161 @@ class Session:
 
     def after_layer(self, output: Tensor) -> Tensor | None:
         """Behind a decoder layer: add the deepstack features that belong there, in prefill."""
-        if not self.prefilling or self.prefill is None or not self.prefill.features:
+        if self.prefill is None or not self.prefill.features:
             return None
         return output + self.prefill.features.pop(0).to(output.device)
 
     def _enter(self, prefill: Prefill, embeds: Tensor, positions: Tensor | None) -> Tensor:
         """Drop the slots that the tower left empty, then ask the method."""
         entrance = Site.entrance(self.depth)
+        if prefill.real is not None:
+            embeds = prefill.settle(embeds, prefill.real)
         if self.tower is not None:
             embeds = prefill.apply(self.tower.answers(prefill.layouts), entrance, embeds, positions)
             self.tower.provenance(prefill.recorders)
         return prefill.reduce(entrance, embeds, positions)
 
-    @staticmethod
-    def _entrance(entry: Stage, embeds: Tensor, positions: Tensor | None) -> dict[str, Any]:
-        """Inputs of the LLM in prefill. The explicit mask keeps transformers from reading gaps as packed sequences."""
-        columns = entry.columns.to(embeds.device)
-        if entry.positions is not None:
-            positions = entry.positions.to(embeds.device)
-        elif positions is None:
-            positions = columns
-        else:
-            positions = positions.expand(*positions.shape[:-2], *embeds.shape[:1], positions.shape[-1])
-            positions = positions.gather(-1, columns.expand(*positions.shape[:-1], -1))
-        return {
-            "inputs_embeds": embeds,
-            "attention_mask": entry.valid.long().to(embeds.device),
-            "position_ids": positions,
-        }
-
-    @staticmethod
-    def _step(prefill: Prefill, entry: Stage, kwargs: dict[str, Any], numbered: bool) -> dict[str, Any]:
-        """Inputs of the LLM in decoding after a reduction at the entrance.
-
-        Where the caller numbered nothing, the model counted from the cache of layer 0, which misses what is gone.
-        """
-        embeds, mask, positions = kwargs["inputs_embeds"], kwargs.get("attention_mask"), kwargs.get("position_ids")
-        held, new = cache_of(kwargs).get_seq_length(), embeds.shape[1]
-        grown = held - entry.columns.shape[1]
-        if positions is None:
-            positions = torch.arange(prefill.width + grown, prefill.width + grown + new, device=embeds.device)[None]
-        elif not numbered:
-            positions = positions + prefill.width - entry.columns.shape[1]
-        if entry.shift is not None:
-            positions = positions - entry.shift.to(embeds.device)[:, None]
-        if mask is not None or entry.ragged:
-            tail = torch.ones(len(embeds), grown + new, dtype=torch.long) if mask is None else mask[:, prefill.width :]
-            mask = torch.cat([entry.valid.to(embeds.device, tail.dtype), tail.to(embeds.device)], 1)
-        return {"attention_mask": mask, "position_ids": positions}
-
-    def before_layer(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+    def before_layer(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs | None:
         """At a decoder layer: reduce where the method acts, and fit mask and positions to what is left."""
-        prefill = self.prefill
-        assert prefill is not None
+        forward = self.forward
+        assert forward is not None
         hidden = args[0] if args else kwargs["hidden_states"]
-        if self.prefilling:
-            if layer == 0:
-                checks.check_empty(cache_of(kwargs))
-            self._positions = kwargs.get("position_ids")
-            if prefill.signals.wants_ahead(layer):
-                query, key, scaling = look_ahead(
-                    self.parts.layers[layer], hidden, self._rotary(prefill.stage(layer), hidden, kwargs)
-                )
-                prefill.signals.ahead(layer, prefill.index, query, key, scaling)
-            if layer:  # the input of layer 0 is the entrance, where mask and positions are cut too
-                hidden = prefill.reduce(Site.layer(layer, self.depth), hidden, self._positions)
-            prefill.record()
-        stage = prefill.stage(layer)
-        if stage is None:
+        if layer == 0:
+            forward.cache, forward.positions = cache_of(kwargs), kwargs.get("position_ids")
+            checks.check_held(forward.cache, forward.ledger)
+        if forward.prefill is not None:
+            hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)
+        plain = forward.entry is None and forward.ledger.held[0] is None
+        if forward.whole(layer) and (plain or self.windows[layer] is None):
             return None
-        kwargs = kwargs | self._fit(stage, hidden, kwargs)
+        kwargs = kwargs | {
+            "attention_mask": self._mask(forward, layer, hidden, kwargs),
+            "position_embeddings": self._rotary(forward, layer, hidden, kwargs),
+            "position_ids": None,  # only flash attention reads them, wrongly
+        }
         return ((hidden, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": hidden})
 
-    def _fit(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Mask and rotary embedding for one layer; position ids go, as only flash attention reads them, wrongly."""
-        mask, embeddings = self._mask(stage, hidden, kwargs), self._rotary(stage, hidden, kwargs)
-        return {"attention_mask": mask, "position_embeddings": embeddings, "position_ids": None}
+    def _reduce(self, forward: Forward, prefill: Prefill, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
+        if prefill.signals.wants_ahead(layer):
+            rotary = self._rotary(forward, layer, hidden, kwargs)
+            query, key, scaling = look_ahead(self.parts.layers[layer], hidden, rotary)
+            held = held_keys(forward.cache, layer)
+            if held:
+                key = torch.cat([forward.cache.layers[layer].keys.to(key.device), key], 2)
+            prefill.signals.ahead(layer, prefill.index, query, key, scaling, self._around(forward, layer))
+        if layer:  # the input of layer 0 is the entrance, where mask and positions are cut too
+            hidden = prefill.reduce(Site.layer(layer, self.depth), hidden, forward.positions)
+        prefill.record()
+        return hidden
 
-    def _rotary(self, stage: Stage | None, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _rotary(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Rotary cosine and sine of the tokens in `hidden`, the same for all layers of a stage."""
         cos, sin = kwargs["position_embeddings"]
-        if stage is None:
-            return cos, sin
-        known = (id(stage), id(cos))
-        if known not in self._embeddings:
-            self._embeddings[known] = cos, self._gathered(stage, hidden, kwargs)
-        return self._embeddings[known][1]
+        stage, held = forward.stage(layer), forward.ledger.held[layer]
+        known = ("rotary", id(stage), id(held), id(cos))
+        if known not in forward.known:
+            positions = forward.moved(layer)
+            if positions is not None:
+                made = self._angles(layer, hidden, positions.to(hidden.device))
+            else:
+                made = (cos, sin) if stage is None else (take(cos, stage.columns, 1), take(sin, stage.columns, 1))
+            forward.known[known] = cos, made
+        found: tuple[Tensor, Tensor] = forward.known[known][1]
+        return found
 
-    def _gathered(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        rotary: Any = self.parts.llm.rotary_emb
-        cos, sin = kwargs["position_embeddings"]
-        if self.prefilling:
-            if stage.positions is not None:
-                return rotary(hidden, stage.positions.to(hidden.device))
-            return take(cos, stage.columns, 1), take(sin, stage.columns, 1)
-        if stage.shift is not None and bool(stage.shift.any()):
-            return rotary(hidden, kwargs["position_ids"].to(hidden.device) - stage.shift.to(hidden.device)[:, None])
-        return cos, sin
+    def _angles(self, layer: int, hidden: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotary embedding; models whose layers turn unlike ask for the layer's type."""
+        llm: Any = self.parts.llm
+        typed = "layer_type" in inspect.signature(llm.rotary_emb.forward).parameters
+        made: tuple[Tensor, Tensor] = llm.rotary_emb(
+            hidden, positions, *([llm.config.layer_types[layer]] if typed else [])
+        )
+        return made
 
-    def _mask(self, stage: Stage, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
-        original = kwargs.get("attention_mask")
-        known = (id(stage), id(original))
-        if known not in self._masks:
-            columns, valid = stage.columns, stage.valid
-            if not self.prefilling:
-                assert self.prefill is not None
-                grown = torch.arange(self.prefill.entry_width, cache_of(kwargs).get_seq_length())
-                columns = torch.cat([columns, grown.expand(len(columns), -1)], 1)
-                valid = torch.cat([valid, torch.ones(len(columns), len(grown), dtype=torch.bool)], 1)
-            device = hidden.device if original is None else original.device  # where layers lie on several devices
-            columns, valid = columns.to(device), valid.to(device)
-            mask = narrow(original, columns if self.prefilling else None, columns, valid)
-            if original is None and stage.ragged:
-                mask = explicit(valid, hidden.shape[1], self.implementation)
-            self._masks[known] = mask
-        return self._masks[known]
+    def _mask(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
+        original, window = kwargs.get("attention_mask"), self.windows[layer]
+        held = held_keys(forward.cache, layer) or 0
+        known = ("mask", id(forward.stage(layer)), id(forward.ledger.held[layer]), window, held, hidden.device)
+        if known not in forward.known:
+            rows, keys = forward.seen(layer)
+            keys = keys.last(held + rows.columns.shape[1]).to(hidden.device)
+            mask = attention_mask(
+                rows.to(hidden.device), keys, window, self.implementation, hidden.dtype, original is not None
+            )
+            forward.known[known] = mask
+        found: Tensor | None = forward.known[known]
+        return found
+
+    def _around(self, forward: Forward, layer: int) -> Around:
+        past = None
+        if forward.start:
+            rows, keys = forward.seen(layer)
+            past = keys.valid[:, : keys.columns.shape[1] - rows.columns.shape[1]]
+        return Around(past, forward.tail, self.windows[layer])
 
     def after_llm(self) -> None:
-        """At the LLM's end: close the traces of a prefill."""
-        if self.prefilling and self.prefill is not None:
-            self.trace.prompts = self.prefill.finish(self.tower.tower if self.tower is not None else None)
-            self.trace.frames = dict(self.tower.passes) if self.tower is not None else {}
+        """At the LLM's end: close the traces of a prefill, and the books of the cache."""
+        forward, outer = self.forward, self.parts.outer
+        if forward is None:
+            return
+        forward.ledger.offset = getattr(outer, ROPE_DELTAS, None)
+        if forward.prefill is not None:
+            traces = forward.prefill.finish(self.tower.tower if self.tower is not None else None)
+            forward.ledger.turns.append(traces)
+            if self.call is None or self.call.first:
+                self.trace.prompts, self.trace.turns = traces, list(forward.ledger.turns)
+                self.trace.frames = dict(self.tower.passes) if self.tower is not None else {}
+        if self.call is not None:
+            self.call.first = False
+        self.final = Final(forward.rows(self.depth), forward.start, forward.new)
+        forward.close()
+
+    def before_head(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
+        """At the LM head: give it the tokens that `logits_to_keep` names, where they stand now."""
+        wanted, self.wanted = self.wanted, None
+        hidden = picked(args[0], wanted, self.final)
+        return None if hidden is args[0] else (hidden,)
+
+    def after_outer(self) -> None:
+        """At the end of a forward, also of one that failed."""
+        self.forward = None
 
     def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         """At a tapped attention: compute the statistics that were asked for, in prefill."""
-        if self.prefilling and self.prefill is not None:
-            self.prefill.signals.observe(layer, self.prefill.index, query, key, scaling)
+        if self.forward is not None and self.prefill is not None:
+            around = self._around(self.forward, layer)
+            self.prefill.signals.observe(layer, self.prefill.index, query, key, scaling, around)
 
     def after_key_projection(self, layer: int, keys: Tensor) -> None:
         """At a key projection, ``(batch, n, kv_heads * head_dim)``: keep what was asked for before RoPE."""
-        if self.prefilling and self.prefill is not None:
+        if self.prefill is not None:
             attention: Any = self.parts.layers[layer]
             keys = keys.unflatten(-1, (-1, attention.self_attn.head_dim)).transpose(1, 2)
-            self.prefill.signals.keys(Keys(rope=False), layer, self.prefill.index, keys)
+            self.prefill.signals.keys(Keys(rope=False), layer, self.prefill.index, keys, self.prefill.tail)
 
     def inside_layer(self, site: Site, hidden: Tensor) -> Tensor:
         """Between attention and MLP of a decoder layer: reduce, in prefill."""
-        if not self.prefilling or self.prefill is None:
+        if self.forward is None or self.prefill is None:
             return hidden
-        return self.prefill.reduce(site, hidden, self._positions)
+        return self.prefill.reduce(site, hidden, self.forward.positions)
+
+
+def _inside(mask: Tensor) -> bool:
+    """Whether padding stands behind a real token."""
+    return bool((mask[:, :-1] & ~mask[:, 1:]).any())
+
+
+def _without(kwargs: dict[str, Any], tail: int) -> dict[str, Any]:
+    """The inputs that have a column for each token, without the last columns."""
+    named = {name: kwargs.get(name) for name in ("position_ids", "mm_token_type_ids")}
+    return kwargs | {name: value[..., :-tail] for name, value in named.items() if tail and value is not None}
+
+
+def _last(kwargs: dict[str, Any], given: int, new: int) -> dict[str, Any]:
+    """The inputs without the tokens that the cache holds already."""
+    if new == given:
+        return kwargs
+    names = ("input_ids", "position_ids", "mm_token_type_ids")
+    cut = {name: kwargs[name][..., -new:] for name in names if kwargs.get(name) is not None}
+    embeds = kwargs.get("inputs_embeds")
+    return kwargs | cut | ({} if embeds is None else {"inputs_embeds": embeds[:, -new:]})

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from winnow.models.engine.kernels import kernels
+from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import Keys, LookAhead, PageRank, Probe, Rows, page_rank, received_attention
 
 Wanted = Sequence[tuple[Probe, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """What stands around the tokens of a prompt in one layer's attention.
+
+    Parameters
+    ----------
+    past : Tensor or None
+        Which of the keys held before are real tokens, shape ``(batch, held)``; None: there are none.
+    tail : int
+        Columns behind the prompts.
+    window : int or None
+        How many tokens back a row sees; None: all.
+    """
+
+    past: Tensor | None = None
+    tail: int = 0
+    window: int | None = None
+
+
+ALONE = Around()
+"""A prompt of its own."""
 
 
 class Signals:
@@ -29,7 +54,9 @@ class Signals:
         self._wanted, self._layouts = wanted, layouts
         self.values: list[dict[tuple[Probe, int], Tensor]] = [{} for _ in layouts]
 
-    def observe(self, layer: int, index: Sequence[Tensor], query: Tensor, key: Tensor, scaling: float) -> None:
+    def observe(
+        self, layer: int, index: Sequence[Tensor], query: Tensor, key: Tensor, scaling: float, around: Around = ALONE
+    ) -> None:
         """Compute what is wanted of a layer's attention from its roped queries and keys.
 
         Parameters
@@ -37,27 +64,31 @@ class Signals:
         layer : int
             The layer.
         index : sequence of Tensor
-            Prompt indices present, per prompt; they stand in the last columns.
+            Prompt indices present, per prompt; they stand in the last columns before the tail.
         query, key : Tensor
-            Shapes ``(batch, heads, n, d)`` and ``(batch, kv_heads, n, d)``.
+            Shapes ``(batch, heads, n, d)`` and ``(batch, kv_heads, held + n, d)``.
         scaling : float
             Factor on the logits.
+        around : Around
+            What stands before and behind them.
         """
-        self._each(layer, index, query, key, scaling, (Rows, PageRank))
+        self._each(layer, index, query, key, scaling, around, (Rows, PageRank))
         for probe in self._asked(layer, (Keys,)):
             if isinstance(probe, Keys) and probe.rope:
-                self.keys(probe, layer, index, key)
+                self.keys(probe, layer, index, key, around.tail)
 
-    def ahead(self, layer: int, index: Sequence[Tensor], query: Tensor, key: Tensor, scaling: float) -> None:
+    def ahead(
+        self, layer: int, index: Sequence[Tensor], query: Tensor, key: Tensor, scaling: float, around: Around
+    ) -> None:
         """Compute what is wanted of a layer that is about to run."""
-        self._each(layer, index, query, key, scaling, (LookAhead,))
+        self._each(layer, index, query, key, scaling, around, (LookAhead,))
 
-    def keys(self, probe: Keys, layer: int, index: Sequence[Tensor], key: Tensor) -> None:
+    def keys(self, probe: Keys, layer: int, index: Sequence[Tensor], key: Tensor, tail: int = 0) -> None:
         """Keep a layer's keys, ``(batch, kv_heads, n, d)``."""
+        end = key.shape[2] - tail
         for b, layout in enumerate(self._layouts):
             if layout.spans:
-                start = key.shape[2] - len(index[b])
-                self._put(b, probe, layer, index[b], key[b, :, start:].transpose(0, 1))
+                self._put(b, probe, layer, index[b], key[b, :, end - len(index[b]) : end].transpose(0, 1))
 
     def wants_ahead(self, layer: int) -> bool:
         """Whether something is asked of `layer` before it runs."""
@@ -73,13 +104,14 @@ class Signals:
         query: Tensor,
         key: Tensor,
         scaling: float,
+        around: Around,
         kinds: tuple[type[Probe], ...],
     ) -> None:
         for probe in self._asked(layer, kinds):
             for b, layout in enumerate(self._layouts):
                 if layout.spans:
-                    start = query.shape[2] - len(index[b])
-                    q, k = query[b, :, start:], key[b, :, start:]
+                    q, k = _own(b, len(index[b]), query, key, around)
+                    _check_window(layer, k.shape[1], around.window)
                     self._put(b, probe, layer, index[b], _value(probe, layout, index[b], q, k, scaling).cpu())
 
     def _put(self, b: int, probe: Probe, layer: int, index: Tensor, values: Tensor) -> None:
@@ -89,18 +121,39 @@ class Signals:
         self.values[b][probe, layer] = full
 
 
+def _own(b: int, n: int, query: Tensor, key: Tensor, around: Around) -> tuple[Tensor, Tensor]:
+    """One prompt's queries ``(heads, n, d)``, and the keys ``(kv_heads, held + n, d)`` that they may see."""
+    held, end = key.shape[2] - query.shape[2], query.shape[2] - around.tail
+    own = key[b, :, held + end - n : held + end]
+    if held and around.past is not None:
+        real = around.past[b, -held:].to(key.device)
+        own = torch.cat([key[b, :, :held][:, real], own], 1)
+    return query[b, :, end - n : end], own
+
+
+def _check_window(layer: int, n: int, window: int | None) -> None:
+    if window is not None and n > window:
+        raise UnsupportedError(
+            f"layer {layer} sees {window} of {n} tokens (sliding window), so that its attention cannot rank them all: "
+            "let the method read another layer, or shorten the prompt"
+        )
+
+
 def _value(probe: Probe, layout: Layout, index: Tensor, query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """One statistic of one prompt, shape ``(present,)``; a single row is a small product that needs no kernel."""
-    fast = kernels(query.device, query.dtype)
+    fast, held = kernels(query.device, query.dtype), key.shape[1] - query.shape[1]
     if isinstance(probe, PageRank):
+        if held:
+            raise UnsupportedError("PageRank needs the queries of the whole conversation: pass all of it as one prompt")
         rank = page_rank if fast is None else fast.page_rank
         return rank(query, key, scaling, probe.temperature, probe.iterations)
     which = probe.which if isinstance(probe, Rows) else "last"
     voters = _voters(which, layout, index)
-    if fast is not None and len(voters) > 1 and int(voters[-1] - voters[0]) == len(voters) - 1:
+    if fast is not None and not held and len(voters) > 1 and int(voters[-1] - voters[0]) == len(voters) - 1:
         received = fast.received_attention(query, key, scaling, (int(voters[0]), int(voters[-1]) + 1))
     else:
-        received = received_attention(query, key, voters, scaling)
+        behind = torch.cat([query.new_zeros(len(query), held, query.shape[2]), query], 1) if held else query
+        received = received_attention(behind, key, voters + held, scaling)[held:]
     return received / len(index) if which == "all" else received
 
 

@@ -41,9 +41,9 @@ class TowerPass:
 
     Attributes
     ----------
-    index, size, anchor : list of Tensor
-        Per frame the patches at whose places tokens stand, the patches merged into each, and per patch the one that it
-        was merged into at last.
+    index, size, anchor, own : list of Tensor
+        Per frame the patches at whose places tokens stand, the patches merged into each, per patch the one that it
+        was merged into at last, and the patch that each token is or went into.
     steps : list
         The reductions in order, as ``(site, one per frame)``.
     closed : bool
@@ -55,6 +55,7 @@ class TowerPass:
         self.index = [torch.arange(tower.patches) for _ in range(number)]
         self.size = [torch.ones(tower.patches, dtype=torch.long) for _ in range(number)]
         self.anchor = [torch.arange(tower.patches) for _ in range(number)]
+        self.own = [torch.arange(tower.patches) for _ in range(number)]
         self.steps: list[tuple[Site, list[Reduction | None]]] = []
         self.closed = False
         self.signals: list[dict[tuple[TowerProbe, int], Tensor]] = [{} for _ in range(number)]
@@ -72,7 +73,14 @@ class TowerPass:
             tokens = int(self.tower.cls) + len(index)
             q, k, v = (x[f, :, :tokens] for x in (query, key, value))
             for probe in probes:
-                self.signals[f][probe, block] = _value(probe, self.tower.cls, q, k, v, scaling)
+                self.signals[f][probe, block] = _value(probe, self.tower.cls, q, k, v, scaling, self.log_sizes(f))
+
+    def log_sizes(self, f: int) -> Tensor | None:
+        """What a frame's attention adds to the logits of each key, CLS first, ``(tokens,)``; None: nothing."""
+        if not getattr(self.reducer, "proportional", False):
+            return None
+        sizes = torch.cat([torch.ones(int(self.tower.cls), dtype=torch.long), self.size[f]])
+        return sizes.log()
 
     def reduce(self, site: Site, hidden: Tensor, cls: bool) -> Tensor:
         """Ask the method for every frame, and carry out its answers.
@@ -95,7 +103,7 @@ class TowerPass:
         answers: list[Reduction | None] = []
         for f, index in enumerate(self.index):
             state = hidden[f, first : first + len(index)]
-            view = TowerView(site, state, index, self.size[f], self.signals[f])
+            view = TowerView(site, state, index, self.size[f], self.signals[f], self.own[f])
             answer = self.reducer.reduce(view)
             if answer is not None and answer.weights is None and len(answer.keep) == len(index):
                 answer = None
@@ -115,10 +123,11 @@ class TowerPass:
         if not bool(torch.isin(keep, index).all()) or bool((keep[1:] <= keep[:-1]).any()):
             raise WinnowError(f"reducer {self.reducer.name} keeps patches that are gone, or not in ascending order")
         if answer.weights is None:
-            self.size[f] = self.size[f][places]
+            self.size[f], self.own[f] = self.size[f][places], self.own[f][places]
             tokens = state[places.to(state.device)]
         else:
             self.anchor[f], self.size[f] = merged(answer.weights, index, keep, self.anchor[f], self.size[f])
+            self.own[f] = keep if answer.own is None else answer.own
             weights = answer.weights.to(state.device, torch.float32)
             tokens = torch.sparse.mm(weights, state.float()).to(state.dtype)
         self.index[f] = keep
@@ -141,9 +150,9 @@ class TowerPass:
         if not proportional and implementation == "sdpa":
             return valid[:, None, None].expand(-1, 1, n, -1)
         bias = torch.zeros(len(valid), n, dtype=hidden.dtype, device=hidden.device)
-        if proportional:
-            for f, size in enumerate(self.size):
-                bias[f, int(self.tower.cls) : int(lengths[f])] = size.to(hidden.device).log().to(hidden.dtype)
+        for f in range(len(bias)):
+            if (added := self.log_sizes(f)) is not None:
+                bias[f, : len(added)] = added.to(bias)
         bias = bias.masked_fill(~valid, torch.finfo(hidden.dtype).min)
         return bias[:, None, None].expand(-1, 1, n, -1)
 
@@ -172,8 +181,13 @@ class TowerPass:
         return self.index if slots is None else [torch.arange(len(index)) for index in self.index]
 
 
-def _value(probe: TowerProbe, cls: bool, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """One statistic of one frame; `query`, `key`, `value` have shape ``(heads, tokens, head_dim)``."""
+def _value(
+    probe: TowerProbe, cls: bool, query: Tensor, key: Tensor, value: Tensor, scaling: float, added: Tensor | None
+) -> Tensor:
+    """One statistic of one frame; `query`, `key`, `value` have shape ``(heads, tokens, head_dim)``.
+
+    Attention is what the block computes, with what it adds to the logits of each key; `Headless` is none of a block's.
+    """
     first = int(cls)
     if isinstance(probe, TowerKeys):
         return key[:, first:].transpose(0, 1)
@@ -185,5 +199,6 @@ def _value(probe: TowerProbe, cls: bool, query: Tensor, key: Tensor, value: Tens
         return (wide_key @ asking / math.sqrt(len(asking))).softmax(0)[first:].cpu()
     rows = query[:, :1] if isinstance(probe, ClsRow) else query[:, first:]
     assert isinstance(probe, ClsRow | ColumnMean)
-    weights = (rows.float() @ key.float().mT * scaling).softmax(-1)
+    logits = rows.float() @ key.float().mT * scaling
+    weights = (logits if added is None else logits + added.to(logits)).softmax(-1)
     return weights.mean((0, 1))[first:].cpu()

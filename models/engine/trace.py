@@ -47,6 +47,8 @@ class PromptTrace:
         index while it stood for itself; shape ``(visual,)``.
     steps : list of Step
         The reductions in order.
+    start : int
+        Where the prompt begins in its conversation: the tokens before it that are no padding.
     """
 
     layout: Layout
@@ -55,6 +57,7 @@ class PromptTrace:
     last_layer: Tensor
     anchor: Tensor
     steps: list[Step] = field(default_factory=list)
+    start: int = 0
 
     @property
     def visual(self) -> int:
@@ -78,19 +81,22 @@ class Trace:
     ----------
     prompts : list of PromptTrace
         In batch order.
+    turns : list
+        One such list for each prefill of the conversation, the most recent last.
     frames : dict of TowerPass
         What happened in each vision tower, see `Span.tower`; empty for methods that do not act there.
     """
 
     prompts: list[PromptTrace] = field(default_factory=list)
+    turns: list[list[PromptTrace]] = field(default_factory=list)
     frames: dict[int, TowerPass] = field(default_factory=dict)
 
 
 class Recorder:
     """Collects one prompt's trace while its prefill runs."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, layout: Layout, start: int = 0) -> None:
+        self.layout, self.start = layout, start
         self.removed_at = torch.full((layout.length,), -1)
         self.anchor = torch.arange(len(layout.visual))
         self.size = torch.ones(layout.length, dtype=torch.long)
@@ -117,4 +123,4 @@ class Recorder:
         """Close the trace after the last layer."""
         gone = self.removed_at[self.layout.visual]
         last = torch.where(gone < 0, len(self.tokens) - 1, gone - 1)
-        return PromptTrace(self.layout, self.tokens, self.visual, last, self.anchor, self.steps)
+        return PromptTrace(self.layout, self.tokens, self.visual, last, self.anchor, self.steps, self.start)

@@ -33,6 +33,9 @@ class Reduction:
     positions : {"keep", "compact", "mean"}
         Survivors keep the position ids they had; or all tokens are renumbered without gaps; or a merged token gets the
         weighted mean of its members' ids, rounded down.
+    own : Tensor or None
+        In the vision tower: the patch that each output token is or went into, where it stands at another's place, shape
+        ``(kept,)``. None: `keep`.
     drop_text : Tensor or None
         Prompt indices of text tokens to drop, for the ablation that prunes text. The first and the last token of a
         prompt cannot go.
@@ -42,6 +45,7 @@ class Reduction:
     weights: Tensor | None = None
     positions: Positions = "keep"
     drop_text: Tensor | None = None
+    own: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,6 +97,8 @@ class TowerView:
         Patches merged into each token, ``(present,)``, on the CPU.
     signals : mapping
         ``(probe, block) ->`` values in the order of `index`.
+    own : Tensor or None
+        The patch that each token is or went into, ``(present,)``; None: `index`.
     """
 
     site: Site
@@ -104,6 +106,7 @@ class TowerView:
     index: Tensor
     size: Tensor
     signals: Mapping[tuple[TowerProbe, int], Tensor] = field(default_factory=dict)
+    own: Tensor | None = None
 
     @property
     def tower(self) -> Tower:

@@ -100,6 +100,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "ats": ATS(ratio=0.25),
     "ats-all": ATS(n=9, candidates="all", positions="keep"),
     "tome-tower": ToMeTower(r=18),
+    "tome-tower-sorted": ToMeTower(r=18, order="sorted"),
     "tome-tower-uniform": ToMeTower(r=(18, 9), order="official", weighted=False, proportional=False),
     "cgsm": CGSM(r=18),
     "cgsm-mean": CGSM(r=20, guide="mean", weighted=False),

@@ -61,6 +61,6 @@ def test_a_decoding_step_that_looks_like_a_prefill_is_an_error() -> None:
     with torch.no_grad(), attach(model, FastV()):
         cache = cache_of(model(**inputs, use_cache=True))
         hidden = model.model.register_forward_pre_hook(lambda m, a, k: (a, k | {CACHE: cache}), with_kwargs=True)
-        with pytest.raises(UnsupportedError, match="reached the LLM that the model was not given"):
+        with pytest.raises(UnsupportedError, match="reached the LLM where 0 were expected"):
             model(input_ids=torch.tensor([[5]]), use_cache=True)
         hidden.remove()

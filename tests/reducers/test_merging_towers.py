@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from towers import CLIP, SIGLIP, check, contents, frame, leaves, natural, walk
 
 from winnow.reducers.cgsm import CGSM
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerKeys, TowerView
 from winnow.reducers.core.tower_methods import merges
 from winnow.reducers.tome_tower import ToMeTower
@@ -36,7 +38,10 @@ def tome_by_hand(view: TowerView, r: int, method: ToMeTower) -> tuple[list[int],
     best = {i: max(b, key=lambda j: (cosine(keys[i], keys[j]), -j)) for i in a} if b else {}
     merged = sorted(a, key=lambda i: (-cosine(keys[i], keys[best[i]]), i))[:r] if b else []
     tokens = {}
-    for i in [i for i in a if i not in merged] + b:
+    left = [i for i in a if i not in merged]
+    if not view.tower.cls and method.order == "official":  # officially sorted only where there is a class token
+        left.sort(key=lambda i: (-cosine(keys[i], keys[best[i]]), i))
+    for i in left + b:
         group = [i, *(j for j in merged if best[j] == i)]
         size = [float(view.size[j]) if method.weighted else 1.0 for j in group]
         tokens[i] = sum(s * hidden[j] for s, j in zip(size, group, strict=True)) / sum(size)
@@ -62,6 +67,28 @@ def test_tome_is_its_paragraph(n, seed, r, weighted, order, tower, dtype) -> Non
     slots, tokens = tome_by_hand(view, min(r, n // 2), method)
     assert answer.keep.tolist() == slots
     assert (contents(view, answer) - torch.stack(tokens)).abs().max() < 1e-5
+
+
+def test_tome_without_a_class_token_leaves_the_most_alike_first() -> None:
+    """The official code sorts unmerged tokens only where a class token exists."""
+    angles = torch.tensor([0.0, 25, 90, 90.2, 180, 190]).deg2rad()
+    row = Tower(blocks=1, used=1, rows=1, cols=6, cls=False)
+    keys = torch.stack([angles.cos(), angles.sin()], 1)[:, None]
+    site, hidden = Site.tower(0, row), torch.eye(6)
+    view = TowerView(site, hidden, torch.arange(6), torch.ones(6).long(), {(TowerKeys(), 0): keys})
+    left = {}
+    for order in ("raster", "official", "sorted"):
+        answer = ToMeTower(r=1, order=order).reduce(view)  # type: ignore[arg-type]
+        left[order] = [members.nonzero().flatten().tolist() for members in contents(view, answer)]
+        if order != "raster":
+            own = answer.own
+            assert own is not None and own.tolist() == [4, 0, 1, 3, 5]
+    assert left["raster"] == [[0], [1], [2, 3], [4], [5]]
+    assert left["official"] == left["sorted"] == [[4], [0], [1], [2, 3], [5]]
+    later = replace(view, site=Site.features(row), hidden=hidden[:5], index=torch.tensor([0, 1, 3, 4, 5]), own=own)
+    last = ToMeTower(r=1, order="sorted").reduce(later)
+    assert contents(later, last).argmax(1).tolist() == [1, 2, 3, 0, 4]
+    assert last.own is not None and last.own.tolist() == [0, 1, 3, 4, 5]
 
 
 def test_tome_keeps_mass() -> None:

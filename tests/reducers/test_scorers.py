@@ -9,8 +9,10 @@ from views import layout, view
 from winnow.reducers.blind import Blind
 from winnow.reducers.core.base import Scorer, top
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.probes import Rows, page_rank, received_attention
 from winnow.reducers.core.schedule import K
+from winnow.reducers.core.site import Site
 from winnow.reducers.fastv import FastV
 from winnow.reducers.oracle import Oracle
 from winnow.reducers.random import RandomDrop
@@ -148,3 +150,10 @@ def test_page_rank_is_the_power_iteration(chunk: int | None, dtype: torch.dtype)
         rank = rank @ matrix
     expected = rank[:, 0].square().mean(0).sqrt()
     assert (page_rank(query, key, 0.4, chunk=chunk) - expected).abs().max() < 1e-5
+
+
+def test_fastv_rounds_down_like_the_official_port() -> None:
+    frame, site = Grid(1, 576), Site.layer(3, 32)
+    for ratio, nearest, down in ((0.05, 29, 28), (0.25, 144, 144), (0.001, 1, 1)):
+        assert FastV(ratio=ratio, schedule=K(3)).count(site, frame, 576) == nearest
+        assert FastV(ratio=ratio, rounding="down", schedule=K(3)).count(site, frame, 576) == down

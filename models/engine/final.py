@@ -1,0 +1,66 @@
+"""Logits by the places that tokens had before any was dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from winnow.models.engine.ledger import Held
+from winnow.reducers.core.errors import UnsupportedError
+
+
+@dataclass(frozen=True, eq=False)
+class Final:
+    """What the last layer left of a forward.
+
+    Parameters
+    ----------
+    rows : Held or None
+        The tokens; None: all.
+    start, new : int
+        Tokens held before, and brought.
+    """
+
+    rows: Held | None
+    start: int
+    new: int
+
+    def places(self, wanted: Tensor) -> Tensor:
+        """Where columns of what was brought stand now, ``(batch, wanted)``.
+
+        Raises
+        ------
+        UnsupportedError
+            If one of them was dropped.
+        """
+        wanted = wanted.cpu().long()
+        wanted = torch.where(wanted < 0, wanted + self.new, wanted)
+        if self.rows is None:
+            return wanted[None]
+        match = (self.rows.columns[:, :, None] - self.start == wanted) & self.rows.valid[:, :, None]
+        if not bool(match.any(1).all()):
+            raise UnsupportedError("logits_to_keep asks for tokens that were dropped: ask for text behind the pictures")
+        return match.long().argmax(1)
+
+
+def picked(hidden: Tensor, wanted: int | Tensor | None, final: Final | None) -> Tensor:
+    """Hidden states of the tokens that ``logits_to_keep`` names, from those of all tokens left.
+
+    Parameters
+    ----------
+    hidden : Tensor
+        Shape ``(batch, n, width)``; for a number its last so many columns alone.
+    wanted : int, Tensor or None
+        The argument.
+    final : Final or None
+        What the last layer left.
+    """
+    if final is None or wanted is None or (isinstance(wanted, int) and (wanted < 2 or final.rows is None)):
+        return hidden
+    if isinstance(wanted, int):
+        final.places(torch.arange(max(0, final.new - wanted), final.new))
+        return hidden
+    places = final.places(wanted).to(hidden.device).expand(len(hidden), -1)
+    return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))

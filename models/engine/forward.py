@@ -1,0 +1,145 @@
+"""One call of the model: what it brings, and what each layer sees of it and of what was held before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from winnow.models.engine.ledger import Held, Ledger, everything
+from winnow.models.engine.prefill import Prefill
+from winnow.models.engine.sequence import Stage, take
+
+
+class Forward:
+    """A prefill (of a first or later turn) or a step of decoding.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        The books of its KV cache.
+    new : int
+        Tokens of each prompt that it brings, padding included.
+    mask : Tensor or None
+        Padding mask over all tokens so far, shape ``(batch, ledger.width + new)``.
+    numbered : bool
+        Whether the caller gave the position ids.
+    prefill : Prefill or None
+        None in decoding.
+
+    Attributes
+    ----------
+    cache : Any
+        The KV cache, once the LLM has it.
+    """
+
+    def __init__(
+        self, ledger: Ledger, new: int, mask: Tensor | None, numbered: bool, prefill: Prefill | None = None
+    ) -> None:
+        self.ledger, self.new, self.numbered, self.prefill = ledger, new, numbered, prefill
+        self.mask = None if mask is None else mask.bool().cpu()
+        self.start = ledger.width
+        self.cache: Any = None
+        self.positions: Tensor | None = None
+        self.known: dict[tuple[object, ...], Any] = {}
+        self._rows: dict[int, Held] = {}
+
+    @property
+    def entry(self) -> Stage | None:
+        """What the entrance left."""
+        return None if self.prefill is None else self.prefill.entry
+
+    @property
+    def tail(self) -> int:
+        """Columns behind the prompts."""
+        return 0 if self.prefill is None else self.prefill.tail
+
+    def stage(self, layer: int) -> Stage | None:
+        """What `layer` sees of the sequence that layer 0 saw; None: all of it."""
+        return None if self.prefill is None else self.prefill.stage(layer)
+
+    def whole(self, layer: int) -> bool:
+        """Whether `layer` sees what layer 0 saw, now and before."""
+        return self.stage(layer) is None and self.ledger.held[layer] is self.ledger.held[0]
+
+    def rows(self, layer: int) -> Held | None:
+        """The tokens of this forward that `layer` sees; None: all."""
+        stage = self.stage(layer) or self.entry
+        if stage is None:
+            return None
+        if id(stage) not in self._rows:
+            columns, entry = stage.columns, self.entry
+            columns = columns if entry is None or entry is stage else entry.columns.gather(1, columns)
+            self._rows[id(stage)] = Held(columns + self.start, stage.valid, None if stage is entry else stage.shift)
+        return self._rows[id(stage)]
+
+    def seen(self, layer: int) -> tuple[Held, Held]:
+        """The tokens of this forward in `layer`, and all keys that they may see, both without what is padding."""
+        new = self._real(self.rows(layer) or everything(self.start, self.start + self.new, self.ledger.batch))
+        past = self._real(self.ledger.held[layer] or everything(0, self.start, self.ledger.batch))
+        return new, past.more(new.columns, new.valid)
+
+    def _real(self, held: Held) -> Held:
+        if self.mask is None:
+            return held
+        return Held(held.columns, held.valid & self.mask.gather(1, held.columns))
+
+    def entrance(self, positions: Tensor | None, device: torch.device) -> Tensor | None:
+        """Position ids of this forward's tokens in layer 0, as if nothing were gone; None where the model may count."""
+        held = self.ledger.held[0]
+        if self.start and positions is None:
+            positions = torch.arange(self.start, self.start + self.new, device=device)[None]
+        elif held is not None and positions is not None and not self.numbered:
+            positions = positions + self.start - self.ledger.entered
+        if self.ledger.shift is not None and positions is not None:
+            positions = positions - self.ledger.shift.to(device)[:, None]
+        return positions
+
+    def llm_inputs(self, embeds: Tensor, positions: Tensor | None, given: Tensor | None) -> dict[str, Any]:
+        """Inputs of the LLM where layer 0 misses something.
+
+        The explicit mask keeps transformers from reading gaps in a prefill as packed sequences.
+
+        Parameters
+        ----------
+        embeds : Tensor
+            What the entrance left, ``(batch, n, width)``.
+        positions : Tensor or None
+            See `entrance`, for all tokens of this forward.
+        given : Tensor or None
+            The padding mask that the LLM was given.
+        """
+        keys, entry = self.seen(0)[1], self.entry
+        if entry is not None and entry.positions is not None:
+            positions = entry.positions.to(embeds.device)
+        elif entry is not None:
+            columns = entry.columns.to(embeds.device)
+            positions = torch.arange(self.new, device=embeds.device)[None] if positions is None else positions
+            positions = positions.expand(*positions.shape[:-2], *embeds.shape[:1], positions.shape[-1])
+            positions = positions.gather(-1, columns.expand(*positions.shape[:-1], -1))
+        plain = self.prefill is None and given is None and bool(keys.valid.all())
+        mask = None if plain else keys.valid.long().to(embeds.device)
+        return {"inputs_embeds": embeds, "attention_mask": mask, "position_ids": positions}
+
+    def moved(self, layer: int) -> Tensor | None:
+        """Position ids of the tokens that `layer` sees, where they are no longer those of layer 0; ``(batch, n)``."""
+        stage, held = self.stage(layer), self.ledger.held[layer]
+        shift = None if held is None or held.shift is None or not bool(held.shift.any()) else held.shift
+        if stage is not None and stage.positions is not None:
+            positions = stage.positions
+        elif shift is None or self.positions is None:
+            return None
+        else:
+            positions = self.positions.cpu().expand(self.ledger.batch, -1)
+            positions = positions if stage is None else take(positions, stage.columns, 1)
+        return positions if shift is None else positions - shift[:, None]
+
+    def close(self) -> None:
+        """Enter into the books what the layers hold now."""
+        entry, ledger = self.entry, self.ledger
+        ledger.grow([self.rows(layer) for layer in range(ledger.depth)], self.new, self.tail)
+        if entry is not None and entry.shift is not None:
+            ledger.shift = entry.shift if ledger.shift is None else ledger.shift + entry.shift
+        if self.cache is not None:
+            ledger.keep_on(self.cache)

@@ -1,0 +1,205 @@
+"""A random call of a random method on a random model, and what the mask-out oracle says of it."""
+
+import random
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from calling import ask
+from PIL import Image
+from torch import Tensor
+from transformers import DynamicCache
+
+from winnow.models.check.cases import picture, tiny_model
+from winnow.models.check.oracle import conversation_logits
+from winnow.models.engine import attach
+from winnow.models.engine.trace import PromptTrace
+from winnow.models.families.prompt import Prompt
+from winnow.models.families.support import impossible
+from winnow.models.loading.load import Loaded
+from winnow.models.transformers_api import CACHE, cache_of
+from winnow.reducers.compose import Compose
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.schedule import Cuts, K, Rounds
+from winnow.reducers.fastv import FastV
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.sequential import Sequential
+from winnow.reducers.uniform import Uniform
+from winnow.reducers.vas import VAS
+from winnow.reducers.vtw import VTW
+
+STEPS = 3
+METHODS: tuple[Reducer, ...] = (
+    RandomDrop(ratio=0.3),
+    RandomDrop(ratio=0.4, schedule=K(2)),
+    RandomDrop(ratio=0.25, schedule=Cuts((2, 4))),
+    FastV(ratio=0.25),
+    FastV(ratio=0.4, rows="text", schedule=K(3)),
+    FastV(ratio=0.3, rows="all", select="lowest"),
+    PDrop(ratios=(0.6, 0.2), positions="keep", schedule=Cuts((1, 4))),
+    VAS(r=0.4, trigger=0.3, schedule=Rounds(start=3, end=5, interval=1)),
+    VTW(schedule=K(3)),
+    Uniform(ratio=0.3),
+    Sequential(ratio=0.5, schedule=K(1)),
+    Compose(RandomDrop(ratio=0.6), FastV(ratio=0.5)),
+)
+FAMILIES = (
+    "llava",
+    "llava_onevision",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "internvl",
+    "llava_next_video",
+    "video_llava",
+    "llava_video",
+    "vila",
+)
+CHANNELS = ("pixel_values", "pixel_values_images", "pixel_values_videos", "image_sizes", "frames")
+GRIDS = ("image_grid_thw", "video_grid_thw")
+WORDS = ("what is this ?", "red ?", "count them all , please .", "why ?", "is it red ? is it red ? is it")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One call: what is asked of whom, on which cache, and how the answer is chosen."""
+
+    family: str
+    attn: str
+    method: Reducer
+    turns: tuple[tuple[Prompt, ...], ...]
+    cache: str
+    options: dict[str, Any]
+
+    @property
+    def copies(self) -> int:
+        """Sequences of each prompt."""
+        return int(self.options.get("num_return_sequences", 1))
+
+
+def draw(seed: int) -> Draw:
+    """Draw a call; the same for the same seed."""
+    dice = random.Random(seed)
+    family, method = dice.choice(FAMILIES), dice.choice(METHODS)
+    loaded = tiny_model(family, "sdpa")
+    while impossible(loaded.family, method, 6):
+        method = dice.choice(METHODS)
+    many = dice.random() < 0.4
+    turns = dice.choice((2, 3)) if many else 1
+    batch = dice.choice((1, 1, 2)) if many else dice.choice((1, 1, 2, 3))
+    film = dice.choice((2, 4))
+    asked = []
+    for turn in range(turns):
+        seen = turn == 0 or not loaded.family.mrope
+        asked.append(tuple(_prompt(dice, family, film, seen, alone=many) for _ in range(batch)))
+    options, cache = _options(dice, batch, turns), dice.choice(("own", "given", "bare", "copied" if many else "none"))
+    if family == "internvl" and transformers.__version__.startswith("5.17."):  # repeats tiles one by one, see the docs
+        options = {name: value for name, value in options.items() if name not in ("num_beams", "num_return_sequences")}
+    if cache == "none" and "prompt_lookup_num_tokens" in options:
+        cache = "own"
+    return Draw(family, dice.choice(("sdpa", "eager")), method, tuple(asked), cache, options)
+
+
+def _prompt(dice: random.Random, family: str, film: int, seen: bool, alone: bool) -> Prompt:
+    text, seed = dice.choice(WORDS), dice.randrange(1000)
+    kind = dice.choice(("image", "video", "video", "text")) if seen else "text"
+    if family == "llava_onevision" and alone and kind == "image":
+        kind = "video"  # images of several turns are tiled each for itself, films are joined
+    if kind == "image":
+        return Prompt(text, images=[Image.fromarray(picture(seed))])
+    if kind == "video" and (family, alone) != ("llava", False):
+        return Prompt(text, videos=[np.asarray(picture(seed, film))])
+    return Prompt(text) if kind == "text" else Prompt(text, images=[Image.fromarray(picture(seed))])
+
+
+def _options(dice: random.Random, batch: int, turns: int) -> dict[str, Any]:
+    ways: list[dict[str, Any]] = [{}, {}, {"do_sample": True, "top_k": 0}]
+    if turns == 1:
+        ways += [{"do_sample": True, "top_k": 0, "num_return_sequences": 2}, {"num_beams": 2}]
+    if batch == 1:
+        ways.append({"prompt_lookup_num_tokens": 2})
+    return dice.choice(ways)
+
+
+def check(call: Draw) -> float:
+    """The largest gap to the oracle over all sequences of the last turn (for beams: of the best one's score)."""
+    loaded, told = tiny_model(call.family, call.attn), []
+    model: Any = loaded.model
+    batch = len(call.turns[0])
+    ids, mask, cache, out = torch.zeros(batch, 0).long(), torch.zeros(batch, 0).long(), None, None
+    asked = mask
+    with attach(model, call.method, keys=[str(b) for b in range(batch)]) as trace:
+        for prompts in call.turns:
+            inputs = dict(loaded.family.encode(loaded.processor, list(prompts)))
+            asked = torch.cat([ids, inputs.pop("input_ids")], 1)
+            mask = torch.cat([mask, inputs.pop("attention_mask")], 1)
+            kinds = inputs.pop("mm_token_type_ids", None)
+            if kinds is not None:
+                inputs["mm_token_type_ids"] = torch.cat([kinds.new_zeros(ids.shape), kinds], 1)
+            given = inputs | {"input_ids": asked, "attention_mask": mask} | _cache(call, cache, loaded)
+            torch.manual_seed(1)
+            try:
+                out = ask(model, given, steps=STEPS, **call.options, output_scores=True)
+            except (ValueError, WinnowError) as fault:
+                return _as_plain(str(fault))
+            told.append(list(trace.prompts))
+            ids = out.sequences
+            mask = torch.cat([mask, torch.ones(batch, STEPS).long()], 1)
+            cache = cache_of(out)
+    assert out is not None
+    whole = [_alone(call, loaded, b, asked[b][mask[b, : asked.shape[1]].bool()]) for b in range(batch)]
+    return _gap(call, loaded, out, told, whole)
+
+
+def _as_plain(fault: str) -> float:
+    """An answer or a draft with a placeholder in it, fed without its picture, is an error of the plain model too."""
+    if not any(words in fault for words in ("do not match", "do not fit")):
+        raise AssertionError(fault)
+    return 0.0
+
+
+def _cache(call: Draw, cache: Any, loaded: Loaded) -> dict[str, Any]:
+    """The cache as the draw wants it passed."""
+    if cache is None and call.cache == "none":
+        return {"use_cache": False}
+    if cache is None:
+        made = {"given": DynamicCache(config=loaded.model.config), "bare": DynamicCache()}.get(call.cache)
+        return {} if made is None else {CACHE: made}
+    return {CACHE: deepcopy(cache) if call.cache == "copied" else cache}
+
+
+def _alone(call: Draw, loaded: Loaded, b: int, ids: Tensor) -> dict[str, Any]:
+    """All turns of one prompt as the plain model takes them at once."""
+    found: dict[str, list[Tensor]] = {}
+    for prompts in call.turns:
+        inputs = loaded.family.encode(loaded.processor, [prompts[b]])
+        for name in (*CHANNELS, *GRIDS, "batch_num_images", "mm_token_type_ids"):
+            if name in inputs:
+                found.setdefault(name, []).append(torch.as_tensor(inputs[name]))
+    kinds = found.pop("mm_token_type_ids", None)
+    side = 1 if loaded.family.name in ("llava_video", "vila", "longva", "pllava") else 0
+    whole: dict[str, Any] = {name: torch.cat(values, side) for name, values in found.items()}
+    if kinds is not None:
+        whole["mm_token_type_ids"] = torch.cat([kinds[0], kinds[0].new_zeros(1, len(ids) - kinds[0].shape[1])], 1)
+    return whole | {"input_ids": ids[None]}
+
+
+def _gap(call: Draw, loaded: Loaded, out: Any, told: list[list[PromptTrace]], whole: list[dict[str, Any]]) -> float:
+    parts, gaps = loaded.family.parts(loaded.model), []
+    each = len(told[-1]) // len(whole)
+    for row, answer in enumerate(out.sequences[:, -STEPS:]):
+        b = row // call.copies
+        turns = [turn[b * (len(turn) // len(whole))] for turn in told]
+        logits = conversation_logits(loaded.model, parts, whole[b], answer, turns)[-STEPS - 1 : -1]
+        if call.options.get("num_beams"):
+            score = float(logits.log_softmax(-1).gather(1, answer[:, None]).sum())
+            gaps.append(abs(float(out.sequences_scores[row]) * STEPS - score) / 5)
+        else:
+            gaps.append(float((torch.stack(out.logits, 1)[row] - logits).abs().max()))
+    assert each == max(call.copies, call.options.get("num_beams", 1))
+    return max(gaps)

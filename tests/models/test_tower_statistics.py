@@ -1,0 +1,62 @@
+"""The statistics of the vision tower are those of the attention that its blocks really compute."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from winnow.models.check.cases import image_prompt, tiny_model, video_prompt
+from winnow.models.engine import attach
+from winnow.models.engine.tower_pass import TowerPass
+from winnow.reducers.cgsm import CGSM
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe
+
+
+def test_sizes_count_in_the_smallest_case() -> None:
+    tower = Tower(blocks=2, used=2, rows=1, cols=2, cls=True)
+    frames = TowerPass(CGSM(r=1), tower, 1)
+    frames.size = [torch.tensor([1, 3])]
+    zero = torch.zeros(1, 2, 3, 4)
+    frames.observe(1, [ClsRow(), ColumnMean()], zero, zero, zero, 0.5)
+    for probe in (ClsRow(), ColumnMean()):
+        assert torch.allclose(frames.signals[0][probe, 1], torch.tensor([0.2, 0.6]))
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_onevision", "video_llava"])
+@pytest.mark.parametrize("method", [CGSM(r=6), CGSM(r=6, guide="mean"), CGSM(r=6, proportional=False)])
+def test_statistics_are_those_of_an_eager_tower(family: str, method: Reducer) -> None:
+    loaded = tiny_model(family, "eager")
+    prompt = image_prompt() if family == "llava" else video_prompt()
+    inputs = loaded.family.encode(loaded.processor, [prompt])
+    parts = loaded.family.parts(loaded.model)
+    model: Any = loaded.model
+    towers = parts.towers
+    seen: dict[tuple[int, int], Tensor] = {}
+    with attach(model, method) as trace, torch.no_grad():
+        handles = [
+            block.self_attn.register_forward_hook(  # type: ignore[union-attr]
+                lambda module, args, output, at=(t, number): seen.update({at: output[1]})
+            )
+            for t, (_, blocks) in enumerate(towers)
+            for number, block in enumerate(blocks)
+        ]
+        model(**inputs)
+    for handle in handles:
+        handle.remove()
+    checked = 0
+    for t, frames in trace.frames.items():
+        first = int(frames.tower.cls)
+        for f, signals in enumerate(frames.signals):
+            for (probe, block), found in signals.items():
+                if isinstance(probe, ClsRow | ColumnMean):
+                    assert (found - expected(probe, seen[t, block][f], len(found), first)).abs().max() < 1e-5
+                    checked += block > 0
+    assert checked
+
+
+def expected(probe: TowerProbe, weights: Tensor, patches: int, first: int) -> Tensor:
+    """From the weights ``(heads, n, n)`` of one frame; padding stands on the right."""
+    mean = weights.mean(0)[: first + patches, first : first + patches]
+    return mean[0] if isinstance(probe, ClsRow) else mean[first:].mean(0)
