@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.harness.config.downsample import downsample
-from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, TasksConfig
+from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, MediaConfig, ModelConfig, TasksConfig
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Cell:
     limit: int | None = None
     force: bool = False
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
+    media: MediaConfig = field(default_factory=MediaConfig)
 
     @property
     def seen(self) -> ModelConfig:
@@ -67,7 +68,7 @@ class Cell:
     @property
     def group(self) -> str:
         """Equal for cells that can be answered together: they share the model, the documents and the batches."""
-        return repr((self.seen, self.tasks, self.limit, self.batch_size))
+        return repr((self.seen, self.tasks, self.limit, self.batch_size, self.media))
 
     @property
     def has_budget(self) -> bool:

@@ -92,6 +92,7 @@ def _answer(
             files.write_json(work.run.folder / "env.json", environment.describe(made.model))
         return made
 
+    pool = kept.pool(works[0].run.cell.media)
     for name, found in documents.items():
         for work in works:
             work.give_up(found)
@@ -99,7 +100,7 @@ def _answer(
         if missing:
             rehearse(tasks, name, found)
             with progress(f"answering {name}", missing) as advance:
-                answer_all(works, found, loaded, advance, stop, part)
+                answer_all(works, found, loaded, advance, stop, pool, part)
 
 
 def _close(work: Work, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop) -> int:

@@ -11,7 +11,14 @@ from typing import Any
 from winnow.harness.common import files
 from winnow.harness.common.sources import digest
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.config.schema import (
+    BudgetConfig,
+    DownsampleConfig,
+    MediaConfig,
+    ModelConfig,
+    NominalConfig,
+    TasksConfig,
+)
 from winnow.reducers.core.errors import WinnowError
 
 FORMAT = 1
@@ -138,6 +145,7 @@ def _cell(plain: dict[str, Any], results: Path) -> Cell:
         "tasks": TasksConfig(**plain["tasks"]),
         "budget": BudgetConfig(**plain["budget"]),
         "downsample": DownsampleConfig(**plain["downsample"]),
+        "media": MediaConfig(**plain["media"]),
         "results": results,
     }
     return Cell(**plain | made)
