@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from winnow.harness.common.spent import Spent
 from winnow.harness.data.decoding import Decoder
 from winnow.harness.data.document import Document
 from winnow.harness.data.media import there, videos_of
@@ -52,7 +52,7 @@ class Pool:
     accept: bool = False
     decoders: list[Decoder] = field(default_factory=list)
     failed: dict[tuple[object, ...], WinnowError] = field(default_factory=dict)
-    seconds: float = 0.0
+    spent: Spent = field(default_factory=Spent)
 
     def __post_init__(self) -> None:
         self._free: SimpleQueue[Decoder] = SimpleQueue()
@@ -63,11 +63,11 @@ class Pool:
 
     def decode(self, path: Path, frames: int, until: int | None) -> Clip:
         """Let a free process decode, and wait for it."""
-        found, started = self._free.get(), time.perf_counter()
+        found = self._free.get()
         try:
-            return found.decode(path, frames, until, self.accept)
+            with self.spent.on("decode"):
+                return found.decode(path, frames, until, self.accept)
         finally:
-            self.seconds += time.perf_counter() - started
             self._free.put(found)
 
     def close(self) -> None:
@@ -93,18 +93,32 @@ class Ahead:
         What will be asked for, in this order; some may be passed over.
     frames : int
         How many frames of each video.
+    spent : Spent or None
+        Counts how long it was waited for.
     decode : callable or None
         Another way to decode, in the place of the pool's processes.
     """
 
-    def __init__(self, pool: Pool, documents: Iterable[Document], frames: int, decode: Decode | None = None) -> None:
-        self.pool, self.frames, self.waited = pool, frames, 0.0
+    def __init__(
+        self,
+        pool: Pool,
+        documents: Iterable[Document],
+        frames: int,
+        spent: Spent | None = None,
+        decode: Decode | None = None,
+    ) -> None:
+        self.pool, self.frames, self.spent = pool, frames, spent or Spent()
         self._decode = decode or pool.decode
         self._rest = iter(documents)
         self._coming: deque[_Coming] = deque()
         self._futures: dict[Key, Future[Clip]] = {}
         self._last: tuple[Key, Clip] | None = None
         self._size = GUESS
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the model waited for media."""
+        return float(self.spent.seconds["wait"])
 
     def visuals(self, document: Document) -> list[Any]:
         """What a document shows; those that it passes over are forgotten."""
@@ -122,15 +136,13 @@ class Ahead:
         fault = (*key, state.st_mtime_ns, state.st_size)
         if fault in self.pool.failed:
             raise self.pool.failed[fault]
-        started = time.perf_counter()
         future = self._futures.pop(key, None) or self.pool.threads.submit(self._decode, *key)
         try:
-            found = future.result()
+            with self.spent.on("wait"):
+                found = future.result()
         except WinnowError as error:
             self.pool.failed[fault] = error
             raise
-        finally:
-            self.waited += time.perf_counter() - started
         self._last, self._size = (key, found), max(1, found.frames.nbytes)
         self._fill()
         return found

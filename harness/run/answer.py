@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from winnow.harness.common.progress import Advance
+from winnow.harness.common.spent import Spent
 from winnow.harness.data.ahead import Ahead, Pool
 from winnow.harness.data.document import Document
 from winnow.harness.data.media import make_prompt, name_of
@@ -41,9 +43,10 @@ def answer_all(
     works: Sequence[Work],
     documents: Sequence[Document],
     load: Callable[[], Loaded],
-    advance: Callable[[int], None],
+    advance: Advance,
     stop: Stop,
     pool: Pool,
+    spent: Spent,
     part: tuple[int, int] = (0, 1),
 ) -> None:
     """Answer what is missing.
@@ -57,11 +60,13 @@ def answer_all(
     load : callable
         Gives the model; called when something has to be answered.
     advance : callable
-        Told of each number of documents that were dealt with.
+        Told of each number of documents that were dealt with, and how long the model waited for media.
     stop : Stop
         Asked after each batch of each cell.
     pool : Pool
         Decodes ahead of the model.
+    spent : Spent
+        Counts where the time goes.
     part : (int, int)
         Which of how many parts of the batches to answer.
 
@@ -74,7 +79,7 @@ def answer_all(
     index, parts = part
     mine = list(islice(batches(documents, cell.batch_size), index, None, parts))
     wanted = (batch for batch in mine if any(work.missing(batch) for work in works))
-    ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames)
+    ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames, spent)
     for batch in mine:
         apart = [work for work in works if work.suspects(batch)]
         _answer_some([work for work in works if work not in apart], batch, load, advance, stop, ahead)
@@ -86,7 +91,7 @@ def _answer_some(
     works: Sequence[Work],
     documents: Sequence[Document],
     load: Callable[[], Loaded],
-    advance: Callable[[int], None],
+    advance: Advance,
     stop: Stop,
     ahead: Ahead,
 ) -> None:
@@ -99,13 +104,15 @@ def _answer_some(
         for work, missing in wanted.items():
             notes.enter_context(work.journal.begun(missing))
         prompts, broken, seen = _prompts(documents, ahead)
-        encoded = _try_encode(loaded, prompts)
+        with ahead.spent.on("prepare"):
+            encoded = _try_encode(loaded, prompts)
     for work, missing in wanted.items():
         stop.check()
         with work.journal.begun(missing):
             failed = [work.fail(document, error) for document, error in broken]
-            rows = [replace(r, **seen[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
-            advance(work.keep([*rows, *failed], missing))
+            with ahead.spent.on("model"):
+                rows = [replace(r, **seen[r.key]) for r in _answer_batch(work, loaded, prompts, encoded)]
+            advance(work.keep([*rows, *failed], missing), f"({ahead.waited:.0f} s waited for media)")
 
 
 def _prompts(

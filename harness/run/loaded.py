@@ -11,6 +11,7 @@ import transformers
 
 from winnow.harness.common.folders import locate
 from winnow.harness.common.progress import progress
+from winnow.harness.common.spent import Spent
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.schema import MediaConfig, ModelConfig
 from winnow.harness.data.ahead import MEGABYTE, Pool, own_cores
@@ -35,6 +36,7 @@ class Kept:
         self.towers: list[Reuse] = []
         self._model: tuple[ModelConfig, Loaded] | None = None
         self._memory = ExitStack()
+        self.spent = Spent()
         self._pools: dict[str, Pool] = {}
         self._tasks: tuple[Any, Tasks, dict[str, list[Document]]] | None = None
 
@@ -51,7 +53,7 @@ class Kept:
         """The processes that decode ahead of the model."""
         if repr(media) not in self._pools:
             workers = max(1, own_cores() - 1) if media.workers is None else media.workers
-            made = Pool(workers, media.ahead_mb * MEGABYTE, media.accept_damaged)
+            made = Pool(workers, media.ahead_mb * MEGABYTE, media.accept_damaged, spent=self.spent)
             self._pools[repr(media)] = made
         return self._pools[repr(media)]
 
@@ -79,6 +81,7 @@ class Kept:
         return (
             f"videos decoded: {decoded}, found decoded on the disk: {found}; "
             f"passes of the vision tower: {passes}, spared: {spared}"
+            + (f"\nwhere the time went: {self.spent}" if self.spent.seconds else "")
         )
 
 

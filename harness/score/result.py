@@ -70,6 +70,7 @@ def summarise(cell: Cell, built: Built, rows: Sequence[Row], scored: Sequence[Sc
         "attn": cell.model.attn,
         "documents": len(rows),
         "failed": failed,
+        "damaged": sum(bool(row.damage) for row in rows),
         "shares": _shares(rows),
         "cost": _cost(cell, rows),
         "tasks": [task.summary for task in scored],

@@ -68,7 +68,7 @@ def test_sixteen_decoders_keep_a_model_busy(files: list[Path]) -> None:
         path.write_bytes(b"x")
     documents, slow, pool = [document(n, path) for n, path in enumerate(paths)], Slow(seconds), Pool(16)
     started = time.perf_counter()
-    assert walk(Ahead(pool, documents, 2, slow), documents, 0.02) == list(range(96))
+    assert walk(Ahead(pool, documents, 2, decode=slow), documents, 0.02) == list(range(96))
     wall = time.perf_counter() - started
     pool.close()
     assert slow.most > 8 and wall < 1.1 * max(sum(seconds) / 16, 96 * 0.02) + max(seconds) + 0.3
@@ -76,14 +76,14 @@ def test_sixteen_decoders_keep_a_model_busy(files: list[Path]) -> None:
 
 def test_no_worker_decodes_when_asked_and_no_sooner(files: list[Path]) -> None:
     documents, slow, pool = [document(n, path) for n, path in enumerate(files)], Slow([0.0]), Pool(0)
-    ahead = Ahead(pool, documents, 2, slow)
+    ahead = Ahead(pool, documents, 2, decode=slow)
     assert walk(ahead, documents[:3]) == [0, 1, 2] and slow.begun == [0, 1, 2]
     pool.close()
 
 
 def test_questions_about_one_video_share_it_and_others_are_passed_over(files: list[Path]) -> None:
     documents, slow, pool = [document(n, files[n // 3]) for n in range(24)], Slow([0.0]), Pool(2)
-    ahead = Ahead(pool, documents, 2, slow)
+    ahead = Ahead(pool, documents, 2, decode=slow)
     assert walk(ahead, documents[:9]) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert walk(ahead, documents[18:]) == [6, 6, 6, 7, 7, 7]  # those between were another's
     assert sorted(slow.begun)[:3] == [0, 1, 2] and slow.begun.count(6) == slow.begun.count(7) == 1
@@ -94,7 +94,7 @@ def test_memory_bounds_how_far_ahead(files: list[Path]) -> None:
     """No more waits than has room, however slow the model is."""
     documents, slow = [document(n, path) for n, path in enumerate(files)], Slow([0.0])
     pool = Pool(4, ahead=3 * 2 * 4 * 4 * 3)
-    ahead = Ahead(pool, documents, 2, slow)
+    ahead = Ahead(pool, documents, 2, decode=slow)
     for done, one in enumerate(documents):
         walk(ahead, [one])
         time.sleep(0.01)
@@ -113,7 +113,7 @@ def test_file_that_fails_is_asked_once_and_costs_itself_alone(files: list[Path])
 
     documents, pool = [document(n, files[n]) for n in (0, 1, 1, 1, 2)], Pool(1)
     documents[2] = document(2, files[1])
-    ahead, failed = Ahead(pool, documents, 2, decode), 0
+    ahead, failed = Ahead(pool, documents, 2, decode=decode), 0
     for one in documents:
         (path,) = ahead.visuals(one)
         try:
