@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm lint format lock clean
+.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-media lint format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,10 +28,13 @@ test: lint ## Lint, then the covering tests: guards every change.
 	$(PYTEST)
 
 test-full: setup ## The whole matrix: every reducer on every model family.
-	$(PYTEST) -m "not faults and not slurm"
+	$(PYTEST) -m "not faults and not slurm and not media"
 
 test-faults: setup ## Kill, starve and corrupt runs, then look what was lost.
 	$(BIN)/python -m pytest -m faults
+
+test-media: setup ## Frames of over 100 awkward videos beside ffmpeg's; skipped where ffmpeg is not installed.
+	$(BIN)/python -m pytest -m media -rsP tests/media
 
 test-slurm: setup ## Sweeps on a private Slurm of two nodes; skipped where Slurm is not installed.
 	$(BIN)/python -m pytest -m slurm -rs tests/slurm $(SLURM_TESTS)

@@ -10,6 +10,7 @@ import typer
 from winnow.harness.cli.commands import evaluate, look, methods, sweep
 from winnow.harness.cli.commands.data import app as data
 from winnow.harness.cli.commands.figures import figures
+from winnow.harness.cli.commands.frames import frames
 from winnow.harness.cli.commands.judge import judge
 from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR
 from winnow.harness.common.ours import check_ours
@@ -24,6 +25,7 @@ for part in (evaluate, sweep, look, methods):
 app.add_typer(data, name="data")
 app.command()(judge)
 app.command()(figures)
+app.command()(frames)
 
 
 def _print_versions(asked: bool) -> None:

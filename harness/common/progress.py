@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 EVERY = 30.0
 """Seconds between two lines in a log."""
 
-Advance = Callable[[int], None]
+Advance = Callable[..., None]
+"""Told of a number of things done, and of a few words about them."""
 
 
 @contextmanager
@@ -41,17 +42,21 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
         columns += [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+
+        def advance(count: int, note: str = "") -> None:
+            bar.update(task, advance=count, description=f"{what} {note}".rstrip())
+
+        yield advance
 
 
 def _log(what: str, total: int | None) -> Advance:
     done, last = 0, time.monotonic()
 
-    def advance(count: int) -> None:
+    def advance(count: int, note: str = "") -> None:
         nonlocal done, last
         done += count
         if time.monotonic() - last >= EVERY:
             last = time.monotonic()
-            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+            print(f"{what}: {done} of {total} {note}".rstrip(), file=sys.stderr, flush=True)
 
     return advance

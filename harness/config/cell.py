@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from winnow.harness.config.downsample import downsample
-from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.config.schema import (
+    BudgetConfig,
+    DownsampleConfig,
+    MediaConfig,
+    ModelConfig,
+    NominalConfig,
+    TasksConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class Cell:
     limit: int | None = None
     force: bool = False
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
+    media: MediaConfig = field(default_factory=MediaConfig)
 
     def plain(self) -> dict[str, Any]:
         """The cell as files hold it, in types that JSON and YAML know; `from_plain` reads it."""
@@ -72,7 +80,7 @@ class Cell:
     @property
     def group(self) -> str:
         """Equal for cells that can be answered together: they share the model, the documents and the batches."""
-        return repr((self.seen, self.tasks, self.limit, self.batch_size))
+        return repr((self.seen, self.tasks, self.limit, self.batch_size, self.media))
 
     @property
     def has_budget(self) -> bool:
@@ -98,6 +106,7 @@ def from_plain(plain: Mapping[str, Any]) -> Cell:
         "tasks": TasksConfig(**plain["tasks"]),
         "budget": BudgetConfig(**plain["budget"]),
         "downsample": DownsampleConfig(**plain["downsample"]),
+        "media": MediaConfig(**plain.get("media", {})),
         "results": Path(plain["results"]),
     }
     return Cell(**dict(plain) | made)

@@ -16,7 +16,14 @@ from winnow.harness.config.declared import Declared, declared
 from winnow.harness.config.downsample import check_downsample
 from winnow.harness.config.messages import unknown_option
 from winnow.harness.config.schedules import KINDS, choose_schedule
-from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, RunConfig, TasksConfig
+from winnow.harness.config.schema import (
+    BudgetConfig,
+    DownsampleConfig,
+    MediaConfig,
+    ModelConfig,
+    RunConfig,
+    TasksConfig,
+)
 from winnow.reducers.core.errors import WinnowError
 
 CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
@@ -56,7 +63,8 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     else:
         method, budget = _method(reducer, plain, budget)
     numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
-    return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, **numbers)
+    media: MediaConfig = OmegaConf.to_object(config.media)  # type: ignore[assignment]
+    return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, media=media, **numbers)
 
 
 def _declared(name: str, node: dict[str, Any]) -> Declared:

@@ -81,6 +81,15 @@ class DownsampleConfig:
 
 
 @dataclass
+class MediaConfig:
+    """How videos are read: processes that decode ahead of the model, their memory, what to do with damage."""
+
+    workers: int | None = None
+    ahead_mb: int = 2048
+    accept_damaged: bool = False
+
+
+@dataclass
 class RunConfig:
     """Everything that `run.py` is told. Reducers and schedules have their own keys and are checked by their YAML."""
 
@@ -91,6 +100,7 @@ class RunConfig:
     ratio: Any = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
+    media: MediaConfig = field(default_factory=MediaConfig)
     seed: int = 0
     batch_size: int = 16
     limit: int | None = None

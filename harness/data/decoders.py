@@ -1,104 +1,102 @@
-"""Three libraries that decode videos; decord unless ``$WINNOW_DECODER`` says otherwise."""
+"""Reads frames of a video: the fastest reader that is exact for the file's plan, or the one that a user asks for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from winnow.harness.common.errors import first_line
+from winnow.harness.data.video.by_av import counting, seeking
+from winnow.harness.data.video.clip import Allocate, Clip, private
+from winnow.harness.data.video.others import by_decord, by_torchcodec
+from winnow.harness.data.video.plan import Plan, make_plan
 from winnow.reducers.core.errors import WinnowError
 
-if TYPE_CHECKING:
-    import numpy as np
-
-Decoded = tuple["np.ndarray", float]
-"""Frames, RGB uint8 ``(frames, height, width, 3)``, and how many of them there are a second."""
-
-DEFAULT = "decord"
+DEFAULT = "auto"
 
 
-def uniform_indices(total: int, frames: int) -> np.ndarray:
-    """Indices of `frames` frames, evenly spread from the first to the last of `total`; a short video repeats some.
-
-    Fractions are cut off, as the loaders of LLaVA-NeXT, LongVA and lmms-eval do (``np.linspace(…, dtype=int)``).
-    """
-    import numpy as np
-
-    return np.linspace(0, total - 1, frames, dtype=int)
-
-
-def by_decord(path: Path, frames: int, until: int | None) -> Decoded:
-    """Decode with decord."""
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-    reader = decord.VideoReader(str(path), num_threads=1)
-    total = _seen(len(reader), until)
-    found: np.ndarray = reader.get_batch(uniform_indices(total, frames)).asnumpy()
-    return found, _rate(reader.get_avg_fps(), total, frames)
+def by_av(plan: Plan, frames: int, until: int | None, allocate: Allocate) -> Clip:
+    """Decode with PyAV: by the times of frames where that is exact, else all of them."""
+    if plan.exact and not plan.damage:
+        try:
+            return seeking(plan, frames, until, allocate)
+        except (OSError, ValueError):  # a file that hides a fault: what decodes from the beginning on decides
+            pass
+    return counting(plan, frames, until, allocate)
 
 
-def by_av(path: Path, frames: int, until: int | None) -> Decoded:
-    """Decode with PyAV, from the beginning on, counting: exact whatever the container says."""
-    import av
-    import numpy as np
-
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        rate = float(stream.average_rate or stream.guessed_rate or 1)
-        total = _seen(stream.frames or sum(1 for _ in container.decode(stream)), until)
-        container.seek(0)
-        wanted = uniform_indices(total, frames)
-        last, needed = int(wanted.max()), set(wanted.tolist())
-        held: dict[int, np.ndarray] = {}
-        for number, frame in enumerate(container.decode(stream)):
-            if number in needed:
-                held[number] = frame.to_ndarray(format="rgb24")
-            if number >= last:
-                break
-    missing = needed - set(held)
-    if missing:
-        raise ValueError(f"it ends before frame {min(missing)} of {total}")
-    return np.stack([held[number] for number in wanted.tolist()]), _rate(rate, total, frames)
-
-
-def by_torchcodec(path: Path, frames: int, until: int | None) -> Decoded:
-    """Decode with torchcodec."""
-    from torchcodec.decoders import VideoDecoder
-
-    decoder: Any = VideoDecoder(str(path), dimension_order="NHWC")
-    total = _seen(len(decoder), until)
-    found: np.ndarray = decoder.get_frames_at(uniform_indices(total, frames).tolist()).data.numpy()
-    return found, _rate(decoder.metadata.average_fps, total, frames)
-
-
-DECODERS: dict[str, Callable[[Path, int, int | None], Decoded]] = {
-    "decord": by_decord,
+DECODERS: dict[str, Callable[[Plan, int, int | None, Allocate], Clip]] = {
+    "auto": by_av,
     "av": by_av,
+    "decord": by_decord,
     "torchcodec": by_torchcodec,
 }
+"""By name. PyAV reads H.264, HEVC and VP9 faster than decord for the same frames (``scripts/bench.py media``), and is
+exact for every file; so it is what `auto` takes."""
 
 
-def chosen() -> str:
-    """The library in use.
+def read(
+    path: Path,
+    frames: int,
+    until: int | None = None,
+    reader: str = DEFAULT,
+    accept: bool = False,
+    allocate: Allocate = private,
+) -> Clip:
+    """Read frames of a video.
+
+    Parameters
+    ----------
+    path : Path
+    frames : int
+        How many, at uniform places.
+    until : int or None
+        The last frame to look at, counted from 0; None: that of the video.
+    reader : str
+        One of `DECODERS`.
+    accept : bool
+        Take what decodes of a damaged file.
+    allocate : callable
+        Makes the place where the frames go.
 
     Raises
     ------
     WinnowError
-        If ``$WINNOW_DECODER`` names another.
+        Names the file and the reason: no video, damaged, or beyond the reader that was asked for.
+    """
+    try:
+        plan = make_plan(path)
+        if plan.damage and not accept:
+            raise _damaged(path, plan.damage)
+        found = (by_av if plan.damage else DECODERS[reader])(plan, frames, until, allocate)
+    except WinnowError:
+        raise
+    except Exception as error:  # every library raises its own classes
+        mend = "it is truncated or no video; download it again"
+        if reader not in {"auto", "av"}:
+            mend = "unset WINNOW_DECODER, which chooses what can read it"
+        raise WinnowError(f"video {path} cannot be decoded ({first_line(error)}): {mend}") from error
+    if found.damage and not accept:
+        raise _damaged(path, found.damage)
+    return found
+
+
+def _damaged(path: Path, damage: str) -> WinnowError:
+    return WinnowError(
+        f"video {path} is damaged ({damage}): download it again, or say media.accept_damaged=true for what decodes"
+    )
+
+
+def chosen() -> str:
+    """The reader asked for by ``$WINNOW_DECODER``.
+
+    Raises
+    ------
+    WinnowError
+        If it names another.
     """
     name = os.environ.get("WINNOW_DECODER") or DEFAULT
     if name not in DECODERS:
         raise WinnowError(f"WINNOW_DECODER={name} is not known: choose {' | '.join(DECODERS)}")
     return name
-
-
-def _seen(total: int, until: int | None) -> int:
-    if total < 1:
-        raise ValueError("it has no frames")
-    return total if until is None else min(total, until + 1)
-
-
-def _rate(rate: float, total: int, frames: int) -> float:
-    return float(rate) * max(1, frames - 1) / max(1, total - 1)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import json
+import mmap
 import os
+import socket
 import subprocess
 import sys
 import threading
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import winnow
-from winnow.harness.data.decoders import Decoded, chosen
+from winnow.harness.data.decoders import chosen
+from winnow.harness.data.framecache import current
+from winnow.harness.data.video.clip import Clip
 from winnow.reducers.core.errors import WinnowError
 
 SECONDS = 300.0
@@ -26,10 +31,11 @@ class Decoder:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
-        self.decoded = 0
+        self.decoded = self.kept = 0
+        self._handles: socket.socket | None = None
 
-    def decode(self, path: Path, frames: int, until: int | None) -> Decoded:
-        """Decode some frames of a video.
+    def decode(self, path: Path, frames: int, until: int | None, accept: bool = False) -> Clip:
+        """Decode some frames of a video, or find them decoded on the disk; the memory is that of the process.
 
         Raises
         ------
@@ -41,9 +47,10 @@ class Decoder:
         timer = threading.Timer(seconds, process.kill)
         timer.start()
         try:
-            found = _ask(process, [chosen(), str(path), frames, until])
-            self.decoded += 1
-            return found
+            head = self._ask(process, [chosen(), str(path), frames, until, accept, *_cache()])
+            kept = head.pop("kept")
+            _say(head.pop("note"))
+            found = Clip(self._frames(head.pop("shape")), **head)
         except (OSError, EOFError, ValueError) as error:
             late = not timer.is_alive()
             self.stop()
@@ -53,44 +60,56 @@ class Decoder:
             ) from error
         finally:
             timer.cancel()
+        self.kept, self.decoded = self.kept + kept, self.decoded + (not kept)
+        return found
+
+    def _ask(self, process: subprocess.Popen[bytes], question: list[object]) -> dict[str, Any]:
+        if process.stdin is None or process.stdout is None:
+            raise OSError("it has no pipes")
+        process.stdin.write(json.dumps(question).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise EOFError("it ended without a word")
+        head: dict[str, Any] = json.loads(line)
+        if "error" in head:
+            raise WinnowError(head["error"])
+        return head
+
+    def _frames(self, shape: list[int]) -> np.ndarray:
+        """Map the memory that the process has filled."""
+        if self._handles is None:
+            raise EOFError("it has no socket")
+        _, (handle, *_), _, _ = socket.recv_fds(self._handles, 1, 1)
+        try:
+            return np.frombuffer(mmap.mmap(handle, 0), np.uint8).reshape(shape)
+        finally:
+            os.close(handle)
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None:
             paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "winnow.harness.data.decode_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-            )
+            self._handles, theirs = socket.socketpair()
+            with theirs:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "winnow.harness.data.decode_worker", str(theirs.fileno())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                )
         return self.process
 
     def stop(self) -> None:
         """End the process."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
-            self.process = None
-
-
-def _ask(process: subprocess.Popen[bytes], question: list[object]) -> Decoded:
-    if process.stdin is None or process.stdout is None:
-        raise OSError("it has no pipes")
-    process.stdin.write(json.dumps(question).encode() + b"\n")
-    process.stdin.flush()
-    line = process.stdout.readline()
-    if not line:
-        raise EOFError("it ended without a word")
-    head = json.loads(line)
-    if "error" in head:
-        raise WinnowError(
-            f"video {question[1]} cannot be decoded ({head['error']}): it is truncated or no video; download it again"
-        )
-    data = process.stdout.read(head["size"])
-    if len(data) != head["size"]:
-        raise EOFError("it ended before the last frame")
-    return np.frombuffer(bytearray(data), np.uint8).reshape(head["shape"]), head["rate"]
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+        if self._handles is not None:
+            self._handles.close()
+            self._handles = None
 
 
 def patience() -> float:
@@ -109,6 +128,18 @@ def patience() -> float:
     if not seconds > 0:
         raise WinnowError(f"WINNOW_DECODE_SECONDS={text} is not allowed: give seconds, more than 0")
     return seconds
+
+
+def _cache() -> tuple[str, str]:
+    """Where decoded frames are kept, and how many gigabytes of them."""
+    held = current()
+    return str(held.folder.parent), repr(held.budget / 1e9)
+
+
+@cache
+def _say(note: str) -> None:
+    if note:
+        print(note, file=sys.stderr)
 
 
 @cache

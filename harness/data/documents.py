@@ -12,6 +12,7 @@ from winnow.harness.common.folders import locate
 from winnow.harness.config.schema import TasksConfig
 from winnow.harness.data.document import Document, fingerprint, greedy, longest
 from winnow.harness.data.hub import unreachable
+from winnow.harness.data.pictures import mended, strictly
 from winnow.harness.data.places import data_of
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of, override
@@ -107,8 +108,8 @@ class Tasks:
         bare = task.dataset_no_image[split][doc_id]
 
         def visuals() -> list[Any]:
-            with quiet(), self.data.home():
-                return list(doc_to_visual(task.dataset[split][doc_id]) or ())
+            with quiet(), self.data.home(), strictly():
+                return list(doc_to_visual(mended(task.dataset[split][doc_id])) or ())
 
         print_ = fingerprint(bare, text, generation, stops)
         return Document(name, doc_id, text, visuals, generation, stops, bare.get("relevance"), print_)

@@ -30,8 +30,8 @@ class Report:
     faults: list[tuple[str, int, str]] = field(default_factory=list)
 
 
-def inspect(tasks: Tasks, name: str, advance: Callable[[int], None] = lambda count: None) -> Report:
-    """Open all that the documents of one task show; every file once.
+def inspect(tasks: Tasks, name: str, frames: int, advance: Callable[[int], None] = lambda count: None) -> Report:
+    """Decode what the documents of one task show, `frames` frames of each video; every file once.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def inspect(tasks: Tasks, name: str, advance: Callable[[int], None] = lambda cou
             for visual in document.visuals():
                 key = _key(visual)
                 if key is None or key not in known:
-                    known[key] = _fault(visual)
+                    known[key] = _fault(visual, frames)
                     report.media += not known[key]
                 if known[key]:
                     report.faults.append((name, document.doc_id, known[key]))
@@ -62,9 +62,9 @@ def _key(visual: Any) -> str | None:
     return str(visual) if isinstance(visual, str | Path) else None
 
 
-def _fault(visual: Any) -> str:
+def _fault(visual: Any, frames: int) -> str:
     try:
-        make_prompt("", [visual], 1)
+        make_prompt("", [visual], frames)
     except Exception as error:
         return first_line(error)
     return ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from winnow.harness.common.errors import first_line
 from winnow.harness.common.files import cache_folder
-from winnow.harness.data.decoders import DECODERS, Decoded, chosen
+from winnow.harness.data.decoders import chosen, read
 from winnow.harness.data.decoding import decoder
-from winnow.harness.data.framecache import current, key_of
+from winnow.harness.data.pictures import frames_of, is_picture, open_picture, whole
 from winnow.harness.data.places import hub_home
-from winnow.models.families.prompt import Prompt
+from winnow.harness.data.video.clip import Clip, rate_of, wanted
+from winnow.models.families.prompt import SAMPLED, Prompt
 from winnow.reducers.core.errors import WinnowError
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+Sample = Callable[[Path, int, int | None], Clip]
+"""Gets some frames of a video: path, how many, the last frame to look at."""
 
 
 def decode_video(path: Path | str, frames: int, until: int | None = None) -> np.ndarray:
@@ -44,23 +46,15 @@ def decode_video(path: Path | str, frames: int, until: int | None = None) -> np.
     WinnowError
         Names the file and the reason.
     """
-    path = _there(Path(path))
-    try:
-        return DECODERS[chosen()](path, frames, until)[0]
-    except WinnowError:
-        raise
-    except Exception as error:  # every library raises its own classes
-        raise WinnowError(
-            f"video {path} cannot be decoded ({first_line(error)}): it is truncated or no video; download it again"
-        ) from error
+    return read(there(Path(path)), frames, until, chosen()).frames
 
 
-def sample_video(path: Path | str, frames: int, until: int | None = None) -> Decoded:
-    """Get some frames of a video, decoded now or before, and say how many of them there are a second.
+def sample_video(path: Path | str, frames: int, until: int | None = None) -> Clip:
+    """Get some frames of a video, decoded now or before, with their times.
 
     Files are decoded in another process with a time-out, and frames are kept on disk; see `decode_video`.
     """
-    path = _there(Path(path))
+    path = there(Path(path))
     return _sample(path, path.stat().st_mtime_ns, frames, until)
 
 
@@ -70,20 +64,19 @@ def forget() -> None:
 
 
 @lru_cache(maxsize=1)
-def _sample(path: Path, changed: int, frames: int, until: int | None) -> Decoded:
+def _sample(path: Path, changed: int, frames: int, until: int | None) -> Clip:
     """Get frames; the last video is remembered, as benchmarks ask several questions in a row about one."""
-    cache = current()
-    if cache.broken:
-        return decoder().decode(path, frames, until)
-    key = key_of(path, chosen(), frames, until)
-    found = cache.get(key)
-    if found is None:
-        found = decoder().decode(path, frames, until)
-        cache.put(key, found)
-    return found
+    return decoder().decode(path, frames, until)
 
 
-def _there(path: Path) -> Path:
+def there(path: Path) -> Path:
+    """Give back the path of a video that is there.
+
+    Raises
+    ------
+    WinnowError
+        If it is missing or empty.
+    """
     if not path.is_file():
         raise WinnowError(f"video {path} does not exist: download the benchmark's videos, or mend HF_HOME")
     if path.stat().st_size == 0:
@@ -110,37 +103,55 @@ def _name(visual: Any) -> str:
     return str(below or f"{hashlib.sha256(str(path.parent).encode()).hexdigest()[:16]}/{path.name}")
 
 
-def make_prompt(text: str, visuals: list[Any], frames: int) -> Prompt:
-    """Turn what lmms-eval gives a model (pictures and paths of videos) into a prompt.
+def videos_of(visuals: Sequence[Any]) -> Iterator[tuple[Path, int | None]]:
+    """The video files among what a question shows, with the last frame to look at."""
+    for visual in visuals:
+        if isinstance(visual, dict) and {"video_path", "timestep"} <= set(visual):
+            yield Path(visual["video_path"]), int(visual["timestep"])
+        elif isinstance(visual, str | Path) and not Path(visual).is_dir() and not is_picture(Path(visual)):
+            yield Path(visual), None
+
+
+def make_prompt(text: str, visuals: Sequence[Any], frames: int, sample: Sample = sample_video) -> Prompt:
+    """Turn what lmms-eval gives a model (pictures, paths of videos, folders of frames) into a prompt.
 
     Raises
     ------
     WinnowError
         For files that cannot be decoded and kinds of visuals that are not supported.
     """
-    videos, rates, images = [], [], []
+    clips, images = list[Clip](), list[Image.Image]()
     for visual in visuals:
-        if isinstance(visual, Image.Image):
-            images.append(visual.convert("RGB"))
-        elif isinstance(visual, str | Path) and Path(visual).suffix.lower() in PICTURES:
-            images.append(_open_picture(Path(visual)))
+        videos = list(videos_of([visual]))
+        if videos:
+            clips += [sample(path, frames, until) for path, until in videos]
+        elif isinstance(visual, Image.Image):
+            images.append(whole(visual))
+        elif isinstance(visual, str | Path) and Path(visual).is_dir():
+            clips.append(sample_folder(Path(visual), frames))
         elif isinstance(visual, str | Path):
-            video, rate = sample_video(visual, frames)
-            videos.append(video)
-            rates.append(rate)
-        elif isinstance(visual, dict) and {"video_path", "timestep"} <= set(visual):
-            video, rate = sample_video(visual["video_path"], frames, int(visual["timestep"]))
-            videos.append(video)
-            rates.append(rate)
+            images.append(open_picture(Path(visual)))
         else:
             raise WinnowError(
                 f"visuals of type {type(visual).__name__} are not supported: only pictures and video files are"
             )
-    return Prompt(text, videos, images, rates)
+    return Prompt(text, [clip.frames for clip in clips], images, [clip.rate for clip in clips])
 
 
-def _open_picture(path: Path) -> Image.Image:
-    try:
-        return Image.open(path).convert("RGB")
-    except OSError as error:
-        raise WinnowError(f"picture {path} cannot be read ({first_line(error)}): download it again") from error
+def sample_folder(folder: Path, frames: int) -> Clip:
+    """Get some of the frames that lie in a folder as pictures, as TVQA's do; a name such as ``fps3`` tells their rate.
+
+    Raises
+    ------
+    WinnowError
+        If there are none, or one cannot be read.
+    """
+    found = frames_of(folder)
+    indices = wanted(len(found), frames, None)
+    pictures = [open_picture(found[index]) for index in indices]
+    size = pictures[0].size
+    told = re.search(r"fps(\d+)", str(folder))
+    fps = float(told.group(1)) if told else SAMPLED
+    seconds = [index / fps for index in indices]
+    pixels = np.stack([np.asarray(picture if picture.size == size else picture.resize(size)) for picture in pictures])
+    return Clip(pixels, indices, seconds, rate_of(seconds, len(found) / fps), "pictures")

@@ -16,10 +16,12 @@ from winnow.harness.data.hub import commit
 from winnow.harness.data.places import data_of
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of
 
-LIBRARIES = ("torch", "transformers", "lmms-eval", "decord")
-ANSWERING = tuple(
-    f"winnow.harness.{name}"
-    for name in ("data.media", "data.decoders", "data.document", "data.documents", "run.generate")
+LIBRARIES = ("torch", "transformers", "lmms-eval", "av", "decord")
+MINE = ("media", "pictures", "decoders", "framecache", "document", "documents")
+ANSWERING = (
+    *(f"winnow.harness.data.{name}" for name in MINE),
+    *modules_below("winnow.harness.data.video"),
+    "winnow.harness.run.generate",
 )
 """The harness' own modules that have a say in an answer: frames, prompts, decoding."""
 LOADING = (
@@ -64,7 +66,7 @@ def identify_all(cells: Sequence[Cell]) -> list[Identity]:
     contexts: dict[str, dict[str, Any]] = {}
     found = []
     for cell in cells:
-        shared = repr((cell.model, cell.tasks, cell.limit, cell.batch_size))
+        shared = repr((cell.model, cell.tasks, cell.limit, cell.batch_size, cell.media.accept_damaged))
         if shared not in contexts:
             contexts[shared] = _context(cell)
         found.append(_identity(cell, contexts[shared]))
@@ -115,6 +117,8 @@ def _context(cell: Cell) -> dict[str, Any]:
     }
     if chosen() != DEFAULT:
         context["decoder"] = chosen()
+    if cell.media.accept_damaged:
+        context["accept_damaged"] = True
     if model.dtype != "float32":
         context["batch_size"] = cell.batch_size  # below float32 padding can flip a token
     return context

@@ -6,11 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from winnow.harness.common.progress import Advance
+from winnow.harness.common.spent import Spent
+from winnow.harness.data.ahead import Ahead, Pool
 from winnow.harness.data.document import Document
 from winnow.harness.data.media import make_prompt, name_of
+from winnow.harness.data.video.clip import Clip
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, encode
 from winnow.harness.run.record import Row
@@ -37,8 +43,10 @@ def answer_all(
     works: Sequence[CellRun],
     documents: Sequence[Document],
     load: Callable[[], Loaded],
-    advance: Callable[[int], None],
+    advance: Advance,
     stop: Stop,
+    pool: Pool,
+    spent: Spent,
     part: tuple[int, int] = (0, 1),
 ) -> None:
     """Answer what is missing.
@@ -52,9 +60,13 @@ def answer_all(
     load : callable
         Gives the model; called when something has to be answered.
     advance : callable
-        Told of each number of documents that were dealt with.
+        Told of each number of documents that were dealt with, and how long the model waited for media.
     stop : Stop
         Asked after each batch of each cell.
+    pool : Pool
+        Decodes ahead of the model.
+    spent : Spent
+        Counts where the time goes.
     part : (int, int)
         Which of how many parts of the batches to answer.
 
@@ -65,19 +77,23 @@ def answer_all(
     """
     cell = works[0].run.cell
     index, parts = part
-    for batch in islice(batches(documents, cell.batch_size), index, None, parts):
+    mine = list(islice(batches(documents, cell.batch_size), index, None, parts))
+    wanted = (batch for batch in mine if any(work.missing(batch) for work in works))
+    ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames, spent)
+    for batch in mine:
         apart = [work for work in works if work.suspects(batch)]
-        _answer_some([work for work in works if work not in apart], batch, load, advance, stop)
+        _answer_some([work for work in works if work not in apart], batch, load, advance, stop, ahead)
         for document in batch:
-            _answer_some(apart, [document], load, advance, stop)
+            _answer_some(apart, [document], load, advance, stop, ahead)
 
 
 def _answer_some(
     works: Sequence[CellRun],
     documents: Sequence[Document],
     load: Callable[[], Loaded],
-    advance: Callable[[int], None],
+    advance: Advance,
     stop: Stop,
+    ahead: Ahead,
 ) -> None:
     """Decode and encode some documents once, and answer them under each method that lacks an answer."""
     wanted = {work: missing for work in works if not work.claim.lost() and (missing := work.missing(documents))}
@@ -87,31 +103,42 @@ def _answer_some(
     with ExitStack() as notes:
         for work, missing in wanted.items():
             notes.enter_context(work.journal.begun(missing))
-        prompts, broken, media = _prompts(documents, works[0].run.cell.seen.frames)
-        encoded = _try_encode(loaded, prompts)
+        prompts, broken, seen = _prompts(documents, ahead)
+        with ahead.spent.on("prepare"):
+            encoded = _try_encode(loaded, prompts)
     for work, missing in wanted.items():
         stop.raise_if_requested()
         with work.journal.begun(missing):
             failed = [work.fail(document, error) for document, error in broken]
-            rows = [*_answer_batch(work, loaded, prompts, encoded), *failed]
-            advance(work.keep([replace(row, media=media.get(row.key, "")) for row in rows], missing))
+            with ahead.spent.on("model"):
+                rows = [*_answer_batch(work, loaded, prompts, encoded), *failed]
+            rows = [replace(row, **seen.get(row.key, {})) for row in rows]
+            advance(work.keep(rows, missing), f"({ahead.waited:.0f} s waited for media)")
 
 
 def _prompts(
-    batch: Sequence[Document], frames: int
-) -> tuple[Prompted, list[tuple[Document, BaseException]], dict[tuple[str, int], str]]:
+    batch: Sequence[Document], ahead: Ahead
+) -> tuple[Prompted, list[tuple[Document, BaseException]], dict[tuple[str, int], dict[str, Any]]]:
     """Decode the pictures of each document; a task that exits the interpreter over a missing file fails like others."""
     good: Prompted = []
     broken: list[tuple[Document, BaseException]] = []
-    media: dict[tuple[str, int], str] = {}
+    seen: dict[tuple[str, int], dict[str, Any]] = {}
     for document in batch:
+        clips: list[Clip] = []
+
+        def sample(path: Path, frames: int, until: int | None, clips: list[Clip] = clips) -> Clip:
+            clips.append(ahead.sample(path, frames, until))
+            return clips[-1]
+
         try:
-            visuals = document.visuals()
-            media[document.task, document.doc_id] = name_of(visuals)
-            good.append((document, make_prompt(document.text, visuals, frames)))
+            visuals = ahead.visuals(document)
+            facts = seen[document.task, document.doc_id] = {"media": name_of(visuals)}
+            good.append((document, make_prompt(document.text, visuals, ahead.frames, sample)))
+            damage = next((clip.damage for clip in clips if clip.damage), "")
+            facts |= {"readers": [clip.reader for clip in clips], "damage": damage}
         except (Exception, SystemExit) as error:
             broken.append((document, error))
-    return good, broken, media
+    return good, broken, seen
 
 
 def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:

@@ -11,12 +11,12 @@ import transformers
 
 from winnow.harness.common.folders import locate
 from winnow.harness.common.progress import progress
+from winnow.harness.common.spent import Spent
 from winnow.harness.config.cell import Cell
-from winnow.harness.config.schema import ModelConfig
-from winnow.harness.data.decoding import decoder
+from winnow.harness.config.schema import MediaConfig, ModelConfig
+from winnow.harness.data.ahead import MEGABYTE, Pool, own_cores
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
-from winnow.harness.data.framecache import current
 from winnow.harness.data.hub import commit
 from winnow.harness.plan.nominal import llm_shape, model_spec
 from winnow.harness.tasks.lmms_eval import quiet
@@ -36,6 +36,8 @@ class LoadedModel:
         self.towers: list[Reuse] = []
         self._model: tuple[ModelConfig, Loaded] | None = None
         self._memory = ExitStack()
+        self.spent = Spent()
+        self._pools: dict[str, Pool] = {}
         self._tasks: tuple[Any, Tasks, dict[str, list[Document]]] | None = None
 
     def model(self, wanted: ModelConfig) -> Loaded:
@@ -46,6 +48,22 @@ class LoadedModel:
             self._model = wanted, load_model(wanted)
             self.towers.append(self._memory.enter_context(reuse_tower(self._model[1].model)))
         return self._model[1]
+
+    def pool(self, media: MediaConfig) -> Pool:
+        """The processes that decode ahead of the model."""
+        if repr(media) not in self._pools:
+            workers = max(1, own_cores() - 1) if media.workers is None else media.workers
+            made = Pool(workers, media.ahead_mb * MEGABYTE, media.accept_damaged, spent=self.spent)
+            self._pools[repr(media)] = made
+        return self._pools[repr(media)]
+
+    def __enter__(self) -> LoadedModel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the processes that decode, whatever they are at."""
+        while self._pools:
+            self._pools.popitem()[1].close()
 
     def tasks(self, cell: Cell) -> tuple[Tasks, dict[str, list[Document]]]:
         """Load the documents of a cell, unless they are there already."""
@@ -59,9 +77,11 @@ class LoadedModel:
     def shared(self) -> str:
         """Say how much work the cells of this process shared."""
         passes, spared = (sum(getattr(tower, name) for tower in self.towers) for name in ("passes", "spared"))
+        decoded, found = (sum(column) for column in zip((0, 0), *(p.counts for p in self._pools.values()), strict=True))
         return (
-            f"videos decoded: {decoder().decoded}, found decoded on the disk: {current().hits}; "
+            f"videos decoded: {decoded}, found decoded on the disk: {found}; "
             f"passes of the vision tower: {passes}, spared: {spared}"
+            + (f"\nwhere the time went: {self.spent}" if self.spent.seconds else "")
         )
 
 

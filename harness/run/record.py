@@ -42,6 +42,10 @@ class Row:
         Prompts that shared the forward pass.
     media : str
         Which video or pictures it asks about: answers to one video are not independent.
+    readers : list of str
+        What read each video.
+    damage : str
+        What is wrong with a video that was accepted as it is; empty: nothing.
     seconds : float
         Wall-clock share of the document; a hint for planning runs, never a method's time.
     """
@@ -61,6 +65,8 @@ class Row:
     grids: list[list[int]] = field(default_factory=list)
     batch: int = 1
     media: str = ""
+    readers: list[str] = field(default_factory=list)
+    damage: str = ""
     seconds: float = 0.0
 
     @property

@@ -132,6 +132,8 @@ class Result(_Whole, total=False):
         Paired differences to the unreduced run, and to random dropping of as many tokens.
     ttft : float or None
         Measured time to the first token in ms, where a picture asks for it.
+    damaged : int
+        Documents whose damaged media were accepted (``media.accept_damaged``).
     """
 
     downsample: dict[str, float]
@@ -143,6 +145,7 @@ class Result(_Whole, total=False):
     drop: ComparisonResult
     gain: ComparisonResult
     ttft: float | None
+    damaged: int
 
 
 def read_result(folder: Path) -> Result:

@@ -10,6 +10,7 @@ from winnow.harness.common import files
 from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
 from winnow.harness.common.progress import progress
 from winnow.harness.common.run_files import ENV, JOURNAL
+from winnow.harness.common.spent import Spent
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.plan.build import Built
@@ -64,7 +65,7 @@ def run_group(
             for work in works:
                 part_mark(work.run.folder, *part).touch()
             return BUSY
-        return max(_close(work, tasks, documents, stop) for work in works)
+        return max(_close(work, tasks, documents, stop, kept.spent) for work in works)
 
 
 def _open(found: Run, built: Built, claim: Claim) -> CellRun:
@@ -92,6 +93,7 @@ def _answer(
             files.write_json(work.run.folder / ENV, environment.describe(made.model))
         return made
 
+    pool = kept.pool(works[0].run.cell.media)
     for name, found in documents.items():
         for work in works:
             work.give_up(found)
@@ -99,10 +101,10 @@ def _answer(
         if missing:
             rehearse(tasks, name, found)
             with progress(f"answering {name}", missing) as advance:
-                answer_all(works, found, loaded, advance, stop, part)
+                answer_all(works, found, loaded, advance, stop, pool, kept.spent, part)
 
 
-def _close(work: CellRun, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop) -> int:
+def _close(work: CellRun, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop, spent: Spent) -> int:
     """Score one run and write its result; a task that cannot be scored leaves the answers as they are."""
     limit, folder = work.run.cell.limit, work.run.folder
     stop.raise_if_requested()
@@ -110,7 +112,7 @@ def _close(work: CellRun, tasks: Tasks, documents: dict[str, list[Document]], st
         print(f"run {work.run.id} was taken over while this process stood still: left to the other", file=sys.stderr)
         return BUSY
     try:
-        with progress(f"scoring {work.built.reducer.name}"):
+        with progress(f"scoring {work.built.reducer.name}"), spent.on("score"):
             scored = [score_task(tasks, name, found, work.rows, limit, folder) for name, found in documents.items()]
     except WinnowError as error:
         print(f"run {work.run.id} is not scored: {error}", file=sys.stderr)

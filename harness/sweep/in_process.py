@@ -81,22 +81,23 @@ def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
     groups: dict[str, list[Run]] = {}
     for found in pending:
         groups.setdefault(found.cell.group, []).append(found)
-    kept, stop, errors = LoadedModel(), Stop(), []
-    for group in groups.values():
-        with ExitStack() as stack:
-            claims = {found: claim for found in group if (claim := _claim(found, stack)) is not None}
-            if len(claims) < len(group):
-                codes.add(BUSY)
-            free = {found: claim for found, claim in claims.items() if found.cell.force or not found.done}
-            try:
-                if free:
-                    codes.add(run_group(free, built, kept, stop))
-            except files.UnwritableError:
-                raise
-            except WinnowError as error:
-                errors.append(error)
-    if len(pending) > 1:
-        print(kept.shared())
+    stop, errors = Stop(), list[WinnowError]()
+    with LoadedModel() as kept:
+        for group in groups.values():
+            with ExitStack() as stack:
+                claims = {found: claim for found in group if (claim := _claim(found, stack)) is not None}
+                if len(claims) < len(group):
+                    codes.add(BUSY)
+                free = {found: claim for found, claim in claims.items() if found.cell.force or not found.done}
+                try:
+                    if free:
+                        codes.add(run_group(free, built, kept, stop))
+                except files.UnwritableError:
+                    raise
+                except WinnowError as error:
+                    errors.append(error)
+        if len(pending) > 1:
+            print(kept.shared())
     return _report(errors, codes, len(groups))
 
 

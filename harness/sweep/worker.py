@@ -58,6 +58,10 @@ class Worker:
         UnwritableError
             If nothing can be written where results go.
         """
+        with self.kept:
+            return self._run_all()
+
+    def _run_all(self) -> int:
         groups = self.share.groups()
         while True:
             worked = False

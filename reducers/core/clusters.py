@@ -58,8 +58,8 @@ def contiguous(labels: Sequence[int]) -> list[int]:
     given: list[int | None] = []
     for label, size in pieces:
         given += [label if size == longest[label] > 1 else None] * size
-    for start, label in enumerate(given):
-        if label is None:
+    for start, owner in enumerate(given):
+        if owner is None:
             stop = next((i for i in range(start, len(given)) if given[i] is not None), len(given))
             left, right = given[:start][::-1], given[stop:]
             nearer = left if _alike(left) >= _alike(right) else right

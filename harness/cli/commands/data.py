@@ -52,8 +52,13 @@ def fetch(choices: Choices) -> None:
 
 
 @app.command()
-def check(choices: Choices, data: Where = "hub") -> None:
-    """Open the pictures and videos of every document; exit code 1 and a list if any is missing or broken."""
+def check(
+    choices: Choices,
+    data: Where = "hub",
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each video, as model.frames.")] = 8,
+    fast: Annotated[bool, typer.Option("--fast", help="The first frame only.")] = False,
+) -> None:
+    """Decode what a run would of every document; exit code 1 and a list if any file is missing or broken."""
     from winnow.harness.config.schema import TasksConfig
     from winnow.harness.data.documents import Tasks
     from winnow.harness.data.inspection import inspect
@@ -62,7 +67,7 @@ def check(choices: Choices, data: Where = "hub") -> None:
     names = names_of(choices)
     tasks, faults = Tasks(TasksConfig(name="check", tasks=names, data=data)), 0
     for name in names:
-        report = inspect(tasks, name)
+        report = inspect(tasks, name, 1 if fast else frames)
         faults += len(report.faults)
         bad = f", {len(report.faults)} cannot be shown" if report.faults else ""
         print(f"{name}: {report.documents} documents, {report.media} files and pictures open{bad}", flush=True)

@@ -13,7 +13,7 @@ from runs import Run, only, result_of
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
-from winnow.harness.data.fetch import unpack
+from winnow.harness.data.fetch import archives, unpack
 from winnow.harness.tasks.catalogue import BENCHMARKS
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.harness.tasks.validate import validate
@@ -175,3 +175,84 @@ def test_loose_files_are_linked(tmp_path: Path) -> None:
     (tmp_path / "snapshot/video/a.mp4").write_bytes(b"x")
     assert unpack(tmp_path / "snapshot", tmp_path / "media") == 1
     assert (tmp_path / "media/video/a.mp4").read_bytes() == b"x"
+
+
+def test_parts_of_archives_are_found_by_their_names() -> None:
+    names = ["a.TGZ", "b.zip.001", "b.zip.002", "c.tar.part_aa", "c.tar.part_ab", "d.ZIP", "e.tar.gz.part.0", "f.mp4"]
+    found = {stem.name: [path.name for path in parts] for stem, parts in archives(map(Path, names))}
+    assert found == {
+        "a.tgz": ["a.TGZ"],
+        "b.zip": ["b.zip.001", "b.zip.002"],
+        "c.tar": ["c.tar.part_aa", "c.tar.part_ab"],
+        "d.zip": ["d.ZIP"],
+        "e.tar.gz": ["e.tar.gz.part.0"],
+    }
+
+
+def test_split_zip_and_other_names_are_unpacked(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    _zip(tmp_path / "a.zip")
+    content = (tmp_path / "a.zip").read_bytes()
+    for number in range(3):
+        (folder / f"a.zip.{number + 1:03d}").write_bytes(
+            content[200 * number : 200 * (number + 1) if number < 2 else None]
+        )
+    (folder / "LOUD.AVI").write_bytes(b"x")
+    assert unpack(folder, tmp_path / "media") == 4
+    assert (tmp_path / "media/videos/2.mp4").read_bytes() == bytes([2]) * 100
+
+
+def _damaged_tar(folder: Path) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        member = tarfile.TarInfo("videos/0.mp4")
+        member.size = 100
+        archive.addfile(member, io.BytesIO(bytes(range(100))))
+    content = bytearray(whole.getvalue())
+    content[-6] ^= 1  # the checksum
+    (folder / "a.tar.gz").write_bytes(content)
+
+
+def _encrypted(folder: Path) -> None:
+    _zip(folder / "a.zip")
+    content = bytearray((folder / "a.zip").read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = -1
+        while (start := content.find(mark, start + 1)) >= 0:
+            content[start + place] |= 1
+    (folder / "a.zip").write_bytes(content)
+
+
+def _without_a_part(folder: Path) -> None:
+    _tar(folder / "a.tar.gz")
+    (folder / "a.tar.gz.part.001").unlink()
+
+
+def _long_name(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr(f"{'x' * 300}.mp4", b"x")
+
+
+def _dangling(folder: Path) -> None:
+    (folder / "a.mp4").symlink_to(folder / "gone")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_damaged_tar, r"a\.tar\.gz is damaged"),
+        (_encrypted, r"a\.zip cannot be unpacked \(RuntimeError: .*(password|encrypted)"),
+        (_without_a_part, r"a\.tar\.gz lacks part 1 of 0 to"),
+        (_long_name, r"a\.zip holds a name that is too long"),
+        (_dangling, r"a\.mp4 is a link that leads nowhere"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_one_line(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    spoil(folder)
+    with pytest.raises(WinnowError, match=message) as error:
+        unpack(folder, tmp_path / "media")
+    assert "\n" not in str(error.value)
+    assert not [path for path in (tmp_path / "media").rglob("*") if path.is_file()]

@@ -1,7 +1,5 @@
 """Odd videos decode, bad ones are named, none hangs a run, and what was decoded is kept on disk."""
 
-import errno
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,11 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from winnow.harness.data import framecache
-from winnow.harness.data.decoders import DECODERS, by_av, by_decord, chosen
-from winnow.harness.data.decoding import Decoder, patience
+from winnow.harness.data.decoders import DECODERS, chosen, read
+from winnow.harness.data.decoding import Decoder, decoder, patience
 from winnow.harness.data.framecache import FrameCache, current, key_of
 from winnow.harness.data.media import forget, sample_video
+from winnow.harness.data.video.clip import Clip
 from winnow.reducers.core.errors import WinnowError
 
 IDENTITY = bytes.fromhex("00010000" + "00000000" * 3 + "00010000" + "00000000" * 3 + "40000000")
@@ -36,51 +34,68 @@ def write(path: Path, count: int, size: tuple[int, int] = (32, 64), times: list[
     return path
 
 
+def clip_of(frames: np.ndarray) -> Clip:
+    return Clip(frames, [0] * len(frames), [0.0] * len(frames), 1.0, "av")
+
+
 def greys(frames: np.ndarray) -> list[int]:
     return [round(float(frame.mean()) / 5) for frame in frames]
 
 
-@pytest.mark.parametrize("read", [by_decord, by_av])
-def test_frames_are_at_the_papers_places(tmp_path: Path, read: object) -> None:
+@pytest.mark.parametrize("reader", ["decord", "av"])
+def test_frames_are_at_the_papers_places(tmp_path: Path, reader: str) -> None:
     path = write(tmp_path / "a.mp4", 20)
-    frames, rate = read(path, 6, None)  # type: ignore[operator]
-    assert greys(frames) == [0, 3, 7, 11, 15, 19]
-    assert rate == pytest.approx(10 * 5 / 19, rel=0.01)
-    assert greys(read(path, 3, 9)[0]) == [0, 4, 9]  # type: ignore[operator]
+    clip = read(path, 6, None, reader)
+    assert greys(clip.frames) == [0, 3, 7, 11, 15, 19] and clip.indices == [0, 3, 7, 11, 15, 19]
+    assert clip.rate == pytest.approx(10 * 5 / 19, rel=0.01)
+    assert greys(read(path, 3, 9, reader).frames) == [0, 4, 9]
 
 
-@pytest.mark.parametrize("read", [by_decord, by_av])
-def test_odd_videos(tmp_path: Path, read: object) -> None:
+@pytest.mark.parametrize("reader", ["decord", "av"])
+def test_odd_videos(tmp_path: Path, reader: str) -> None:
     """Uneven times, odd sizes, a single frame, and more frames asked for than there are."""
-    uneven = write(tmp_path / "vfr.mp4", 8, times=[0, 1, 2, 9, 10, 30, 31, 90])
-    assert greys(read(uneven, 8, None)[0]) == list(range(8))  # type: ignore[operator]
-    odd = read(write(tmp_path / "odd.mp4", 3, size=(37, 61)), 2, None)[0]  # type: ignore[operator]
+    uneven = read(write(tmp_path / "vfr.mp4", 8, times=[0, 1, 2, 9, 10, 30, 31, 90]), 8, None, reader)
+    assert greys(uneven.frames) == list(range(8))
+    assert uneven.seconds == pytest.approx([0, 0.1, 0.2, 0.9, 1, 3, 3.1, 9]) and uneven.rate == pytest.approx(7 / 9)
+    odd = read(write(tmp_path / "odd.mp4", 3, size=(37, 61)), 2, None, reader).frames
     assert odd.shape == (2, 37, 61, 3)
-    single = read(write(tmp_path / "one.mp4", 1), 4, None)[0]  # type: ignore[operator]
-    assert greys(single) == [0, 0, 0, 0]
+    single = read(write(tmp_path / "one.mp4", 1), 4, None, reader)
+    assert greys(single.frames) == [0, 0, 0, 0] and single.rate > 0
 
 
-def test_rotation_flag_and_an_hour(tmp_path: Path) -> None:
-    """A rotation flag changes no pixel order: frames come as they are stored, like in the papers' loaders."""
+def test_rates_are_those_of_the_frames_delivered(tmp_path: Path) -> None:
+    """Half of the frames in the first second of ten: the mean rate of the file says nothing of those asked for."""
+    path = write(tmp_path / "vfr.mp4", 20, times=[*range(10), *range(10, 110, 10)])
+    clip = read(path, 4)
+    assert clip.indices == [0, 6, 12, 19] and clip.rate == pytest.approx(3 / 10)
+
+
+@pytest.mark.parametrize("reader", ["decord", "av"])
+def test_display_matrix_is_followed_on_every_path(tmp_path: Path, reader: str) -> None:
+    """As players show it; the stream's own matrix is turned, and the film's is left alone."""
     path = write(tmp_path / "turned.mp4", 4)
     content = path.read_bytes()
-    assert IDENTITY in content
-    path.write_bytes(content.replace(IDENTITY, TURNED))
-    assert {frames.shape for frames, _ in (by_decord(path, 2, None), by_av(path, 2, None))} == {(2, 32, 64, 3)}
+    place = content.rindex(IDENTITY)
+    assert content.count(IDENTITY) == 2
+    path.write_bytes(content[:place] + TURNED + content[place + len(IDENTITY) :])
+    assert read(path, 2, None, reader).frames.shape == (2, 64, 32, 3)
+
+
+def test_hour(tmp_path: Path) -> None:
     hour = write(tmp_path / "hour.mp4", 60, times=[600 * n for n in range(60)])
-    assert greys(by_decord(hour, 4, None)[0]) == [0, 19, 39, 9]  # grey 5 * 59 wraps
+    assert greys(read(hour, 4).frames) == [0, 19, 39, 9]  # grey 5 * 59 wraps
 
 
 def test_file_that_hangs_the_decoder_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe, good = tmp_path / "pipe.mp4", write(tmp_path / "a.mp4", 4)
     os.mkfifo(pipe)
     decoder = Decoder()
-    assert greys(decoder.decode(good, 2, None)[0]) == [0, 3]
+    assert greys(decoder.decode(good, 2, None).frames) == [0, 3]
     monkeypatch.setenv("WINNOW_DECODE_SECONDS", "0.3")
     with pytest.raises(WinnowError, match=r"pipe\.mp4 cannot be decoded \(no end after 0\.3 s\): download it again"):
         decoder.decode(pipe, 2, None)
     monkeypatch.delenv("WINNOW_DECODE_SECONDS")
-    assert greys(decoder.decode(good, 2, None)[0]) == [0, 3]
+    assert greys(decoder.decode(good, 2, None).frames) == [0, 3]
     decoder.stop()
 
 
@@ -94,7 +109,7 @@ def test_decoder_that_dies_is_started_anew(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(process, "poll", lambda: None)
     with pytest.raises(WinnowError, match="the decoder crashed"):
         decoder.decode(good, 2, None)
-    assert greys(decoder.decode(good, 2, None)[0]) == [0, 3]
+    assert greys(decoder.decode(good, 2, None).frames) == [0, 3]
     decoder.stop()
 
 
@@ -105,63 +120,88 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameCache:
     return current()
 
 
-def test_frames_are_kept_on_disk(tmp_path: Path, cache: FrameCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_are_kept_on_disk(tmp_path: Path, cache: FrameCache) -> None:
     path = write(tmp_path / "a.mp4", 6)
-    first, rate = sample_video(path, 3)
-    monkeypatch.setattr("winnow.harness.data.media.decoder", lambda: pytest.fail("it was decoded again"))
+    first, before = sample_video(path, 3), decoder().kept
     forget()
-    again, same = sample_video(path.rename(tmp_path / "moved.mp4"), 3)
-    assert (again == first).all() and rate == same
-    assert (cache.hits, cache.misses) == (1, 1)
+    again = sample_video(path.rename(tmp_path / "moved.mp4"), 3)
+    assert (again.frames == first.frames).all() and again.facts == first.facts
+    assert decoder().kept == before + 1
 
 
 def test_damaged_entry_is_rebuilt(tmp_path: Path, cache: FrameCache) -> None:
     path = write(tmp_path / "a.mp4", 6)
-    first = sample_video(path, 3)[0]
+    first, before = sample_video(path, 3).frames, decoder().kept
     (entry,) = cache.folder.glob("*/*.frames")
     content = bytearray(entry.read_bytes())
     content[-1] ^= 1
     entry.write_bytes(content)
     forget()
-    assert (sample_video(path, 3)[0] == first).all()
-    assert (cache.hits, cache.misses) == (0, 2)
+    assert (sample_video(path, 3).frames == first).all()
+    assert decoder().kept == before
     assert entry.read_bytes()[-1] == content[-1] ^ 1
     entry.write_bytes(b"no json")
     assert cache.get(entry.stem) is None and not entry.exists()
 
 
 def test_full_disk_ends_caching_not_the_run(
-    tmp_path: Path, cache: FrameCache, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*args: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(framecache.files, "write", full)
+    """A file stands where the folder should, as a full disk cannot be had here."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "frames").write_text("in the way")
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    forget()
     for name in ("a.mp4", "b.mp4"):
-        assert len(sample_video(write(tmp_path / name, 3), 2)[0]) == 2
+        assert len(sample_video(write(tmp_path / name, 3), 2).frames) == 2
     said = capfd.readouterr().err
-    assert said.count("decoded frames are not kept: cannot write into") == 1 and "No space left" in said
+    assert said.count("decoded frames are not kept: cannot write into") == 1
+
+
+def test_frames_come_back_bit_by_bit_and_smaller(tmp_path: Path) -> None:
+    """Of odd sizes too; the entry of smooth content is far smaller than its frames."""
+    cache, rising = FrameCache(tmp_path, 1e9), np.linspace(0, 255, 3 * 61 * 67 * 3).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (3, 61, 67, 3), dtype=np.uint8)
+    for key, frames in (("aa", rising.reshape(3, 61, 67, 3)), ("bb", noise)):
+        cache.put(key, clip_of(frames))
+        found = cache.get(key)
+        assert found is not None and (found.frames == frames).all() and found.rate == 1.0
+    assert (tmp_path / "aa" / "aa.frames").stat().st_size < rising.nbytes / 4
+
+
+def test_file_that_was_mended_is_read_anew(tmp_path: Path, cache: FrameCache) -> None:
+    """Edited far from both ends, of the same size and with its time of change set back."""
+    path = write(tmp_path / "a.mp4", 6)
+    content, state = bytearray(path.read_bytes()), path.stat()
+    first = key_of(path)
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert path.stat().st_size == state.st_size and key_of(path) != first
 
 
 def test_budget_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
-    frames = np.zeros((1, 10, 10, 3), np.uint8)
-    cache = FrameCache(tmp_path, 1500)
+    frames = clip_of(np.zeros((1, 10, 10, 3), np.uint8))
+    cache = FrameCache(tmp_path, 1e9)
+    cache.put("aa", frames)
+    cache.budget = 3.5 * (tmp_path / "aa" / "aa.frames").stat().st_size
     for number, key in enumerate(("aa", "bb", "cc")):
-        cache.put(key, (frames, 1.0))
+        cache.put(key, frames)
         os.utime(tmp_path / key / f"{key}.frames", (number, number))
     assert cache.get("aa") is not None  # which makes it the newest
-    cache.put("dd", (frames, 1.0))
+    cache.put("dd", frames)
     assert [cache.get(key) is None for key in ("aa", "bb", "cc", "dd")] == [False, True, False, False]
-    cache.put("ee", (np.zeros((9, 10, 10, 3), np.uint8), 1.0))
+    noise = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3), dtype=np.uint8)
+    cache.put("ee", clip_of(noise))
     assert cache.get("ee") is None
 
 
 def test_several_at_once(tmp_path: Path) -> None:
     def work(number: int) -> bool:
-        cache, key = FrameCache(tmp_path, 10_000), f"{number % 3:02d}"
-        cache.put(key, (np.full((1, 8, 8, 3), number % 3, np.uint8), 1.0))
+        cache, key = FrameCache(tmp_path, 100_000), f"{number % 3:02d}"
+        cache.put(key, clip_of(np.full((1, 8, 8, 3), number % 3, np.uint8)))
         found = cache.get(key)
-        return found is not None and bool((found[0] == number % 3).all())
+        return found is not None and bool((found.frames == number % 3).all())
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(60)))
@@ -191,4 +231,4 @@ def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str,
 
 
 def test_every_decoder_has_a_name() -> None:
-    assert json.dumps(list(DECODERS)) == '["decord", "av", "torchcodec"]'
+    assert list(DECODERS) == ["auto", "av", "decord", "torchcodec"]
