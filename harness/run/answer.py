@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import torch
 
-from winnow.harness.data.document import Document
+from winnow.harness.data.document import Document, print_of
 from winnow.harness.data.media import make_prompt, name_of
+from winnow.harness.data.pixels import file_of, pixels_of
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, encode
 from winnow.harness.run.record import Row
 from winnow.harness.run.stop import Stop
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
+from winnow.reducers.core.errors import WinnowError
 
 Prompted = list[tuple[Document, Prompt]]
 
@@ -107,11 +110,20 @@ def _prompts(
     for document in batch:
         try:
             visuals = document.visuals()
+            _check(document, visuals)
             media[document.task, document.doc_id] = name_of(visuals)
             good.append((document, make_prompt(document.text, visuals, frames)))
         except (Exception, SystemExit) as error:
             broken.append((document, error))
     return good, broken, media
+
+
+def _check(document: Document, visuals: Sequence[Any]) -> None:
+    """Refuse files that are not those that the run is named by."""
+    paths = [file_of(visual) for visual in visuals]
+    known = paths and all(path is not None and path.is_file() for path in paths)
+    if known and print_of(document, pixels_of(visuals)) != document.fingerprint:
+        raise WinnowError("its files changed since the run began: run the same command again")
 
 
 def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:

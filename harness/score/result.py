@@ -136,6 +136,10 @@ def _trace(row: Row) -> dict[str, Any]:
     names = (
         "task",
         "doc_id",
+        "doc",
+        "answer",
+        "batch",
+        "seconds",
         "media",
         "grids",
         "length",
