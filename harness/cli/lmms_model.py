@@ -20,7 +20,7 @@ from winnow.harness.config.overrides import cell_from
 from winnow.harness.data.document import Document, fingerprint, greedy, longest
 from winnow.harness.data.media import make_prompt
 from winnow.harness.plan.build import build_method
-from winnow.harness.plan.identity import identify
+from winnow.harness.plan.identity import line_of
 from winnow.harness.run.answer import batches
 from winnow.harness.run.generate import answer, encode
 from winnow.harness.run.loaded import load_model
@@ -71,7 +71,7 @@ class Winnow(lmms):
 
     def __repr__(self) -> str:
         """Tell every setting and the code apart: lmms-eval's cache takes this for the model's name."""
-        return f"winnow.{identify(self.cell).run}"
+        return f"winnow.{line_of(self.cell)}"
 
     def generate_until(self, requests: list[Any]) -> list[str]:
         """Answer, in the order of the requests."""
@@ -100,7 +100,7 @@ class Winnow(lmms):
         generation, stops = greedy(task, settings, longest(BENCHMARKS.get(task)))
         show: Callable[[], list[Any]] = lambda: list(doc_to_visual(doc) or ())  # noqa: E731
         name = fingerprint(text, generation, stops)
-        return Asked(task, doc_id, text, show, generation, stops, doc.get("relevance"), name, place)
+        return Asked(task, doc_id, text, show, generation, stops, doc.get("relevance"), name, place=place)
 
     def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
         """Refuse: a reduced prompt has one answer, not a likelihood of many."""

@@ -30,12 +30,20 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
     draft = Path(name)
     try:
         fill(draft)
-        draft.chmod(0o644)
+        draft.chmod(0o666 & ~_umask())
         sync(draft)
         draft.replace(path)
         sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """What the user lets nobody do; read from the kernel, as asking for it by `os.umask` would set it."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
+    return 0o022
 
 
 def cache_folder() -> Path:
@@ -51,7 +59,7 @@ def write_folder(place: Path, fill: Callable[[Path], object]) -> None:
     draft = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         fill(draft)
-        draft.chmod(0o755)
+        draft.chmod(0o777 & ~_umask())
         draft.rename(place)
     except OSError:
         if not place.exists():
@@ -80,7 +88,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise WinnowError(f"{path} is damaged ({error}): delete the folder and run again") from error
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from winnow.harness.common.run_files import CONFIG, DONE, RESULT
+from winnow.harness.common.finished import finished as is_finished
+from winnow.harness.common.run_files import CONFIG, RESULT
 from winnow.reducers.core.errors import WinnowError
 
 
-def find_run(name: object, results: Path, what: str = "", finished: bool = False) -> Path:
+def find_run(name: object, results: Path, what: str = "", finished: bool = False, started: bool = False) -> Path:
     """Find the folder of a run.
 
     Parameters
@@ -21,6 +22,8 @@ def find_run(name: object, results: Path, what: str = "", finished: bool = False
         How errors call it: the option that names it.
     finished : bool
         Whether every document must be answered; otherwise there must be a result.
+    started : bool
+        That it was begun is enough.
 
     Raises
     ------
@@ -36,6 +39,6 @@ def find_run(name: object, results: Path, what: str = "", finished: bool = False
     if len(found) > 1:
         choices = " | ".join(run.name for run in found)
         raise WinnowError(f"{what}{name} means {len(found)} runs: choose {choices}")
-    if not (found[0] / (DONE if finished else RESULT)).exists():
+    if not started and not (is_finished(found[0]) if finished else (found[0] / RESULT).exists()):
         raise WinnowError(f"{what}{name} is not finished: run it to its end first, with the command that made it")
     return found[0]

@@ -13,6 +13,8 @@ from winnow.reducers.core.errors import WinnowError
 
 DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
 SCORES, TRACES = "scores.parquet", "traces.parquet"
+IMPORTED = "imported-"
+"""How the names of runs begin that somebody else computed; no computed run is called so."""
 
 
 class Score(NamedTuple):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from winnow.harness.common.content import content_hash
 from winnow.reducers.core.errors import WinnowError
 
+PYCACHE = "__pycache__"
 OURS = ("winnow.reducers", "winnow.models", "winnow.harness")
 
 
@@ -62,7 +66,8 @@ def fingerprint(modules: Iterable[str], follow: Iterable[str] = OURS) -> str:
         if name in seen or path is None:
             continue
         seen[name], imports = _parse(path, path.stat().st_mtime_ns)
-        queue += [module for module in imports if f"{module}.".startswith(tuple(f"{one}." for one in packages))]
+        found = (_absolute(one, name, path) for one in imports)
+        queue += [module for module in found if f"{module}.".startswith(tuple(f"{one}." for one in packages))]
     return digest(sorted(seen.items()))
 
 
@@ -76,11 +81,45 @@ def hash_files(paths: Iterable[Path], root: Path) -> str:
     return digest([(str(path.relative_to(root)), _hash_file(path)) for path in sorted(paths)])
 
 
+def content_files(folder: Path, suffixes: Iterable[str] = ()) -> str:
+    """Hash all files below a folder by name and content, linked folders included.
+
+    What systems and tools leave there is passed over: hidden files and folders, caches of Python, notes in Markdown.
+
+    Parameters
+    ----------
+    folder : Path
+    suffixes : iterable of str
+        The endings that count; by default all.
+    """
+    wanted = set(suffixes)
+    return hash_files((path for path in files_below(folder) if not wanted or path.suffix in wanted), folder)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files below a folder that somebody put there, through links to folders as well."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = (
+            [] if real in seen else sorted(name for name in folders if name[0] != "." and name != "__pycache__")
+        )
+        seen.add(real)
+        yield from (Path(place, name) for name in names if name[0] != "." and not name.endswith((".pyc", ".md")))
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package; None: it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def _hash_file(path: Path) -> str:
     if path.suffix == ".py":
         return _parse(path, path.stat().st_mtime_ns)[0]
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return content_hash(path)
 
 
 @cache
@@ -100,9 +139,22 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
+    """What a file imports; a relative import begins with its dots."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield from [base] if node.module else ()
+            yield from (f"{base}{'.' if node.module else ''}{alias.name}" for alias in node.names)
+
+
+def _absolute(name: str, module: str, path: Path) -> str:
+    """Resolve a relative import of a module."""
+    if not name.startswith("."):
+        return name
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    try:
+        return importlib.util.resolve_name(name, package)
+    except ImportError:
+        return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from winnow.harness.tasks.benchmark import Benchmark
@@ -43,7 +43,11 @@ class Document:
     relevance : list of float or None
         Per visual token, how much it has to do with the question.
     fingerprint : str
-        Hash of the document without its pictures, its prompt and its settings.
+        Hash of all that reaches the model, as far as it was looked at; see `print_of`.
+    row : dict
+        The benchmark's own row without pictures, the label among its columns.
+    split : str
+        Which split it is of.
     """
 
     task: str
@@ -54,6 +58,20 @@ class Document:
     until: tuple[str, ...]
     relevance: list[float] | None
     fingerprint: str
+    row: Mapping[str, Any] = field(default_factory=dict)
+    split: str = ""
+
+
+def print_of(document: Document, pixels: Sequence[str]) -> str:
+    """Hash all of a document that reaches the model; labels do not.
+
+    Parameters
+    ----------
+    document : Document
+    pixels : sequence of str
+        Hashes of its pictures and videos.
+    """
+    return fingerprint(document.text, document.generation, document.until, document.relevance, list(pixels))
 
 
 def longest(benchmark: Benchmark | None) -> int:

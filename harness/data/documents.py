@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.common.folders import locate
 from winnow.harness.config.schema import TasksConfig
-from winnow.harness.data.document import Document, fingerprint, greedy, longest
+from winnow.harness.data.document import Document, greedy, longest, print_of
 from winnow.harness.data.hub import unreachable
 from winnow.harness.data.pictures import mended, strictly
 from winnow.harness.data.places import data_of
@@ -111,8 +112,9 @@ class Tasks:
             with quiet(), self.data.home(), strictly():
                 return list(doc_to_visual(mended(task.dataset[split][doc_id])) or ())
 
-        print_ = fingerprint(bare, text, generation, stops)
-        return Document(name, doc_id, text, visuals, generation, stops, bare.get("relevance"), print_)
+        relevance = bare.get("relevance")
+        made = Document(name, doc_id, text, visuals, generation, stops, relevance, "", row=bare, split=split)
+        return replace(made, fingerprint=print_of(made, ()))
 
 
 def _folders(config: TasksConfig) -> list[Path]:

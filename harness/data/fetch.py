@@ -77,6 +77,12 @@ def _snapshot(need: Need) -> Path:
         raise WinnowError(f"dataset {repo} cannot be fetched: {first_line(root_cause(error))}") from error
 
 
+RATIO = 200
+"""How many times larger than in its archive a file may be: videos and pictures are packed already."""
+SMALL = 10 << 20
+"""Bytes up to which that does not matter."""
+
+
 def unpack(folder: Path, media: Path) -> int:
     """Unpack all archives of a folder, and link its loose media files; return how many files are new.
 
@@ -163,6 +169,11 @@ def _unzip(stem: Path, parts: list[Path], media: Path) -> Iterator[bool]:
     with _Joined(parts) as whole, zipfile.ZipFile(whole) as archive:
         for member in archive.infolist():
             if not member.is_dir():
+                if member.file_size > RATIO * member.compress_size + SMALL:
+                    raise WinnowError(
+                        f"archive {stem} holds '{member.filename}', {member.file_size} bytes out of "
+                        f"{member.compress_size}: no video packs like that; do not trust it"
+                    )
                 with archive.open(member) as source:
                     yield _put(media, member.filename, member.file_size, source)
 
@@ -205,6 +216,8 @@ def _put(media: Path, name: str, size: int, source: IO[bytes]) -> bool:
         raise WinnowError(f"an archive for {media} holds '{name}', which lies outside of it: do not trust it")
     if target.exists() and target.stat().st_size == size:
         return False
+    if size > (free := shutil.disk_usage(media.parent if not media.exists() else media).free):
+        raise WinnowError(f"'{name}' of an archive has {size} bytes, and {media} has room for {free}: make room")
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".part-")
     try:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from winnow.harness.common import files
+from winnow.harness.common.content import content_hash
 from winnow.harness.data.video.clip import Allocate, Clip, private
 from winnow.reducers.core.errors import WinnowError
 
@@ -136,26 +137,7 @@ def unpacked(data: bytes, place: np.ndarray) -> np.ndarray:
 
 def key_of(path: Path, *settings: object) -> str:
     """Name frames by the video's whole content and how they are chosen: a moved file is found, a mended one is new."""
-    return hashlib.sha256(repr((content(path), *settings)).encode()).hexdigest()
-
-
-def content(path: Path) -> str:
-    """Hash a file; the hash is remembered on disk by the file's size, time of change and inode.
-
-    The time of change of the inode stands beside that of the content, which programs that copy files set back.
-    """
-    state = path.stat()
-    name = repr((str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev))
-    note = files.cache_folder() / "hashes" / hashlib.sha256(name.encode()).hexdigest()
-    with suppress(OSError):
-        return note.read_text()
-    found = hashlib.blake2b(digest_size=20)
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            found.update(piece)
-    with suppress(OSError):  # a cache that cannot be written costs time only
-        files.write(note, lambda draft: draft.write_text(found.hexdigest()))
-    return found.hexdigest()
+    return hashlib.sha256(repr((content_hash(path), *settings)).encode()).hexdigest()
 
 
 @cache

@@ -1,37 +1,29 @@
-"""The identity of a run: a hash of everything that can change an answer, and of nothing that cannot."""
+"""The identity of a run in three layers: what decides answers names it; what decides score and report does not.
+
+A run is named by all that can change an answer and by nothing that cannot. Answers that are there are scored and
+reported anew when only the code or the labels of these have changed.
+"""
 
 from __future__ import annotations
 
-import importlib.metadata
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from winnow.harness.common.folders import locate
-from winnow.harness.common.sources import digest, fingerprint, hash_files, module_file, modules_below
+from winnow.harness.common.sources import content_files, digest, fingerprint, version
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.schema import DownsampleConfig, TasksConfig
-from winnow.harness.data.decoders import DEFAULT, chosen
+from winnow.harness.config.schema import DownsampleConfig
 from winnow.harness.data.hub import commit
-from winnow.harness.data.places import data_of
-from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of
+from winnow.harness.data.inventory import Inventory, inventory
+from winnow.harness.plan import code
 
-LIBRARIES = ("torch", "transformers", "lmms-eval", "av", "decord")
-MINE = ("media", "pictures", "decoders", "framecache", "document", "documents")
-ANSWERING = (
-    *(f"winnow.harness.data.{name}" for name in MINE),
-    *modules_below("winnow.harness.data.video"),
-    "winnow.harness.run.generate",
-)
-"""The harness' own modules that have a say in an answer: frames, prompts, decoding."""
-LOADING = (
-    "winnow.models.loading.load",
-    "winnow.models.loading.pretrained",
-    "winnow.models.loading.random_weights",
-    "winnow.models.loading.options",
-)
-
-STATE = ("code", "versions", "files", "commit", "data", "solver")
+SWITCHES = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+"""Variables that change how a GPU multiplies."""
+STATE = ("code", "folder", "solver")
+"""What of a method's inputs is code."""
+SOLVER = ("winnow.harness.plan.budget", "winnow.harness.plan.nominal")
 
 
 @dataclass(frozen=True)
@@ -41,41 +33,91 @@ class Identity:
     Attributes
     ----------
     run : str
-        The run's id.
+        The run's id: a hash of all that decides its answers.
     context : str
-        Hash of everything but the method: runs with equal contexts answered the same documents with the same model.
+        The same without the method: runs with equal contexts answered the same documents with the same model.
+    line : str
+        The same without the documents: an answer to an equal document holds in every run of the line.
     settings : str
         Hash of what was asked for, without code, versions and data: older runs of the same settings are outdated.
+    score, report : str
+        Hashes of what decides the scores, and of what decides costs and intervals, once there are answers.
     inputs : dict
         What was hashed, for the record.
     """
 
     run: str
     context: str
+    line: str
     settings: str
+    score: str
+    report: str
     inputs: dict[str, Any]
 
+    @property
+    def known(self) -> bool:
+        """Whether the documents were there to be looked at."""
+        return self.inputs["answers"]["documents"] is not None
 
-def identify(cell: Cell) -> Identity:
+
+def identify(cell: Cell, fetch: bool = False) -> Identity:
     """Name the run of a cell, without torch."""
-    return identify_all([cell])[0]
+    return identify_all([cell], fetch)[0]
 
 
-def identify_all(cells: Sequence[Cell]) -> list[Identity]:
-    """Name the runs of cells; the files that they share are read once."""
-    contexts: dict[str, dict[str, Any]] = {}
+def identify_all(cells: Sequence[Cell], fetch: bool = False) -> list[Identity]:
+    """Name the runs of cells; what they share is read once.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    fetch : bool
+        Let documents come from the hub; otherwise runs whose documents are not here are named by their tasks.
+    """
+    code.forget()
+    stock: dict[str, Inventory | None] = {}
+    models: dict[str, dict[str, Any]] = {}
     found = []
     for cell in cells:
-        shared = repr((cell.model, cell.tasks, cell.limit, cell.batch_size, cell.media.accept_damaged))
-        if shared not in contexts:
-            contexts[shared] = _context(cell)
-        found.append(_identity(cell, contexts[shared]))
+        tasks, model = repr((cell.tasks, cell.limit)), repr(cell.model)
+        if tasks not in stock:
+            stock[tasks] = inventory(cell.tasks, cell.limit, fetch)
+        if model not in models:
+            models[model] = _model(cell)
+        found.append(_identity(cell, models[model], stock[tasks]))
     return found
 
 
-def _identity(cell: Cell, context: dict[str, Any]) -> Identity:
-    inputs = {"context": context, "method": method_inputs(cell.method) | _more(cell)}
-    return Identity(short(inputs), short(context), short(without(inputs, STATE)), inputs)
+def settings_of(cell: Cell) -> str:
+    """Hash what a cell asks for; looks at no data."""
+    return short(_asked(cell))
+
+
+def line_of(cell: Cell) -> str:
+    """Hash all of a cell that decides answers but the documents; looks at no data."""
+    code.forget()
+    return _identity(cell, _model(cell), None).line
+
+
+def _identity(cell: Cell, model: dict[str, Any], documents: Inventory | None) -> Identity:
+    answers: dict[str, Any] = {
+        "model": model,
+        "documents": {name: digest(prints) for name, prints in documents.prints.items()} if documents else None,
+        "code": code.answering(cell.model.family),
+        "versions": code.libraries(cell, documents is None or documents.videos),
+        "method": method_inputs(cell.method) | _more(cell),
+    }
+    if documents is None:
+        answers["tasks"] = _tasks(cell)
+    if cell.media.accept_damaged:
+        answers["accept_damaged"] = True
+    if cell.model.dtype != "float32":
+        answers["batch_size"] = cell.batch_size  # below float32 padding can flip a token
+    score, report = _score(cell, documents), _report(cell)
+    inputs = {"asked": _asked(cell), "answers": answers, "score": score, "report": report}
+    context, line = without(answers, ("method",)), without(answers, ("documents", "tasks"))
+    run, around, along = short(answers), short(context), short(line)
+    return Identity(run, around, along, short(inputs["asked"]), short(score), short(report), inputs)
 
 
 def short(value: dict[str, Any]) -> str:
@@ -83,11 +125,9 @@ def short(value: dict[str, Any]) -> str:
     return digest(_ordered(value))[:12]
 
 
-def without(value: Any, names: tuple[str, ...]) -> Any:
-    """Leave out the keys `names` at every depth."""
-    if isinstance(value, dict):
-        return {key: without(item, names) for key, item in value.items() if key not in names}
-    return value
+def without(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Leave out some keys of a mapping."""
+    return {key: item for key, item in value.items() if key not in names}
 
 
 def _ordered(value: Any) -> Any:
@@ -97,107 +137,110 @@ def _ordered(value: Any) -> Any:
     return tuple(map(_ordered, value)) if isinstance(value, list | tuple) else value
 
 
-def _context(cell: Cell) -> dict[str, Any]:
-    """What cells of one model, tasks, limit and batch size share."""
+def _asked(cell: Cell) -> dict[str, Any]:
+    """What was asked for."""
     model = cell.model
-    context: dict[str, Any] = {
-        "model": _weights(cell)
-        | {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames}
-        | ({"max_pixels": model.max_pixels} if model.max_pixels else {})
-        | ({"pixels": model.pixels} if model.pixels > 1 else {})
-        | ({"quant": model.quant} if model.quant else {})
-        | ({"trust_remote_code": model.trust_remote_code} if model.trust_remote_code else {}),
+    return {
+        "model": _named(cell) | _settings(cell) | ({"device": model.device} if model.device != "auto" else {}),
         "tasks": _tasks(cell),
-        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
-        "code": {
-            "engine": fingerprint([*modules_below("winnow.models.engine"), *LOADING], follow=()),
-            "family": fingerprint([f"winnow.models.families.{model.family}"], follow=("winnow.models",)),
-            "answering": fingerprint(ANSWERING, follow=()),
-        },
+        "method": _method(cell.method) | _extent(cell),
+        **({"batch_size": cell.batch_size} if model.dtype != "float32" else {}),
+        **({"accept_damaged": True} if cell.media.accept_damaged else {}),
     }
-    if chosen() != DEFAULT:
-        context["decoder"] = chosen()
-    if cell.media.accept_damaged:
-        context["accept_damaged"] = True
-    if model.dtype != "float32":
-        context["batch_size"] = cell.batch_size  # below float32 padding can flip a token
-    return context
 
 
-def _weights(cell: Cell) -> dict[str, Any]:
-    """Which weights: of random ones the numbers, of a folder the content, of a hub's the name and commit."""
+def _settings(cell: Cell) -> dict[str, Any]:
+    model = cell.model
+    given = {"max_pixels": model.max_pixels, "quant": model.quant, "trust_remote_code": model.trust_remote_code}
+    given["pixels"] = model.pixels if model.pixels > 1 else None
+    common = {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames}
+    return common | {name: value for name, value in given.items() if value}
+
+
+def _named(cell: Cell) -> dict[str, Any]:
+    """Which weights were asked for: of random ones the numbers, of a hub's the name; a folder may lie anywhere."""
     model = cell.model
     if model.weights == "random":
         return {"weights": "random", "scale": model.scale, "arch": model.arch}
-    source = model.repo if model.weights == "pretrained" else model.weights
-    folder = locate(source)
-    if folder is None:
-        return {"repo": source, "revision": model.revision, "commit": commit(source, model.revision)}
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".md", ".txt"}]
-    return {"files": hash_files(files, folder)}
+    source = _source(cell)
+    return {} if locate(source) else {"repo": source, "revision": model.revision}
+
+
+def _source(cell: Cell) -> str:
+    return cell.model.repo if cell.model.weights == "pretrained" else cell.model.weights
+
+
+def _model(cell: Cell) -> dict[str, Any]:
+    """The model: its settings, and its weights by content or by the commit that they are of."""
+    model, found = cell.model, _named(cell) | _settings(cell)
+    if model.weights != "random":
+        folder = locate(_source(cell))
+        state = commit(_source(cell), model.revision) if folder is None else None
+        found |= {"files": content_files(folder)} if folder else {"commit": state}
+        found = without(found, ("revision",)) if state else found
+    if model.device != "auto":
+        found["device"] = "cpu" if model.device == "cpu" else "gpu"
+    if model.device != "cpu":
+        found |= {name: os.environ[name] for name in SWITCHES if os.environ.get(name)}
+    return found
 
 
 def _tasks(cell: Cell) -> dict[str, Any]:
+    """What was asked of the tasks; which documents follow from it, their content tells."""
     tasks = cell.tasks
-    modules = [tasks.prepare.partition(":")[0]] if tasks.prepare else []
-    found: dict[str, Any] = {
+    return {
         "names": list(tasks.tasks),
         "metric": tasks.metric,
         "limit": cell.limit,
         "max_new_tokens": tasks.max_new_tokens,
         "generation": tasks.generation,
-        "files": _task_files(tasks),
-        "data": fingerprint(modules) if modules else None,
+    } | ({"prompt": tasks.prompt} if tasks.prompt else {})
+
+
+def _score(cell: Cell, documents: Inventory | None) -> dict[str, Any]:
+    """What decides the scores of given answers: labels, reader, metric, and the tasks' own code."""
+    tasks = cell.tasks
+    folder = locate(tasks.folder) if tasks.folder else None
+    return {
+        "labels": documents.labels if documents else None,
+        "metric": tasks.metric,
+        "failed_above": tasks.failed_above,
+        "files": content_files(folder) if folder else None,
+        "code": code.scoring(),
+        "versions": {name: version(name) for name in code.SCORERS},
     }
-    if tasks.prompt:
-        found["prompt"] = tasks.prompt
-    if tasks.folder is None:
-        known = [BENCHMARKS[name] for name in tasks.tasks if name in BENCHMARKS]
-        found["data"] = data_of(tasks.data).describe(known)
-    return found
 
 
-def _task_files(tasks: TasksConfig) -> Any:
-    """The content of the files that say what is asked, or where they should be."""
-    if tasks.folder is not None:
-        folders = [locate(tasks.folder)]
-    else:
-        folders = [folder_of(BENCHMARKS[name]) for name in tasks.tasks if name in BENCHMARKS]
-    found = [folder for folder in dict.fromkeys(folders) if folder is not None]
-    if not found:
-        return tasks.folder
-    hashes = [
-        hash_files([path for path in folder.rglob("*") if path.suffix in {".py", ".yaml", ".json"}], folder)
-        for folder in found
-    ]
-    return hashes[0] if len(hashes) == 1 else hashes
+def _report(cell: Cell) -> dict[str, Any]:
+    """What decides costs and intervals."""
+    model = cell.model
+    arch = {"arch": model.arch, "mlp_add": model.mlp_add, "nominal": vars(model.nominal)}
+    return arch | {"code": code.reporting(), "budget": vars(cell.budget)}
+
+
+def _method(method: Method) -> dict[str, Any]:
+    asked = {"target": method.target, "args": method.args, "schedule": method.schedule, "ratio": method.ratio}
+    return asked | ({"parts": [_method(part) for part in method.parts]} if method.parts else {})
 
 
 def method_inputs(method: Method) -> dict[str, Any]:
     """What of a method can change what it does, with the code of its module."""
-    module = method.target.partition(":")[0]
-    packages = {"winnow.reducers", module.partition(".")[0]} - {"winnow"}
-    inputs: dict[str, Any] = {
-        "target": method.target,
-        "args": method.args,
-        "schedule": method.schedule,
-        "ratio": method.ratio,
-        "code": fingerprint([module], follow=packages) if module_file(module) else None,
-    }
-    if method.parts:
-        inputs["parts"] = [method_inputs(part) for part in method.parts]
-    return inputs
+    found = _method(method) | code.of_method(method)
+    return found | ({"parts": [method_inputs(part) for part in method.parts]} if method.parts else {})
+
+
+def _extent(cell: Cell) -> dict[str, Any]:
+    """The seed, if it matters, and downsampling and the budget, if there are any."""
+    found: dict[str, Any] = {"seed": cell.seed} if cell.method.seeded else {}
+    if cell.downsample != DownsampleConfig():
+        found["downsample"] = vars(cell.downsample)
+    if cell.has_budget:
+        budget, nominal = cell.budget, cell.model.nominal
+        found["budget"] = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol, "nominal": vars(nominal)}
+    return found
 
 
 def _more(cell: Cell) -> dict[str, Any]:
-    """The seed, if it matters, and downsampling and the budget, if there are any."""
-    inputs: dict[str, Any] = {"seed": cell.seed} if cell.method.seeded else {}
-    if cell.downsample != DownsampleConfig():
-        inputs["downsample"] = vars(cell.downsample)
-    if cell.has_budget:
-        budget, nominal = cell.budget, cell.model.nominal
-        inputs["budget"] = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol, "nominal": vars(nominal)}
-        inputs["solver"] = fingerprint(
-            ["winnow.harness.plan.budget", "winnow.harness.plan.nominal"], follow=("winnow.harness",)
-        )
-    return inputs
+    """The same with the code that solves a budget."""
+    solver = {"solver": fingerprint(SOLVER, follow=("winnow.harness.plan", "winnow.harness.cost"))}
+    return _extent(cell) | (solver if cell.has_budget else {})

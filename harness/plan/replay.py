@@ -24,7 +24,9 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
         If the run is of another model or its input, other tasks or another limit.
     """
     folder = cell.results / run
-    theirs = yaml.safe_load((folder / CONFIG).read_text())["inputs"]
+    theirs = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["inputs"]
+    if "answers" not in theirs:
+        raise WinnowError(f"reducer.like={run} is a run of an older version of Winnow: run it again first")
     ours = json.loads(json.dumps(identify(cell).inputs))
     for name, here, there in _differences(ours, theirs):
         raise WinnowError(
@@ -35,11 +37,20 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    one, other = _compared(ours), _compared(theirs)
+    for group in one:
+        for name, value in one[group].items():
+            if other[group].get(name) != value:
+                yield f"{group}.{name}", value, other[group].get(name)
+
+
+def _compared(inputs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What must be equal: the model, what was asked of the tasks, the documents, and the input that they are given."""
+    answers, asked = inputs["answers"], inputs["asked"]
     whole = vars(DownsampleConfig())
-    ours, theirs = (
-        made["context"] | {"downsample": made["method"].get("downsample", whole)} for made in (ours, theirs)
-    )
-    for group in ("model", "tasks", "downsample"):
-        for name, value in ours[group].items():
-            if theirs[group].get(name) != value:
-                yield f"{group}.{name}", value, theirs[group].get(name)
+    return {
+        "model": answers["model"],
+        "tasks": asked["tasks"],
+        "documents": answers["documents"] or {},
+        "downsample": answers["method"].get("downsample", whole),
+    }

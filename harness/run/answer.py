@@ -14,8 +14,9 @@ import torch
 from winnow.harness.common.progress import Advance
 from winnow.harness.common.spent import Spent
 from winnow.harness.data.ahead import Ahead, Pool
-from winnow.harness.data.document import Document
+from winnow.harness.data.document import Document, print_of
 from winnow.harness.data.media import make_prompt, name_of
+from winnow.harness.data.pixels import file_of, pixels_of
 from winnow.harness.data.video.clip import Clip
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, encode
@@ -23,6 +24,7 @@ from winnow.harness.run.record import Row
 from winnow.harness.run.stop import Stop
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
+from winnow.reducers.core.errors import WinnowError
 
 Prompted = list[tuple[Document, Prompt]]
 
@@ -132,6 +134,7 @@ def _prompts(
 
         try:
             visuals = ahead.visuals(document)
+            _check(document, visuals)
             facts = seen[document.task, document.doc_id] = {"media": name_of(visuals)}
             good.append((document, make_prompt(document.text, visuals, ahead.frames, sample)))
             damage = next((clip.damage for clip in clips if clip.damage), "")
@@ -139,6 +142,14 @@ def _prompts(
         except (Exception, SystemExit) as error:
             broken.append((document, error))
     return good, broken, seen
+
+
+def _check(document: Document, visuals: Sequence[Any]) -> None:
+    """Refuse files that are not those that the run is named by."""
+    paths = [file_of(visual) for visual in visuals]
+    known = paths and all(path is not None and path.is_file() for path in paths)
+    if known and print_of(document, pixels_of(visuals)) != document.fingerprint:
+        raise WinnowError("its files changed since the run began: run the same command again")
 
 
 def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -21,12 +22,16 @@ from typing import Any
 
 WHOLE = "claim"
 """Name of the claim on a whole run; its files are ``claim.000001`` and so on."""
+FORM = re.compile(r"(claim(?:-\d+-of-\d+)?)\.\d{6,}")
 HEARTBEAT = 10.0
 """Seconds between signs of life."""
 STALE = 120.0
 """Seconds without a sign of life after which a holder on another machine counts as dead."""
 MEASURE = 60.0
 """Seconds for which a look at the file system's clock holds."""
+
+EVICTED = "evicted"
+"""Marks a claim that nobody holds, and that stands above a holder's."""
 
 _offsets: dict[Path, tuple[float, float]] = {}
 
@@ -86,10 +91,10 @@ class Claim:
         threading.Thread(target=self._beat, args=(path,), daemon=True).start()
 
     def _newest(self) -> Path | None:
-        return max(self.folder.glob(f"{self.name}.*"), default=None)
+        return max(claims(self.folder, self.name), default=None)
 
     def _beat(self, path: Path) -> None:
-        while not self._stop.wait(HEARTBEAT) and not self.lost():
+        while not self._stop.wait(HEARTBEAT) and not self.lost(look=True):
             with suppress(OSError):
                 os.utime(path)
                 self._seen = _uptime()
@@ -110,7 +115,7 @@ class Claim:
         """Give the run up, and sweep away the dead claims below; nothing of another's is touched."""
         self._stop.set()
         if self.path is not None and not self.lost(look=True):
-            for claim in sorted(self.folder.glob(f"{self.name}.*")):
+            for claim in sorted(claims(self.folder, self.name)):
                 if claim <= self.path:
                     claim.unlink(missing_ok=True)
         self.path = None
@@ -122,6 +127,19 @@ class Claim:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def claims(folder: Path, name: str = "") -> list[Path]:
+    """The claims of a run, by the form of their names; copies that somebody made are none.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Of the claim; empty: all.
+    """
+    found = ((path, FORM.fullmatch(path.name)) for path in folder.glob(f"{WHOLE}*"))
+    return [path for path, match in found if match and name in ("", match[1])]
 
 
 def part_name(index: int, parts: int) -> str:
@@ -139,11 +157,39 @@ def living_claim(folder: Path, besides: str = "") -> Path | None:
         A claim that is to be excluded, with those that can be held beside it.
     """
     newest: dict[str, Path] = {}
-    for path in sorted(folder.glob(f"{WHOLE}*.*")):
+    for path in sorted(claims(folder)):
         newest[path.stem] = path
     division = besides.partition("-of-")[2]
     beside = {name for name in newest if name == besides or (division and name.endswith(f"-of-{division}"))}
     return next((path for name, path in newest.items() if name not in beside and alive(path)), None)
+
+
+def evict(folder: Path) -> list[str]:
+    """Take a run from whoever holds it, as from a process that hangs; it finds out, and leaves the run alone.
+
+    Returns
+    -------
+    list of str
+        The holders.
+    """
+    gone = []
+    for path in sorted(claims(folder)):
+        if alive(path):
+            gone.append(describe(path))
+            after = path.with_suffix(f".{int(path.suffix[1:]) + 1:06d}")
+            draft = folder / f".claim-{uuid.uuid4().hex}"
+            draft.write_text(json.dumps({EVICTED: True}))
+            try:
+                _link(draft, after)
+            finally:
+                draft.unlink(missing_ok=True)
+    return gone
+
+
+def silence(folder: Path, journal: Path) -> float:
+    """Seconds since a run was opened, or since its last answer, by the clock of its file system."""
+    times = [path.stat().st_mtime for path in (*journal.glob("*.jsonl"), *folder.glob("config.yaml")) if path.exists()]
+    return _present(folder.parent) - max(times) if times else 0.0
 
 
 def _link(draft: Path, path: Path) -> bool:
@@ -161,7 +207,14 @@ def _uptime() -> float:
 
 
 def _identity() -> dict[str, Any]:
-    return {"host": _host(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+    return {"host": _host(), "boot": _boot(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+
+
+def _boot() -> str:
+    """The machine's present boot, which no other machine shares, whatever its name."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
 
 
 def _host() -> str:
@@ -181,17 +234,20 @@ def _start_time(pid: int) -> str | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with suppress(OSError, json.JSONDecodeError):
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        return found if isinstance(found, dict) else {}
     return {}
 
 
 def alive(path: Path) -> bool:
     """Whether the holder of a claim lives: its process, if it is one of this machine's, else its heartbeat."""
     holder = _read(path)
-    if holder.get("host") == _host() and Path("/proc/self/stat").exists():
-        return holder["started"] is not None and _start_time(holder["pid"]) == holder["started"]
+    if EVICTED in holder:
+        return False
+    here = (holder.get("host"), holder.get("boot")) == (_host(), _boot())
+    if here and isinstance(holder.get("pid"), int) and Path("/proc/self/stat").exists():
+        return holder.get("started") is not None and _start_time(holder["pid"]) == holder["started"]
     try:
         age = _present(path.parent.parent) - path.stat().st_mtime
     except OSError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from winnow.harness.run.record import Row, from_line
-from winnow.reducers.core.errors import WinnowError
 
 BEGUN = ".begun"
 """Ending of the notes that say which documents a process is at."""
+NAMED = 3
+"""Damaged rows that are named one by one."""
 
 
 class Journal:
@@ -31,13 +34,13 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        started = max((int(path.name.split("-")[0]) for path in _segments(folder)), default=0) + 1
+        started = max(map(_number, _segments(folder)), default=0) + 1
         self.path = folder / f"{started:05d}-{worker}.jsonl"
 
     def append(self, rows: Sequence[Row]) -> None:
         """Bring rows to the disk; when this returns they survive a kill."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{row.to_line()}\n" for row in rows))
+            file.write("".join(f"{signed(row.to_line())}\n" for row in rows))
             file.flush()
             os.fsync(file.fileno())
 
@@ -85,30 +88,55 @@ def _begun(note: Path) -> list[tuple[str, int]]:
 
 
 def read(folder: Path) -> dict[tuple[str, int], Row]:
-    """Read all segments, oldest first; the last row of a document wins.
+    """Read all segments, oldest first; the last whole row of a document wins.
 
-    A half-written last line, what a kill in mid-write leaves, is ignored.
-
-    Raises
-    ------
-    WinnowError
-        If any other line is damaged; names file and line.
+    A half-written last line, what a kill in mid-write leaves, is ignored. A damaged line is counted and named, and its
+    document is answered again.
     """
-    return {row.key: row for path in _segments(folder) for row in _rows(path)}
+    found: dict[tuple[str, int], Row] = {}
+    bad: list[str] = []
+    for path in _segments(folder):
+        for number, line in enumerate(_lines(path), start=1):
+            row = _row(line)
+            if row is None:
+                bad.append(f"{path.name} line {number}")
+            else:
+                found[row.key] = row
+    if bad:
+        more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        print(
+            f"{folder}: {len(bad)} damaged rows ({', '.join(bad[:NAMED])}{more}): their documents are answered again",
+            file=sys.stderr,
+        )
+    return found
+
+
+def _number(path: Path) -> int:
+    number = path.name.split("-")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def signed(line: str) -> str:
+    """A line behind its checksum."""
+    return f"{zlib.crc32(line.encode()):08x} {line}"
 
 
 def _segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jsonl"))
+    return sorted(folder.glob("[0-9]*-*.jsonl"))
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    complete, _, _rest = text.rpartition("\n")
-    for number, line in enumerate(complete.split("\n") if complete else (), start=1):
-        try:
-            yield from_line(line)
-        except (ValueError, TypeError, KeyError) as error:
-            raise WinnowError(
-                f"{path}, line {number} is damaged ({error}): delete that line to answer its document again, "
-                "or say force=true to start anew"
-            ) from error
+def _lines(path: Path) -> Iterator[bytes]:
+    """The whole lines of a segment, one at a time."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        yield from (line.removesuffix(b"\n") for line in file if line.endswith(b"\n"))
+
+
+def _row(line: bytes) -> Row | None:
+    """The row of a line; None if it is not what was written."""
+    mark, _, text = line.partition(b" ")
+    if mark != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        return from_line(text.decode())
+    except (ValueError, TypeError, KeyError, zlib.error):
+        return None

@@ -18,6 +18,7 @@ from winnow.harness.data.ahead import MEGABYTE, Pool, own_cores
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.data.hub import commit
+from winnow.harness.data.inventory import stamped
 from winnow.harness.plan.nominal import llm_shape, model_spec
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.models.engine import Reuse, reuse_tower
@@ -70,7 +71,7 @@ class LoadedModel:
         if self._tasks is None or self._tasks[0] != (cell.tasks, cell.limit):
             with progress("loading tasks"):
                 tasks = Tasks(cell.tasks)
-                documents = {name: tasks.documents(name, cell.limit) for name in cell.tasks.tasks}
+                documents = stamped(tasks, cell.limit)
             self._tasks = (cell.tasks, cell.limit), tasks, documents
         return self._tasks[1:]
 

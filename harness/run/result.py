@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NotRequired, Required, TypedDict, cast
 
 from winnow.harness.common import files
-from winnow.harness.common.run_files import RESULT
+from winnow.harness.common.errors import first_line
+from winnow.harness.common.run_files import IMPORTED, RESULT
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -166,7 +168,18 @@ def read_result(folder: Path) -> Result:
 
 def results_of(folder: Path, runs: Iterable[str]) -> list[Result]:
     """Read the results of some runs, of those that have one."""
-    return [read_result(folder / run) for run in runs if (folder / run / RESULT).exists()]
+    return _readable(folder / run for run in runs if (folder / run / RESULT).exists())
+
+
+def _readable(folders: Iterable[Path]) -> list[Result]:
+    """Read results; a damaged one is named and left out, so that it stops no command over other runs."""
+    found = []
+    for folder in folders:
+        try:
+            found.append(read_result(folder))
+        except (WinnowError, OSError) as error:
+            print(f"left out: {first_line(error)}", file=sys.stderr)
+    return found
 
 
 def results_below(folder: Path, outdated: bool = False) -> list[Result]:
@@ -178,13 +191,18 @@ def results_below(folder: Path, outdated: bool = False) -> list[Result]:
     outdated : bool
         Also those that `newest` leaves out.
     """
-    results = (read_result(path.parent) for path in folder.glob(f"*/{RESULT}"))
-    found = sorted(results, key=lambda result: (result["finished"], result["id"]))
+    results = _readable(path.parent for path in sorted(folder.glob(f"*/{RESULT}")))
+    found = sorted(results, key=lambda result: (not _foreign(result), result["finished"], result["id"]))
     return found if outdated else newest(found)
 
 
 def newest(results: Iterable[Result]) -> list[Result]:
     """Leave out runs that were run again since, with the same settings but other code, versions or data."""
     found = [*results]
-    last = {result["settings"]: result["id"] for result in found}
-    return [result for result in found if last[result["settings"]] == result["id"]]
+    last = {(result["settings"], _foreign(result)): result["id"] for result in found}
+    return [result for result in found if last[result["settings"], _foreign(result)] == result["id"]]
+
+
+def _foreign(result: Result) -> bool:
+    """Whether somebody else computed it; such a result comes first, so that one computed here stands for a cell."""
+    return result["id"].startswith(IMPORTED)

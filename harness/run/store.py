@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
@@ -13,12 +12,14 @@ from typing import Any
 import yaml
 
 from winnow.harness.common import files
-from winnow.harness.common.run_files import CONFIG, DONE, ENV, FAILED, JOURNAL, RESULT
+from winnow.harness.common.finished import damage, finished, outdated, seal
+from winnow.harness.common.run_files import CONFIG, DONE, ENV, FAILED, JOURNAL, RESULT, TRACES
 from winnow.harness.config.cell import Cell
 from winnow.harness.plan.identity import Identity, identify, identify_all
 from winnow.harness.run import journal
 from winnow.harness.run.record import Row
 from winnow.harness.run.result import Result, read_result
+from winnow.harness.run.stored import stored_rows
 
 
 class Run:
@@ -39,22 +40,33 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether every document was answered and scored; DONE is written last, and knows what the result was."""
-        return (self.folder / DONE).exists() and not damage(self.folder, [RESULT])
+        """Whether every document is answered, scored and reported by the code and labels of today."""
+        return finished(self.folder, self.identity.score, self.identity.report)
 
     def result(self) -> Result:
         """What was measured."""
         return read_result(self.folder)
 
     def open(self, environment: dict[str, Any]) -> None:
-        """Make the folder and note what the run is, and where it runs; a damaged run starts anew."""
+        """Make the folder and note what the run is, and where it runs; a finished run is opened again."""
         if (self.folder / DONE).exists():
-            print(f"run {self.id}: {damage(self.folder)[0]} is damaged: computed again", file=sys.stderr)
-            self.reset()
-        config = {"id": self.id, "inputs": self.identity.inputs, "cell": self.cell.plain()}
+            self.reopen()
+        head = {"id": self.id, "line": self.identity.line, "settings": self.identity.settings}
+        config = head | {"inputs": self.identity.inputs, "cell": self.cell.plain()}
         listed = json.loads(json.dumps(config))  # YAML knows no tuples
         files.write_text(self.folder / CONFIG, yaml.safe_dump(listed, sort_keys=False, allow_unicode=True))
         files.write_json(self.folder / ENV, environment)
+
+    def reopen(self, why: str = "") -> None:
+        """Bring the answers of a finished run back into its journal, as far as they are whole; DONE goes after that."""
+        bad = damage(self.folder)
+        stale = outdated(self.folder, self.identity.score, self.identity.report)
+        kept = [] if DONE in bad or TRACES in bad else stored_rows(self.folder)
+        why = f"{bad[0]} is damaged" if bad else why or f"other code or labels made its {' and '.join(stale)}"
+        print(f"run {self.id}: {why}: computed again from {len(kept)} stored answers", file=sys.stderr)
+        if kept:
+            self.journal().append(kept)
+        forget(self.folder)
 
     def rows(self) -> dict[tuple[str, int], Row]:
         """What has been answered so far."""
@@ -79,15 +91,21 @@ class Run:
         seconds = [row.seconds for row in rows]
         spent = {"answering": {"documents": len(seconds), "seconds": round(sum(seconds), 3)}}
         files.write_json(self.folder / ENV, files.read_json(self.folder / ENV) | spent)
-        written = [path.name for path in self.folder.iterdir() if path.suffix in {".json", ".jsonl", ".parquet"}]
-        files.write_json(self.folder / DONE, {name: _digest(self.folder / name) for name in sorted(written)})
+        seal(self.folder, self.identity.score, self.identity.report)
         (self.folder / FAILED).unlink(missing_ok=True)
         shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
 
 
-def runs_of(cells: Sequence[Cell]) -> list[Run]:
-    """The runs of cells, each once."""
-    runs = (Run(cell, identity) for cell, identity in zip(cells, identify_all(cells), strict=True))
+def runs_of(cells: Sequence[Cell], fetch: bool = True) -> list[Run]:
+    """The runs of cells, each once.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    fetch : bool
+        Let documents come from the hub, as runs are named by them.
+    """
+    runs = (Run(cell, identity) for cell, identity in zip(cells, identify_all(cells, fetch), strict=True))
     return list({run.id: run for run in runs}.values())
 
 
@@ -105,36 +123,3 @@ def forget(folder: Path) -> None:
     """Let a run that is finished or failed be run again."""
     (folder / DONE).unlink(missing_ok=True)
     (folder / FAILED).unlink(missing_ok=True)
-
-
-def amend(folder: Path, result: Result) -> None:
-    """Add to a result what was found out later, a comparison or a verdict, so that a finished run stays whole."""
-    done = folder / DONE
-    written: dict[str, str] = json.loads(done.read_text(encoding="utf-8") or "{}") if done.exists() else {}
-    whole = RESULT in written and not damage(folder, [RESULT])
-    files.write_json(folder / RESULT, result)
-    if whole:
-        files.write_json(done, written | {RESULT: _digest(folder / RESULT)})
-
-
-def damage(folder: Path, names: Sequence[str] = ()) -> list[str]:
-    """Name the files of a finished run that are not what they were when it was finished.
-
-    Parameters
-    ----------
-    folder : Path
-    names : sequence of str
-        Those to look at; by default all.
-    """
-    text = (folder / DONE).read_text(encoding="utf-8", errors="replace")
-    if not text:  # version 0.1 wrote no digests
-        return [name for name in (RESULT,) if not (folder / name).exists()]
-    try:
-        written: dict[str, str] = json.loads(text)
-    except ValueError:
-        return [DONE]
-    return [name for name in names or written if _digest(folder / name) != written.get(name)]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""

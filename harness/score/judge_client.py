@@ -10,13 +10,15 @@ import hashlib
 import json
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from winnow.harness.common import files
 from winnow.harness.common.errors import first_line
@@ -24,6 +26,10 @@ from winnow.reducers.core.errors import WinnowError
 
 PATIENCE = 60.0
 TRIES = 5
+OK = 200
+LARGEST = 1 << 20
+"""Bytes of a reply; a verdict has a hundred."""
+SHOWN = 200
 BUSY = {408, 409, 429, 500, 502, 503, 504}
 Message = dict[str, str]
 
@@ -110,7 +116,7 @@ class Judge:
         body = {"model": self.server.model, "messages": messages, "temperature": 0, "max_tokens": 64}
         name = hashlib.sha256(json.dumps([self.server.endpoint, body], sort_keys=True).encode()).hexdigest()
         path = self.cache / name[:2] / f"{name}.json"
-        if path.is_file():
+        with suppress(OSError, WinnowError, TypeError):  # a damaged reply is asked for again
             return Reply(**files.read_json(path))
         reply = self._post(body)
         files.write_json(path, {k: v for k, v in vars(reply).items() if k != "fresh"})
@@ -127,37 +133,74 @@ class Judge:
         time.sleep(due - now)
 
     def _post(self, body: dict[str, Any]) -> Reply:
-        for turn in range(TRIES):
-            self._wait()
-            try:
-                return _reply(self._send(body))
-            except urllib.error.HTTPError as error:
-                if error.code not in BUSY or turn == TRIES - 1:
-                    reason = error.read().decode(errors="replace")[:200].strip()
-                    raise WinnowError(f"the judge {self.server.endpoint} refuses ({error.code} {reason})") from error
-                pause = error.headers.get("Retry-After") or ""
-                time.sleep(float(pause) if pause.replace(".", "", 1).isdigit() else 2.0**turn)
-            except (OSError, ValueError, KeyError) as error:
-                if turn == TRIES - 1:
-                    raise WinnowError(
-                        f"the judge {self.server.endpoint} cannot be asked ({first_line(error)}): start it, "
-                        "mend --url, and run the same command again to go on"
-                    ) from error
-                time.sleep(2.0**turn)
-        raise AssertionError("unreachable")
+        retrying = Retrying(
+            retry=retry_if_exception_type(_AgainError), stop=stop_after_attempt(TRIES), wait=_pause, reraise=True
+        )
+        try:
+            return retrying(self._ask_once, body)
+        except _AgainError as error:
+            raise WinnowError(
+                f"the judge {self.server.endpoint} cannot be asked ({self._clean(str(error))}): start it, "
+                "mend --url, and run the same command again to go on"
+            ) from error
 
-    def _send(self, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.server.key}"}
-        request = urllib.request.Request(self.server.endpoint, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            found: dict[str, Any] = json.loads(response.read())
-        return found
+    def _ask_once(self, body: dict[str, Any]) -> Reply:
+        """Ask; a redirect is a refusal, as the key is for this address alone."""
+        self._wait()
+        headers = {"Authorization": f"Bearer {self.server.key}"} if self.server.key else {}
+        try:
+            with httpx.stream("POST", self.server.endpoint, json=body, headers=headers, timeout=PATIENCE) as response:
+                text = _bounded(response)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise _AgainError(first_line(error)) from error
+        if response.status_code in BUSY:
+            raise _AgainError(f"{response.status_code} {text[:SHOWN]}", response.headers.get("Retry-After", ""))
+        if response.status_code != OK:
+            said = self._clean(f"{response.status_code} {text[:SHOWN]}")
+            raise WinnowError(f"the judge {self.server.endpoint} refuses ({said})")
+        return _reply(text)
+
+    def _clean(self, text: str) -> str:
+        """What a server said, without the key, and without what a terminal would act on."""
+        bare = text.replace(self.server.key, "…") if self.server.key else text
+        return "".join(letter if letter.isprintable() else " " for letter in bare).strip()
 
 
-def _reply(found: dict[str, Any]) -> Reply:
-    usage = found.get("usage") or {}
-    text = found["choices"][0]["message"]["content"] or ""
-    return Reply(text, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), True)
+class _AgainError(Exception):
+    """The question may be answered if it is asked again, after so many seconds if the server says so."""
+
+    def __init__(self, message: str, after: str = "") -> None:
+        super().__init__(message)
+        self.after = after
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    after = error.after if isinstance(error, _AgainError) else ""
+    return min(PATIENCE, float(after)) if after.replace(".", "", 1).isdigit() else 2.0 ** (state.attempt_number - 1)
+
+
+def _bounded(response: httpx.Response) -> str:
+    """The text of a response, as far as any verdict would go."""
+    held = b""
+    for piece in response.iter_bytes():
+        held += piece
+        if len(held) > LARGEST:
+            raise _AgainError(f"its reply has more than {LARGEST} bytes")
+    return held.decode(errors="replace")
+
+
+def _reply(text: str) -> Reply:
+    """Read a reply; what is none is asked for again, and never kept."""
+    try:
+        found = json.loads(text)
+        usage, said = found.get("usage") or {}, found["choices"][0]["message"]["content"] or ""
+        counts = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+        if not isinstance(said, str) or min(counts) < 0:
+            raise ValueError("its reply is no text")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _AgainError(f"its reply is none of OpenAI's protocol: {first_line(error)}") from error
+    return Reply(said, counts[0], counts[1], fresh=True)
 
 
 def replies_folder() -> Path:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from winnow.harness.common import files
+from winnow.harness.common.finished import amend
 from winnow.harness.common.run_files import read_samples, read_scores
 from winnow.harness.run.result import JudgeResult, TaskResult, read_result
-from winnow.harness.run.store import amend
 from winnow.harness.score.judge_client import Judge, Message, Reply
 from winnow.harness.score.layout import lay_out
 from winnow.harness.score.stats import figure, percent

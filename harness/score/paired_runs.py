@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from winnow.harness.common.finished import amend
 from winnow.harness.run.result import ComparisonResult, DifferenceResult, Result
-from winnow.harness.run.store import amend
 from winnow.harness.score.paired import compare
 from winnow.harness.score.pooled import figures, members_of
 

@@ -137,6 +137,10 @@ def _trace(row: Row) -> dict[str, Any]:
     names = (
         "task",
         "doc_id",
+        "doc",
+        "answer",
+        "batch",
+        "seconds",
         "media",
         "grids",
         "length",

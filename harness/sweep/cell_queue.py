@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from winnow.harness.common.run_files import DONE, FAILED
+from winnow.harness.common.finished import finished
+from winnow.harness.common.run_files import FAILED
 from winnow.harness.run.claim import WHOLE, Claim, part_name
 from winnow.harness.run.store import part_mark
 from winnow.harness.sweep.manifest import Manifest, SweepCell
@@ -27,11 +28,17 @@ class CellQueue:
         Which of how many workers it is; only decides where it begins, so that workers seldom want the same cell.
     parts : int
         In how many parts the documents of each cell are answered.
+
+    Attributes
+    ----------
+    refused : set of str
+        Cells that are not those of the plan to this worker.
     """
 
     def __init__(self, manifest: Manifest, index: int, workers: int, parts: int = 1) -> None:
         self.manifest, self.index, self.workers, self.parts = manifest, index, workers, parts
         self._closed: set[str] = set()
+        self.refused: set[str] = set()
 
     def groups(self) -> list[list[SweepCell]]:
         """The groups of the sweep, in this worker's order."""
@@ -41,14 +48,19 @@ class CellQueue:
         """Whether any cell is neither finished nor failed."""
         return any(not self.closed(cell) for cell in self.manifest.cells())
 
+    def refuse(self, cell: SweepCell) -> None:
+        """Leave a cell to others: this worker would answer or score another one."""
+        self.refused.add(cell.id)
+        self._closed.add(cell.id)
+
     def failed(self) -> bool:
         """Whether any cell is marked as failed."""
         return any((self.manifest.results / cell.id / FAILED).exists() for cell in self.manifest.cells())
 
     def closed(self, cell: SweepCell) -> bool:
-        """Whether a cell is finished or failed; both are final for this worker."""
+        """Whether a cell is finished, failed or refused; all are final for this worker."""
         folder = self.manifest.results / cell.id
-        if cell.id not in self._closed and ((folder / DONE).exists() or (folder / FAILED).exists()):
+        if cell.id not in self._closed and ((folder / FAILED).exists() or finished(folder, cell.score, cell.report)):
             self._closed.add(cell.id)
         return cell.id in self._closed
 

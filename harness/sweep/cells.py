@@ -7,13 +7,14 @@ from itertools import chain
 
 from omegaconf import DictConfig
 
+from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.compose import compose
 from winnow.harness.config.expand import Expanded, Job
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.config.preset_cells import UNCONTROLLED, Planned, composed, planned_by
 from winnow.harness.config.preset_runs import merge
-from winnow.harness.plan.identity import identify
+from winnow.harness.plan.identity import settings_of
 from winnow.harness.run.result import results_below
 from winnow.reducers.core.errors import WinnowError
 
@@ -46,9 +47,10 @@ def controls(found: Sequence[Planned]) -> list[Cell]:
     WinnowError
         If none of the runs is finished.
     """
-    cells = {identify(each.cell).settings: each for each in found if each.reducer not in UNCONTROLLED}
+    cells = {settings_of(each.cell): each for each in found if each.reducer not in UNCONTROLLED}
     folder = next(iter(cells.values())).cell.results if cells else None
-    done = [r for r in results_below(folder) if r["settings"] in cells and r["status"] == "complete"] if folder else []
+    own = [r for r in results_below(folder) if not r["id"].startswith(IMPORTED)] if folder else []
+    done = [r for r in own if r["settings"] in cells and r["status"] == "complete"]
     if not done:
         raise WinnowError("controls=true replays finished runs, and there are none yet: run the same without it first")
     with hydra():

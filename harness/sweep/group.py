@@ -16,12 +16,13 @@ from winnow.harness.data.documents import Tasks
 from winnow.harness.plan.build import Built
 from winnow.harness.run import environment
 from winnow.harness.run.answer import answer_all
-from winnow.harness.run.cell_run import CellRun
+from winnow.harness.run.cell_run import CellRun, key_of
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.journal import deaths
 from winnow.harness.run.loaded import LoadedModel
 from winnow.harness.run.stop import Stop
 from winnow.harness.run.store import Run, part_mark
+from winnow.harness.run.stored import adopted
 from winnow.harness.score.result import finish
 from winnow.harness.score.scoring import rehearse, score_task
 from winnow.models.loading.load import Loaded
@@ -60,6 +61,8 @@ def run_group(
     with files.writable(cell.results):
         tasks, documents = kept.tasks(cell)
         works = [_open(found, built[found.id], claim) for found, claim in runs.items()]
+        for work in works:
+            _adopt(work, documents)
         _answer(works, tasks, documents, kept, stop, part)
         if part[1] > 1:
             for work in works:
@@ -74,6 +77,15 @@ def _open(found: Run, built: Built, claim: Claim) -> CellRun:
     found.open(environment.describe())
     died = deaths(found.folder / JOURNAL)
     return CellRun(found, built, found.rows(), found.journal(), claim, died)
+
+
+def _adopt(work: CellRun, documents: Mapping[str, Sequence[Document]]) -> None:
+    """Take over what runs that differ in other documents only have answered."""
+    wanted = {key_of(one): one.fingerprint for found in documents.values() for one in found if work.needs(one)}
+    rows = adopted(work.run.folder, work.run.identity.line, wanted) if wanted and not work.run.cell.force else []
+    if rows:
+        print(f"run {work.run.id}: {len(rows)} answers of earlier runs hold for it", file=sys.stderr)
+        work.keep(rows, set(wanted))
 
 
 def _answer(

@@ -25,7 +25,7 @@ GRACE = 60.0
 """Seconds that workers have to end their batch after an interrupt."""
 
 
-def run_local(manifest: Manifest, workers: int, gpus: int = 1, parts: int = 1) -> int:
+def run_local(manifest: Manifest, workers: int, gpus: int = 1, parts: int = 1, trust: bool = False) -> int:
     """Run a sweep with worker processes; one that is killed is replaced.
 
     Parameters
@@ -36,6 +36,8 @@ def run_local(manifest: Manifest, workers: int, gpus: int = 1, parts: int = 1) -
         GPUs of each worker, where there are any.
     parts : int
         In how many parts the documents of each cell are answered.
+    trust : bool
+        Whether workers may execute what the manifest names and Winnow does not register.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def run_local(manifest: Manifest, workers: int, gpus: int = 1, parts: int = 1) -
     """
     manifest.cancel.unlink(missing_ok=True)
     manifest.logs.mkdir(parents=True, exist_ok=True)
-    crew = Crew(manifest, workers, devices(workers, gpus), parts)
+    crew = Crew(manifest, workers, devices(workers, gpus), parts, trust)
     watch = Watch(manifest)
     try:
         with sweepbar(watch.look(), workers) as show:
@@ -61,8 +63,10 @@ def run_local(manifest: Manifest, workers: int, gpus: int = 1, parts: int = 1) -
 class Crew:
     """The worker processes."""
 
-    def __init__(self, manifest: Manifest, workers: int, visible: Sequence[str | None], parts: int) -> None:
-        self.manifest, self.visible, self.parts = manifest, visible, parts
+    def __init__(
+        self, manifest: Manifest, workers: int, visible: Sequence[str | None], parts: int, trust: bool = False
+    ) -> None:
+        self.manifest, self.visible, self.parts, self.trust = manifest, visible, parts, trust
         self.processes = [self._start(index) for index in range(workers)]
         self.codes: set[int] = set()
         self._strikes, self._progress = 0, -1
@@ -79,6 +83,7 @@ class Crew:
             "winnow.harness.cli.main",
             "work",
             *map(str, words),
+            *(["--trust"] if self.trust else []),
             "--parent",
             str(os.getpid()),
         ]

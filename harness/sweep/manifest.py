@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from winnow.harness.config.cell import Cell, from_plain
 from winnow.reducers.core.errors import WinnowError
 
 FORMAT = 1
+_ID = re.compile("[0-9a-f]{12}")
 NAME, LOGS, CANCEL, JOBS = "manifest.json", "logs", "CANCEL", "jobs.json"
 
 
@@ -24,7 +26,7 @@ class SweepCell:
     Attributes
     ----------
     id : str
-        The id of its run when it was planned; a worker refuses the cell if code or data changed since.
+        The id of its run when it was planned; a worker that finds another leaves the cell to others.
     label : str
         How tables call it.
     seconds : float or None
@@ -32,6 +34,8 @@ class SweepCell:
     documents : int or None
         How many documents it has, as far as that is known.
     cell : Cell
+    score, report : str
+        By what it is to be scored and reported: `Identity.score` and `Identity.report` when it was planned.
     """
 
     id: str
@@ -39,6 +43,13 @@ class SweepCell:
     seconds: float | None
     documents: int | None
     cell: Cell
+    score: str = ""
+    report: str = ""
+
+    @property
+    def marks(self) -> tuple[str, str, str]:
+        """What a worker must find the same to take the cell."""
+        return self.id, self.score, self.report
 
 
 @dataclass(frozen=True)
@@ -110,15 +121,25 @@ def load(path: Path) -> Manifest:
     read = files.read_json(path)
     if not isinstance(read, dict) or read.get("format") != FORMAT:
         raise WinnowError(f"{path} is no manifest of this version of Winnow: make it again with `winnow plan`")
-    results = Path(read["results"])
-    return Manifest(path, results, [_unpack(group, results) for group in read["groups"]], read["stored"], read["basis"])
+    try:
+        results = Path(read["results"])
+        groups = [_unpack(group, results) for group in read["groups"]]
+        stored = [str(name) for name in read["stored"]]
+        wrong = next(
+            (name for name in [*(one.id for g in groups for one in g), *stored] if not _ID.fullmatch(name)), None
+        )
+        if wrong is not None:
+            raise WinnowError(f"{path} is damaged: {wrong[:40]!r} is no id of a run: make it again with `winnow plan`")
+        return Manifest(path, results, groups, stored, str(read["basis"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WinnowError(f"{path} is damaged ({error}): make it again with `winnow plan`") from error
 
 
 def _pack(group: Sequence[SweepCell]) -> dict[str, Any]:
     plain = [planned.cell.plain() | {"results": None} for planned in group]
     shared = {key: value for key, value in plain[0].items() if all(cell[key] == value for cell in plain)}
     cells = [
-        {"id": one.id, "label": one.label, "seconds": one.seconds, "documents": one.documents}
+        {name: value for name, value in vars(one).items() if name != "cell"}
         | {"cell": {key: value for key, value in cell.items() if key not in shared}}
         for one, cell in zip(group, plain, strict=True)
     ]

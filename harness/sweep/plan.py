@@ -15,7 +15,7 @@ from winnow.harness.sweep.manifest import NAME, Manifest, SweepCell, name_of
 from winnow.reducers.core.errors import WinnowError
 
 
-def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
+def plan(overrides: Sequence[str], out: Path | None = None, dry: bool = False) -> Manifest:
     """Expand overrides as `run.py -m` does, drop the finished cells, group the rest, and estimate their time.
 
     Parameters
@@ -24,18 +24,23 @@ def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
         As run.py takes them.
     out : Path or None
         Where the manifest will be; by default ``<results>/sweeps/<name>/manifest.json``. It is not written here.
+    dry : bool
+        The plan is only looked at, so that the documents, by which runs are named, need not be here.
 
     Raises
     ------
     WinnowError
         For mistakes in the input, also those that show only when a method is made for its model.
     """
-    runs = runs_of(cells_of(expand(overrides)))
+    runs = runs_of(cells_of(expand(overrides)), fetch=False)
     folders = {run.cell.results for run in runs}
     if len(folders) != 1:
         raise WinnowError(f"results has {len(folders)} values in one sweep: give one folder")
     if any(run.cell.force for run in runs):
         raise WinnowError("force=true is not for a plan: `winnow retry --all` forgets what is finished")
+    if not dry and (unknown := next((run for run in runs if not run.identity.known), None)):
+        names = " ".join(unknown.cell.tasks.tasks)
+        raise WinnowError(f"the questions of {names} are not on this machine: `winnow data fetch {names}`, then plan")
     (results,) = folders
     results = results.resolve()
     past = look_back(results)
@@ -47,7 +52,8 @@ def plan(overrides: Sequence[str], out: Path | None = None) -> Manifest:
             seconds, documents, source = estimate(run.cell, run.identity.settings, built, past)
             sources.append(source)
             words = label(run.cell) + (f" {run.cell.asked}" if run.cell.asked else "")
-            groups.setdefault(run.cell.group, []).append(SweepCell(run.id, words, seconds, documents, run.cell))
+            made = run.identity.score, run.identity.report
+            groups.setdefault(run.cell.group, []).append(SweepCell(run.id, words, seconds, documents, run.cell, *made))
     path = out or results / "sweeps" / name_of([run.id for run in runs]) / NAME
     stored = [run.id for run in runs if run.done]
     return Manifest(path.resolve(), results, list(groups.values()), stored, basis(sources))

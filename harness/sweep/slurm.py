@@ -7,6 +7,7 @@ lets a task that raised end as COMPLETED, and many clusters keep no accounting.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from winnow.harness.common import files
+from winnow.harness.config.trust import check_trust
 from winnow.harness.sweep.manifest import JOBS, Manifest, load
 from winnow.harness.sweep.state import Watch, counts, number
 from winnow.reducers.core.errors import WinnowError
 
+_JOB = re.compile(r"\d{1,18}(_\d{1,9})?")
 TIMEOUTS = 10_000
 """Times that submitit may put a task that ran out of time back into the queue."""
 
@@ -32,12 +35,15 @@ class Task:
     manifest : str
     index, workers, parts : int
         As `winnow.harness.sweep.worker.Worker` takes them.
+    trust : bool
+        Whether it may execute what the manifest names by then and Winnow does not register.
     """
 
     manifest: str
     index: int
     workers: int
     parts: int = 1
+    trust: bool = False
 
     def __call__(self) -> int:
         """Work until nothing is free; on SIGUSR2 let submitit requeue the task, but only between two batches."""
@@ -47,6 +53,7 @@ class Task:
 
         requeue = signal.getsignal(signal.SIGUSR2)
         manifest = load(Path(self.manifest))
+        check_trust((one.cell for one in manifest.cells()), manifest.path, self.trust)
         _name_log()
         stop = Stop(manifest.cancelled).listen(signal.SIGUSR2)
         code = work(manifest, self.index, self.workers, stop, wait=False, parts=self.parts)
@@ -68,7 +75,13 @@ def _name_log() -> None:
 
 
 def submit(
-    manifest: Manifest, tasks: int | None, parallel: int, minutes: int, parts: int, options: dict[str, Any]
+    manifest: Manifest,
+    tasks: int | None,
+    parallel: int,
+    minutes: int,
+    parts: int,
+    options: dict[str, Any],
+    trust: bool = False,
 ) -> str:
     """Send a sweep to Slurm as one array and return at once.
 
@@ -85,6 +98,8 @@ def submit(
         In how many parts the documents of each cell are answered.
     options : dict
         More for submitit's Slurm executor.
+    trust : bool
+        See `Task`.
 
     Returns
     -------
@@ -109,7 +124,7 @@ def submit(
     try:
         executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
         with executor.batch():
-            jobs = [executor.submit(Task(str(manifest.path), index, count, parts)) for index in range(count)]
+            jobs = [executor.submit(Task(str(manifest.path), index, count, parts, trust)) for index in range(count)]
     except (submitit.core.utils.FailedJobError, ValueError, TypeError) as error:
         raise WinnowError(f"Slurm did not take the sweep: {' '.join(str(error).split())}") from error
     job: str = jobs[0].job_id.partition("_")[0]
@@ -129,7 +144,10 @@ def _submitit() -> Any:
 
 def _jobs(manifest: Manifest) -> list[str]:
     path = manifest.path.parent / JOBS
-    return list(files.read_json(path)) if path.exists() else []
+    found = files.read_json(path) if path.exists() else []
+    if not isinstance(found, list) or not all(isinstance(job, str) and _JOB.fullmatch(job) for job in found):
+        raise WinnowError(f"{path} holds what are no ids of Slurm jobs: delete it, and cancel with scancel")
+    return found
 
 
 def cancel_jobs(manifest: Manifest) -> list[str]:

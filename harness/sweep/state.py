@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from winnow.harness.common import files
+from winnow.harness.common.finished import finished
 from winnow.harness.common.run_files import DONE, FAILED, JOURNAL
-from winnow.harness.run.claim import WHOLE, alive, describe, living_claim
+from winnow.harness.run.claim import WHOLE, alive, claims, describe, living_claim
 from winnow.harness.sweep.manifest import Manifest, SweepCell
+from winnow.reducers.core.errors import WinnowError
 
 Kind = Literal["finished", "failed", "running", "pending"]
 
@@ -58,7 +60,7 @@ def state_of(planned: SweepCell, results: Path) -> State:
         names = {path.name for path in folder.iterdir()}
     except FileNotFoundError:
         return State(planned, "pending")
-    if DONE in names:
+    if DONE in names and finished(folder, planned.score, planned.report):
         return State(planned, "finished")
     held = any(name.startswith(WHOLE) for name in names) and living_claim(folder) is not None
     kind: Kind = "running" if held else "failed" if FAILED in names else "pending"
@@ -73,6 +75,8 @@ def reason(folder: Path) -> str:
         return str(files.read_json(folder / FAILED)["reason"])
     except FileNotFoundError:
         return ""
+    except (WinnowError, KeyError, TypeError):
+        return f"{folder / FAILED} is damaged"
 
 
 def answered(folder: Path) -> int:
@@ -112,7 +116,7 @@ def seconds_left(states: Sequence[State], workers: int) -> float | None:
 def holders(states: Iterable[State], results: Path) -> int:
     """Count the workers that hold the running cells."""
     folders = (results / state.planned.id for state in states if state.kind == "running")
-    return len({describe(claim) for folder in folders for claim in folder.glob(f"{WHOLE}*.*") if alive(claim)})
+    return len({describe(claim) for folder in folders for claim in claims(folder) if alive(claim)})
 
 
 def duration(seconds: float) -> str:

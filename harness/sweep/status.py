@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from winnow.harness.common import files
-from winnow.harness.common.run_files import DONE, ENV, FAILED
+from winnow.harness.common.find_run import find_run
+from winnow.harness.common.finished import damage
+from winnow.harness.common.run_files import DONE, ENV, FAILED, JOURNAL
 from winnow.harness.run.claim import describe as holder
-from winnow.harness.run.claim import living_claim
-from winnow.harness.run.store import damage, forget
+from winnow.harness.run.claim import evict, living_claim, silence
+from winnow.harness.run.store import forget
 from winnow.harness.sweep.manifest import Manifest, SweepCell
 from winnow.harness.sweep.state import Watch, duration, holders, number, seconds_left
 from winnow.harness.sweep.sweepbar import summary
 from winnow.reducers.core.errors import WinnowError
+
+HUNG = 900.0
+"""Seconds without an answer after which a cell that is held is told; a large model takes minutes to load."""
 
 
 def describe(manifest: Manifest, every: bool) -> str:
@@ -51,11 +56,40 @@ def standing(manifest: Manifest, every: bool) -> tuple[str, bool]:
             of = f" of {cell.documents}" if cell.documents else ""
             done = f"  {state.answered}{of} documents" if state.kind == "running" or state.answered else ""
             lines.append(f"{state.kind:<9} {cell.id}  {cell.label}{done}{f': {state.reason}' if state.reason else ''}")
+        if state.kind == "running" and (still := _still(manifest.results / cell.id)):
+            lines.append(still)
     workers = holders(states, manifest.results)
     lines.append(
         summary(states, seconds_left(states, workers)) + (f" with {number(workers, 'worker')}" if workers else "")
     )
     return "\n".join(lines), all(state.kind == "finished" for state in states)
+
+
+def _still(folder: Path) -> str:
+    """Say of a held run that nothing is answered any more; empty: something is."""
+    seconds, claim = silence(folder, folder / JOURNAL), living_claim(folder)
+    if seconds < HUNG or claim is None:
+        return ""
+    return (
+        f"no answer for {duration(seconds)}: {folder.name} is held by {holder(claim)}; if that hangs, "
+        f"`winnow evict {folder.name} --results {folder.parent}` lets another take it"
+    )
+
+
+def evict_some(cells: Sequence[str], results: Path) -> Iterator[str]:
+    """Take runs from processes that hang; name each holder.
+
+    Raises
+    ------
+    WinnowError
+        If a run is not there, or nobody holds it.
+    """
+    for cell in cells:
+        folder = find_run(cell, results, started=True)
+        gone = evict(folder)
+        if not gone:
+            raise WinnowError(f"run {folder.name} is held by nobody: `winnow run` takes it as it is")
+        yield from (f"{folder.name} was taken from {one}; end that process, or let it find out" for one in gone)
 
 
 def forget_some(manifest: Manifest, failed: bool, damaged: bool, all_: bool) -> Iterator[str]:

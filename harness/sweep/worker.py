@@ -17,14 +17,14 @@ from winnow.harness.plan.build import Built, build_method
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.loaded import LoadedModel
 from winnow.harness.run.stop import Stop, StoppedError
-from winnow.harness.run.store import Run, mark_failed, runs_of
+from winnow.harness.run.store import Run, runs_of
 from winnow.harness.sweep.cell_queue import CellQueue
 from winnow.harness.sweep.group import run_group
 from winnow.harness.sweep.manifest import SweepCell
 
 POLL = 0.5
 """Seconds between two looks at what others still hold."""
-CHANGED = "code, versions or data changed since the plan: make the plan again"
+CHANGED = "code, versions or data here are not those of the plan: run from where it was made, or make the plan again"
 
 
 class Worker:
@@ -70,7 +70,7 @@ class Worker:
                     worked = True
             self.stop.raise_if_requested()
             if not self.share.left():
-                return INCOMPLETE if self.share.failed() else OK
+                return INCOMPLETE if self.share.failed() or self.share.refused else OK
             if not worked:
                 if not self.wait:
                     return BUSY
@@ -83,7 +83,7 @@ class Worker:
             return any(self._part(cell) for cell in group if not self.share.closed(cell))
         with ExitStack() as stack:
             claims = self.share.take(group, stack)
-            runs = _check([cell for cell in group if cell.id in claims])
+            runs = self._check([cell for cell in group if cell.id in claims])
             if runs:
                 self._run({run: claims[run.id] for run in runs})
             return bool(claims)
@@ -91,9 +91,19 @@ class Worker:
     def _part(self, cell: SweepCell) -> bool:
         with ExitStack() as stack:
             taken = self.share.take_part(cell, stack)
-            if taken is not None and (runs := _check([cell])):
+            if taken is not None and (runs := self._check([cell])):
                 self._run({runs[0]: taken[0]}, taken[1])
             return taken is not None
+
+    def _check(self, cells: Sequence[SweepCell]) -> list[Run]:
+        """The runs of planned cells; cells that are not those of the plan here are left to others, and named."""
+        runs = [(run, (run.id, run.identity.score, run.identity.report)) for run in runs_of([c.cell for c in cells])]
+        good = {marks: run for run, marks in runs}
+        for cell in cells:
+            if cell.marks not in good:
+                self.share.refuse(cell)
+                print(f"cell {cell.id} is left to others: {CHANGED}", file=sys.stderr, flush=True)
+        return [good[cell.marks] for cell in cells if cell.marks in good]
 
     def _run(self, claims: dict[Run, Claim], part: tuple[int, int] = (0, 1)) -> None:
         """Run cells together; if that fails as a whole, each by itself, so that only what cannot run is marked."""
@@ -114,15 +124,6 @@ class Worker:
             for run, claim in good.items():
                 if not run.done and not (run.folder / FAILED).exists():
                     self._run({run: claim}, part)
-
-
-def _check(cells: Sequence[SweepCell]) -> list[Run]:
-    """The runs of planned cells; those whose code or data are not those of the plan are marked as failed instead."""
-    runs = {run.id: run for run in runs_of([cell.cell for cell in cells])}
-    for cell in cells:
-        if cell.id not in runs:
-            mark_failed(cell.cell.results / cell.id, CHANGED)
-    return [runs[cell.id] for cell in cells if cell.id in runs]
 
 
 def _build(run: Run) -> Built | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from winnow.harness.common.console import Format
+from winnow.harness.common.exits import INCOMPLETE, OK
 from winnow.harness.results.paper.formats import Form
 from winnow.harness.run.result import Result
 from winnow.reducers.core.errors import WinnowError
@@ -120,8 +121,11 @@ def import_(
     """Make runs of an exported file, to stand in tables and comparisons; runs that are there stay."""
     from winnow.harness.results.exchange.archive import read
 
-    new = read(path, results)
+    new, bad = read(path, results)
+    for line in bad:
+        print(line, file=sys.stderr)
     print(f"{results}: {len(new)} new runs")
+    raise typer.Exit(INCOMPLETE if bad else OK)
 
 
 @commands.command()

@@ -44,7 +44,7 @@ def _measured(result: Result, config: Path) -> float | None:
     if not config.exists():
         return None
     inputs = yaml.safe_load(config.read_text(encoding="utf-8"))["inputs"]
-    time = times().get((result["model"], method_key(inputs["method"])))
+    time = times().get((result["model"], method_key(inputs["answers"]["method"])))
     return time.ms if time else None
 
 

@@ -5,17 +5,31 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from winnow.harness.common import files
 from winnow.harness.common.exits import INCOMPLETE, INTERRUPTED, OK
 
+if TYPE_CHECKING:
+    from winnow.harness.sweep.manifest import Manifest
+
 commands = typer.Typer()
 
 Where = Annotated[Path, typer.Argument(metavar="MANIFEST", help="A sweep's manifest, or the folder that holds it.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Execute what the file names, though Winnow does not know it.")]
 Parts = Annotated[int, typer.Option(min=1, help="Answer the documents of each cell in so many parts.")]
+
+
+def _trusted(where: Path, trust: bool) -> Manifest:
+    """Load a manifest whose cells may be run."""
+    from winnow.harness.config.trust import check_trust
+    from winnow.harness.sweep.manifest import load
+
+    manifest = load(where)
+    check_trust((one.cell for one in manifest.cells()), manifest.path, trust)
+    return manifest
 
 
 @commands.command()
@@ -28,7 +42,7 @@ def plan(
     from winnow.harness.sweep.plan import plan as make
     from winnow.harness.sweep.status import describe
 
-    manifest = make(overrides, out)
+    manifest = make(overrides, out, dry_run)
     print(describe(manifest, every=dry_run))
     if not dry_run:
         with files.writable(manifest.path.parent):
@@ -42,18 +56,18 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each GPU.")] = None,
     gpus: Annotated[int, typer.Option(min=1, help="GPUs of each worker, where there are any.")] = 1,
     parts: Parts = 1,
+    trust: Trust = False,
 ) -> None:
     """Run a sweep with worker processes on this machine; the same command goes on with what is left."""
     from winnow.harness.results.tables.runs import show
     from winnow.harness.run.result import results_of
     from winnow.harness.sweep.devices import visible_gpus
     from winnow.harness.sweep.local import run_local
-    from winnow.harness.sweep.manifest import load
 
-    manifest = load(where)
+    manifest = _trusted(where, trust)
     count = workers or max(1, len(visible_gpus()) // gpus)
     with files.writable(manifest.path.parent):
-        code = run_local(manifest, count, gpus, parts)
+        code = run_local(manifest, count, gpus, parts, trust)
     show(results_of(manifest.results, [*manifest.stored, *(cell.id for cell in manifest.cells())]), manifest.results)
     if code == INTERRUPTED:
         print("interrupted; what was answered is kept: run the same command again to go on", file=sys.stderr)
@@ -68,16 +82,16 @@ def work(
     parts: Parts = 1,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for cells of others: they may die.")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Be one worker of a sweep, in this process: what `winnow run` starts, and a job script of your own.
 
     SIGUSR2 and SIGTERM let it stop after the current batch, with exit code 75.
     """
     from winnow.harness.run.stop import Stop, orphaned
-    from winnow.harness.sweep.manifest import load
     from winnow.harness.sweep.work import work as begin
 
-    manifest = load(where)
+    manifest = _trusted(where, trust)
     gone = [orphaned(parent)] if parent is not None else []
     stop = Stop(*gone, manifest.cancelled).listen(signal.SIGUSR2, signal.SIGTERM)
     raise typer.Exit(begin(manifest, index, of, stop, wait, parts))
@@ -97,12 +111,12 @@ def submit(
     setup: Annotated[list[str] | None, typer.Option(help="Shell line before a task: 'module load cuda'.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Any other of sbatch, e.g. --option account=me.")] = None,
     parts: Parts = 1,
+    trust: Trust = False,
 ) -> None:
     """Send a sweep to Slurm as one job array, and return at once; `winnow status` then tells how it stands."""
-    from winnow.harness.sweep.manifest import load
     from winnow.harness.sweep.slurm import submit as send
 
-    manifest = load(where)
+    manifest = _trusted(where, trust)
     extra = dict(word.partition("=")[::2] for word in option or [])
     options = {
         "partition": partition,
@@ -114,7 +128,7 @@ def submit(
         "additional_parameters": {"requeue": True} | extra,
     }
     with files.writable(manifest.path.parent):
-        job = send(manifest, tasks, array_parallelism, time, parts, options)
+        job = send(manifest, tasks, array_parallelism, time, parts, options, trust)
     print(f"job array {job}; `winnow status {manifest.path.parent}` tells how it stands")
 
 
@@ -173,3 +187,50 @@ def logs(
     from winnow.harness.sweep.status import logs_of
 
     print(logs_of(cell, results, lines))
+
+
+@commands.command()
+def evict(
+    cells: Annotated[list[str], typer.Argument(help="Runs that are held: their ids, or the beginnings of these.")],
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results/runs"),
+) -> None:
+    """Take runs from processes that hold them and hang, as `winnow status` tells; what they answered is kept."""
+    from winnow.harness.sweep.status import evict_some
+
+    with files.writable(results):
+        for line in evict_some(cells, results):
+            print(line)
+
+
+Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Runs; by default all that need it.")]
+Results = Annotated[Path, typer.Option(help="Folder of the runs.")]
+
+
+@commands.command()
+def rescore(runs: Runs = None, results: Results = Path("results/runs"), trust: Trust = False) -> None:
+    """Score finished runs anew from their stored answers, without a model: after a change of labels or scoring code."""
+    from winnow.harness.sweep.again import again
+
+    raise typer.Exit(again(runs or [], results, "score", trust))
+
+
+@commands.command()
+def recost(runs: Runs = None, results: Results = Path("results/runs"), trust: Trust = False) -> None:
+    """Model the cost of finished runs anew from their stored traces, without a model: after a change of its code."""
+    from winnow.harness.sweep.again import again
+
+    raise typer.Exit(again(runs or [], results, "report", trust))
+
+
+@commands.command()
+def why(
+    run: Annotated[str, typer.Argument(help="A run: its id, or the beginning of it.")],
+    other: Annotated[list[str] | None, typer.Argument(help="Another run, or overrides as run.py takes them.")] = None,
+    results: Results = Path("results/runs"),
+    trust: Trust = False,
+) -> None:
+    """Say what differs between a run and the same command given today, another command, or another run."""
+    from winnow.harness.sweep.again import explain
+
+    lines = explain(run, other or [], results, trust)
+    print("\n".join(lines) if lines else "nothing differs: it is the same run")

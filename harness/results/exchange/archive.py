@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from winnow.harness.common import files
+from winnow.harness.common.errors import first_line
 from winnow.harness.common.run_files import DONE, RESULT, read_scores
 from winnow.harness.common.run_files import SCORES as SCORE_FILE
+from winnow.harness.results.exchange import bundled
 from winnow.harness.run.result import Result, results_below
 from winnow.reducers.core.errors import WinnowError
 
 COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished", "result")
 SCORES = ("task", "doc_id", "metric", "score", "stratum", "media")
 SUFFIXES = (".parquet", ".csv")
+LARGEST = 2 << 30
+"""Bytes of a file that is read."""
 
 
 def write(folder: Path, out: Path) -> int:
@@ -63,8 +67,10 @@ def _lines(result: Result, folder: Path) -> pd.DataFrame:
     return lines[[*COLUMNS[:-1], *SCORES, "result"]]
 
 
-def read(path: Path, folder: Path) -> Sequence[str]:
+def read(path: Path, folder: Path) -> tuple[list[str], list[str]]:
     """Make runs of a file that `write` wrote; those that are there already stay as they are.
+
+    They get names of their own, so that none stands for a run that was, or will be, computed here.
 
     Parameters
     ----------
@@ -74,24 +80,30 @@ def read(path: Path, folder: Path) -> Sequence[str]:
 
     Returns
     -------
-    sequence of str
-        The runs that are new.
+    tuple
+        The names of the runs that are new, and a line for each that could not be taken.
 
     Raises
     ------
     WinnowError
-        If it is no such file.
+        If it is no such file, or too large for one.
     """
     _check(path)
     if not path.exists():
         raise WinnowError(f"{path} does not exist: write one with `winnow export FILE`")
-    new = []
+    if path.stat().st_size > LARGEST:
+        raise WinnowError(f"{path} has {path.stat().st_size} bytes: at most {LARGEST} are read")
+    new, bad = [], []
     for name, lines in _table(path).groupby("run", sort=False):
-        run = str(name)
-        if Path(run).name == run and not (folder / run / RESULT).exists():
-            _make(folder / run, lines)
-            new.append(run)
-    return new
+        try:
+            result = bundled.result_of(str(name), next((text for text in lines["result"] if text), ""))
+            here = folder / result["id"]
+            if not (here / RESULT).exists():
+                _make(here, lines, result)
+                new.append(here.name)
+        except (WinnowError, ValueError, TypeError, KeyError) as error:
+            bad.append(f"run {str(name)[:40]!r} is left out: {first_line(error)}")
+    return new, bad
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -99,16 +111,18 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         csv = path.suffix == ".csv"
         table = pd.read_csv(path, dtype=text, keep_default_na=False) if csv else pd.read_parquet(path)
-    except ValueError as error:  # what pandas and pyarrow raise for other formats is one
+    except (ValueError, OSError) as error:  # what pandas and pyarrow raise for other formats and damage
         raise WinnowError(f"{path} was not written by `winnow export`: it cannot be read as {path.suffix}") from error
     if not {*COLUMNS, *SCORES} <= set(table):
         raise WinnowError(f"{path} was not written by `winnow export`: its columns are {', '.join(table)}")
     return table
 
 
-def _make(here: Path, lines: pd.DataFrame) -> None:
+def _make(here: Path, lines: pd.DataFrame, result: dict[str, Any]) -> None:
     """Make a run of its lines."""
-    result = json.loads(next(text for text in lines["result"] if text))
+    stranger = next((task for task in set(lines["task"]) if task not in {one["task"] for one in result["tasks"]}), None)
+    if stranger is not None:
+        raise WinnowError(f"it scores a task that it does not have, {str(stranger)[:40]!r}")
     scores = lines[list(SCORES)].astype({"score": float})
     files.write(here / SCORE_FILE, partial(scores.to_parquet, index=False))
     files.write_json(here / RESULT, result)

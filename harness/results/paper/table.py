@@ -36,13 +36,13 @@ def build(preset: Preset, results: Sequence[Result], folder: Path, smoke: bool =
     extra : tuple of str
         Overrides that its runs were made with.
     """
-    from winnow.harness.plan.identity import identify
+    from winnow.harness.plan.identity import settings_of
 
     found = planned(preset, (), smoke, extra) if preset.tasks else []
     by_settings = {result["settings"]: result for result in results if result["status"] == "complete"}
     runs: dict[str, dict[str, Result]] = {row.key: {} for row in preset.rows}
     for each in found:
-        result = by_settings.get(identify(each.cell).settings)
+        result = by_settings.get(settings_of(each.cell))
         if result:
             runs[each.part.row][each.part.task] = result
     numbers = printed(preset)

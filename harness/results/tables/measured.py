@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from winnow.harness.common import files
-from winnow.harness.plan.identity import STATE, short, without
+from winnow.harness.plan.identity import STATE, short
 
 FOLDER = Path("results/bench")
 
@@ -25,7 +25,13 @@ class Time:
 
 def method_key(inputs: Mapping[str, Any]) -> str:
     """Name a method by its settings, whatever its code."""
-    return short(without(dict(inputs), STATE))
+    return short(_bare(dict(inputs)))
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(item) for key, item in value.items() if key not in STATE}
+    return [*map(_bare, value)] if isinstance(value, list) else value
 
 
 @lru_cache(maxsize=8)

@@ -256,3 +256,21 @@ def test_what_cannot_be_unpacked_is_one_line(tmp_path: Path, spoil: Callable[[Pa
         unpack(folder, tmp_path / "media")
     assert "\n" not in str(error.value)
     assert not [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
+
+
+def test_an_archive_that_swells_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "snapshot").mkdir()
+    with zipfile.ZipFile(tmp_path / "snapshot/bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros.mp4", bytes(30 << 20))
+    with pytest.raises(WinnowError, match=r"holds 'zeros\.mp4', 31457280 bytes out of \d+: no video packs like that"):
+        unpack(tmp_path / "snapshot", tmp_path / "media")
+    assert not list((tmp_path / "media").rglob("*.mp4"))
+
+
+def test_what_the_disk_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "snapshot").mkdir()
+    with zipfile.ZipFile(tmp_path / "snapshot/all.zip", "w") as archive:
+        archive.writestr("one.mp4", bytes(1000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 999}))
+    with pytest.raises(WinnowError, match=r"'one\.mp4' of an archive has 1000 bytes, and .* has room for 999"):
+        unpack(tmp_path / "snapshot", tmp_path / "media")

@@ -63,9 +63,10 @@ def test_ambiguous_prefix_lists_the_runs(results: Path, run: Run) -> None:
     assert "reducer.like=aa means 2 runs: choose aa1 | aa2" in run(*replay("aa")).err
 
 
-@pytest.mark.parametrize("group", ["model", "tasks"])
+@pytest.mark.parametrize("group", ["answers.model", "asked.tasks", "answers.documents"])
 def test_context_has_what_is_compared(group: str, run: Run, results: Path) -> None:
     import yaml
 
     assert run(*FASTV, "limit=1").code == 0
-    assert yaml.safe_load((only(results) / "config.yaml").read_text())["inputs"]["context"][group]
+    layer, name = group.split(".")
+    assert yaml.safe_load((only(results) / "config.yaml").read_text())["inputs"][layer][name]

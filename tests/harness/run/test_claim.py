@@ -19,7 +19,9 @@ FORK = multiprocessing.get_context("fork")
 def forge(folder: Path, number: int = 1, **holder: object) -> Path:
     """A claim of some other holder."""
     path = folder / f"claim.{number:06d}"
-    path.write_text(json.dumps({"host": claim._host(), "pid": 2**22 + 1, "started": "1"} | holder))
+    path.write_text(
+        json.dumps({"host": claim._host(), "boot": claim._boot(), "pid": 2**22 + 1, "started": "1"} | holder)
+    )
     return path
 
 
@@ -54,6 +56,39 @@ def test_holder_elsewhere_lives_by_its_heartbeat(tmp_path: Path) -> None:
     assert Claim(tmp_path).holder == f"process {2**22 + 1} on elsewhere"
     os.utime(path, (time.time() - claim.STALE - 1,) * 2)
     assert Claim(tmp_path).held
+
+
+def test_two_machines_of_one_name_do_not_take_each_other_for_dead(tmp_path: Path) -> None:
+    """As containers of one image: the process cannot be seen, so that the heartbeat tells."""
+    path = forge(tmp_path, boot="another boot")
+    assert not Claim(tmp_path).held
+    os.utime(path, (time.time() - claim.STALE - 1,) * 2)
+    assert Claim(tmp_path).held
+
+
+@pytest.mark.parametrize("name", ["claim.bak", "claim.000001 (1)", "claim.000009.bak", "claim.x", "[1]", "claim-[1].1"])
+def test_copies_of_a_claim_are_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with Claim(tmp_path) as taken:
+        assert taken.held and claim.living_claim(tmp_path) == taken.path
+    assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"x"', '{"host": 1, "pid": "x"}', "\xff"])
+def test_no_content_of_a_claim_stops_anybody(tmp_path: Path, text: str) -> None:
+    (tmp_path / "claim.000001").write_text(text, encoding="latin-1")
+    assert not Claim(tmp_path).held and claim.describe(tmp_path / "claim.000001").startswith("process ")
+
+
+def test_evicted_holder_finds_out_and_another_takes_the_run(tmp_path: Path) -> None:
+    with Claim(tmp_path / "run") as hung:
+        assert claim.evict(tmp_path / "run") == [f"process {os.getpid()} on {claim._host().partition('/')[0]}"]
+        assert claim.living_claim(tmp_path / "run") is None
+        with Claim(tmp_path / "run") as other:
+            assert other.held and hung.lost(look=True) and not other.lost(look=True)
+            hung.release()
+            assert claim.living_claim(tmp_path / "run") == other.path
+    assert claim.evict(tmp_path / "run") == []
 
 
 def test_half_written_claim_dies_with_its_heartbeat(tmp_path: Path) -> None:

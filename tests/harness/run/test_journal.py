@@ -47,14 +47,43 @@ def test_half_written_last_line_is_ignored(tmp_path: Path) -> None:
         assert len(journal.read(tmp_path)) == whole[:cut].count("\n")
 
 
-def test_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
+def test_any_flipped_bit_is_found_named_and_costs_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    segment = journal.Journal(tmp_path)
+    segment.append([row(0), row(1, "blue", last_layer=[1, 0], anchor=[0, 0]), row(2)])
+    whole = segment.path.read_bytes()
+    first, second = whole.index(b"\n") + 1, whole.index(b"\n", whole.index(b"\n") + 1)
+    for place in range(first, second):
+        for bit in (0, 3, 7):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            if b"\n" not in flipped[first:second]:
+                segment.path.write_bytes(flipped)
+                assert {key[1] for key in journal.read(tmp_path)} == {0, 2}
+    assert f"1 damaged rows ({segment.path.name} line 2): their documents are answered again" in capsys.readouterr().err
+
+
+def test_lost_bytes_in_the_middle_cost_no_other_row(tmp_path: Path) -> None:
     segment = journal.Journal(tmp_path)
     segment.append([row(0), row(1), row(2)])
     lines = segment.path.read_text().splitlines()
     lines[1] = lines[1][:20]
     segment.path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(WinnowError, match=rf"{segment.path.name}, line 2 is damaged .* say force=true"):
-        journal.read(tmp_path)
+    assert {key[1] for key in journal.read(tmp_path)} == {0, 2}
+
+
+def test_a_newer_damaged_row_does_not_hide_the_older_whole_one(tmp_path: Path) -> None:
+    segment = journal.Journal(tmp_path)
+    segment.append([row(0, "old")])
+    segment.append([row(0, "new")])
+    segment.path.write_bytes(segment.path.read_bytes().replace(b"new", b"now"))
+    assert journal.read(tmp_path)["task", 0].answer == "old"
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "00001-a (1).jsonl.bak", "1]-copy.jsonl"])
+def test_foreign_files_do_not_stop_anybody(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("what is this")
+    journal.Journal(tmp_path).append([row(0)])
+    assert len(journal.read(tmp_path)) == 1
 
 
 def test_no_journal_is_an_empty_one(tmp_path: Path) -> None:

@@ -151,6 +151,71 @@ def test_judge_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         Judge(Server("http://127.0.0.1:9", "m"), tmp_path).ask([{"role": "user", "content": "?"}])
 
 
+class Answering:
+    """A server that says one thing, and notes who asked it with which key."""
+
+    def __init__(self, code: int, body: bytes, **headers: str) -> None:
+        self.keys: list[str | None] = []
+        keys = self.keys
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                keys.append(self.headers["Authorization"])
+                self.rfile.read(int(self.headers["Content-Length"] or 0))
+                self.send_response(code)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def log_message(self, *args: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+def ask(url: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Ask once, and return the error."""
+    monkeypatch.setattr("winnow.harness.score.judge_client.time.sleep", lambda seconds: None)
+    with pytest.raises(WinnowError) as caught:
+        Judge(Server(url, "m", "s3cret-key"), cache).ask([{"role": "user", "content": "?"}])
+    assert not list(cache.rglob("*.json"))
+    return str(caught.value)
+
+
+def test_the_key_follows_no_redirect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Answering(200, b"{}")
+    first = Answering(307, b"", Location=f"{other.url}/chat/completions")
+    assert "refuses (307" in ask(first.url, tmp_path, monkeypatch)
+    assert other.keys == [] and first.keys == ["Bearer s3cret-key"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"x" * (1 << 21), "its reply has more than"),
+        (b"no json", "its reply is none of OpenAI's protocol"),
+        (b"[]", "its reply is none of OpenAI's protocol"),
+        (b'{"choices": []}', "its reply is none of OpenAI's protocol"),
+        (b'{"choices": [{"message": {"content": [1]}}]}', "its reply is none of OpenAI's protocol"),
+        (b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": -1}}', "its reply is none of"),
+    ],
+)
+def test_what_is_no_reply_is_not_kept(body: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Answering(200, body)
+    assert said in ask(server.url, tmp_path, monkeypatch) and len(server.keys) == 5
+
+
+def test_errors_are_printed_without_the_key_and_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ask(Answering(403, b"no s3cret-key\x1b[2J\nhere").url, tmp_path, monkeypatch)
+    assert "s3cret" not in said and said.isprintable() and "403 no" in said
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

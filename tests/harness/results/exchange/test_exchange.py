@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 from winnow.harness.cli.commands import look as cli
 from winnow.harness.common import files
@@ -77,10 +78,11 @@ def test_runs_of_other_tasks_do_not_compare(tmp_path: Path) -> None:
 def test_results_come_back_as_they_were(stores: tuple[Path, Path], suffix: str, tmp_path: Path) -> None:
     out, back = tmp_path / f"all{suffix}", tmp_path / "back"
     assert store.write(stores[0], out) == 4
-    assert len(store.read(out, back)) == 4 and store.read(out, back) == []
-    assert results_below(back) == results_below(stores[0])
-    for result in results_below(back):
-        assert read_scores(back / result["id"]) == read_scores(stores[0] / result["id"])
+    assert store.read(out, back) == ([f"imported-{name}" for name in ("aaaa1", "bbbb1", "cccc1", "only1")], [])
+    assert store.read(out, back) == ([], [])
+    assert results_below(back) == [one | {"id": f"imported-{one['id']}"} for one in results_below(stores[0])]  # type: ignore[operator]
+    for result in results_below(stores[0]):
+        assert read_scores(back / f"imported-{result['id']}") == read_scores(stores[0] / result["id"])
     assert {row["verdict"] for row in compare.rows(compare.pairs(str(stores[0]), str(back), back))} == {"identical"}
 
 
@@ -100,10 +102,52 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         store.write(tmp_path, tmp_path / "y.csv")
 
 
+def test_an_imported_run_stands_for_no_computed_one(stores: tuple[Path, Path], tmp_path: Path) -> None:
+    """Neither for one that is there, nor for one that is to come; and a newer one hides none computed here."""
+    mine, yours = stores
+    add(yours, "aaaa1", [0.0], finished="2027-01-01")
+    store.write(yours, tmp_path / "all.csv")
+    before = (mine / "aaaa1/result.json").read_bytes()
+    store.read(tmp_path / "all.csv", mine)
+    assert (mine / "aaaa1/result.json").read_bytes() == before
+    shown = [result["id"] for result in results_below(mine) if result["settings"] == "aaaa"]
+    assert shown == ["imported-aaaa1", "aaaa1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"run": "../../out"}, "is no name of a run or a task"),
+        ({"run": ""}, "is no name of a run or a task"),
+        ({"run": ".hidden"}, "is no name of a run or a task"),
+        ({"run": "a/b"}, "is no name of a run or a task"),
+        ({"result": '{"tasks": [{"task": "../x"}]}'}, "is no name of a run or a task"),
+        ({"result": "{"}, "Expecting"),
+        ({"result": "[]"}, "it holds no result"),
+        ({"result": '{"tasks": [{"task": "quiz"}]}'}, "its result has no settings"),
+        ({"task": "another"}, "it scores a task that it does not have"),
+    ],
+)
+def test_a_forged_member_is_one_line_and_stops_no_other(
+    stores: tuple[Path, Path], tmp_path: Path, change: dict[str, str], reason: str
+) -> None:
+    store.write(stores[0], tmp_path / "all.csv")
+    table = pd.read_csv(tmp_path / "all.csv", keep_default_na=False)
+    first = table["run"] == "aaaa1"
+    for name, value in change.items():
+        table.loc[first, name] = value
+    table.to_csv(tmp_path / "forged.csv", index=False)
+    new, (line,) = store.read(tmp_path / "forged.csv", tmp_path / "back")
+    assert len(new) == 3 and reason in line and "\n" not in line
+    assert {path.name for path in tmp_path.iterdir()} == {"all.csv", "back", "forged.csv", "mine", "yours"}
+
+
 def test_commands(stores: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.export_(tmp_path / "a.csv", stores[0])
-    cli.import_(tmp_path / "a.csv", tmp_path / "new")
+    with pytest.raises(typer.Exit) as done:
+        cli.import_(tmp_path / "a.csv", tmp_path / "new")
+    assert done.value.exit_code == 0
     cli.compare(str(stores[0]), str(tmp_path / "new"), "csv", tmp_path)
     said = capsys.readouterr().out
     assert "4 runs" in said and "4 new runs" in said and said.count("identical") == 4
-    assert json.loads((tmp_path / "new" / "aaaa1" / "result.json").read_text())["id"] == "aaaa1"
+    assert json.loads((tmp_path / "new/imported-aaaa1/result.json").read_text())["id"] == "imported-aaaa1"

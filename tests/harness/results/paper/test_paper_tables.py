@@ -16,7 +16,7 @@ from winnow.harness.cli.commands.tables import tables_of
 from winnow.harness.common import files
 from winnow.harness.config import preset
 from winnow.harness.config import preset_cells as cells
-from winnow.harness.plan.identity import identify
+from winnow.harness.plan.identity import settings_of
 from winnow.harness.results.paper import show
 from winnow.harness.results.paper.cell import Table
 from winnow.harness.results.paper.text import sheet
@@ -47,7 +47,7 @@ def write(folder: Path, run: str, settings: str, scores: Scores, reducer: str, *
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
-    return {each.part.row: identify(each.cell).settings for each in cells.planned(preset.load(NAME))}
+    return {each.part.row: settings_of(each.cell) for each in cells.planned(preset.load(NAME))}
 
 
 Fill = Callable[..., Table]

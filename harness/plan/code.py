@@ -1,0 +1,101 @@
+"""Which code and which libraries decide an answer, a score and a report: three layers, none larger than it must be."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from winnow.harness.common.sources import (
+    content_files,
+    fingerprint,
+    module_file,
+    modules_below,
+    package_folder,
+    version,
+)
+from winnow.harness.config.cell import Cell, Method
+from winnow.harness.data.decoders import chosen
+
+ANSWERING = ("winnow.harness.run.generate", "winnow.harness.data.media", "winnow.harness.data.decode_worker")
+"""Where the harness' say in an answer begins: prompts, frames, decoding."""
+ENGINE = ("winnow.models.engine", "winnow.models.loading")
+PROMPTS = ("winnow.harness.data", "winnow.models.families.prompt", *ENGINE)
+REPORTING = tuple(f"winnow.harness.score.{name}" for name in ("stats", "paired", "paired_runs", "pooled", "result"))
+APART = ("winnow.harness.score.judge", "winnow.harness.tasks.fixtures", "winnow.harness.tasks.pico.data")
+"""Modules of the scoring rooms that touch no score: verdicts are a stage of their own, miniatures are data."""
+
+EVERYWHERE = ("torch", "transformers", "tokenizers", "numpy", "pillow", "torchvision")
+READERS = {"auto": "av", "decord": "decord", "av": "av", "torchcodec": "torchcodec"}
+QUANTISERS = {"bnb": "bitsandbytes", "torchao": "torchao"}
+SCORERS = ("lmms-eval", "numpy")
+CPU = "cpu"
+
+
+@cache
+def answering(family: str) -> dict[str, str]:
+    """Fingerprint the code that answers under any method."""
+    engine = [name for package in ENGINE for name in modules_below(package)]
+    return {
+        "engine": fingerprint(engine, follow=ENGINE),
+        "family": fingerprint([f"winnow.models.families.{family}"], follow=("winnow.models",)),
+        "answering": fingerprint(ANSWERING, follow=PROMPTS),
+    }
+
+
+@cache
+def scoring() -> str:
+    """Fingerprint the code that scores answers: readers, marking, lmms-eval's border."""
+    rooms = [name for room in ("score", "tasks") for name in modules_below(f"winnow.harness.{room}")]
+    return fingerprint([name for name in rooms if name not in REPORTING and not name.startswith(APART)], follow=())
+
+
+@cache
+def reporting() -> str:
+    """Fingerprint the code of modelled cost and of statistics."""
+    there = [name for name in REPORTING if module_file(name)]
+    return fingerprint([*there, *modules_below("winnow.harness.cost"), "winnow.harness.plan.nominal"], follow=())
+
+
+def forget() -> None:
+    """Look at the code anew."""
+    for remembered in (answering, scoring, reporting):
+        remembered.cache_clear()
+
+
+def of_method(method: Method) -> dict[str, str]:
+    """Fingerprint a method: its module with what it imports, and of a class from elsewhere the whole folder."""
+    module = method.target.partition(":")[0]
+    path = module_file(module)
+    if path is None:
+        return {}
+    root = module.partition(".")[0]
+    if root == "winnow":
+        return {"code": fingerprint([module], follow=("winnow.reducers",))}
+    return {
+        "code": fingerprint([module], follow=("winnow.reducers", *_beside(path), root)),
+        "folder": _folder(root, path),
+    }
+
+
+def _beside(path: Path) -> list[str]:
+    """The modules that lie beside a file that belongs to no package."""
+    return [] if (path.parent / "__init__.py").exists() else [other.stem for other in path.parent.glob("*.py")]
+
+
+def _folder(root: str, path: Path) -> str:
+    """Hash a method's whole package, tables of numbers included; of a loose file, the Python files beside it."""
+    place = package_folder(root)
+    package = place / root if place else path.parent
+    return content_files(package) if package.is_dir() else ""
+
+
+def libraries(cell: Cell, videos: bool) -> dict[str, str | None]:
+    """Versions of what reaches the answers of a cell, and nothing of what does not."""
+    model = cell.model
+    names = list(EVERYWHERE)
+    names += [READERS[chosen()]] if videos else []
+    names += [package for start, package in QUANTISERS.items() if (model.quant or "").startswith(start)]
+    names += ["accelerate"] if model.quant or model.device == "spread" else []
+    names += ["flash-attn"] if "flash" in model.attn else []
+    names += ["triton"] if model.device != CPU else []
+    return {name: version(name) for name in names}

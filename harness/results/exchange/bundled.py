@@ -1,0 +1,46 @@
+"""A result that somebody else wrote: believed to be numbers, and nothing beyond."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from winnow.harness.common.run_files import IMPORTED
+from winnow.reducers.core.errors import WinnowError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,79}")
+"""What runs and tasks may be called: no separators, nothing hidden, no way out of a folder."""
+LARGEST = 10 << 20
+"""Characters of one result."""
+TEXTS = ("settings", "context", "model", "label", "asked", "finished", "reducer")
+
+
+def result_of(run: str, text: str) -> dict[str, Any]:
+    """Read and check the result of one imported run; its name is made that of an imported one.
+
+    Raises
+    ------
+    WinnowError
+        If it cannot be a result.
+    """
+    if len(text) > LARGEST:
+        raise WinnowError(f"its result has {len(text)} characters, more than {LARGEST}")
+    result = json.loads(text or "null")
+    if not isinstance(result, dict) or not isinstance(result.get("tasks"), list):
+        raise WinnowError("it holds no result")
+    named = [run, *(task.get("task") for task in result["tasks"] if isinstance(task, dict))]
+    wrong = next((name for name in named if not isinstance(name, str) or not NAME.fullmatch(name)), None)
+    if len(named) != len(result["tasks"]) + 1 or wrong is not None:
+        raise WinnowError(f"{str(wrong)[:40]!r} is no name of a run or a task")
+    odd = next((name for name in TEXTS if not isinstance(result.get(name), str)), None)
+    if odd or result.get("status") != "complete" or not isinstance(result.get("knobs"), dict):
+        raise WinnowError(f"its result has no {odd or 'complete status and knobs'}")
+    if like := result["knobs"].get("like"):
+        result["knobs"] = result["knobs"] | {"like": imported(str(like))}
+    return result | {"id": imported(run)}
+
+
+def imported(run: str) -> str:
+    """The name of an imported run."""
+    return run if run.startswith(IMPORTED) else f"{IMPORTED}{run}"

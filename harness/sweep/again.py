@@ -1,0 +1,102 @@
+"""``winnow rescore``, ``winnow recost``, ``winnow why``: finished runs held against the code and data of today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from winnow.harness.common.find_run import find_run
+from winnow.harness.common.finished import finished, outdated
+from winnow.harness.common.run_files import CONFIG
+from winnow.harness.config.cell import Cell, from_plain
+from winnow.harness.config.overrides import cell_from
+from winnow.harness.config.trust import check_trust
+from winnow.harness.plan.difference import why
+from winnow.harness.plan.identity import identify
+from winnow.harness.run.store import runs_of
+from winnow.harness.sweep.in_process import run
+from winnow.reducers.core.errors import WinnowError
+
+Layer = Literal["score", "report"]
+
+
+def again(names: Sequence[str], results: Path, layer: Layer, trust: bool = False) -> int:
+    """Score and report finished runs anew from their stored answers, without a model; return the exit code.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The runs; if there are none, all whose layer was made by other code or labels.
+    results : Path
+        Where they lie.
+    layer : {"score", "report"}
+    trust : bool
+        Whether code may be executed that runs name and Winnow does not register.
+
+    Raises
+    ------
+    WinnowError
+        If a run's answers are not those that its command would give today.
+    """
+    folders = [find_run(name, results, finished=True) for name in names] or [*_finished(results)]
+    runs = runs_of([_cell(folder, trust) for folder in folders])
+    wanted = []
+    for folder, found in zip(folders, runs, strict=True):
+        if found.id != folder.name:
+            if names:
+                raise WinnowError(f"run {folder.name} has answers of other code or data: `winnow why {folder.name}`")
+        elif names or layer in outdated(folder, found.identity.score, found.identity.report):
+            wanted.append(found)
+    for found in wanted:
+        found.reopen(f"asked for a new {layer}")
+    return run([found.cell for found in wanted]) if wanted else 0
+
+
+def _finished(results: Path) -> list[Path]:
+    return [path.parent for path in sorted(results.glob(f"*/{CONFIG}")) if finished(path.parent)]
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise WinnowError(f"{folder / CONFIG} cannot be read: an imported run has none") from error
+    if not isinstance(found, dict) or "answers" not in found.get("inputs", {}):
+        raise WinnowError(f"{folder / CONFIG} is damaged or of an older version of Winnow: run the cell again")
+    return found
+
+
+def _cell(folder: Path, trust: bool) -> Cell:
+    plain = _read(folder)["cell"]
+    try:
+        cell = replace(from_plain(plain), force=False, results=folder.parent)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WinnowError(f"{folder / CONFIG} holds no cell of this version of Winnow ({error})") from error
+    check_trust([cell], folder / CONFIG, trust)
+    return cell
+
+
+def explain(name: str, others: Sequence[str], results: Path, trust: bool = False) -> list[str]:
+    """Say what differs between a run and another one, a command, or the same command given today.
+
+    Parameters
+    ----------
+    name : str
+        The run.
+    others : sequence of str
+        Another run, or overrides as run.py takes them; nothing: the run's own settings, as they are today.
+    results : Path
+    trust : bool
+        As for `again`.
+    """
+    folder = find_run(name, results)
+    theirs = _read(folder)["inputs"]
+    if len(others) == 1 and "=" not in others[0]:
+        other = _read(find_run(others[0], results))["inputs"]
+    else:
+        other = identify(cell_from(others) if others else _cell(folder, trust)).inputs
+    return why(theirs, other)
