@@ -21,6 +21,20 @@ class FigureResult(TypedDict, total=False):
     high: float
     documents: int
     verdict: str | None
+    reader: ReaderResult
+
+
+class ReaderResult(FigureResult):
+    """What the one reader of options makes of multiple-choice answers.
+
+    Attributes
+    ----------
+    unread, disagree : int
+        Answers in which it finds no option, and those that lmms-eval's code takes for another one.
+    """
+
+    unread: int
+    disagree: int
 
 
 class JudgeResult(FigureResult):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,7 +79,25 @@ def _counts(benchmark: Benchmark, marks: Sequence[Mark], tasks: Tasks) -> dict[s
         "unparsed": unparsed,
         "verdict": FAILED if unparsed > tasks.config.failed_above * len(marks) else None,
         "visual_tokens": _visual(answered),
+        **_reader(benchmark, marks),
     }
+
+
+def _reader(benchmark: Benchmark, marks: Sequence[Mark]) -> dict[str, Any]:
+    """What the one reader of options makes of the same answers, and how often lmms-eval's code takes another option."""
+    read = [(found, found.readings) for found in marks if found.readings]
+    if not read:
+        return {}
+    said = [readings for found, readings in read if found.row.status == "ok"]
+    counts = {
+        "documents": len(marks),
+        "unread": sum(not ours.parsed for _, ours in said),
+        "disagree": sum(theirs.letter != ours.letter for theirs, ours in said),
+    }
+    found = units(benchmark, [replace(found, reading=ours) for found, (_, ours) in read])
+    counted = [unit for unit in found if unit.counted]
+    figure = {"mean": None} if benchmark.submission else percent(figure_of(benchmark, counted))
+    return {"reader": {**figure, **counts}}
 
 
 def _visual(rows: Sequence[Row]) -> dict[str, float] | None:
@@ -150,6 +169,9 @@ def _sample(benchmark: Benchmark, document: Document, found: Mark, metric: str) 
         "status": row.status,
         "reason": row.reason,
         "parsed": found.parsed,
+        "letters": {"lmms_eval": found.readings[0].letter, "reader": found.readings[1].letter}
+        if found.readings
+        else None,
         "scores": {} if benchmark.submission else {metric: found.score},
     }
 

@@ -1,33 +1,37 @@
-"""Marks recorded answers of a benchmark: what each is worth, read by lmms-eval's own code but without its guesses."""
+"""Marks recorded answers of a benchmark: what each is worth; options are read twice, by lmms-eval and by us."""
 
 from __future__ import annotations
 
-import copy
-import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.run.record import Row
 from winnow.harness.score.layout import lay_out
+from winnow.harness.score.lmms_reading import read_by_lmms_eval
 from winnow.harness.score.stats import Figure, figure
-from winnow.harness.tasks.benchmark import Benchmark, Doc, Reading
+from winnow.harness.tasks.benchmark import Benchmark, Reading
+from winnow.harness.tasks.choices import Doc
+from winnow.harness.tasks.letters import read_letter
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.reducers.core.errors import WinnowError
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One document with the reading of its answer; `value` is lmms-eval's, for submission files."""
+    """One document with the reading of its answer; `value` is lmms-eval's, for submission files.
+
+    `readings` holds what lmms-eval and the one reader of options make of the answer to a multiple-choice question.
+    """
 
     doc_id: int
     doc: Doc
     row: Row
     reading: Reading
     value: Any = None
+    readings: tuple[Reading, Reading] | None = None
 
     @property
     def score(self) -> float:
@@ -74,31 +78,23 @@ def _mark(benchmark: Benchmark, task: Any, doc: dict[str, Any], row: Row) -> Mar
     if benchmark.judge:
         return Mark(row.doc_id, doc, row, benchmark.read(None, row.answer, doc))
     try:
-        with no_guessing() as guesses:
-            values = task.process_results(copy.deepcopy(doc), [row.answer])
+        value, theirs = read_by_lmms_eval(benchmark, task, doc, row.answer)
     except Exception as error:
         reason = first_line(root_cause(error))
         raise WinnowError(f"lmms-eval cannot score document {row.doc_id} of '{benchmark.task}': {reason}") from error
-    value = values.get(benchmark.metric or "submission", next(iter(values.values())))
-    reading = benchmark.read(value, row.answer, doc)
-    return Mark(row.doc_id, doc, row, Reading(0.0, False) if guesses else reading, value)
+    ours = read_option(benchmark, doc, row.answer)
+    if ours is None:
+        return Mark(row.doc_id, doc, row, theirs, value)
+    return Mark(row.doc_id, doc, row, ours if benchmark.reread else theirs, value, (theirs, ours))
 
 
-@contextmanager
-def no_guessing() -> Iterator[list[object]]:
-    """Let parsers find nothing where they would draw an option at random; notes whenever they tried."""
-    draw = random.choice
-    tried: list[object] = []
-
-    def refuse(options: Sequence[Any]) -> str:
-        tried.append(options)
-        return ""
-
-    random.choice = refuse  # type: ignore[assignment]
-    try:
-        yield tried
-    finally:
-        random.choice = draw
+def read_option(benchmark: Benchmark, doc: Doc, answer: str) -> Reading | None:
+    """Read an answer as that of every other benchmark; None where there are no options."""
+    choices, column = benchmark.choices, benchmark.answer
+    if choices is None:
+        return None
+    letter = read_letter(answer, choices.options(doc))
+    return Reading(float(column is not None and letter == choices.right(doc, column)), bool(letter), letter)
 
 
 def units(benchmark: Benchmark, marks: Sequence[Mark]) -> list[Unit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from winnow.harness.common.run_files import Score
-from winnow.harness.run.result import FigureResult, Result, TaskResult
+from winnow.harness.run.result import FigureResult, ReaderResult, Result, TaskResult
 from winnow.harness.score.layout import Layout, lay_out, side_by_side
 from winnow.harness.score.stats import figure, percent
 from winnow.harness.tasks.catalogue import MEANS
@@ -34,7 +34,23 @@ def means_of(tasks: Mapping[str, tuple[TaskResult, Sequence[Score]]]) -> dict[st
             values = [score.score for _, scores in parts for score in scores]
             failed = next((task["verdict"] for task, _ in parts if task.get("verdict")), None)
             found[name] = {**percent(figure(values, layout_of(parts))), "verdict": failed}
+            reader = reader_of([task for task, _ in parts])
+            if reader:
+                found[name]["reader"] = reader
     return found
+
+
+def reader_of(tasks: Sequence[TaskResult]) -> ReaderResult | None:
+    """What the one reader of options makes of a whole group: the mean of its figures, and its counts added up."""
+    read = [task["reader"] for task in tasks if "reader" in task]
+    if not read:
+        return None
+    return {
+        "mean": round(sum(found["mean"] for found in read) / len(read), 4),
+        "documents": sum(found["documents"] for found in read),
+        "unread": sum(found["unread"] for found in read),
+        "disagree": sum(found["disagree"] for found in read),
+    }
 
 
 def figures(result: Result) -> dict[str, FigureResult]:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-Doc = Mapping[str, Any]
+from winnow.harness.tasks.choices import Choices, Doc
 
 
 class Reading(NamedTuple):
-    """What an answer is worth, 0 to 1, and whether it could be understood at all."""
+    """What an answer is worth, 0 to 1, whether it could be understood at all, and which option it was taken for."""
 
     score: float
     parsed: bool
+    letter: str = ""
 
 
 Reader = Callable[[Any, str, Doc], Reading]
@@ -41,6 +42,10 @@ class Benchmark:
         Folder of the videos below ``HF_HOME``.
     answer : str or None
         The column of the label.
+    choices : Choices or None
+        The options of a multiple-choice question.
+    reread : bool
+        The figure is that of the one reader of options, not lmms-eval's.
     ident : tuple of str
         Columns that together name a document.
     columns : dict
@@ -79,6 +84,8 @@ class Benchmark:
     split: str = "test"
     media: str | None = None
     answer: str | None = "answer"
+    choices: Choices | None = None
+    reread: bool = False
     ident: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

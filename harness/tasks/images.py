@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from winnow.harness.tasks.benchmark import Benchmark, Doc
-from winnow.harness.tasks.readers import graded, lettered, listed_option, starts_yes_or_no, unlabelled, yes_or_no
+from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.choices import Choices, Doc, column, columns
+from winnow.harness.tasks.readers import graded, listed_option, starts_yes_or_no, unlabelled, yes_or_no
 
 PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"
@@ -63,13 +64,14 @@ IMAGES = (
         answer="answers", ident=("question_id",), columns={"question": "text"},
     ),
     Benchmark(
-        "scienceqa_img", "scienceqa", "lmms-lab-encoder/ScienceQA", lettered, "exact_match", config="ScienceQA-IMG",
+        "scienceqa_img", "scienceqa", "lmms-lab-encoder/ScienceQA", graded, "exact_match", config="ScienceQA-IMG",
         columns={"question": "text", "choices": "list"}, breakdown=("subject",),
+        choices=Choices(column("choices"), "index"),
     ),
     Benchmark(
         "mmbench_en_dev_static", "mmbench", "lmms-lab-encoder/MMBench", listed_option, "gpt_eval_score", 1.0,
         config="en", split="dev", ident=("index",), columns={"question": "text", "A": "text", "B": "text"},
-        unit=rotated, worth="all", breakdown=("category",),
+        unit=rotated, worth="all", breakdown=("category",), choices=Choices(columns("ABCD")),
     ),
     _pope("pope", None, "test"),
     _pope("pope_adv", "Full", "adversarial"),

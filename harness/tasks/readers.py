@@ -5,17 +5,15 @@ Every reader takes lmms-eval's value for a document, the answer and the document
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from winnow.harness.tasks.benchmark import Doc, Reading
+from winnow.harness.tasks.benchmark import Reading
+from winnow.harness.tasks.choices import Doc
 
 PAIRS = (("pred_answer", "answer"), ("parsed_pred", "answer"), ("pred", "ground_truth"), ("pred_id", "answer_id"))
-LETTER = re.compile(r"\b([A-E])\b(?! [a-z])|^\W*([A-Ea-e])\W*$")
-"""An option's letter: capital and alone, and no article ("A cup"); or nothing but a letter."""
 
 
 def option(value: Any, answer: str, doc: Doc) -> Reading:
@@ -25,22 +23,9 @@ def option(value: Any, answer: str, doc: Doc) -> Reading:
 
 
 def graded(value: Any, answer: str, doc: Doc) -> Reading:
-    """Take lmms-eval's score of a free answer; only an empty one cannot be understood."""
+    """Take lmms-eval's score; only an empty answer cannot be understood."""
     score = value["score"] if isinstance(value, Mapping) else value
     return Reading(float(score), bool(answer.strip()))
-
-
-def lettered(value: Any, answer: str, doc: Doc) -> Reading:
-    """Take lmms-eval's score of a multiple-choice answer that must be a letter, or begin with one and a full stop."""
-    parsed = len(answer.strip()) == 1 or bool(re.match(r"[A-Z]\.", answer.strip()))
-    return Reading(float(value), parsed)
-
-
-def first_letter(value: Any, answer: str, doc: Doc) -> Reading:
-    """Read the option's letter ourselves; a lower-case article is none."""
-    found = LETTER.search(answer)
-    letter = (found.group(1) or found.group(2)).upper() if found else ""
-    return Reading(float(letter == value["gt_answer"]), bool(letter))
 
 
 def yes_or_no(value: Any, answer: str, doc: Doc) -> Reading:

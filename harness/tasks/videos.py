@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from winnow.harness.tasks.benchmark import Benchmark
-from winnow.harness.tasks.readers import exact, first_letter, graded, option, unlabelled
+from winnow.harness.tasks.choices import Choices, column, columns, in_question
+from winnow.harness.tasks.readers import exact, graded, option, unlabelled
 
 HERE = "package://winnow/harness/tasks"
 
@@ -49,15 +50,16 @@ def _videomme(task: str) -> Benchmark:
         ident=("question_id",),
         columns={"question": "text", "options": "list", "videoID": "text", "sub_category": "text", "task_type": "text"},
         categories={"duration": DURATIONS, "domain": DOMAINS},
-        breakdown=("duration",),
+        breakdown=("duration",), choices=Choices(column("options")),
     )  # fmt: skip
 
 
 def _mvbench(kind: str) -> Benchmark:
     return Benchmark(
-        f"mvbench_{kind}", "mvbench", "OpenGVLab/MVBench", first_letter, "mvbench_accuracy", 1.0, config=kind,
+        f"mvbench_{kind}", "mvbench", "OpenGVLab/MVBench", graded, "mvbench_accuracy", 1.0, config=kind,
         split="train", media="mvbench_video",
         columns={"video": "text", "question": "text", "candidates": "list"},
+        choices=Choices(column("candidates"), "text"), reread=True,
         quirk="lmms-eval leaves empty answers out of the denominator, and reads the article in 'a cup' as option A",
     )  # fmt: skip
 
@@ -67,6 +69,7 @@ def _mlvu(task: str, repo: str, media: str, types: tuple[str, ...]) -> Benchmark
         task, "mlvu", repo, option, "mlvu_percetion_score", 1.0, media=media,
         columns={"video_name": "text", "question": "text"},
         categories={"task_type": types}, strata="task_type", breakdown=("task_type",), quirk=CATEGORY_MEAN,
+        choices=Choices(in_question),
     )  # fmt: skip
 
 
@@ -87,30 +90,32 @@ VIDEOS = (
     Benchmark(
         "egoschema_subset", "egoschema", "lmms-eval/egoschema", option, "score", config="Subset", media="egoschema",
         ident=("question_idx",), columns={"video_idx": "text", "question": "text", "option": "list"}, quirk=GUESS,
+        choices=Choices(column("option"), "index"),
     ),
     Benchmark(
         "egoschema", "egoschema", "lmms-eval/egoschema", unlabelled, config="GENERATION", media="egoschema",
         answer=None, ident=("question_idx",),
         columns={"video_idx": "text", "question": "text", "option": "list"},
+        choices=Choices(column("option"), "index"),
     ),
     Benchmark(
         "nextqa_mc_test", "nextqa", "lmms-eval/NExTQA", graded, "exact_match",
         config="MC", media="nextqa", ident=("video", "qid"),
         columns={"video": "any", "question": "text", **{f"a{i}": "text" for i in range(5)}},
-        breakdown=("type",), quirk=GUESS,
+        breakdown=("type",), quirk=GUESS, choices=Choices(columns("01234", "a"), "index"),
     ),
     Benchmark(
         "perceptiontest_val_mc", "perceptiontest/val", "lmms-eval/PerceptionTest_Val", option, "accuracy",
         config="mc_question_val", split="validation", media="perceptiontest_val", answer="answer_id",
         ident=("video_name", "question_id"),
         columns={"video_name": "text", "question": "text", "options": "list"},
-        breakdown=("area",),
+        breakdown=("area",), choices=Choices(column("options"), "index"),
     ),
     Benchmark(
         "longvideobench_val_v", "longvideobench", "longvideobench/LongVideoBench", option, "lvb_acc",
         split="validation", media="datasets/longvideobench", answer="correct_choice", ident=("id",),
         columns={"video_path": "text", "question": "text", "duration_group": "number", "question_category": "text"},
-        breakdown=("duration_group",), quirk=GUESS,
+        breakdown=("duration_group",), quirk=GUESS, choices=Choices(columns("01234", "option"), "index"),
     ),
     _judged("msvd_qa", f"{HERE}/msvd_qa", "", "msvd_qa", ident=("question_id",), place=VIDEO_LLAVA),
     _judged("msrvtt_qa", f"{HERE}/msrvtt_qa", "", "msrvtt_qa", ident=("question_id",), place=VIDEO_LLAVA),

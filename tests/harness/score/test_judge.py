@@ -108,6 +108,74 @@ def test_stages(
     assert " / " in shown.out
 
 
+def test_what_has_no_answer_is_not_sent_but_counts_as_wrong(
+    answered: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three documents one failed after it had said something, one said nothing, and one is right."""
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    path = answered / "samples_activitynetqa.jsonl"
+    samples = [json.loads(line) for line in path.read_text().splitlines()]
+    changes = {"status": "failed", "answer": "secret"}, {"answer": "  "}, {"answer": samples[2]["target"]}
+    path.write_text("".join(json.dumps(sample | more) + "\n" for sample, more in zip(samples, changes, strict=True)))
+    assert judge(answered, stub).exit_code == 0
+    asked = [body["messages"][-1]["content"] for body in stub.bodies]
+    assert len(asked) == 1 + 3 and not any("secret" in text for text in asked)
+    said = next(task["judge"] for task in result_of(answered)["tasks"] if task["task"] == "activitynetqa")
+    assert (said["documents"], said["asked"], said["unread"]) == (3, 1, 0)
+    assert said["mean"] == said["accuracy"] == pytest.approx(100 / 3, abs=1e-3)
+    assert said["score"] == pytest.approx(5 / 3, abs=1e-3)
+    verdicts = [json.loads(line) for line in (answered / "judged_activitynetqa.jsonl").read_text().splitlines()]
+    assert [(verdict["right"], verdict["reply"] is None) for verdict in verdicts] == [
+        (None, True), (None, True), (True, False)
+    ]  # fmt: skip
+
+
+def test_replies_that_cannot_be_read_count_as_wrong(
+    answered: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    texts = ["{'pred': 'yes', 'score': 4}", "no idea", "{'pred': 'yes', 'score': 2}"] * 2
+    monkeypatch.setattr(
+        stub, "reply", lambda body: {"choices": [{"message": {"content": texts[len(stub.bodies) - 1]}}]}
+    )
+    assert judge(answered, stub, "--workers", "1").exit_code == 0
+    for task in result_of(answered)["tasks"]:
+        said = task["judge"]
+        assert (said["documents"], said["asked"], said["unread"]) == (3, 3, 1)
+        assert (said["mean"], said["score"]) == (pytest.approx(200 / 3, abs=1e-3), 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        ({"url": "other"}, 2),
+        ({"model": "another"}, 2),
+        ({"key": "of another user"}, 1),
+        ({"url": "longer"}, 1),
+        ({"per_minute": 6000.0, "workers": 1}, 1),
+    ],
+)
+def test_replies_are_those_of_one_server_and_model(
+    stub: Stub, tmp_path: Path, change: dict[str, Any], asked: int
+) -> None:
+    """Whatever else changes, what this model of this server said is remembered."""
+    more = change | ({"url": stub.url.replace("127.0.0.1", "localhost")} if change.get("url") == "other" else {})
+    more |= {"url": f"{stub.url}/chat/completions/"} if change.get("url") == "longer" else {}
+    question = [{"role": "user", "content": "Correct Answer: red\nPredicted Answer: red"}]
+    first = Judge(Server(stub.url, "m"), tmp_path).ask(question)
+    second = Judge(Server(**{"url": stub.url, "model": "m"} | more), tmp_path).ask(question)
+    assert len(stub.bodies) == asked and second.fresh == (asked == 2)
+    assert first.text == second.text and (first.prompt_tokens, second.prompt_tokens) == (100, 100)
+
+
+def test_another_question_is_asked_anew(stub: Stub, tmp_path: Path) -> None:
+    judged = Judge(Server(stub.url, "m"), tmp_path)
+    asked = [f"Correct Answer: red\nPredicted Answer: {said}" for said in ("red", "blue", "red")]
+    replies = [judged.ask([{"role": "user", "content": text}]) for text in asked]
+    assert [reply.fresh for reply in replies] == [True, True, False]
+    assert [read(reply.text)[0] for reply in replies] == [True, False, True]
+
+
 def test_stopped_judge_goes_on(answered: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
     stub.lasts = 2

@@ -63,13 +63,14 @@ def test_questions_about_one_video_share_its_pass_through_the_tower(run: Run, fi
 
 
 def test_figures_of_a_run(run: Run, results: Path, fixtures: Path) -> None:
-    """Break-down, unread answers and lmms-eval's own figure are a command away."""
+    """Break-down, lmms-eval's own figure, and what its code and the one reader understood are a command away."""
     assert run("tasks=videomme", f"tasks.data={fixtures}").code == 0
     words = ["figures", only(results).name, "--results", str(results), "--format", "csv"]
     lines = CliRunner().invoke(app, words, catch_exceptions=False).stdout.splitlines()
-    assert lines[0] == "task,figure,n,unread,lmms-eval,visual tokens"
-    assert lines[1] == "videomme,0.0 ± 28.1 Failed,6,6,0.0,200.0"  # 6 questions about 3 videos, as sure as 3
-    assert [line.split(",")[0] for line in lines[2:]] == ["  duration short", "  duration medium", "  duration long"]
+    assert lines[0] == "task,figure,n,unread %,disagree %,lmms-eval,visual tokens"
+    assert lines[1] == "videomme,0.0 ± 28.1 Failed,6,100.0,66.7,0.0,200.0"  # 6 questions about 3 videos, as sure as 3
+    assert lines[2].startswith("  by the one reader of options,16.7 ± ") and lines[2].endswith(",6,33.3,,,")
+    assert [line.split(",")[0] for line in lines[3:]] == ["  duration short", "  duration medium", "  duration long"]
 
 
 def test_many_tasks_are_rows_on_the_terminal(run: Run, fixtures: Path) -> None:

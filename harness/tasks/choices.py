@@ -1,0 +1,62 @@
+"""The options of a multiple-choice question, and which of them is right, as each benchmark writes them down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any, Literal
+
+Doc = Mapping[str, Any]
+LETTERED = re.compile(r"^\s*\(?[A-Z][.):]\s*")
+LISTED = re.compile(r"^\(([A-Z])\) (.*)$", re.MULTILINE)
+ABSENT = (None, "", "nan", "N/A")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a benchmark writes its options.
+
+    Attributes
+    ----------
+    texts : callable
+        What the options of a document say, in the order of their letters.
+    label : {"letter", "index", "text"}
+        How the column of the answer names the right one.
+    """
+
+    texts: Callable[[Doc], list[str]]
+    label: Literal["letter", "index", "text"] = "letter"
+
+    def options(self, doc: Doc) -> dict[str, str]:
+        """Letter -> what the option says."""
+        return dict(zip(ascii_uppercase, self.texts(doc), strict=False))
+
+    def right(self, doc: Doc, column: str) -> str:
+        """Find the letter of the right option."""
+        if self.label == "letter":
+            return str(doc[column]).strip()
+        place = int(doc[column]) if self.label == "index" else self.texts(doc).index(doc[column])
+        return ascii_uppercase[place]
+
+    def relabelled(self, doc: Doc, column: str, letter: str) -> dict[str, Any]:
+        """Copy a document with another option as the right one."""
+        place = ascii_uppercase.index(letter)
+        values = {"letter": letter, "index": type(doc[column])(place), "text": self.texts(doc)[place]}
+        return {**doc, column: values[self.label]}
+
+
+def column(name: str) -> Callable[[Doc], list[str]]:
+    """Options in one column, with or without their letters before them."""
+    return lambda doc: [LETTERED.sub("", str(text)) for text in doc[name]]
+
+
+def columns(names: str, prefix: str = "") -> Callable[[Doc], list[str]]:
+    """Options in a column each, until one that is absent."""
+    return lambda doc: [str(doc[prefix + name]) for name in names if doc.get(prefix + name) not in ABSENT]
+
+
+def in_question(doc: Doc) -> list[str]:
+    """Options as lines of the question: ``(A) red``."""
+    return [text for _, text in LISTED.findall(doc["question"])]

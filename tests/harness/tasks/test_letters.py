@@ -1,0 +1,164 @@
+"""The one reader of options, wording by wording; what is written for B is written for every letter."""
+
+import re
+import time
+
+import pytest
+
+from winnow.harness.tasks.letters import read_letter
+
+OPTIONS = {"A": "red cup", "B": "green ball", "C": "blue box", "D": "yellow lamp"}
+NOTHING = ""
+
+B = {
+    "a letter": ["B", "b", "B.", "B!", "B\n", "B✓", '"B"', "'B'", "[B]", "(B)", "(b)", "B)", "b)", "(B", "【B】"],
+    "a letter and the option": [
+        "B) green ball", "(B) green ball", "(b) the cup", "B. green ball", "b. cup", "B: green ball", "B.green ball",
+        "B - green ball", "B green ball", "B(green ball)", "Option B", "option b", "Choice B", "Option (B)",
+    ],
+    "a statement": [
+        "Answer: B", "Answer:B", "answer: b", "ANSWER: B", "Answer - B", "The answer is B.", "The answer is b.",
+        "The answer is (B) green ball", "The correct answer is option B: green ball.", "My answer would be B",
+        "The correct answer to the question is B.", "The option that best describes the scene is (B).",
+        "Final Answer - B", "The answer is most likely B", 'The answer is "B".', '{"answer": "B"}',
+        "I choose B.", "I would go with option B", "I think B", "It's B.", "It is probably B, the green one.",
+        "It must be option B because of the color.", "I'm not sure, but I think it is B.",
+    ],
+    "a letter that is praised": [
+        "B is correct.", "Option B is correct.", "B is the answer, since A would be red.",
+        "The best option is B because the ball is green.", "Based on the frames, B best describes the scene.",
+    ],
+    "markdown and tags": [
+        "**B**", "**Answer:** B", "**Answer: B**", "### Answer\nB", "Answer:\n\n(B)", "`B`", "- B", "> B",
+        "<answer>B</answer>", "<|begin_of_box|>B<|end_of_box|>",
+    ],
+    "LaTeX": [
+        r"$\boxed{B}$", r"\boxed{\text{B}}", r"The final answer is $\boxed{\text{(B)}}$.", r"\(\boxed{\mathrm{B}}\)",
+        r"\[\boxed{B. \text{ green ball}}\]", r"The correct choice is: \textbf{B}",
+    ],
+    "Chinese, Japanese, Korean, wide letters": [
+        "答案是B", "答案：B", "答案：【B】", "答案为（B）。", "故选B。", "选择 B", "我选B，因为A不对", "B选项正确",
+        "正确答案是B选项", "排除A和C，应该选B", "Ｂ", "（Ｂ）", "정답은 B", "答えはBです",
+    ],
+    "reasoning that ends in a letter": [
+        "A person opens it, so the answer is B.",
+        "A person walks in. A dog follows. So it must be B.",
+        "A shows a man, C shows a woman. The ball is green.\nB",
+        "Let me think. A: red cup - no. B: green ball - yes. C: blue box - no.\n\nB",
+        "Option A: no.\nOption B: yes.\nOption C: no.\nOption D: no.\nSo the answer is B.",
+        "The answer is C. Wait, no: the answer is B.",
+        "<think>It could be A or C. A is red.</think>B",
+        "<think>Maybe A.</think>\n<answer>B</answer>",
+        "Looking at A, B, C and D, the best match is B.",
+    ],
+    "a letter that is explained": [
+        "Answer: B, because A is wrong", "B, because A is wrong", "B. A is wrong because the cup is not red.",
+        "B\n\nExplanation: the ball is green, unlike C.", "B. The man is at point C.",
+        "Answer: (B) green ball. Explanation: A and C do not appear.",
+        "The answer: B\nThe ball is green, A would be red and C blue.",
+    ],
+    "others that are rejected": [
+        "Not A but B", "It can't be A or C, so it is B.", "A is wrong, so B.", "The answer isn't A. It's B.",
+        "A, C and D are wrong. B", "First, A is unlikely. C does not fit. Therefore, B.",
+        "Step 1: D is ruled out.\nStep 2: A is ruled out.\nAnswer: B", "Between A and B, I choose B.",
+        "The ball is green, so the answer is B rather than A.",
+    ],
+    "an option's words": ["green ball", "The green ball.", "The answer is green ball", "Green ball, and nothing else."],
+}  # fmt: skip
+
+A = {
+    "the letter A": [
+        "A", "a", "A.", "(a) red cup", "a) red cup", "A, the red cup", "A is correct.", "Option A is the best.",
+        "A because the cup is red", "The answer is A.", "The answer is a", "answer: a", "A 是正确的",
+    ],
+    "the article before an option's words": ["A red cup", "a red cup"],
+}  # fmt: skip
+
+NONE = {
+    "the article": [
+        "a cup", "A cup", "A person", "A man is opening a door", "The answer is a cup", "I see a man. A dog runs.",
+        "(a red cup is not visible)",
+    ],
+    "several letters": [
+        "B and C", "A or B", "A/B", "A, B", "Both B and C are correct.", "The answer is B or C.",
+        "A and D both show it", "I am torn between A and B",
+    ],
+    "options repeated": [
+        "A. red cup\nB. green ball\nC. blue box\nD. yellow lamp", "A. red cup\nB. green",
+        "A. red cup B. green ball C. blue box D. yellow lamp",
+        "Question: which one? Options: A. red cup B. green ball C. blue box D. yellow lamp",
+    ],
+    "refusal": [
+        "I'm sorry, I cannot determine the answer from the video.", "I can't answer that.", "Unknown", "Dunno", "N/A",
+        "None of the above", "All of the above", "None of the options A, B, C or D is right.", "The answer is not A.",
+        "I cannot see a red cup in the video.",
+    ],
+    "empty": ["", "   ", "?", "\n"],
+    "reasoning without an end": ["<think>Option A looks right, because the"],
+    "no option of this question": ["E", "F.", "zebra?", "Answer: E", "E. It is not green as B says", "B and E"],
+    "letters that are no options": [
+        "Team A won", "vitamin C", "D-day", "C++", "It's 9 A.M.", "The U.S.A. team", "A's cup", "Bad", "Cab",
+    ],
+    "words of several options": ["The red cup and the green ball", "The man holds a red cup, then the green ball."],
+}  # fmt: skip
+
+
+def wordings(groups: dict[str, list[str]]) -> list[object]:
+    return [pytest.param(text, id=f"{kind}: {text!r}") for kind, texts in groups.items() for text in texts]
+
+
+@pytest.mark.parametrize("text", wordings(B))
+def test_b(text: str) -> None:
+    assert read_letter(text, OPTIONS) == "B"
+
+
+@pytest.mark.parametrize("text", wordings(A))
+def test_a(text: str) -> None:
+    assert read_letter(text, OPTIONS) == "A"
+
+
+@pytest.mark.parametrize("text", wordings(NONE))
+def test_nothing_is_guessed(text: str) -> None:
+    assert read_letter(text, OPTIONS) == NOTHING
+
+
+@pytest.mark.parametrize("letter", "BCD")
+def test_letters_but_the_article_are_alike(letter: str) -> None:
+    said = [*B["a letter"], "Answer: B", "B is correct.", "Option B is correct.", "The best option is B because it is"]
+    turned = [re.sub(r"\b[Bb]\b", lambda found: letter if found[0] == "B" else letter.lower(), text) for text in said]
+    assert {text: read_letter(text, OPTIONS) for text in turned} == dict.fromkeys(turned, letter)
+
+
+@pytest.mark.parametrize("before", ["", "Sure! ", "Based on the video, "])
+@pytest.mark.parametrize("after", ["", ".", "\n", ", as the frames show.", ". It is not A."])
+def test_a_statement_is_read_wherever_it_stands(before: str, after: str) -> None:
+    assert read_letter(f"{before}the correct answer is C{after}", OPTIONS) == "C"
+
+
+def test_options_words_count_by_their_longest_match_and_a_letter_before_them() -> None:
+    options = {"A": "3", "B": "4", "C": "yes", "D": "no", "E": "Both A and B", "F": "yes and no"}
+    said = {
+        "3": "A", "There are 4 objects.": "B", "Yes": "C", "No, it isn't": "D", "Both A and B.": "E",
+        "E. Both A and B": "E", "yes and no": "F", "It says yes and no": "F", "B": "B", "I don't know": NOTHING,
+    }  # fmt: skip
+    assert {text: read_letter(text, options) for text in said} == said
+
+
+def test_an_option_that_is_a_letter_is_chosen_by_its_own() -> None:
+    options = {"A": "C", "B": "A", "C": "B"}
+    assert [read_letter(text, options) for text in ("A. C", "C", "(B) A", "The answer is C")] == ["A", "C", "B", "C"]
+
+
+def test_long_answers_are_read_in_time() -> None:
+    """No pattern takes a time that grows with the square of the text."""
+    texts = [
+        "A or B, " * 5000,
+        "the answer is " * 2000,
+        "\n" * 40000 + "B",
+        "(" * 3000,
+        "<think>" * 5000,
+        "a b " * 5000,
+    ]
+    start = time.process_time()
+    assert [read_letter(text, OPTIONS) for text in texts] == [NOTHING, NOTHING, "B", NOTHING, NOTHING, NOTHING]
+    assert time.process_time() - start < 20
