@@ -16,7 +16,6 @@ from winnow.models.families.support import impossible
 from winnow.models.transformers_api import CACHE_NAMES, attention_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import llm_sites, tower_sites
 from winnow.reducers.core.tower import Tower
@@ -107,9 +106,13 @@ def check_held(cache: Any, ledger: Ledger) -> None:
         )
 
 
-def check_turn(family: Family, layouts: Sequence[Layout], held: int, numbered: bool) -> None:
+def check_turn(family: Family, parts: Parts, prompts: Sequence[Tensor], unnumbered: bool) -> None:
     """Refuse pictures behind a cached prompt where the model does not number them."""
-    if held and family.mrope and not numbered and any(layout.spans for layout in layouts):
+    outer: Any = parts.outer
+    if not unnumbered or not family.mrope:
+        return
+    places = torch.tensor([outer.config.image_token_id, outer.config.video_token_id])
+    if any(bool(torch.isin(ids, places).any()) for ids in prompts):
         raise UnsupportedError(
             f"{family.name} does not number pictures behind a cached prompt: pass their position_ids, or the whole "
             "conversation without a cache"

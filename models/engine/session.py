@@ -13,18 +13,17 @@ from torch import Tensor, nn
 from winnow.models.engine import checks
 from winnow.models.engine.calls import FORWARD, Call, check_call
 from winnow.models.engine.final import Final, picked
+from winnow.models.engine.fit import Fit
 from winnow.models.engine.forward import Forward
 from winnow.models.engine.ledger import Ledger, ledger_of
 from winnow.models.engine.look_ahead import look_ahead
-from winnow.models.engine.masks import attention_mask
+from winnow.models.engine.opening import Opening, fresh, last
 from winnow.models.engine.prefill import Prefill
-from winnow.models.engine.sequence import take
-from winnow.models.engine.signals import Around
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
 from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
-from winnow.models.transformers_api import ROPE_DELTAS, attention_of, cache_of, held_keys
+from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import Keys
@@ -63,26 +62,20 @@ class Session:
     ) -> None:
         outer: Any = parts.outer
         self.parts, self.family, self.reducer = parts, family, reducer
-        self.keys, self.relevance = keys, relevance
+        self.opening = Opening(parts, family, reducer, keys, relevance)
         tower = family.tower(outer.config)
         self.depth = len(parts.layers)
         checks.check_sites(reducer, self.depth, tower)
         acts = reducer.acts_in_tower(self.depth, tower)
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and acts else None
         llm: Any = parts.llm
-        self.windows = windows(llm.config, self.depth)
+        self.fit = Fit(parts, windows(llm.config, self.depth))
         self.trace = Trace()
         self.owner = uuid4().hex
         self.call: Call | None = None
         self.forward: Forward | None = None
         self.final: Final | None = None
         self.wanted: int | Tensor | None = None
-
-    @property
-    def implementation(self) -> str:
-        """The LLM's attention implementation."""
-        llm: Any = self.parts.llm
-        return attention_of(llm.config)
 
     @property
     def prefill(self) -> Prefill | None:
@@ -116,67 +109,20 @@ class Session:
         ids = checks.check_ids(ids if ids is not None or self.call is None else self.call.ids_of(kwargs))
         ledger = self.books(cache, len(ids))
         mask = checks.check_mask(kwargs.get("attention_mask"), ids)
-        new = self._fresh(ids, mask, ledger)
-        kwargs = _last(kwargs, ids.shape[1], new)
+        new = fresh(ids, mask, ledger, self.call)
+        kwargs = last(kwargs, ids.shape[1], new)
         numbered = kwargs.get("position_ids") is not None
         self._recall_offset(ledger, numbered)
         self.forward = Forward(ledger, new, mask, numbered)
         if not ledger.width or (new > 1 if self.call is None else self.call.first):
-            self.forward.prefill = self._open(self.forward, ids, kwargs)
+            self.forward.prefill = self.opening.begin(self.forward, ids, kwargs, self.call)
         return (), kwargs
-
-    def _fresh(self, ids: Tensor, mask: Tensor | None, ledger: Ledger) -> int:
-        """How many of the given tokens the cache does not hold yet.
-
-        `generate` takes the cache's length for what was given, and repeats tokens that were dropped at the entrance.
-        """
-        given = ids.shape[1]
-        if not ledger.width:
-            return given
-        new = given if mask is None else mask.shape[1] - ledger.width
-        if mask is None and self.call is not None and self.call.first:
-            new = (given if self.call.begins(ids) else self.call.width) - ledger.width
-        if not 0 < new <= given:
-            raise UnsupportedError(
-                f"the cache stands for {ledger.width} tokens and the call brings {given}: pass the whole conversation, "
-                "or its new tokens with an attention_mask over all"
-            )
-        return new
 
     def _recall_offset(self, ledger: Ledger, numbered: bool) -> None:
         """Give a model with M-RoPE, which knows its last prompt alone, the offset of this cache's prompt."""
         outer: Any = self.parts.outer
         if hasattr(outer, ROPE_DELTAS) and (ledger.width or not numbered):
             setattr(outer, ROPE_DELTAS, ledger.offset)
-
-    def _open(self, forward: Forward, ids: Tensor, kwargs: dict[str, Any]) -> Prefill:
-        """Begin a prefill: lay out the prompt's new tokens, without what was drafted or answered already."""
-        start, call = forward.start, self.call
-        tail = 0
-        if call is not None and (start or call.begins(ids)):
-            tail = forward.new - (call.width - start)
-        own = ids[:, ids.shape[1] - forward.new : ids.shape[1] - tail]
-        mask = None if forward.mask is None else forward.mask[:, start : start + own.shape[1]]
-        mask = checks.check_padding(mask, own, later=start > 0).bool()
-        prompts = [row[real.to(row.device)].cpu() for row, real in zip(own, mask, strict=True)]
-        numbered = forward.numbered if call is None else call.numbered
-        told = _without(kwargs, tail) | ({} if numbered or not start else {"position_ids": None})
-        layouts = self.family.layouts(self.parts.outer, prompts, told)
-        checks.check_turn(self.family, layouts, start, numbered)
-        copies = 1 if call is None or len(own) % call.prompts else len(own) // call.prompts
-        return Prefill(
-            self.reducer,
-            layouts,
-            forward.new,
-            self.depth,
-            self.keys,
-            self.relevance,
-            copies=copies,
-            tail=tail,
-            mrope=self.family.mrope,
-            real=[row.nonzero().flatten() for row in mask.cpu()] if _inside(mask) else None,
-            starts=[start] * len(own) if forward.mask is None else forward.mask[:, :start].sum(1).tolist(),
-        )
 
     def before_llm(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
         """At the LLM's entrance: reduce the embeddings, and keep mask and positions true to them."""
@@ -231,72 +177,27 @@ class Session:
         if forward.prefill is not None:
             hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)
         plain = forward.entry is None and forward.ledger.held[0] is None
-        if forward.whole(layer) and (plain or self.windows[layer] is None):
+        if forward.whole(layer) and (plain or self.fit.windows[layer] is None):
             return None
         kwargs = kwargs | {
-            "attention_mask": self._mask(forward, layer, hidden, kwargs),
-            "position_embeddings": self._rotary(forward, layer, hidden, kwargs),
+            "attention_mask": self.fit.mask(forward, layer, hidden, kwargs),
+            "position_embeddings": self.fit.rotary(forward, layer, hidden, kwargs),
             "position_ids": None,  # only flash attention reads them, wrongly
         }
         return ((hidden, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": hidden})
 
     def _reduce(self, forward: Forward, prefill: Prefill, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         if prefill.signals.wants_ahead(layer):
-            rotary = self._rotary(forward, layer, hidden, kwargs)
+            rotary = self.fit.rotary(forward, layer, hidden, kwargs)
             query, key, scaling = look_ahead(self.parts.layers[layer], hidden, rotary)
             held = held_keys(forward.cache, layer)
             if held:
                 key = torch.cat([forward.cache.layers[layer].keys.to(key.device), key], 2)
-            prefill.signals.ahead(layer, prefill.index, query, key, scaling, self._around(forward, layer))
+            prefill.signals.ahead(layer, prefill.index, query, key, scaling, self.fit.around(forward, layer))
         if layer:  # the input of layer 0 is the entrance, where mask and positions are cut too
             hidden = prefill.reduce(Site.layer(layer, self.depth), hidden, forward.positions)
         prefill.record()
         return hidden
-
-    def _rotary(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Rotary cosine and sine of the tokens in `hidden`, the same for all layers of a stage."""
-        cos, sin = kwargs["position_embeddings"]
-        stage, held = forward.stage(layer), forward.ledger.held[layer]
-        known = ("rotary", id(stage), id(held), id(cos))
-        if known not in forward.known:
-            positions = forward.moved(layer)
-            if positions is not None:
-                made = self._angles(layer, hidden, positions.to(hidden.device))
-            else:
-                made = (cos, sin) if stage is None else (take(cos, stage.columns, 1), take(sin, stage.columns, 1))
-            forward.known[known] = cos, made
-        found: tuple[Tensor, Tensor] = forward.known[known][1]
-        return found
-
-    def _angles(self, layer: int, hidden: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotary embedding; models whose layers turn unlike ask for the layer's type."""
-        llm: Any = self.parts.llm
-        typed = "layer_type" in inspect.signature(llm.rotary_emb.forward).parameters
-        made: tuple[Tensor, Tensor] = llm.rotary_emb(
-            hidden, positions, *([llm.config.layer_types[layer]] if typed else [])
-        )
-        return made
-
-    def _mask(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
-        original, window = kwargs.get("attention_mask"), self.windows[layer]
-        held = held_keys(forward.cache, layer) or 0
-        known = ("mask", id(forward.stage(layer)), id(forward.ledger.held[layer]), window, held, hidden.device)
-        if known not in forward.known:
-            rows, keys = forward.seen(layer)
-            keys = keys.last(held + rows.columns.shape[1]).to(hidden.device)
-            mask = attention_mask(
-                rows.to(hidden.device), keys, window, self.implementation, hidden.dtype, original is not None
-            )
-            forward.known[known] = mask
-        found: Tensor | None = forward.known[known]
-        return found
-
-    def _around(self, forward: Forward, layer: int) -> Around:
-        past = None
-        if forward.start:
-            rows, keys = forward.seen(layer)
-            past = keys.valid[:, : keys.columns.shape[1] - rows.columns.shape[1]]
-        return Around(past, forward.tail, self.windows[layer])
 
     def after_llm(self) -> None:
         """At the LLM's end: close the traces of a prefill, and the books of the cache."""
@@ -328,7 +229,7 @@ class Session:
     def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         """At a tapped attention: compute the statistics that were asked for, in prefill."""
         if self.forward is not None and self.prefill is not None:
-            around = self._around(self.forward, layer)
+            around = self.fit.around(self.forward, layer)
             self.prefill.signals.observe(layer, self.prefill.index, query, key, scaling, around)
 
     def after_key_projection(self, layer: int, keys: Tensor) -> None:
@@ -343,24 +244,3 @@ class Session:
         if self.forward is None or self.prefill is None:
             return hidden
         return self.prefill.reduce(site, hidden, self.forward.positions)
-
-
-def _inside(mask: Tensor) -> bool:
-    """Whether padding stands behind a real token."""
-    return bool((mask[:, :-1] & ~mask[:, 1:]).any())
-
-
-def _without(kwargs: dict[str, Any], tail: int) -> dict[str, Any]:
-    """The inputs that have a column for each token, without the last columns."""
-    named = {name: kwargs.get(name) for name in ("position_ids", "mm_token_type_ids")}
-    return kwargs | {name: value[..., :-tail] for name, value in named.items() if tail and value is not None}
-
-
-def _last(kwargs: dict[str, Any], given: int, new: int) -> dict[str, Any]:
-    """The inputs without the tokens that the cache holds already."""
-    if new == given:
-        return kwargs
-    names = ("input_ids", "position_ids", "mm_token_type_ids")
-    cut = {name: kwargs[name][..., -new:] for name in names if kwargs.get(name) is not None}
-    embeds = kwargs.get("inputs_embeds")
-    return kwargs | cut | ({} if embeds is None else {"inputs_embeds": embeds[:, -new:]})

@@ -1,0 +1,75 @@
+"""What a layer gets in place of transformers' own mask and rotary embedding, once tokens are gone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from winnow.models.engine.forward import Forward
+from winnow.models.engine.masks import attention_mask
+from winnow.models.engine.sequence import take
+from winnow.models.engine.signals import Around
+from winnow.models.families.base import Parts
+from winnow.models.transformers_api import attention_of, held_keys
+
+
+class Fit:
+    """Masks and rotary embeddings of one model; each is made once for all layers that see the same tokens.
+
+    Parameters
+    ----------
+    parts : Parts
+        The model's modules.
+    windows : sequence of int or None
+        See `windows`.
+    """
+
+    def __init__(self, parts: Parts, windows: Sequence[int | None]) -> None:
+        self.parts, self.windows = parts, windows
+
+    def rotary(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Rotary cosine and sine of the tokens in `hidden`."""
+        cos, sin = kwargs["position_embeddings"]
+        stage, held = forward.stage(layer), forward.ledger.held[layer]
+        known = ("rotary", id(stage), id(held), id(cos))
+        if known not in forward.known:
+            positions = forward.moved(layer)
+            if positions is not None:
+                made = self._angles(layer, hidden, positions.to(hidden.device))
+            else:
+                made = (cos, sin) if stage is None else (take(cos, stage.columns, 1), take(sin, stage.columns, 1))
+            forward.known[known] = cos, made
+        found: tuple[Tensor, Tensor] = forward.known[known][1]
+        return found
+
+    def _angles(self, layer: int, hidden: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotary embedding; models whose layers turn unlike ask for the layer's type."""
+        llm: Any = self.parts.llm
+        typed = "layer_type" in inspect.signature(llm.rotary_emb.forward).parameters
+        kind = [llm.config.layer_types[layer]] if typed else []
+        made: tuple[Tensor, Tensor] = llm.rotary_emb(hidden, positions, *kind)
+        return made
+
+    def mask(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
+        """The attention mask of the tokens in `hidden`; see `attention_mask`."""
+        llm: Any = self.parts.llm
+        wanted, window = kwargs.get("attention_mask") is not None, self.windows[layer]
+        held = held_keys(forward.cache, layer) or 0
+        known = ("mask", id(forward.stage(layer)), id(forward.ledger.held[layer]), window, held, hidden.device)
+        if known not in forward.known:
+            rows, keys = forward.seen(layer)
+            rows, keys = rows.to(hidden.device), keys.last(held + rows.columns.shape[1]).to(hidden.device)
+            forward.known[known] = attention_mask(rows, keys, window, attention_of(llm.config), hidden.dtype, wanted)
+        found: Tensor | None = forward.known[known]
+        return found
+
+    def around(self, forward: Forward, layer: int) -> Around:
+        """What stands before and behind the prompts in a layer's attention."""
+        past = None
+        if forward.start:
+            rows, keys = forward.seen(layer)
+            past = keys.valid[:, : keys.columns.shape[1] - rows.columns.shape[1]]
+        return Around(past, forward.tail, self.windows[layer])
