@@ -24,6 +24,7 @@ GIGABYTES = 20.0
 SPARE = 0.9
 """Share of the budget that is left after a clean-up."""
 PIECE = 1 << 22
+MEGAPIXEL = 1 << 20
 
 
 class FrameCache:
@@ -116,16 +117,25 @@ def _sum(data: bytes = b"") -> Any:
     return hashlib.blake2b(data, digest_size=16)
 
 
+def _strips(frames: np.ndarray) -> np.ndarray:
+    """The same memory in pieces of up to a megapixel, if the height divides so: FFV1 takes 150 bytes a pixel."""
+    count, height, width, colours = frames.shape
+    fits = (number for number in range(1, 65) if height % number == 0 and height // number * width <= MEGAPIXEL)
+    number = next(fits, 1)
+    return frames.reshape(count * number, height // number, width, colours)
+
+
 def packed(frames: np.ndarray, into: IO[bytes]) -> None:
     """Compress frames without loss, to the end of a file."""
     import av
 
-    height, width = frames.shape[1:3]
+    strips = _strips(frames)
+    height, width = strips.shape[1:3]
     with av.open(into, "w", format="nut") as container:
         stream: Any = container.add_stream("ffv1", rate=1, options={"g": "1", "context": "0", "coder": "1"})
         stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
         stream.codec_context.thread_count = 1
-        for number, pixels in enumerate(frames):
+        for number, pixels in enumerate(strips):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(format="bgr0")
             frame.pts, frame.time_base = number, Fraction(1)
             container.mux(stream.encode(frame))
@@ -143,13 +153,13 @@ def unpacked(data: bytes, place: np.ndarray) -> np.ndarray:
     """
     import av
 
-    count = 0
+    count, strips = 0, _strips(place)
     with av.open(BytesIO(data), "r") as container:
         container.streams.video[0].codec_context.thread_count = 1
         for count, frame in enumerate(container.decode(video=0), 1):
-            place[count - 1] = frame.to_ndarray(format="rgb24")
-    if count != len(place):
-        raise ValueError(f"{count} of {len(place)} frames")
+            strips[count - 1] = frame.to_ndarray(format="rgb24")
+    if count != len(strips):
+        raise ValueError(f"{count} of {len(strips)} pieces of frames")
     return place
 
 
