@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 
@@ -23,6 +25,7 @@ GIGABYTES = 20.0
 SPARE = 0.9
 """Share of the budget that is left after a clean-up."""
 PIECE = 1 << 22
+MEGAPIXEL = 1 << 20
 
 
 class FrameCache:
@@ -49,7 +52,7 @@ class FrameCache:
         try:
             line, _, data = path.read_bytes().partition(b"\n")
             head = json.loads(line)
-            if hashlib.blake2b(data, digest_size=16).hexdigest() != head.pop("sum"):
+            if _sum(data).hexdigest() != head.pop("sum"):
                 raise ValueError("the checksum is another")
             frames = unpacked(data, allocate((head.pop("frames"), *head.pop("size"), 3)))
         except FileNotFoundError:
@@ -69,17 +72,28 @@ class FrameCache:
         """Keep frames; if that fails, note why and go on without the cache."""
         if self.broken:
             return
-        data = packed(clip.frames)
-        if len(data) > self.budget:
-            return
-        total = hashlib.blake2b(data, digest_size=16).hexdigest()
-        head = clip.facts | {"frames": len(clip.frames), "size": clip.frames.shape[1:3], "sum": total}
         try:
-            files.write(self._path(key), lambda draft: draft.write_bytes(json.dumps(head).encode() + b"\n" + data))
+            files.write(self._path(key), lambda draft: self._fill(draft, clip))
             self._clean()
+        except OverflowError:
+            return
         except OSError as error:
             self.broken = True
             self.note = f"decoded frames are not kept: cannot write into {self.folder}: {error.strerror}"
+
+    def _fill(self, draft: Path, clip: Clip) -> None:
+        """Write an entry; the frames are compressed into a file beside it, as memory holds them once already."""
+        with TemporaryFile(dir=draft.parent) as body:
+            packed(clip.frames, body)
+            if body.tell() > self.budget:
+                raise OverflowError
+            body.seek(0)
+            total = hashlib.file_digest(body, _sum).hexdigest()
+            head = clip.facts | {"frames": len(clip.frames), "size": clip.frames.shape[1:3], "sum": total}
+            body.seek(0)
+            with draft.open("wb") as file:
+                file.write(json.dumps(head).encode() + b"\n")
+                shutil.copyfileobj(body, file)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.frames"
@@ -100,20 +114,34 @@ class FrameCache:
             held -= size
 
 
-def packed(frames: np.ndarray) -> bytes:
-    """Compress frames without loss."""
+def _sum(data: bytes = b"") -> Any:
+    return hashlib.blake2b(data, digest_size=16)
+
+
+def _strips(frames: np.ndarray) -> np.ndarray:
+    """The same memory in pieces of up to a megapixel, if the height divides so: FFV1 takes 150 bytes a pixel."""
+    count, height, width, colours = frames.shape
+    fits = (number for number in range(1, 65) if height % number == 0 and height // number * width <= MEGAPIXEL)
+    number = next(fits, 1)
+    return frames.reshape(count * number, height // number, width, colours)
+
+
+def packed(frames: np.ndarray, into: IO[bytes]) -> None:
+    """Compress frames without loss, to the end of a file."""
     import av
 
-    whole, (height, width) = BytesIO(), frames.shape[1:3]
-    with av.open(whole, "w", format="nut") as container:
+    strips = _strips(frames)
+    height, width = strips.shape[1:3]
+    with av.open(into, "w", format="nut") as container:
         stream: Any = container.add_stream("ffv1", rate=1, options={"g": "1", "context": "0", "coder": "1"})
         stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
-        for number, pixels in enumerate(frames):
+        stream.codec_context.thread_count = 1
+        for number, pixels in enumerate(strips):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(format="bgr0")
             frame.pts, frame.time_base = number, Fraction(1)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    return whole.getvalue()
+    into.seek(0, os.SEEK_END)
 
 
 def unpacked(data: bytes, place: np.ndarray) -> np.ndarray:
@@ -126,12 +154,13 @@ def unpacked(data: bytes, place: np.ndarray) -> np.ndarray:
     """
     import av
 
-    count = 0
+    count, strips = 0, _strips(place)
     with av.open(BytesIO(data), "r") as container:
+        container.streams.video[0].codec_context.thread_count = 1
         for count, frame in enumerate(container.decode(video=0), 1):
-            place[count - 1] = frame.to_ndarray(format="rgb24")
-    if count != len(place):
-        raise ValueError(f"{count} of {len(place)} frames")
+            strips[count - 1] = frame.to_ndarray(format="rgb24")
+    if count != len(strips):
+        raise ValueError(f"{count} of {len(strips)} pieces of frames")
     return place
 
 

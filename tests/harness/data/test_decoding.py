@@ -166,6 +166,10 @@ def test_frames_come_back_bit_by_bit_and_smaller(tmp_path: Path) -> None:
         cache.put(key, clip_of(frames))
         found = cache.get(key)
         assert found is not None and (found.frames == frames).all() and found.rate == 1.0
+    large = np.random.default_rng(1).integers(0, 8, (1, 1200, 1600, 3), dtype=np.uint8)  # goes in pieces
+    cache.put("cc", clip_of(large))
+    again = cache.get("cc")
+    assert again is not None and (again.frames == large).all()
     assert (tmp_path / "aa" / "aa.frames").stat().st_size < rising.nbytes / 4
 
 
