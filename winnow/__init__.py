@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from winnow.reducers.cdpruner import CDPruner as CDPruner
     from winnow.reducers.cgsm import CGSM as CGSM
     from winnow.reducers.compose import Compose as Compose
+    from winnow.reducers.core import Chooser as Chooser
     from winnow.reducers.core import Layout as Layout
     from winnow.reducers.core import Reducer as Reducer
     from winnow.reducers.core import Reduction as Reduction
@@ -68,7 +69,7 @@ _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}
 _HOMES |= dict.fromkeys(("PromptTrace", "Trace", "attach", "reuse_tower"), "models.engine")
 _HOMES |= dict.fromkeys(
     (
-        *("Layout", "Reducer", "Reduction", "Scorer", "Site", "Span", "Tower", "TowerView"),
+        *("Chooser", "Layout", "Reducer", "Reduction", "Scorer", "Site", "Span", "Tower", "TowerView"),
         *("UnsupportedError", "View", "WinnowError"),
     ),
     "reducers.core",

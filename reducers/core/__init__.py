@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from winnow.reducers.core.base import Reducer as Reducer
     from winnow.reducers.core.base import Scorer as Scorer
+    from winnow.reducers.core.entrance import Chooser as Chooser
     from winnow.reducers.core.errors import UnsupportedError as UnsupportedError
     from winnow.reducers.core.errors import WinnowError as WinnowError
     from winnow.reducers.core.layout import Grid as Grid
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "base": ("Reducer", "Scorer"),
+    "entrance": ("Chooser",),
     "errors": ("UnsupportedError", "WinnowError"),
     "layout": ("Grid", "Layout", "Span"),
     "probes": ("Rows",),
