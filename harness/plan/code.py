@@ -25,7 +25,8 @@ APART = ("winnow.harness.score.judge", "winnow.harness.tasks.fixtures", "winnow.
 """Modules of the scoring rooms that touch no score: verdicts are a stage of their own, miniatures are data."""
 
 EVERYWHERE = ("torch", "transformers", "tokenizers", "numpy", "pillow", "torchvision")
-READERS = {"auto": "av", "decord": "decord", "av": "av", "torchcodec": "torchcodec"}
+READERS = {"auto": "av", "av": "av", "decord": "decord", "torchcodec": "torchcodec"}
+"""Which library reads videos; PyAV plans which frames are read, whoever reads them."""
 QUANTISERS = {"bnb": "bitsandbytes", "torchao": "torchao"}
 SCORERS = ("lmms-eval", "numpy")
 CPU = "cpu"
@@ -93,7 +94,7 @@ def libraries(cell: Cell, videos: bool) -> dict[str, str | None]:
     """Versions of what reaches the answers of a cell, and nothing of what does not."""
     model = cell.model
     names = list(EVERYWHERE)
-    names += [READERS[chosen()]] if videos else []
+    names += ["av", READERS[chosen()]] if videos else []
     names += [package for start, package in QUANTISERS.items() if (model.quant or "").startswith(start)]
     names += ["accelerate"] if model.quant or model.device == "spread" else []
     names += ["flash-attn"] if "flash" in model.attn else []

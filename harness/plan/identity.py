@@ -109,7 +109,7 @@ def _identity(cell: Cell, model: dict[str, Any], documents: Inventory | None) ->
     }
     if documents is None:
         answers["tasks"] = _tasks(cell)
-    if cell.media.accept_damaged:
+    if cell.media.accept_damaged and (documents is None or documents.videos):
         answers["accept_damaged"] = True
     if cell.model.dtype != "float32":
         answers["batch_size"] = cell.batch_size  # below float32 padding can flip a token
