@@ -7,6 +7,7 @@ reported anew when only the code or the labels of these have changed.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from winnow.harness.plan import code
 
 SWITCHES = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 """Variables that change how a GPU multiplies."""
+NUMBER = re.compile(r"\d+(e\d+)?")
 STATE = ("code", "folder", "solver")
 """What of a method's inputs is code."""
 SOLVER = ("winnow.harness.plan.budget", "winnow.harness.plan.nominal")
@@ -121,8 +123,11 @@ def _identity(cell: Cell, model: dict[str, Any], documents: Inventory | None) ->
 
 
 def short(value: dict[str, Any]) -> str:
-    """Name a mapping by a hash in which the order of keys does not matter."""
-    return digest(_ordered(value))[:12]
+    """Name a mapping by a hash in which the order of keys does not matter; never by what Hydra reads as a number."""
+    name = digest(_ordered(value))[:12]
+    while NUMBER.fullmatch(name):
+        name = digest(name)[:12]
+    return name
 
 
 def without(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -125,18 +125,6 @@ def test_one_mistake_stops_a_sweep_before_it_starts(run: Callable[..., Any], res
     assert not list(results.glob("*/env.json"))
 
 
-def test_method_that_needs_a_cls_token() -> None:
-    from winnow.harness.config.compose import check_probes
-    from winnow.harness.config.schema import ModelConfig, TasksConfig
-    from winnow.reducers.core.errors import WinnowError
-
-    model, tasks = ModelConfig(name="llava_ov", has_cls=False), TasksConfig(name="pico_video")
-    with pytest.raises(
-        WinnowError, match="reducer=visionzip reads the attention of the vision tower's CLS token, which"
-    ):
-        check_probes(["cls"], "visionzip", model, tasks)
-
-
 def test_real_command_line() -> None:
     """No traceback and no chatter either when it is started as a program, even if Hydra is asked for full errors."""
     for environment in ({}, {"HYDRA_FULL_ERROR": "1"}):

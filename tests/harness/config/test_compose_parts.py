@@ -53,7 +53,7 @@ def test_identity_sees_the_parts() -> None:
     ("words", "message"),
     [
         (["reducer.llm.name=nope"], "unknown reducer.llm.name 'nope': choose aim, aim_merge"),
-        (["reducer.llm.foo=1"], "unknown option 'foo' of reducer.llm: choose R, name, positions, ratio, rows"),
+        (["reducer.llm.foo=1"], "unknown option 'foo' of reducer.llm: choose R, name, positions, ratio, rounding"),
         (["reducer.foo=1"], None),
         (["reducer.llm.schedule=nope"], "unknown reducer.llm.schedule 'nope': choose cuts"),
         (["reducer.llm.schedule.l1=2"], "unknown option 'l1' of schedule: choose k, of"),

@@ -107,3 +107,10 @@ def test_lines_share_answers_to_equal_documents(cell: Cell, stock: dict[str, Any
     stock["prints"] = ["other"]
     after = identify(cell)
     assert after.run != before.run and after.line == before.line != identify(method(ratio=0.25)(cell)).line
+
+
+def test_no_name_reads_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra takes reducer.like=9e9152341276 for infinity, and 012345678901 for a number without its first digit."""
+    digests = iter(["9e91523412765000", "0123456789015000", "9e9a523412765000"])
+    monkeypatch.setattr(identity, "digest", lambda value: next(digests))
+    assert identity.short({}) == "9e9a52341276"

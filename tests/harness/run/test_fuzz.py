@@ -16,7 +16,7 @@ from winnow.harness.common.finished import amend, damage, finished
 from winnow.harness.results.exchange import bundled
 from winnow.harness.run import claim, journal
 from winnow.harness.run.record import Row
-from winnow.harness.run.store import results_below
+from winnow.harness.run.result import results_below
 from winnow.harness.score.judged import read as read_verdict
 from winnow.harness.sweep import manifest
 from winnow.reducers.core.errors import WinnowError

@@ -53,7 +53,9 @@ def cache(benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, benchmark: Path) -> Manifest:
     """An undisturbed sweep, by one worker."""
-    planned = made(tmp_path_factory.mktemp("whole") / "runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINNOW_CACHE", str(benchmark))
+        planned = made(tmp_path_factory.mktemp("whole") / "runs")
     child = fork(planned, environment={"WINNOW_CACHE": str(benchmark)})
     child.join()
     assert child.exitcode == 0
