@@ -11,54 +11,34 @@ from dataclasses import dataclass
 
 import torch
 
-from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import coverage, unit
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import Tower, TowerProbe, TowerView
-from winnow.reducers.core.tower_methods import Guide, TowerReducer, guide_probe
+from winnow.reducers.core.tower import TowerView
+from winnow.reducers.core.tower_methods import FeatureReducer
 
 
 @dataclass(frozen=True)
-class Scope(TowerReducer):
+class Scope(FeatureReducer):
     """Pick features of each frame one by one: the most coverage gained times attention ** alpha; ties: the lower place.
 
     Attention is that of the block that yields the features, mean over heads (official: the sum, which ranks alike).
 
     Parameters
     ----------
-    ratio : float
-        Share of a frame's patches that leaves the tower.
     alpha : float
         Exponent of the attention; 0: coverage alone. Official: 1.
-    guide : {"auto", "cls", "mean"}
-        Whose attention: the CLS token's (official), the mean over all patches', or CLS where there is one.
     """
 
-    ratio: float = 0.25
     alpha: float = 1.0
-    guide: Guide = "auto"
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         if self.alpha < 0:
             raise WinnowError(f"reducer.alpha={self.alpha} is not allowed: choose an exponent of 0 or more")
         super().__post_init__()
-
-    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
-        """See `Reducer.sites`."""
-        return () if tower is None else (Site.features(tower),)
-
-    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """See `Reducer.tower_probes`."""
-        return ((guide_probe(self.guide, tower), tower.used - 1),)
-
-    def count(self, site: Site, grid: Grid, present: int) -> int:
-        """See `Reducer.count`."""
-        return min(present, max(1, round(grid.tokens * self.ratio)))
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: all pairs once by cosine, then all pairs by what is not covered yet, per pick."""
@@ -71,6 +51,6 @@ class Scope(TowerReducer):
         if total == present:
             return None
         features = unit(view.hidden.to(torch.promote_types(view.hidden.dtype, torch.float32)))
-        attention = view.signals[guide_probe(self.guide, view.tower), view.tower.used - 1]
+        attention = self.attention(view)
         weight = attention.to(features.device, features.dtype) ** self.alpha
         return Reduction(view.index[coverage(features @ features.mT, total, weight).sort().values])

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
-from winnow.reducers.core.tower_methods import Guide, Order, TowerReducer, arrange, guide_probe
+from winnow.reducers.core.tower_methods import FeatureReducer, Order, arrange
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class VisionZip(TowerReducer):
+class VisionZip(FeatureReducer):
     """Choose and merge the features of each frame, by attention and keys of the block that yields them.
 
     The others are listed in raster order; tokens at equal distances in that list are targets, and every other one joins
@@ -34,44 +33,28 @@ class VisionZip(TowerReducer):
 
     Parameters
     ----------
-    ratio : float
-        Share of a frame's patches that leaves the tower, contextual tokens included.
     share : float
         Contextual tokens among those. Paper: 30 of 192, 20 of 128, 10 of 64.
     contextual : {"sum", "mean"}
         The code adds the mean of those that joined to the target, which makes alike tokens twice as long; the paper
         says merge: the mean of all of them.
-    guide : {"auto", "cls", "mean"}
-        Whose attention: the CLS token's (official on CLIP), the mean over all patches' (official on SigLIP), or CLS
-        where there is one.
     order : {"official", "raster"}
         Dominant patches in raster order, then contextual ones; or each at the place of its patch.
     """
 
-    ratio: float = 0.25
     share: float = 0.15625
     contextual: Literal["sum", "mean"] = "sum"
-    guide: Guide = "auto"
     order: Order = "official"
 
     def __post_init__(self) -> None:
         """Check the shares, then the choices."""
-        check_ratio(self.ratio)
         if not 0 <= self.share < 1:
             raise WinnowError(f"reducer.share={self.share} is not allowed: choose a share, 0 <= share < 1")
         super().__post_init__()
 
-    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
-        """See `Reducer.sites`."""
-        return () if tower is None else (Site.features(tower),)
-
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
-        return ((guide_probe(self.guide, tower), tower.used - 1), (TowerKeys(), tower.used - 1))
-
-    def count(self, site: Site, grid: Grid, present: int) -> int:
-        """See `Reducer.count`."""
-        return min(present, max(1, round(grid.tokens * self.ratio)))
+        return (*super().tower_probes(tower), (TowerKeys(), tower.used - 1))
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: keys of the others against the targets, then their sums."""

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import Tower, TowerProbe, TowerView
-from winnow.reducers.core.tower_methods import Guide, TowerReducer, guide_probe
+from winnow.reducers.core.tower import TowerView
+from winnow.reducers.core.tower_methods import FeatureReducer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +27,7 @@ STEP = 8
 
 
 @dataclass(frozen=True)
-class VisPruner(TowerReducer):
+class VisPruner(FeatureReducer):
     """Choose among the features of each frame, by the attention of the block that yields them.
 
     The rest is thinned out in rounds: the even places of a list against the odd ones, by cosine of the features; the
@@ -38,36 +37,17 @@ class VisPruner(TowerReducer):
 
     Parameters
     ----------
-    ratio : float
-        Share of a frame's patches that leaves the tower; paper: 192, 128, 64 of 576.
     important : float
         Share of those that is chosen by attention, rounded down.
-    guide : {"auto", "cls", "mean"}
-        Whose attention: the CLS token's (official), the mean over all patches', or CLS where there is one.
     """
 
-    ratio: float = 0.25
     important: float = 0.5
-    guide: Guide = "auto"
 
     def __post_init__(self) -> None:
         """Check the shares, then the choices."""
-        check_ratio(self.ratio)
         if not 0 <= self.important <= 1:
             raise WinnowError(f"reducer.important={self.important} is not allowed: choose a share, 0 <= important <= 1")
         super().__post_init__()
-
-    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
-        """See `Reducer.sites`."""
-        return () if tower is None else (Site.features(tower),)
-
-    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """See `Reducer.tower_probes`."""
-        return ((guide_probe(self.guide, tower), tower.used - 1),)
-
-    def count(self, site: Site, grid: Grid, present: int) -> int:
-        """See `Reducer.count`."""
-        return min(present, max(1, round(grid.tokens * self.ratio)))
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: all pairs once; the rounds look values up."""
@@ -79,7 +59,7 @@ class VisPruner(TowerReducer):
         total = self.count(view.site, view.tower.grid, present)
         if total == present:
             return None
-        attention = view.signals[guide_probe(self.guide, view.tower), view.tower.used - 1].float().cpu()
+        attention = self.attention(view).float().cpu()
         rank = attention.sort(descending=True, stable=True).indices
         kept = rank[: int(total * self.important)]
         if len(kept) < total:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from winnow.harness.bench.clock import PHASES
-from winnow.harness.common.console import Format, output, render
+from winnow.harness.common.console import Format, print_table
 from winnow.harness.score.stats import median_interval
 
 MEASURED, MODELLED = "measured", "modelled"
@@ -113,19 +113,7 @@ def _peaks(machine: dict[str, Any]) -> str:
 def show(made: dict[str, Any], form: Format = "rich") -> None:
     """Print both tables."""
     for title, table in (("measured", times(made)), ("ratios to the unreduced model", ratios(made))):
-        if not table:
-            continue
-        if form != "rich":
-            print(render(table, form) + "\n")
-            continue
-        from rich import box
-        from rich.table import Table as Drawn
-
-        drawn = Drawn(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-        names = [name for name in table[0] if any(row[name] for row in table)]
-        for name in names:
-            drawn.add_column(name, justify="left" if name == "method" else "right")
-        for row in table:
-            drawn.add_row(*(row[name] for name in names))
-        output().print(drawn)
+        if table:
+            print_table(table, form, left=("method",), title=title)
+            print(end="" if form == "rich" else "\n")
     print(caption(made))

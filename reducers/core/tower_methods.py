@@ -12,7 +12,7 @@ from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import match_work
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe
+from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe, TowerView
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +82,43 @@ class Cutter(TowerReducer):
         """Tokens left after the cut at `site`, if all cuts are by equal factors and the last leaves `ratio`."""
         cuts = self.blocks(site.vision)
         return max(1, round(site.vision.patches * ratio ** ((cuts.index(site.number) + 1) / len(cuts))))
+
+
+@dataclass(frozen=True)
+class FeatureReducer(TowerReducer):
+    """Base of the methods that choose among the features of each frame, by the attention of the block that yields them.
+
+    Parameters
+    ----------
+    ratio : float
+        Share of a frame's patches that leaves the tower.
+    guide : {"auto", "cls", "mean"}
+        Whose attention: the CLS token's, the mean over all patches', or CLS where there is one.
+    """
+
+    ratio: float = 0.25
+    guide: Guide = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the ratio, then the choices."""
+        check_ratio(self.ratio)
+        super().__post_init__()
+
+    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
+        """See `Reducer.sites`."""
+        return () if tower is None else (Site.features(tower),)
+
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        return ((guide_probe(self.guide, tower), tower.used - 1),)
+
+    def attention(self, view: TowerView) -> Tensor:
+        """What each patch of a frame receives, mean over heads, shape ``(patches,)``."""
+        return view.signals[guide_probe(self.guide, view.tower), view.tower.used - 1]
+
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`."""
+        return min(present, max(1, round(grid.tokens * self.ratio)))
 
 
 @dataclass(frozen=True)
