@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from winnow.harness.common.run_files import CONFIG, TRACES, read_table
+from winnow.harness.common.run_files import CONFIG, IMPORTED, TRACES, read_table
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.schema import DownsampleConfig
 from winnow.harness.plan.identity import identify
@@ -24,6 +24,8 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
         If the run is of another model or its input, other tasks or another limit.
     """
     folder = cell.results / run
+    if run.startswith(IMPORTED):
+        raise WinnowError(f"reducer.like={run} is imported, without tokens layer by layer: give a run computed here")
     theirs = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["inputs"]
     if "answers" not in theirs:
         raise WinnowError(f"reducer.like={run} is a run of an older version of Winnow: run it again first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -72,6 +73,7 @@ def attach(
     if MARK in vars(parts.llm):
         raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
     session = Session(parts, family, method, keys, relevance)
+    _warn_if_idle(method, len(parts.layers), session)
     with ExitStack() as stack:
         stack.enter_context(replaced(parts.llm, MARK, session))
         _hook(stack, session, model)
@@ -80,6 +82,17 @@ def attach(
         if session.tower is not None:
             session.tower.hook(stack)
         yield session.trace
+
+
+def _warn_if_idle(method: Reducer, depth: int, session: Session) -> None:
+    """A schedule for a deeper model may leave a method nowhere to act, and what follows is then the unreduced model."""
+    answers = type(method).reduce is not Reducer.reduce
+    if answers and session.tower is None and not method.sites(depth):
+        warnings.warn(
+            f"{method.name} acts at none of the {depth} layers of this model, so nothing is reduced: "
+            "give it a schedule that fits",
+            stacklevel=4,
+        )
 
 
 def _method(reducer: object, parameters: Mapping[str, object]) -> Reducer:

@@ -1,6 +1,7 @@
 """What the engine refuses, and the corners where hooks go silently wrong."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 import pytest
@@ -397,3 +398,16 @@ def test_compact_positions_under_mrope_are_refused_by_the_answer(at: int) -> Non
     with torch.no_grad(), attach(model, Renumbers(at)) as trace:
         model(**inputs)
     assert trace.prompts[0].visual_per_layer[1] == trace.prompts[0].visual // 2
+
+
+def test_a_method_that_acts_nowhere_says_so() -> None:
+    """VAS' own rounds begin behind the last layer of a shallow model; what follows is the unreduced model."""
+    model = encoded("llava")[0]
+    said = "vas acts at none of the 6 layers of this model, so nothing is reduced"
+    with pytest.warns(UserWarning, match=said), attach(model, "vas", ratio=0.25):
+        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for name in ("none", "fastv", "prumerge"):
+            with attach(model, name):
+                pass

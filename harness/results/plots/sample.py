@@ -85,6 +85,8 @@ def trace_of(folder: Path, sample: str) -> dict[str, Any]:
     WinnowError
         If there is no such sample, or it was not answered.
     """
+    if not (folder / TRACES).exists():
+        raise WinnowError(NO_TRACES.format(folder.name))
     task, _, number = sample.rpartition("/")
     rows = [(row["task"], row["doc_id"]) for row in read_table(folder / TRACES, ["task", "doc_id"])]
     found = [(name, doc) for name, doc in rows if str(doc) == number and task in ("", name)]

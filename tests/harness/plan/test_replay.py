@@ -1,13 +1,17 @@
 """`reducer.like=RUN` drops at random exactly as many tokens as another run, or says why it cannot."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from cells import cell
 from runs import FASTV, Run, only, result_of
 
+from winnow.harness.plan.replay import counts as replayed
 from winnow.harness.results.tables import runs as tables
 from winnow.harness.run.result import results_below
+from winnow.reducers.core.errors import WinnowError
 
 
 def replay(like: object) -> tuple[str, str]:
@@ -70,3 +74,9 @@ def test_context_has_what_is_compared(group: str, run: Run, results: Path) -> No
     assert run(*FASTV, "limit=1").code == 0
     layer, name = group.split(".")
     assert yaml.safe_load((only(results) / "config.yaml").read_text())["inputs"][layer][name]
+
+
+def test_an_imported_run_has_nothing_to_replay(tmp_path: Path) -> None:
+    made = replace(cell("reducer=random"), results=tmp_path)
+    with pytest.raises(WinnowError, match=r"reducer\.like=imported-0a1b is imported, .*: give a run computed here"):
+        replayed(made, "imported-0a1b")

@@ -62,3 +62,8 @@ def test_samples_of_a_run(run: Callable[..., Any], results: Path, tmp_path: Path
         sample.load(folder, "9")
     with pytest.raises(WinnowError, match="zzz is no run in"):
         find_run("zzz", results)
+
+
+def test_an_imported_run_has_no_tokens_to_draw(tmp_path: Path) -> None:
+    with pytest.raises(WinnowError, match="run imported-0a1b is imported, or of an older version, and lacks tokens"):
+        sample.trace_of(tmp_path / "imported-0a1b", "0")
