@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from winnow.models.check.cases import image_prompt, mixed_prompt, tiny_model, video_prompt
@@ -25,13 +26,15 @@ METHODS: dict[str, Reducer] = {
     "merges": AIM(ratio=0.5, positions="keep", schedule=Window(1, 3)),
 }
 MANY = [video_prompt(), mixed_prompt(), image_prompt()]
+SEVERAL = [video_prompt(), image_prompt()] if transformers.__version__.startswith("5.18.") else MANY
 PROMPTS = {
     "llava": [image_prompt(), image_prompt("red ?")],
     "llava_onevision": [video_prompt(), video_prompt(text="count .")],
-    "qwen2_5_vl": MANY,
-    "qwen3_vl": MANY,
+    "qwen2_5_vl": SEVERAL,
+    "qwen3_vl": SEVERAL,
 }
-"""Padded batches; transformers 5.17 expands several pictures of one prompt for beams on the Qwen families alone."""
+"""Padded batches; transformers 5.17 expands several pictures of one prompt for beams on the Qwen families alone, and
+5.18 on none: there the unreduced model's own answers to such prompts are wrong when several sequences are asked for."""
 STEPS, WARMTH = 4, 0.7
 
 
