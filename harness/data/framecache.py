@@ -24,7 +24,6 @@ from winnow.reducers.core.errors import WinnowError
 GIGABYTES = 20.0
 SPARE = 0.9
 """Share of the budget that is left after a clean-up."""
-PIECE = 1 << 22
 MEGAPIXEL = 1 << 20
 
 
