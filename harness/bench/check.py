@@ -76,9 +76,10 @@ def make(target: str, options: Sequence[str]) -> Reducer:
 def check(reducer: Reducer, layers: int) -> Iterator[Finding]:
     """Run every invariant on every family, with each attention implementation and batch."""
     for family in FAMILIES:
-        reason = _impossible(family, reducer, layers)
-        for invariant in INVARIANTS:
-            yield Finding(invariant, family, 0, [], 0, reason) if reason else _check(invariant, family, reducer, layers)
+        if reason := _impossible(family, reducer, layers):
+            yield from (Finding(invariant, family, 0, [], 0, reason) for invariant in INVARIANTS)
+        else:
+            yield from _check(family, reducer, layers)
 
 
 def _impossible(family: str, reducer: Reducer, layers: int) -> str:
@@ -88,19 +89,30 @@ def _impossible(family: str, reducer: Reducer, layers: int) -> str:
         return ""
 
 
-def _check(invariant: str, family: str, reducer: Reducer, layers: int) -> Finding:
-    faults, refusals = [], 0
-    for attn in BACKENDS:
-        for name, prompts in BATCHES.items():
-            try:
-                INVARIANTS[invariant](Case(tiny_model(family, attn, layers), reducer, prompts))
-            except UnsupportedError:
-                refusals += 1
-            except (InvariantError, WinnowError) as error:
-                faults.append(f"{attn}, {name}: {error}")
-            except Exception as error:  # anybody's code may raise anything
-                faults.append(f"{attn}, {name}: {type(error).__name__}: {error}")
-    return Finding(invariant, family, len(BACKENDS) * len(BATCHES) - refusals, faults, refusals)
+def _check(family: str, reducer: Reducer, layers: int) -> Iterator[Finding]:
+    cases = {
+        f"{attn}, {batch}": Case(tiny_model(family, attn, layers), reducer, prompts)
+        for attn in BACKENDS
+        for batch, prompts in BATCHES.items()
+    }
+    for invariant in INVARIANTS:
+        outcomes = {where: _outcome(invariant, case) for where, case in cases.items()}
+        refusals = sum(outcome is None for outcome in outcomes.values())
+        faults = [f"{where}: {fault}" for where, fault in outcomes.items() if fault]
+        yield Finding(invariant, family, len(cases) - refusals, faults, refusals)
+
+
+def _outcome(invariant: str, case: Case) -> str | None:
+    """Tell the fault, empty if the invariant holds; None if the engine refuses the case."""
+    try:
+        INVARIANTS[invariant](case)
+    except UnsupportedError:
+        return None
+    except (InvariantError, WinnowError) as error:
+        return str(error)
+    except Exception as error:  # anybody's code may raise anything
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def report(reducer: Reducer, findings: Sequence[Finding]) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,16 +22,23 @@ BACKENDS = ("sdpa", "eager")
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A method on a model with a batch of prompts."""
+    """A method on a model with a batch of prompts; its invariants share what it generates."""
 
     loaded: Loaded
     reducer: Reducer
     prompts: Sequence[Prompt]
+    _generated: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def keys(self) -> list[str]:
         """A sample key per prompt that depends on the prompt alone."""
         return [prompt.text for prompt in self.prompts]
+
+    def once(self, name: str, generate: Callable[[], Any]) -> Any:
+        """Return what `generate` returned when something of this name was first wanted."""
+        if name not in self._generated:
+            self._generated[name] = generate()
+        return self._generated[name]
 
 
 @cache
