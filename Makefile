@@ -7,6 +7,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+FULL_VENV = $(if $(TRANSFORMERS),.venv-$(TRANSFORMERS),$(VENV))
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # What another environment could break: the main job, the engine, configuration, scoring, tables.
 SUBSET := tests/test_main_job.py tests/reducers tests/models/test_engine.py tests/models/test_decoding.py \
@@ -27,8 +28,8 @@ run: setup ## Run the pico sweep (10 cells) and print its table.
 test: lint ## Lint, then the covering tests: guards every change.
 	$(PYTEST)
 
-test-full: setup ## The whole matrix: every reducer on every model family.
-	$(PYTEST) -m "not faults and not slurm and not media"
+test-full: $(FULL_VENV)/.stamp ## The whole matrix: every reducer on every family. SHARD=1/4 runs a part, resumes and records it.
+	$(FULL_VENV)/bin/python -m pytest -n $(WORKERS) -m "not faults and not slurm and not media" $(if $(SHARD),--shard $(SHARD))
 
 test-faults: setup ## Kill, starve and corrupt runs, then look what was lost.
 	$(BIN)/python -m pytest -m faults

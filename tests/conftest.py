@@ -1,6 +1,7 @@
 """Settings that all tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is imported; no test asks the network
@@ -8,7 +9,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is imported; n
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+from shard import ROOT, Record, Shard, versions
+
 torch.set_num_threads(1)  # tiny models are faster on one thread, and the tests run side by side
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shard", metavar="i/n", help="run one part of the tests, resume where it ended, record it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if shard := config.getoption("shard"):
+        config.pluginmanager.register(Shard(config, shard, Record(ROOT / "build" / "full", versions())))
 
 
 @pytest.fixture(scope="session")
