@@ -13,6 +13,7 @@ from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.aim_prune import NEVER, AIMPrune
 from winnow.reducers.compose import Composed
 from winnow.reducers.core.base import Select
+from winnow.reducers.core.layout import Scope
 from winnow.reducers.core.reduction import Positions
 from winnow.reducers.core.schedule import Window
 
@@ -27,7 +28,7 @@ class AIM(Composed):
         Share of visual tokens that merging leaves; pruning comes on top, by `schedule`. Paper: 0.25.
     metric, counts, order, images, positions
         See `AIMMerge`; pruning keeps the positions of what entered.
-    apply, slope, temperature, iterations, select, schedule
+    apply, slope, temperature, iterations, select, scope, schedule
         See `AIMPrune`.
     """
 
@@ -42,6 +43,7 @@ class AIM(Composed):
     iterations: int = 5
     select: Select = "highest"
     positions: Positions = "compact"
+    scope: Scope = "prompt"
     schedule: Window = Window(14, 22, of=28)
 
     def parts(self) -> tuple[AIMMerge, AIMPrune]:
@@ -53,6 +55,7 @@ class AIM(Composed):
             temperature=self.temperature,
             iterations=self.iterations,
             select=self.select,
+            scope=self.scope,
             schedule=self.schedule,
         )
         return merge, prune

@@ -14,7 +14,7 @@ import torch
 
 from winnow.reducers.core.base import Ranker, top
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Grid, Layout
+from winnow.reducers.core.layout import Grid, Layout, Scope
 from winnow.reducers.core.probes import PageRank, Probe
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.schedule import Window
@@ -49,6 +49,8 @@ class AIMPrune(Ranker):
     prune : {"visual", "text", "question"}
         The ablation prunes text instead: all of it, or what stands behind the visual tokens. The first and the last
         token of the prompt stay.
+    scope : {"prompt", "span"}
+        Rank all visual tokens of the prompt together (the official code knows one block), or those of each span.
     schedule : Window
         Paper: l1=14, l2=22 of 28 layers; 13 and 21 of 32.
     """
@@ -59,6 +61,7 @@ class AIMPrune(Ranker):
     temperature: float = 0.1
     iterations: int = 5
     prune: Literal["visual", "text", "question"] = "visual"
+    scope: Scope = "prompt"
     schedule: Window = Window(14, 22, of=28)
 
     def __post_init__(self) -> None:

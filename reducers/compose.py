@@ -11,7 +11,7 @@ import torch
 
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Grid, Layout, Span, Width
+from winnow.reducers.core.layout import Grid, Layout, Span, Width, pools
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import Site
@@ -32,7 +32,9 @@ class Composed(Reducer, ABC):
     def __post_init__(self) -> None:
         """Check the choices, and take over what the parts say of themselves."""
         super().__post_init__()
-        object.__setattr__(self, "adaptive", any(part.adaptive for part in self.parts()))
+        entrance, llm = self.parts()
+        unequal = entrance.scope == "prompt" != llm.scope  # then contents decide what each span has left
+        object.__setattr__(self, "adaptive", entrance.adaptive or llm.adaptive or unequal)
 
     def keep_all(self) -> Reducer | None:  # type: ignore[override]
         """See `Reducer.keep_all`."""
@@ -88,6 +90,8 @@ class Composed(Reducer, ABC):
         self.sites(depth, tower)  # refuses parts that act in each other's place
         entrance, llm = self.parts()
         grids = [Grid(*span) for span in spans]
+        if entrance.scope == "prompt":
+            grids = pools(grids, "prompt")
         counts = [entrance.plan([grid], depth, tower)[0] for grid in grids]
         return llm.plan([self._regrid(grid, count) for grid, count in zip(grids, counts, strict=True)], depth)
 
@@ -103,6 +107,8 @@ class Composed(Reducer, ABC):
         layout, spans = view.layout, []
         entered = [span.positions[view.removed_at[span.positions] != 0] for span in layout.spans]
         for span, positions in zip(layout.spans, entered, strict=True):
+            if not len(positions):
+                continue
             grid = self._regrid(span.grid, len(positions))
             spans.append(Span(positions, grid.frames, grid.rows, grid.cols))
         mine = torch.isin(layout.visual, torch.cat(entered))

@@ -17,7 +17,7 @@ from winnow.reducers.core.base import check_ratio, top
 from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Scope, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -27,27 +27,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DART(Chooser):
-    """Keep the pivots among a span's tokens; then each pivot adds an equal part of those with the lowest cosine to it.
+    """Keep the pivots among the tokens; then each pivot adds an equal part of those with the lowest cosine to it.
 
-    Pivots are the tokens with the largest L1 norm, those of the span first, then those of the text, which all spans
-    share. Ties go to the lower place. A part is rounded up and taken from what is still missing, so the budget is met;
-    the official loop takes ``int(n (1 - R) / 8)`` per pivot instead, in the order of a Python set. The engine leaves
+    Pivots are the tokens with the largest L1 norm, visual ones first, then those of the text, which all spans share.
+    Ties go to the lower place. A part is rounded up and taken from what is still missing, so the budget is met; the
+    official loop takes ``int(n (1 - R) / 8)`` per pivot instead, in the order of a Python set. The engine leaves
     prompts of fewer than 16 visual tokens alone.
 
     Parameters
     ----------
     ratio : float
-        Share of each span's visual tokens that enters the LLM, rounded up.
+        Share of the visual tokens that enters the LLM, rounded up.
     R : float or None
         The paper's knob, the share that is REMOVED; wins over `ratio`.
     pivots : int
-        Pivots among the tokens of a span; at most its budget.
+        Pivots among the visual tokens, or those of a span; at most its budget.
     text_pivots : int
         Pivots among the tokens of the prompt that are not visual. They are never dropped.
     at : {"embedding"}
         Which form of the method this is: see above.
     positions : {"keep", "compact"}
         Official and engine: keep.
+    scope : {"prompt", "span"}
+        Engine: all visual tokens of the prompt, with pivots in common; or each span on its own.
     """
 
     native: ClassVar[tuple[str, ...]] = ("R",)
@@ -56,6 +58,7 @@ class DART(Chooser):
     pivots: int = 4
     text_pivots: int = 4
     at: Literal["embedding"] = "embedding"
+    scope: Scope = "prompt"
 
     def __post_init__(self) -> None:
         """Turn R into the share kept, check the numbers."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from winnow.reducers.core.entrance import Chooser, Variant
 from winnow.reducers.core.greedy import max_min
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Scope, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -21,22 +21,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DivPrune(Chooser):
-    """Pick tokens of each span one by one, each time the one whose nearest pick is farthest, by 1 - cosine.
+    """Pick tokens one by one, each time the one whose nearest pick is farthest, by 1 - cosine.
 
     Parameters
     ----------
     ratio : float
-        Share of each span's visual tokens that enters the LLM. Paper: 0.098, 56 of 576.
+        Share of the visual tokens that enters the LLM. Paper: 0.098, 56 of 576.
     variant : {"mended", "official"}
         The official code forgets what it has picked: once only duplicates of picks are left, it picks a token again,
         and the token then stands in the prompt twice. Mended: every token is picked once.
     positions : {"compact", "keep"}
         Official: compact.
+    scope : {"prompt", "span"}
+        Official: among all visual tokens of the prompt, so all tiles of a picture; or in each span.
     """
 
     ratio: float = 0.098
     variant: Variant = "mended"
     positions: Literal["keep", "compact"] = "compact"
+    scope: Scope = "prompt"
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: all pairs once, then a minimum over the tokens per pick."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from winnow.reducers.core.base import Scorer, check_ratio
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.schedule import K
@@ -34,6 +34,8 @@ class FastV(Scorer):
         or all rows (the paper's words; under a causal mask this favours early tokens).
     rounding : {"nearest", "down"}
         Of the tokens kept. ``down``: cut off, as the official lmms-eval port does: 5 % of 576 are 28, not 29.
+    scope : {"prompt", "span"}
+        Official: over all visual tokens of the prompt, or each span with a quota of its own.
     schedule : K
         Paper k=2 with R=0.5; the official lmms-eval port k=3.
     """
@@ -43,6 +45,7 @@ class FastV(Scorer):
     R: float | None = None
     rows: Literal["last", "text", "all"] = "last"
     rounding: Literal["nearest", "down"] = "nearest"
+    scope: Scope = "prompt"
     schedule: K = K(2)
 
     def __post_init__(self) -> None:

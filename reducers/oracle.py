@@ -9,6 +9,7 @@ import torch
 
 from winnow.reducers.core.base import Scorer
 from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.layout import Scope
 from winnow.reducers.core.reduction import View
 
 if TYPE_CHECKING:
@@ -17,10 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Oracle(Scorer):
-    """Keep the tokens of the asked object, the rest at random; ``select=lowest`` is the anti-oracle."""
+    """Keep the tokens of the asked object, the rest at random; ``select=lowest`` is the anti-oracle.
+
+    Parameters
+    ----------
+    scope : {"prompt", "span"}
+        Among all visual tokens of the prompt, or in each span.
+    """
 
     seeded: ClassVar[bool] = True
     needs_relevance: ClassVar[bool] = True
+
+    scope: Scope = "prompt"
 
     def score(self, view: View) -> Tensor:
         """See `Scorer.score`.

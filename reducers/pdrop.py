@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from winnow.reducers.core.base import Scorer
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import LookAhead, Probe
 from winnow.reducers.core.reduction import Positions, View
 from winnow.reducers.core.schedule import Cuts
@@ -34,6 +34,8 @@ class PDrop(Scorer):
         The shares of the original tokens that are left after each cut; wins over `ratio`.
     positions : {"compact", "keep"}
         Official: renumbered at every stage. Undefined under M-RoPE, where ``keep`` works.
+    scope : {"prompt", "span"}
+        Rank all visual tokens of the prompt together (the official code knows one picture), or those of each span.
     schedule : Cuts
         Paper: quarters of the depth.
     """
@@ -43,6 +45,7 @@ class PDrop(Scorer):
     ratio: float = 0.125
     ratios: Sequence[float] | None = None
     positions: Positions = "compact"
+    scope: Scope = "prompt"
     schedule: Cuts = Cuts((8, 16, 24), of=32)
 
     def __post_init__(self) -> None:

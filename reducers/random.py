@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from winnow.reducers.core.base import Scorer
+from winnow.reducers.core.layout import Scope
 from winnow.reducers.core.reduction import View
 
 if TYPE_CHECKING:
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RandomDrop(Scorer):
-    """Keep a uniform sample of each span's visual tokens, drawn from the sample's key."""
+    """Keep a uniform sample of the visual tokens, drawn from the sample's key.
+
+    Parameters
+    ----------
+    scope : {"prompt", "span"}
+        A sample of all visual tokens of the prompt, as many as FastV keeps, or an equal share of each span.
+    """
 
     seeded: ClassVar[bool] = True
+
+    scope: Scope = "prompt"
 
     def score(self, view: View) -> Tensor:
         """See `Scorer.score`."""

@@ -25,11 +25,16 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True)
 class Uniform(Scorer):
-    """Keep an even sample of each span."""
+    """Keep an even sample of each span; with ``scope=prompt`` an even sample of the prompt."""
 
     def score(self, view: View) -> Tensor:
         """See `Scorer.score`."""
-        return torch.cat([-turns(span.grid)[view.present(span)] for span in view.layout.spans])
+        return torch.cat([_share(span.grid)[view.present(span)] for span in view.layout.spans])
+
+
+def _share(grid: Grid) -> Tensor:
+    """Minus the share of the cells that have had their turn, so that spans of any size can be ranked together."""
+    return -(turns(grid) + 0.5) / grid.tokens
 
 
 def turns(grid: Grid) -> Tensor:

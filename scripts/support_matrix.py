@@ -36,6 +36,21 @@ slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 144 on `llava_
 """
 
 
+QUOTAS = """## Spans and quotas
+
+A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision` and
+`llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and one for the
+thumbnail; on `llava` pictures that follow each other are the frames of one video, since their tokens cannot be told
+from such. Methods keep their share of each span, with two exceptions:
+
+- those with the option `scope` rank over all visual tokens of the prompt by `scope=prompt`, on every family alike, and
+  give each span a quota of its own by `scope=span`. The default is what the method's code does (FastV, PDrop, AIM,
+  DivPrune, DART: the prompt), for the controls random and oracle the prompt, as of FastV, for the even samples the
+  span. Where a prompt has one span, both are the same;
+- methods that act in the vision tower keep their share of each frame, picture or tile.
+"""
+
+
 COUNTS = """`model=<name>`, with the frames that a video gives by default and the tokens that methods may drop.
 Separators are not among them: the CLS token of each of Video-LLaVA's frames, newlines, the text between InternVL3's
 frames.
@@ -109,7 +124,7 @@ def page() -> str:
     for (name, reducer), why in zip(made.items(), zip(*groups, strict=True), strict=True):
         cells = [reasons.setdefault(reason, f"({len(reasons) + 1})") if reason else "yes" for reason in why]
         lines.append(f"| `{name}` | {sites(reducer)} | {' | '.join(cells)} |")
-    lines += ["", *(f"{mark} {reason}  " for reason, mark in reasons.items()), "", TILES]
+    lines += ["", *(f"{mark} {reason}  " for reason, mark in reasons.items()), "", TILES, QUOTAS]
     lines += ["## Probes and options", "", "| method | probes | options, the default in bold |", "| --- | --- | --- |"]
     lines += [f"| `{name}` | {probes(reducer)} | {options(reducer)} |" for name, reducer in made.items()]
     lines += ["", "## Models", "", COUNTS, *models()]

@@ -13,7 +13,7 @@ from winnow.harness.cost.physical import pairs
 from winnow.harness.cost.shape import LLMShape
 from winnow.harness.cost.vision import TowerShape
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Width, pools
 from winnow.reducers.core.probes import LookAhead, PageRank, Probe, Rows
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Headless, Tower, TowerProbe
 
@@ -45,6 +45,7 @@ def llm_ops(
     """
     for probe, layer in reducer.probes(shape.layers):
         yield _probe(probe, shape, visual[layer] + text, text, width)
+    spans = pools(spans, reducer.scope)
     size, before = Width(shape.hidden, shape.head_dim), [sum(span.tokens for span in spans), *visual]
     for site in reducer.sites(shape.layers):
         present = before[site.first_without]

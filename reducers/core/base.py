@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_ty
 import torch
 
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Scope, Width, pools
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.schedule import Cuts, K, Schedule
@@ -55,6 +55,11 @@ class Reducer:
         """The method's name, as in ``reducer=<name>``."""
         return type(self).__module__.rpartition(".")[2]
 
+    @property
+    def scope(self) -> Scope:
+        """Over what `count` is asked: each span on its own, unless a method has a field that says otherwise."""
+        return "span"
+
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """Where the method acts, in the order of a forward.
 
@@ -91,7 +96,8 @@ class Reducer:
         site : Site
             One of `sites`.
         grid : Grid
-            One span as it was before any reduction; in the tower one frame of patches.
+            One span as it was before any reduction; in the tower one frame of patches; with ``scope=prompt`` all spans
+            as one.
         present : int
             Tokens of it that reach the site.
         """
@@ -131,6 +137,8 @@ class Reducer:
         present, planned = [grid.tokens for grid in grids], []
         if tower is not None and (left := self.plan_tower(depth, tower)[-1]) < tower.patches:
             present = [grid.frames * left for grid in grids]
+        if len(shared := pools(grids, self.scope)) < len(grids):
+            grids, present = shared, [sum(present)]
         for site in llm_sites(depth):
             if site in acting:
                 present = [self.count(site, grid, n) for grid, n in zip(grids, present, strict=True)]
@@ -170,12 +178,12 @@ class Ranker(Reducer, ABC):
         """Score each visual token present, in the order of `View.visual`, shape ``(present,)``."""
 
     def reduce(self, view: View) -> Reduction:
-        """Keep the top of each span, ties to the lower index, in prompt order."""
+        """Keep the top of each span, or of the prompt, ties to the lower index, in prompt order."""
         score = self.score(view).float()
         if self.select == "lowest":
             score = -score
         visual, kept = view.visual, []
-        for span in view.layout.spans:
+        for span in view.layout.pools(self.scope):
             here = torch.isin(visual, span.positions).nonzero().flatten()
             best = top(score[here], self.count(view.site, span.grid, len(here)))
             kept.append(visual[here[best]])
@@ -189,13 +197,16 @@ class Scorer(Ranker):
     Parameters
     ----------
     ratio : float
-        Share of each span's visual tokens that is left once the method has acted, in (0, 1]. Several cuts share the
-        drop: each keeps the same part of what the one before left.
+        Share of the visual tokens, of each span or of the prompt, that is left once the method has acted, in (0, 1].
+        Several cuts share the drop: each keeps the same part of what the one before left.
+    scope : {"span", "prompt"}
+        Rank the tokens of each span, which has its own quota, or all visual tokens of the prompt.
     schedule : K, Cuts or None
         The layers at whose input the method acts; None is the LLM's entrance.
     """
 
     ratio: float = 0.5
+    scope: Scope = "span"
     schedule: K | Cuts | None = None
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ class Chooser(Reducer, ABC):
 
     @abstractmethod
     def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
-        """Choose among the tokens of one span.
+        """Choose among the tokens of one span; with ``scope=prompt``, of all spans as one.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class Chooser(Reducer, ABC):
         """Choose in each span."""
         if self.ratio >= 1:
             return None
-        spans = view.layout.spans
+        spans = view.layout.pools(self.scope)
         embeddings = view.visual_hidden.split([len(span) for span in spans])
         exact = torch.promote_types(view.hidden.dtype, torch.float32)
         chosen = [self.choose(x.to(exact), s.grid, view) for x, s in zip(embeddings, spans, strict=True)]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Scope = Literal["span", "prompt"]
+"""Over what a method's quota counts: each span on its own, or all visual tokens of the prompt together."""
 
 
 def _no_positions() -> Tensor:
@@ -40,6 +44,18 @@ class Grid(NamedTuple):
     def rows(self) -> int:
         """Rows of a frame."""
         return self.tokens_per_frame // self.cols
+
+
+def pools(grids: Sequence[Grid], scope: Scope) -> list[Grid]:
+    """Sizes of what has a quota of its own: the spans, or all of them as one.
+
+    Spans of frames of one size make one span of all these frames, others a single row.
+    """
+    if scope == "span" or len(grids) < 2:
+        return list(grids)
+    frames, tokens = sum(grid.frames for grid in grids), sum(grid.tokens for grid in grids)
+    alike = len({grid[1:] for grid in grids}) == 1
+    return [Grid(frames, *grids[0][1:]) if alike else Grid(1, tokens, tokens)]
 
 
 class Width(NamedTuple):
@@ -131,6 +147,13 @@ class Layout:
         if len(self.visual):
             mask[: int(self.visual[-1])] = False
         return mask.nonzero().flatten()
+
+    def pools(self, scope: Scope) -> tuple[Span, ...]:
+        """What has a quota of its own: the spans, or all visual tokens as one span, see `pools`."""
+        if scope == "span" or len(self.spans) < 2:
+            return self.spans
+        (grid,) = pools([span.grid for span in self.spans], scope)
+        return (Span(self.visual, grid.frames, grid.rows, grid.cols),)
 
     def generator(self, *salt: object) -> torch.Generator:
         """Random numbers that depend on the sample's key and the salt alone."""

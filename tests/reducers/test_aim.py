@@ -240,7 +240,7 @@ def test_the_ablation_prunes_text(prune: str) -> None:
 
 def test_each_span_has_its_own_share() -> None:
     prompt = layout((2, 2, 2), (1, 1, 3))
-    last = walk(AIMPrune(schedule=EARLY), prompt, 7)[4]
+    last = walk(AIMPrune(scope="span", schedule=EARLY), prompt, 7)[4]
     assert [int(torch.isin(last, span.positions).sum()) for span in prompt.spans] == [2, 1]
 
 

@@ -8,6 +8,7 @@ from tokens import Rows, cosine, natural, prompt_of, tied
 from views import layout, view
 
 from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Scope
 from winnow.reducers.dart import DART
 
 
@@ -47,14 +48,16 @@ def test_the_mask_is_the_engines(seed: int) -> None:
     n = len(prompt.visual)
     states = prompt_of(tied(n, seed) if seed % 2 else natural(n, seed, 4), prompt, seed)
     removed, pivots, text = [0.25, 0.5, 0.778, 0.97][seed % 4], [4, 1, 7][seed % 3], [4, 0, 2][seed % 3]
-    answer = DART(R=removed, pivots=pivots, text_pivots=text).reduce(view(prompt, hidden=states))
+    scope: Scope = "span" if seed // 2 % 2 else "prompt"
+    answer = DART(R=removed, pivots=pivots, text_pivots=text, scope=scope).reduce(view(prompt, hidden=states))
     kept = prompt.visual.tolist() if answer is None else answer.keep.tolist()
-    spans = [span.positions.tolist() for span in prompt.spans]
+    spans = [span.positions.tolist() for span in prompt.spans] if scope == "span" else [prompt.visual.tolist()]
     assert kept == engine(states.tolist(), spans, removed, pivots, text)
 
 
 def test_every_picture_gets_its_own_quota() -> None:
-    assert DART(R=0.5).plan([(1, 20), (1, 200)], 1) == [110] and DART(R=0.97).plan([(1, 20)], 1) == [1]
+    assert DART(R=0.5, scope="span").plan([(1, 20), (1, 201)], 1) == [111]
+    assert DART(R=0.5).plan([(1, 21), (1, 201)], 1) == [111] and DART(R=0.97).plan([(1, 20)], 1) == [1]
 
 
 def test_numbers_are_checked() -> None:

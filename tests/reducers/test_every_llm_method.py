@@ -68,7 +68,7 @@ METHODS: dict[str, Reducer] = {
     "dart": DART(R=0.778),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
-    "compose-scores": Compose(RandomDrop(ratio=0.6), VCC(stride=3, schedule=K(2))),
+    "compose-scores": Compose(RandomDrop(ratio=0.6, scope="span"), VCC(stride=3, schedule=K(2))),
     "compose-tome": Compose(GridSample(a=2, b=2), ToMe(ratio=0.3, schedule=First(3))),
     "compose-average": Compose(Average(), Average(axis="temporal", schedule=TWICE)),
     "compose-pdrop": Compose(Uniform(ratio=0.5), PDrop(schedule=TWICE)),

@@ -56,9 +56,10 @@ def test_counts_of_the_papers() -> None:
 
 def test_each_span_has_its_own_budget() -> None:
     prompt = layout((2, 2, 2), (1, 1, 1), (1, 3, 3))
-    kept = RandomDrop(ratio=0.25).reduce(view(prompt)).keep
+    drop = RandomDrop(ratio=0.25, scope="span")
+    kept = drop.reduce(view(prompt)).keep
     assert [int(torch.isin(kept, span.positions).sum()) for span in prompt.spans] == [2, 1, 2]
-    assert RandomDrop(ratio=0.25).plan([(2, 4), (1, 1), (1, 9)], 4) == [5] * 4
+    assert drop.plan([(2, 4), (1, 1), (1, 9)], 4) == [5] * 4
 
 
 def test_random_depends_on_the_key_alone() -> None:
