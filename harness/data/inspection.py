@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from winnow.harness.common.errors import first_line, root_cause
-from winnow.harness.data.documents import Tasks
+from winnow.harness.data.ahead import Ahead, Pool
+from winnow.harness.data.document import Document
 from winnow.harness.data.media import make_prompt
+from winnow.models.families.prompt import Prompt
+
+Prepare = Callable[[Prompt], object]
+"""What a model's processor does with a prompt."""
 
 
 @dataclass
@@ -21,36 +26,43 @@ class Report:
     documents : int
     media : int
         Different files and pictures that open.
-    faults : list of (str, int, str)
-        Task, document and what is wrong with it.
+    faults : list of (int, str)
+        Document and what is wrong with it.
     """
 
     documents: int = 0
     media: int = 0
-    faults: list[tuple[str, int, str]] = field(default_factory=list)
+    faults: list[tuple[int, str]] = field(default_factory=list)
 
 
-def inspect(tasks: Tasks, name: str, frames: int, advance: Callable[[int], None] = lambda count: None) -> Report:
-    """Decode what the documents of one task show, `frames` frames of each video; every file once.
+def inspect(
+    documents: Sequence[Document], frames: int, pool: Pool, prepare: Prepare, advance: Callable[[int], None]
+) -> Report:
+    """Decode what documents show, `frames` frames of each video, and prepare it for a model; every file once.
 
-    Raises
-    ------
-    WinnowError
-        If the task's rows cannot be used at all.
+    Parameters
+    ----------
+    documents : sequence of Document
+    frames : int
+    pool : Pool
+        Decodes as in a run.
+    prepare : callable
+    advance : callable
+        Told of each document.
     """
-    report, known = Report(), dict[object, str]()
-    for document in tasks.documents(name, None):
+    report, known, ahead = Report(), dict[object, str](), Ahead(pool, documents, frames)
+    for document in documents:
         report.documents += 1
         try:
-            for visual in document.visuals():
+            for visual in ahead.visuals(document):
                 key = _key(visual)
                 if key is None or key not in known:
-                    known[key] = _fault(visual, frames)
+                    known[key] = _fault(visual, ahead, prepare)
                     report.media += not known[key]
                 if known[key]:
-                    report.faults.append((name, document.doc_id, known[key]))
+                    report.faults.append((document.doc_id, known[key]))
         except (Exception, SystemExit) as error:
-            report.faults.append((name, document.doc_id, first_line(root_cause(error))))
+            report.faults.append((document.doc_id, first_line(root_cause(error))))
         advance(1)
     return report
 
@@ -62,9 +74,9 @@ def _key(visual: Any) -> str | None:
     return str(visual) if isinstance(visual, str | Path) else None
 
 
-def _fault(visual: Any, frames: int) -> str:
+def _fault(visual: Any, ahead: Ahead, prepare: Prepare) -> str:
     try:
-        make_prompt("", [visual], frames)
+        prepare(make_prompt("", [visual], ahead.frames, ahead.sample))
     except Exception as error:
         return first_line(error)
     return ""

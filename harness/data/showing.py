@@ -37,7 +37,16 @@ class Shown:
 
 
 def shown(path: Path, frames: int, accept: bool) -> Shown:
-    """Read a file as a run would, past the cache; what fails is told, not raised."""
+    """Read a file as a run would, past the cache; what fails is told, not raised.
+
+    Raises
+    ------
+    WinnowError
+        If there is no such file.
+    """
+    if not path.is_file() and not path.is_dir():
+        what = "is no file" if path.exists() else "does not exist"
+        raise WinnowError(f"{path} {what}: give a video, a picture or a folder of frames")
     facts: dict[str, Any] = {"file": str(path), "frames": [], "reader": "", "rate": None, "damage": "", "failed": ""}
     try:
         if path.is_file() and is_picture(path):

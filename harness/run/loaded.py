@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,8 @@ from winnow.harness.data.inventory import stamped
 from winnow.harness.plan.nominal import llm_shape, model_spec
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.models.engine import Reuse, reuse_tower
-from winnow.models.loading.load import Loaded, load
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import Loaded, load, load_processor
 from winnow.models.loading.spec import ModelSpec
 from winnow.reducers.core.errors import WinnowError
 
@@ -108,6 +110,15 @@ def load_model(model: ModelConfig) -> Loaded:
             f"model={model.name} has layers, hidden, heads, kv_heads = {found}, unlike its YAML: mend model.arch"
         )
     return loaded
+
+
+def preparer(model: ModelConfig) -> Callable[[Prompt], object]:
+    """What a model's processor does with a prompt, without its weights; says so where it is not the checkpoint's."""
+    with quiet():
+        processor, family, own = load_processor(_pinned(model_spec(model)))
+    if not own:
+        print(f"note: {model.repo} is not here: pictures are prepared by its architecture's numbers", file=sys.stderr)
+    return lambda prompt: family.encode(processor, [prompt])
 
 
 def _pinned(spec: ModelSpec) -> ModelSpec:

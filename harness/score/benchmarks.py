@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, cast
 from winnow.harness.common import files
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
+from winnow.harness.data.faults import counted
 from winnow.harness.run.record import Row
 from winnow.harness.run.result import TaskResult
 from winnow.harness.score.marking import Mark, Unit, break_down, figure_of, mark, units
@@ -68,14 +68,14 @@ def score_benchmark(
 
 def _counts(benchmark: Benchmark, marks: Sequence[Mark], tasks: Tasks) -> dict[str, Any]:
     """How many documents there are, failed, and said nothing that could be understood."""
-    reasons = Counter(found.row.reason for found in marks if found.row.status != "ok")
+    failed = [(found.row.doc_id, found.row.reason) for found in marks if found.row.status != "ok"]
     unparsed = sum(not found.parsed and found.row.status == "ok" for found in marks)
     answered = [found.row for found in marks if found.row.status == "ok"]
     return {
         "task": benchmark.task,
         "documents": len(marks),
-        "failed": sum(reasons.values()),
-        "reasons": dict(reasons.most_common(5)),
+        "failed": len(failed),
+        "reasons": counted(failed),
         "unparsed": unparsed,
         "verdict": FAILED if unparsed > tasks.config.failed_above * len(marks) else None,
         "visual_tokens": _visual(answered),

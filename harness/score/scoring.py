@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ import numpy as np
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
+from winnow.harness.data.faults import counted
 from winnow.harness.run.record import Row
 from winnow.harness.run.result import FigureResult, TaskResult
 from winnow.harness.score.layout import lay_out
@@ -203,13 +204,13 @@ def _summary(
     by_metric: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for score in scores:
         by_metric[score["metric"]].append(score)
-    reasons = Counter(sample["reason"] for sample in samples if sample["status"] != "ok")
+    failed = [(sample["doc_id"], sample["reason"]) for sample in samples if sample["status"] != "ok"]
     made = {
         "task": name,
         "metric": metric,
         "documents": len(samples),
-        "failed": sum(reasons.values()),
-        "reasons": dict(reasons.most_common(5)),
+        "failed": len(failed),
+        "reasons": counted(failed),
         **_interval(by_metric[metric]),
         "lmms_eval": _figure(theirs, metric),
         "breakdown": {

@@ -13,6 +13,7 @@ from winnow.harness.common.run_files import ENV, JOURNAL
 from winnow.harness.common.spent import Spent
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
+from winnow.harness.data.faults import REASONS, grouped
 from winnow.harness.plan.build import Built
 from winnow.harness.run import environment
 from winnow.harness.run.answer import answer_all
@@ -134,7 +135,8 @@ def _close(work: CellRun, tasks: Tasks, documents: dict[str, list[Document]], st
     result = finish(work, rows, scored)
     if result["status"] == "complete":
         return OK
-    reasons = "; ".join(f"{count} x {reason}" for task in result["tasks"] for reason, count in task["reasons"].items())
+    failed = grouped((row.doc_id, row.reason) for row in rows if row.status != "ok")
+    reasons = "; ".join(f"{len(fault.documents)} x {fault}" for fault in failed[:REASONS])
     why = f"{result['failed']} of {result['documents']} documents failed ({reasons})"
     print(f"run {work.run.id} is incomplete: {why}; run the same command again to retry them", file=sys.stderr)
     work.run.fail(why)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import nn
-from transformers import ProcessorMixin
+from transformers import AutoProcessor, ProcessorMixin
 
 from winnow.models.families import find_family
 from winnow.models.families.arch import tiny
 from winnow.models.families.base import Family
 from winnow.models.loading.byte_tokenizer import byte_tokenizer
 from winnow.models.loading.options import DTYPES, SPREAD, check_attention, check_choice, check_device
-from winnow.models.loading.pretrained import pretrained
+from winnow.models.loading.pretrained import locate, pretrained
 from winnow.models.loading.random_weights import random_config, random_model
 from winnow.models.loading.spec import ModelSpec
 from winnow.reducers.core.errors import WinnowError
@@ -49,6 +49,31 @@ def load(spec: ModelSpec) -> Loaded:
     if spec.max_pixels or spec.pixels > 1:
         family.cap(loaded.processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
     return loaded
+
+
+def load_processor(spec: ModelSpec) -> tuple[ProcessorMixin, Family, bool]:
+    """Load what prepares prompts, without the weights.
+
+    Returns
+    -------
+    ProcessorMixin, Family, bool
+        Whether it is the checkpoint's own; else, where that is not on this machine, one made from the architecture.
+
+    Raises
+    ------
+    WinnowError
+        For a model of an unknown family.
+    """
+    family = find_family(spec.family)
+    config, own = random_config(family, spec), True
+    try:
+        source = locate(spec.repo if spec.weights == "pretrained" else spec.weights)
+        processor = AutoProcessor.from_pretrained(source, revision=spec.revision, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError):
+        processor, own = family.processor(config, byte_tokenizer()), False
+    if spec.max_pixels or spec.pixels > 1:
+        family.cap(processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
+    return processor, family, own
 
 
 def _random(family: Family, spec: ModelSpec, device: str) -> Loaded:

@@ -12,7 +12,6 @@ app = typer.Typer(no_args_is_help=True, help="The data of benchmarks: what is ne
 
 Choices = Annotated[list[str], typer.Argument(help="As tasks=… takes them, or lmms-eval's names.")]
 Where = Annotated[str, typer.Option("--data", help="hub, fixtures, or a folder with mirror and home.")]
-SHOWN = 20
 
 
 @app.command()
@@ -53,27 +52,15 @@ def fetch(choices: Choices) -> None:
 
 @app.command()
 def check(
-    choices: Choices,
+    choices: Annotated[
+        list[str], typer.Argument(help="As tasks=… takes them, or lmms-eval's names; model=… and media.…=… as run.py.")
+    ],
     data: Where = "hub",
-    frames: Annotated[int, typer.Option(min=1, help="Frames of each video, as model.frames.")] = 8,
+    frames: Annotated[int | None, typer.Option(min=1, help="Of each video; the model's number, else 8.")] = None,
     fast: Annotated[bool, typer.Option("--fast", help="The first frame only.")] = False,
 ) -> None:
-    """Decode what a run would of every document; exit code 1 and a list if any file is missing or broken."""
-    from winnow.harness.config.schema import TasksConfig
-    from winnow.harness.data.documents import Tasks
-    from winnow.harness.data.inspection import inspect
-    from winnow.harness.data.needs import names_of
+    """Decode and prepare what a run would of every document; exit code 1 and a list if any is missing or broken."""
+    from winnow.harness.cli.commands.checking import check as checked
 
-    names = names_of(choices)
-    tasks, faults = Tasks(TasksConfig(name="check", tasks=names, data=data)), 0
-    for name in names:
-        report = inspect(tasks, name, 1 if fast else frames)
-        faults += len(report.faults)
-        bad = f", {len(report.faults)} cannot be shown" if report.faults else ""
-        print(f"{name}: {report.documents} documents, {report.media} files and pictures open{bad}", flush=True)
-        for _, number, reason in report.faults[:SHOWN]:
-            print(f"  document {number}: {reason}")
-        if len(report.faults) > SHOWN:
-            print(f"  and {len(report.faults) - SHOWN} more")
-    if faults:
+    if not checked(choices, data, 1 if fast else frames):
         raise typer.Exit(INCOMPLETE)

@@ -28,8 +28,7 @@ def frames(
     for old in out.glob("frame_*.png"):
         old.unlink()
     for number, pixels in enumerate(found.pixels):
-        name = out / f"frame_{number:04d}.png"
-        Image.fromarray(pixels).save(name, compress_level=1)
+        Image.fromarray(pixels).save(out / f"frame_{number:04d}.png", compress_level=1)
     files.write_json(out / "frames.json", found.facts)
     if found.facts["failed"]:
         print(f"{file} cannot be read: {found.facts['failed']}")

@@ -1,6 +1,7 @@
 """`winnow frames` writes what a run would see of a file, or why it sees nothing."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,11 @@ def test_number_of_frames_is_the_models(tmp_path: Path) -> None:
     assert "8 frames" in frames(FILM, "--out", tmp_path, "--model", "pico").stdout
     with pytest.raises(WinnowError, match="unknown model 'nope': choose "):
         frames(FILM, "--out", tmp_path, "--model", "nope")
+
+
+@pytest.mark.parametrize(("name", "message"), [("gone.mp4", "does not exist"), ("pipe.mp4", "is no file")])
+def test_what_is_no_file_is_a_mistake_and_leaves_nothing(tmp_path: Path, name: str, message: str) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(WinnowError, match=rf"{name} {message}: give a video, a picture or a folder of frames$"):
+        frames(tmp_path / name, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

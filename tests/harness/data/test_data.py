@@ -13,7 +13,11 @@ from runs import Run, only, result_of
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
+from winnow.harness.common.run_files import JOURNAL
+from winnow.harness.data.decoding import Decoder
+from winnow.harness.data.faults import counted, grouped
 from winnow.harness.data.fetch import archives, unpack
+from winnow.harness.run.journal import read
 from winnow.harness.tasks.catalogue import BENCHMARKS
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.harness.tasks.validate import validate
@@ -28,6 +32,18 @@ def damaged(fixtures: Path, tmp_path: Path) -> Path:
 
 def winnow(*words: str) -> Any:
     return CliRunner().invoke(app, list(words), catch_exceptions=False)
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many frames of each video are asked for."""
+    asked, decode = list[int](), Decoder.decode
+
+    def noted(self: Decoder, path: Path, frames: int, *more: Any) -> Any:
+        asked.append(frames)
+        return decode(self, path, frames, *more)
+
+    monkeypatch.setattr(Decoder, "decode", noted)
+    return asked
 
 
 def test_plan_needs_no_network_and_guesses_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -45,31 +61,63 @@ def test_plan_of_what_is_no_benchmark() -> None:
         winnow("data", "plan", "nope")
 
 
-def test_check_of_complete_data(fixtures: Path) -> None:
+def test_check_of_complete_data(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = counting(monkeypatch)
     done = winnow("data", "check", "perceptiontest_val_mc", "textvqa_val", "--data", str(fixtures))
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         "perceptiontest_val_mc: 3 documents, 1 files and pictures open",
         "textvqa_val: 3 documents, 3 files and pictures open",
     ]
+    assert asked == [8]
+    winnow("data", "check", "perceptiontest_val_mc", "--data", str(fixtures), "--fast")
+    assert asked == [8, 1]
 
 
-def test_check_lists_what_is_missing_or_broken(damaged: Path) -> None:
-    videos = damaged / "home" / "mlvu"
+def test_check_lists_what_is_missing_or_broken(damaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the frames of a model, which its processor then takes."""
+    asked, videos = counting(monkeypatch), damaged / "home" / "mlvu"
     (videos / "ego_2.mp4").unlink()
     (videos / "count_1.mp4").write_bytes((videos / "count_1.mp4").read_bytes()[:900])
-    done = winnow("data", "check", "mlvu_dev", "--data", str(damaged))
+    done = winnow("data", "check", "mlvu_dev", "model=pico", "model.frames=3", "--data", str(damaged))
     assert done.exit_code == 1
     assert "mlvu_dev: 8 documents, 6 files and pictures open, 2 cannot be shown" in done.stdout
-    assert "document 1: video" in done.stdout and "count_1.mp4 cannot be decoded" in done.stdout
-    assert "document 2: SystemExit: video path:" in done.stdout
+    listed = [line.strip() for line in done.stdout.splitlines()]
+    assert [line for line in listed if line.startswith("document")] == [
+        "document 1: count_1.mp4",
+        "document 2: ego_2.mp4",
+    ]
+    assert any(line.startswith("1 x video cannot be decoded (") for line in listed)
+    assert any(line.startswith("1 x SystemExit: video path:") for line in listed)
+    assert set(asked) == {3}
 
 
-def test_missing_video_is_a_failed_document_of_a_run(damaged: Path, run: Run, results: Path) -> None:
+def _hole(path: Path) -> None:
+    """Zeros in the middle, as where a download never came."""
+    content = path.read_bytes()
+    middle, size = len(content) // 3, len(content) // 3
+    path.write_bytes(content[:middle] + bytes(size) + content[middle + size :])
+
+
+def test_missing_video_fails_and_an_accepted_damaged_one_is_counted(damaged: Path, run: Run, results: Path) -> None:
     (damaged / "home" / "mlvu" / "ego_2.mp4").unlink()
-    ran = run("tasks=mlvu_dev", f"tasks.data={damaged}")
-    assert ran.code == 1 and "1 of 8 documents failed" in ran.err and "ego_2.mp4 does not exist" in ran.err
-    assert result_of(only(results))["tasks"][0]["documents"] == 8
+    _hole(damaged / "home" / "mlvu" / "count_1.mp4")
+    ran = run("tasks=mlvu_dev", f"tasks.data={damaged}", "media.accept_damaged=true")
+    assert ran.code == 1 and "1 of 8 documents failed" in ran.err and "does not exist" in ran.err
+    assert "[document 2 of ego_2.mp4])" in ran.err
+    result = result_of(only(results))
+    assert (result["tasks"][0]["documents"], result["damaged"]) == (8, 1)
+    rows = read(only(results) / JOURNAL)
+    assert [key for key, row in rows.items() if row.damage] == [("mlvu_dev", 1)]
+
+
+def test_equal_reasons_stand_together_without_their_files() -> None:
+    told = "is damaged (it ends early): download it again"
+    reasons = [(0, f"video /a b/one.mp4 {told}"), (3, "out of memory"), (7, f"video /c/two.webm {told}")]
+    first, second = grouped(reasons)
+    assert first == (f"video {told}", [(0, "one.mp4"), (7, "two.webm")]) and second == ("out of memory", [(3, "")])
+    assert str(first) == f"video {told} [document 0 of one.mp4, document 7 of two.webm]"
+    assert counted(reasons) == {f"video {told}": 2, "out of memory": 1}
 
 
 def test_unreachable_hub_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
