@@ -70,7 +70,7 @@ def answers(loaded: Loaded, reducer: Reducer, asked: Sequence[Asked], size: int)
 
 def changed(rows: Sequence[Row], others: Sequence[Row]) -> int:
     """How many documents got another answer, or kept other tokens."""
-    told = [[(row.key, row.answer, row.tokens_per_layer, row.last_layer) for row in some] for some in (rows, others)]
+    told = [[(row.key, row.answer, row.tokens_per_layer, row.fate) for row in some] for some in (rows, others)]
     return sum(a != b for a, b in zip(*told, strict=True))
 
 

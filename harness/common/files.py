@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,16 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
+def write_lines(path: Path, values: Iterable[object]) -> None:
+    """Write a line of JSON for each value."""
+
+    def fill(draft: Path) -> None:
+        with draft.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(value, ensure_ascii=False, default=str) + "\n" for value in values)
+
+    write(path, fill)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file."""
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
@@ -90,6 +100,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WinnowError(f"{path} is damaged ({error}): delete the folder and run again") from error
+
+
+def count_lines(path: Path) -> int:
+    """Count the whole lines of a file, a piece at a time."""
+    with path.open("rb") as file:
+        return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
 
 
 def sync(path: Path) -> None:

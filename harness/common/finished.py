@@ -91,7 +91,10 @@ def amend(folder: Path, result: Mapping[str, Any]) -> None:
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file; empty if there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(folder: Path) -> Done | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from winnow.harness.common.errors import first_line, root_cause
@@ -33,7 +33,7 @@ class CellRun:
     run, built : Run, Built
         What it is, and its method.
     rows : dict
-        What it has answered so far.
+        What it has answered so far; what became of their tokens is in the journal.
     journal, claim : Journal, Claim
         Where answers go, and what says that it is ours.
     died : dict
@@ -75,11 +75,10 @@ class CellRun:
                 self.given_up.add(key_of(document))
                 self.journal.spare(key_of(document))
 
-    def keep(self, rows: Sequence[Row], wanted: set[tuple[str, int]]) -> int:
+    def keep(self, rows: Iterable[Row], wanted: Collection[tuple[str, int]]) -> int:
         """Bring the wanted ones of these rows to the disk; return how many."""
-        kept = [row for row in rows if row.key in wanted]
         try:
-            self.journal.append(kept)
+            kept = self.journal.append(row for row in rows if row.key in wanted)
         except FileNotFoundError:  # whoever took the run over has finished it
             if not self.claim.lost(look=True):
                 raise

@@ -11,6 +11,7 @@ import torch
 from transformers import BatchFeature
 
 from winnow.harness.data.document import Document
+from winnow.harness.run.fate import pack
 from winnow.harness.run.record import Row
 from winnow.models.engine import PromptTrace, attach
 from winnow.models.families.prompt import Prompt
@@ -72,8 +73,7 @@ def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: 
         visual=path.visual,
         tokens_per_layer=path.tokens_per_layer,
         visual_per_layer=path.visual_per_layer,
-        last_layer=path.last_layer.tolist(),
-        anchor=path.anchor.tolist(),
+        fate=pack(path.last_layer.cpu().numpy(), path.anchor.cpu().numpy()),
         grids=[[span.frames, span.rows, span.cols] for span in path.layout.spans],
         batch=batch,
         seconds=round(seconds, 6),

@@ -9,12 +9,14 @@ import sys
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from winnow.harness.run.record import Row, from_line
+from winnow.harness.run.record import Place, Row, from_line
+from winnow.reducers.core.errors import WinnowError
 
 BEGUN = ".begun"
 """Ending of the notes that say which documents a process is at."""
@@ -37,12 +39,24 @@ class Journal:
         started = max(map(_number, _segments(folder)), default=0) + 1
         self.path = folder / f"{started:05d}-{worker}.jsonl"
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Bring rows to the disk; when this returns they survive a kill."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{signed(row.to_line())}\n" for row in rows))
+    def append(self, rows: Iterable[Row]) -> list[Row]:
+        """Bring rows to the disk; when this returns they survive a kill.
+
+        Returns
+        -------
+        list of Row
+            The same, light: what became of their tokens stays on the disk.
+        """
+        kept, left = list[Row](), iter(rows)
+        if (first := next(left, None)) is None:
+            return kept
+        with self.path.open("ab") as file:
+            for row in chain([first], left):
+                kept.append(row.light(Place(self.path, file.tell())))
+                file.write(signed(row.to_line()) + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        return kept
 
     @contextmanager
     def begun(self, keys: Iterable[tuple[str, int]]) -> Iterator[None]:
@@ -88,7 +102,7 @@ def _begun(note: Path) -> list[tuple[str, int]]:
 
 
 def read(folder: Path) -> dict[tuple[str, int], Row]:
-    """Read all segments, oldest first; the last whole row of a document wins.
+    """Read all segments, oldest first; the last whole row of a document wins. Rows are light, see `whole`.
 
     A half-written last line, what a kill in mid-write leaves, is ignored. A damaged line is counted and named, and its
     document is answered again.
@@ -96,8 +110,8 @@ def read(folder: Path) -> dict[tuple[str, int], Row]:
     found: dict[tuple[str, int], Row] = {}
     bad: list[str] = []
     for path in _segments(folder):
-        for number, line in enumerate(_lines(path), start=1):
-            row = _row(line)
+        for number, (offset, line) in enumerate(_lines(path), start=1):
+            row = _row(line, Place(path, offset))
             if row is None:
                 bad.append(f"{path.name} line {number}")
             else:
@@ -111,32 +125,62 @@ def read(folder: Path) -> dict[tuple[str, int], Row]:
     return found
 
 
+def whole(rows: Iterable[Row]) -> Iterator[Row]:
+    """Read light rows again with what became of their tokens, one at a time.
+
+    Raises
+    ------
+    WinnowError
+        If one was damaged since.
+    """
+    with ExitStack() as opened:
+        files: dict[Path, BinaryIO] = {}
+        for row in rows:
+            if row.place is None:
+                yield row
+                continue
+            if row.place.path not in files:
+                opened.close()
+                files = {row.place.path: opened.enter_context(row.place.path.open("rb"))}
+            file = files[row.place.path]
+            file.seek(row.place.offset)
+            found = _row(file.readline().removesuffix(b"\n"))
+            if found is None or found.key != row.key:
+                raise WinnowError(f"{row.place.path} was damaged while it was read: run the same command again")
+            yield found
+
+
 def _number(path: Path) -> int:
     number = path.name.split("-")[0]
     return int(number) if number.isdecimal() else 0
 
 
-def signed(line: str) -> str:
+def signed(line: bytes) -> bytes:
     """A line behind its checksum."""
-    return f"{zlib.crc32(line.encode()):08x} {line}"
+    return b"%08x %s" % (zlib.crc32(line), line)
 
 
 def _segments(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*-*.jsonl"))
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """The whole lines of a segment, one at a time."""
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of a segment, one at a time, and where each begins."""
+    offset = 0
     with suppress(FileNotFoundError), path.open("rb") as file:
-        yield from (line.removesuffix(b"\n") for line in file if line.endswith(b"\n"))
+        for line in file:
+            if line.endswith(b"\n"):
+                yield offset, line.removesuffix(b"\n")
+            offset += len(line)
 
 
-def _row(line: bytes) -> Row | None:
-    """The row of a line; None if it is not what was written."""
+def _row(line: bytes, place: Place | None = None) -> Row | None:
+    """The row of a line, light if its place is given; None if it is not what was written."""
     mark, _, text = line.partition(b" ")
     if mark != b"%08x" % zlib.crc32(text):
         return None
     try:
-        return from_line(text.decode())
+        row = from_line(text)
+        return row.light(place) if place else row
     except (ValueError, TypeError, KeyError, zlib.error):
         return None

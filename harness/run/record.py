@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import zlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from winnow.harness.run.fate import pack, unpack
 from winnow.reducers.core.errors import WinnowError
 
-FATE = ("last_layer", "anchor")
+if TYPE_CHECKING:
+    import numpy as np
+
+BINARY, ESCAPE = b"\0", b"\x1b"
+"""What parts the JSON of a line from the bytes behind it, and what stands before those that are replaced there."""
 
 
-@dataclass(frozen=True)
+class Place(NamedTuple):
+    """Where a row lies whole."""
+
+    path: Path
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One document, answered or failed.
 
@@ -34,8 +49,9 @@ class Row:
         Tokens of the prompt, and how many of them are visual.
     tokens_per_layer, visual_per_layer : list of int
         Tokens (visual tokens) that each layer processed.
-    last_layer, anchor : list of int
-        Per visual token the last layer that saw it, and the visual token that it was merged into.
+    fate : bytes
+        What became of each visual token, as `fate.pack` packs it; see `tokens`. Left on the disk in rows that have a
+        `place`.
     grids : list of (int, int, int)
         Frames, rows and columns of each span of visual tokens.
     batch : int
@@ -48,6 +64,8 @@ class Row:
         What is wrong with a video that was accepted as it is; empty: nothing.
     seconds : float
         Wall-clock share of the document; a hint for planning runs, never a method's time.
+    place : Place or None
+        Where the row lies whole, if this one is without its fate; not part of what it says.
     """
 
     task: str
@@ -60,14 +78,14 @@ class Row:
     visual: int = 0
     tokens_per_layer: list[int] = field(default_factory=list)
     visual_per_layer: list[int] = field(default_factory=list)
-    last_layer: list[int] = field(default_factory=list)
-    anchor: list[int] = field(default_factory=list)
+    fate: bytes = field(default=b"", repr=False)
     grids: list[list[int]] = field(default_factory=list)
     batch: int = 1
     media: str = ""
     readers: list[str] = field(default_factory=list)
     damage: str = ""
     seconds: float = 0.0
+    place: Place | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, int]:
@@ -82,13 +100,32 @@ class Row:
         kept = [count / self.visual for count in self.visual_per_layer]
         return kept[0], sum(kept) / len(kept), kept[-1]
 
-    def to_line(self) -> str:
-        """One line of JSON; the per-token lists are packed, as they hold thousands of numbers."""
-        values = vars(self)
-        return json.dumps(values | {name: _pack(values[name]) for name in FATE}, ensure_ascii=False)
+    @property
+    def tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        """Per visual token the last layer that saw it (-1: none), and the token that it was merged into."""
+        return unpack(self.fate)
+
+    def light(self, place: Place) -> Row:
+        """The same row without its fate, which lies at `place`; what many rows have alike is held once."""
+        tokens, visual = (list(map(_shared, values)) for values in (self.tokens_per_layer, self.visual_per_layer))
+        task, media = sys.intern(self.task), sys.intern(self.media)
+        return replace(
+            self, task=task, media=media, tokens_per_layer=tokens, visual_per_layer=visual, fate=b"", place=place
+        )
+
+    def to_line(self) -> bytes:
+        """One line: JSON, and behind it the fate as it is, without the byte that ends lines."""
+        text = json.dumps({name: getattr(self, name) for name in PLAIN}, ensure_ascii=False).encode()
+        fate = self.fate.replace(ESCAPE, ESCAPE + b"e").replace(b"\n", ESCAPE + b"n")
+        return text + BINARY + fate if fate else text
 
 
-def from_line(line: str) -> Row:
+OLD = ("last_layer", "anchor")
+"""Fields of rows that were written before `fate`."""
+PLAIN = [f.name for f in fields(Row) if f.name not in ("fate", "place")]
+
+
+def from_line(line: bytes) -> Row:
     """Read what `Row.to_line` wrote.
 
     Raises
@@ -96,13 +133,15 @@ def from_line(line: str) -> Row:
     ValueError
         If it is no such line.
     """
-    values: dict[str, Any] = json.loads(line)
-    known = {f.name for f in fields(Row)}
+    text, _, binary = line.partition(BINARY)
+    values: dict[str, Any] = json.loads(text)
     if not isinstance(values, dict) or not {"task", "doc_id", "doc"} <= set(values):
         raise ValueError("these are not the fields of a journal row")
-    if set(values) - known:
-        raise ValueError(f"another version of Winnow wrote {', '.join(sorted(set(values) - known))}")
-    return Row(**values | {name: _unpack(values[name]) for name in FATE if name in values})
+    old = {name: _unpack(values.pop(name)) for name in OLD if name in values}
+    if set(values) - set(PLAIN):
+        raise ValueError(f"another version of Winnow wrote {', '.join(sorted(set(values) - set(PLAIN)))}")
+    fate = pack(old["last_layer"], old["anchor"]) if len(old) == 2 else b""
+    return Row(**values, fate=fate or binary.replace(ESCAPE + b"n", b"\n").replace(ESCAPE + b"e", ESCAPE))
 
 
 def mean_shares(rows: Sequence[Row]) -> tuple[float, float, float]:
@@ -120,8 +159,10 @@ def mean_shares(rows: Sequence[Row]) -> tuple[float, float, float]:
     return entrance, mean, last
 
 
-def _pack(values: Sequence[int]) -> str:
-    return base64.b64encode(zlib.compress(array("i", values).tobytes())).decode()
+@cache
+def _shared(number: int) -> int:
+    """One object for each number."""
+    return number
 
 
 def _unpack(text: str) -> list[int]:

@@ -16,10 +16,9 @@ from winnow.harness.common.finished import damage, finished, outdated, seal
 from winnow.harness.common.run_files import CONFIG, DONE, ENV, FAILED, JOURNAL, RESULT, TRACES
 from winnow.harness.config.cell import Cell
 from winnow.harness.plan.identity import Identity, identify, identify_all
-from winnow.harness.run import journal
+from winnow.harness.run import journal, traces
 from winnow.harness.run.record import Row
 from winnow.harness.run.result import Result, read_result
-from winnow.harness.run.stored import stored_rows
 
 
 class Run:
@@ -61,11 +60,10 @@ class Run:
         """Bring the answers of a finished run back into its journal, as far as they are whole; DONE goes after that."""
         bad = damage(self.folder)
         stale = outdated(self.folder, self.identity.score, self.identity.report)
-        kept = [] if DONE in bad or TRACES in bad else stored_rows(self.folder)
+        rows = iter(()) if DONE in bad or TRACES in bad else traces.read(self.folder / TRACES)
+        kept = self.journal().append(rows)
         why = f"{bad[0]} is damaged" if bad else why or f"other code or labels made its {' and '.join(stale)}"
         print(f"run {self.id}: {why}: computed again from {len(kept)} stored answers", file=sys.stderr)
-        if kept:
-            self.journal().append(kept)
         forget(self.folder)
 
     def rows(self) -> dict[tuple[str, int], Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,9 @@ from winnow.harness.cost import kv_bytes, llm_viewer, physical
 from winnow.harness.plan.build import Built
 from winnow.harness.plan.identity import Identity
 from winnow.harness.plan.nominal import cost_of, llm_shape
+from winnow.harness.run import traces
 from winnow.harness.run.cell_run import CellRun
+from winnow.harness.run.journal import whole
 from winnow.harness.run.record import Row, mean_shares
 from winnow.harness.run.result import CostResult, Result
 from winnow.harness.score.pooled import means_of
@@ -39,10 +40,9 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored]) -> Resu
     """
     folder = work.run.folder
     for task in scored:
-        lines = "".join(json.dumps(sample, ensure_ascii=False, default=str) + "\n" for sample in task.samples)
-        files.write_text(samples_path(folder, task.summary["task"]), lines)
+        files.write_lines(samples_path(folder, task.summary["task"]), task.samples)
     _write_table(folder / SCORES, [row for task in scored for row in task.scores])
-    _write_table(folder / TRACES, [_trace(row) for row in rows if row.status == "ok"])
+    traces.write(folder / TRACES, whole(row for row in rows if row.status == "ok"))
     result = summarise(work.run.cell, work.run.identity, work.built, rows, scored)
     files.write_json(folder / RESULT, result)
     if result["status"] == "complete":
@@ -131,26 +131,6 @@ def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | N
     mean = sum(achieved) / len(achieved) if achieved else None
     profile = {"profile": physical.NAME} if kind == "flops" else {}
     return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean} | profile
-
-
-def _trace(row: Row) -> dict[str, Any]:
-    names = (
-        "task",
-        "doc_id",
-        "doc",
-        "answer",
-        "batch",
-        "seconds",
-        "media",
-        "grids",
-        "length",
-        "visual",
-        "tokens_per_layer",
-        "visual_per_layer",
-        "last_layer",
-        "anchor",
-    )
-    return {name: getattr(row, name) for name in names}
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:

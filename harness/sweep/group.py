@@ -83,10 +83,10 @@ def _open(found: Run, built: Built, claim: Claim) -> CellRun:
 def _adopt(work: CellRun, documents: Mapping[str, Sequence[Document]]) -> None:
     """Take over what runs that differ in other documents only have answered."""
     wanted = {key_of(one): one.fingerprint for found in documents.values() for one in found if work.needs(one)}
-    rows = adopted(work.run.folder, work.run.identity.line, wanted) if wanted and not work.run.cell.force else []
-    if rows:
-        print(f"run {work.run.id}: {len(rows)} answers of earlier runs hold for it", file=sys.stderr)
-        work.keep(rows, set(wanted))
+    if wanted and not work.run.cell.force:
+        found = work.keep(adopted(work.run.folder, work.run.identity.line, wanted), wanted)
+        if found:
+            print(f"run {work.run.id}: {found} answers of earlier runs hold for it", file=sys.stderr)
 
 
 def _answer(

@@ -82,7 +82,7 @@ def reason(folder: Path) -> str:
 def answered(folder: Path) -> int:
     """Count the rows in a run's journal."""
     try:
-        return sum(path.read_bytes().count(b"\n") for path in (folder / JOURNAL).glob("*.jsonl"))
+        return sum(map(files.count_lines, (folder / JOURNAL).glob("*.jsonl")))
     except FileNotFoundError:  # it was finished just now
         return 0
 

@@ -33,7 +33,7 @@ def start(environment: dict[str, str], results: Path, *overrides: str) -> subpro
 
 def answered(results: Path) -> int:
     """Complete lines in all journals."""
-    return sum(path.read_text().count("\n") for path in results.glob("*/journal/*.jsonl"))
+    return sum(path.read_bytes().count(b"\n") for path in results.glob("*/journal/*.jsonl"))
 
 
 def wait_for(results: Path, rows: int, process: subprocess.Popen[str]) -> None:
@@ -47,8 +47,8 @@ def samples(results: Path) -> dict[str, list[str]]:
     return {path.parent.name: path.read_text().splitlines() for path in results.glob("*/samples_*.jsonl")}
 
 
-def journals(results: Path) -> dict[str, str]:
-    return {f"{path.parent.parent.name}/{path.name}": path.read_text() for path in results.glob("*/journal/*.jsonl")}
+def journals(results: Path) -> dict[str, bytes]:
+    return {f"{path.parent.parent.name}/{path.name}": path.read_bytes() for path in results.glob("*/journal/*.jsonl")}
 
 
 def test_kill_in_mid_task_loses_nothing(environment: dict[str, str], tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_full_disk_is_one_line(environment: dict[str, str], tmp_path: Path) -> N
         "def append(self, rows):\n"
         "    if self.path.exists() and self.path.stat().st_size > 4000:\n"
         "        raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "    real(self, rows)\n"
+        "    return real(self, rows)\n"
         "Journal.append = append; sys.exit(main())"
     )
     done = subprocess.run(

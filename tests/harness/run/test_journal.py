@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from winnow.harness.run import journal
+from winnow.harness.run.fate import pack
 from winnow.harness.run.record import Row, from_line, mean_shares
 from winnow.reducers.core.errors import WinnowError
 
@@ -17,16 +18,18 @@ def row(doc_id: int, answer: str = "red", **more: object) -> Row:
 def test_row_survives_the_line() -> None:
     full = row(
         3, "a\u2028b\n\"c\" é", length=9, visual=4, tokens_per_layer=[9, 7], visual_per_layer=[4, 2],
-        last_layer=[1, 0, 1, 0], anchor=[0, 0, 2, 2], batch=4, seconds=0.25,
+        fate=pack([1, 0, 1, 0], [0, 0, 2, 2]), batch=4, seconds=0.25,
     )  # fmt: skip
     assert from_line(full.to_line()) == full
-    assert "\n" not in full.to_line()
+    assert b"\n" not in full.to_line()
+    odd = row(0, "\0\x1b\n", fate=b"\n\x1be\x1bn\0\n\x1b")
+    assert from_line(odd.to_line()) == odd and b"\n" not in odd.to_line()
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"task": "x"}', '{"task": "x", "doc_id": 1, "doc": "y", "z": 1}', "null"])
 def test_line_that_is_no_row(line: str) -> None:
     with pytest.raises((ValueError, TypeError)):
-        from_line(line)
+        from_line(line.encode())
 
 
 def test_last_row_wins_over_all_segments(tmp_path: Path) -> None:
@@ -40,16 +43,16 @@ def test_last_row_wins_over_all_segments(tmp_path: Path) -> None:
 
 def test_half_written_last_line_is_ignored(tmp_path: Path) -> None:
     segment = journal.Journal(tmp_path)
-    segment.append([row(0), row(1, "a\u2028b")])
-    whole = segment.path.read_text()
+    segment.append([row(0, fate=pack(range(40), [0] * 40)), row(1, "a\u2028b")])
+    whole = segment.path.read_bytes()
     for cut in range(len(whole)):
-        segment.path.write_text(whole[:cut])
-        assert len(journal.read(tmp_path)) == whole[:cut].count("\n")
+        segment.path.write_bytes(whole[:cut])
+        assert len(journal.read(tmp_path)) == whole[:cut].count(b"\n")
 
 
 def test_any_flipped_bit_is_found_named_and_costs_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     segment = journal.Journal(tmp_path)
-    segment.append([row(0), row(1, "blue", last_layer=[1, 0], anchor=[0, 0]), row(2)])
+    segment.append([row(0), row(1, "blue", fate=pack([1, 0], [0, 0])), row(2)])
     whole = segment.path.read_bytes()
     first, second = whole.index(b"\n") + 1, whole.index(b"\n", whole.index(b"\n") + 1)
     for place in range(first, second):
