@@ -11,6 +11,7 @@ name                                  versions         what
 ``get_interface``                     5.17 to 5.24     looks an attention function up; replaced on the table's instance
 ``config._attn_implementation``       5.17 to 5.24     name of the attention implementation
 ``cache.layers[i].keys``              5.17 to 5.24     what a layer of a `DynamicCache` holds, ``(batch, heads, n, d)``
+``cache.layers[i]``                   5.17 to 5.24     never writes into its tensors: it makes new ones
 ``model.rope_deltas``                 5.17 to 5.24     what M-RoPE adds to later positions, for the last prompt alone
 ====================================  ===============  ================================================================
 """
@@ -21,6 +22,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import transformers
@@ -82,6 +84,21 @@ def held_keys(cache: Any, layer: int) -> int | None:
     layers = () if cache is None else cache.layers
     keys = layers[layer].keys if layer < len(layers) and layers[layer].is_initialized else None
     return None if keys is None else int(keys.shape[-2])
+
+
+def shareable(cache: Any) -> bool:
+    """Whether layers of a KV cache can be taken as they are: it neither moves them nor waits for a crop."""
+    return not getattr(cache, "offloading", False) and not any(getattr(x, "record_past", False) for x in cache.layers)
+
+
+def taken_layer(cache: Any, layer: int) -> Any:
+    """What a layer of a KV cache holds now; the tensors are shared, as whatever grows or cuts them makes new ones."""
+    return copy(cache.layers[layer])
+
+
+def put_layer(cache: Any, layer: int, taken: Any) -> None:
+    """Let a layer of a KV cache, whose layers before are filled, hold what was taken."""
+    cache.layers[layer : layer + 1] = [copy(taken)]
 
 
 ROPE_DELTAS = "rope_deltas"

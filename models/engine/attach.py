@@ -17,6 +17,7 @@ from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.engine.tap import tap
 from winnow.models.engine.trace import Trace
+from winnow.models.engine.trunk import Trunk
 from winnow.models.families import family_of
 from winnow.models.transformers_api import check_version
 from winnow.reducers.core.base import Reducer
@@ -34,6 +35,7 @@ def attach(
     reducer: Reducer | str,
     keys: Sequence[str] = (),
     relevance: Sequence[Tensor | None] = (),
+    trunk: Trunk | None = None,
     **parameters: object,
 ) -> Iterator[Trace]:
     """Reduce visual tokens in every ``model(...)`` and ``model.generate(...)`` while the context is open.
@@ -49,6 +51,8 @@ def attach(
         A name for each prompt of a batch; randomness depends on it alone. Default: the place in the batch.
     relevance : sequence of Tensor or None
         Per prompt the relevance of its visual tokens, for synthetic data that know it.
+    trunk : Trunk or None
+        What several methods share that are attached in turn and answer the same batch; see `Trunk`.
     **parameters
         Of a method that is given by its name, e.g. ``ratio=0.5``.
 
@@ -72,13 +76,17 @@ def attach(
     check_model(model, parts, family, method)
     if MARK in vars(parts.llm):
         raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
-    session = Session(parts, family, method, keys, relevance)
+    session = Session(parts, family, method, keys, relevance, trunk)
     _warn_if_idle(method, len(parts.layers), session)
     with ExitStack() as stack:
         stack.enter_context(replaced(parts.llm, MARK, session))
         _hook(stack, session, model)
         hook_generate(stack, session, model)
         _probe(stack, session)
+        if trunk is not None:
+            stack.callback(trunk.done, method)
+            for number, layer in enumerate(parts.layers):
+                stack.enter_context(replaced(layer, "forward", partial(session.run_layer, number, layer.forward)))
         if session.tower is not None:
             session.tower.hook(stack)
         yield session.trace
@@ -147,7 +155,7 @@ def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:
 def _probe(stack: ExitStack, session: Session) -> None:
     """Tap the attentions and key projections that the method asks for, and hook into the layers it acts inside."""
     attention = dict[nn.Module, int]()
-    for probe, number in session.reducer.probes(session.depth):
+    for probe, number in session.probes:
         layer: Any = session.parts.layers[number]
         if isinstance(probe, Keys) and not probe.rope:
             hook = partial(_after_keys, session, number)

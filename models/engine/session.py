@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 from uuid import uuid4
 
 import torch
@@ -21,15 +22,19 @@ from winnow.models.engine.opening import Opening, fresh, last
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
+from winnow.models.engine.trunk import Branch, Trunk
 from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
-from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys
+from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import Keys
 from winnow.reducers.core.site import Site
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+STATES = ("output_hidden_states", "output_attentions")
+"""Arguments by which the states between layers are asked for."""
 
 
 class Session:
@@ -43,6 +48,8 @@ class Session:
         Sample keys in prompt order; empty: the prompt's place in the batch.
     relevance : sequence of Tensor or None
         Per prompt the relevance of its visual tokens.
+    trunk : Trunk or None
+        See `attach`.
 
     Attributes
     ----------
@@ -59,6 +66,7 @@ class Session:
         reducer: Reducer,
         keys: Sequence[str] = (),
         relevance: Sequence[Tensor | None] = (),
+        trunk: Trunk | None = None,
     ) -> None:
         outer: Any = parts.outer
         self.parts, self.family, self.reducer = parts, family, reducer
@@ -76,6 +84,10 @@ class Session:
         self.forward: Forward | None = None
         self.final: Final | None = None
         self.wanted: int | Tensor | None = None
+        self.watched = False
+        self.trunk = trunk
+        self.branch: Branch | None = None
+        self.probes = {*reducer.probes(self.depth), *(trunk.probes(self.depth) if trunk is not None else ())}
 
     @property
     def prefill(self) -> Prefill | None:
@@ -97,6 +109,8 @@ class Session:
         """At the whole model: refuse what cannot be exact, and let the LM head find the logits that are asked for."""
         check_call(FORWARD, kwargs)
         self.wanted = kwargs.get("logits_to_keep")
+        configs = (cast(Any, self.parts.llm).config, cast(Any, module).config)
+        self.watched = any(kwargs.get(name) or any(getattr(c, name, False) for c in configs) for name in STATES)
         return args, kwargs | ({"logits_to_keep": 0} if isinstance(self.wanted, Tensor) else {})
 
     def before_outer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
@@ -113,7 +127,7 @@ class Session:
         kwargs = last(kwargs, ids.shape[1], new)
         numbered = kwargs.get("position_ids") is not None
         self._recall_offset(ledger, numbered)
-        self.forward = Forward(ledger, new, mask, numbered)
+        self.forward, self.branch = Forward(ledger, new, mask, numbered), None
         if not ledger.width or (new > 1 if self.call is None else self.call.first):
             self.forward.prefill = self.opening.begin(self.forward, ids, kwargs, self.call)
         return (), kwargs
@@ -174,6 +188,7 @@ class Session:
         if layer == 0:
             forward.cache, forward.positions = cache_of(kwargs), kwargs.get("position_ids")
             checks.check_held(forward.cache, forward.ledger)
+            self.branch = self._branch(forward)
         if forward.prefill is not None:
             hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)
         plain = forward.entry is None and forward.ledger.held[0] is None
@@ -186,6 +201,22 @@ class Session:
         }
         return ((hidden, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": hidden})
 
+    def _branch(self, forward: Forward) -> Branch | None:
+        """The way through what several methods share; None where it is alone, or where states in between are read."""
+        prefill, outer = forward.prefill, cast(Any, self.parts.outer)
+        if self.trunk is None or prefill is None or forward.cache is None:
+            return None
+        if self.watched or forward.start or forward.tail or torch.is_grad_enabled() or not shareable(forward.cache):
+            return None
+        return self.trunk.begin(self.reducer, prefill, self.family.tower(outer.config), forward.cache)
+
+    def run_layer(self, layer: int, compute: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """In place of a decoder layer's forward: its output, which may be known."""
+        if self.branch is None:
+            return compute(*args, **kwargs)
+        hidden, rotary = args[0] if args else kwargs["hidden_states"], kwargs["position_embeddings"]
+        return self.branch.run(layer, hidden, rotary, partial(compute, *args, **kwargs))
+
     def _reduce(self, forward: Forward, prefill: Prefill, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         if prefill.signals.wants_ahead(layer):
             rotary = self.fit.rotary(forward, layer, hidden, kwargs)
@@ -194,6 +225,8 @@ class Session:
             if held:
                 key = torch.cat([forward.cache.layers[layer].keys.to(key.device), key], 2)
             prefill.signals.ahead(layer, prefill.index, query, key, scaling, self.fit.around(forward, layer))
+            if self.branch is not None:
+                self.branch.seen_ahead(layer)
         if layer:  # the input of layer 0 is the entrance, where mask and positions are cut too
             hidden = prefill.reduce(Site.layer(layer, self.depth), hidden, forward.positions)
         prefill.record()
@@ -215,6 +248,8 @@ class Session:
             self.call.first = False
         self.final = Final(forward.rows(self.depth), forward.start, forward.new)
         forward.close()
+        if self.branch is not None:
+            self.branch.trunk.prune()
 
     def before_head(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
         """At the LM head: give it the tokens that `logits_to_keep` names, where they stand now."""
@@ -224,7 +259,7 @@ class Session:
 
     def after_outer(self) -> None:
         """At the end of a forward, also of one that failed."""
-        self.forward = None
+        self.forward = self.branch = None
 
     def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         """At a tapped attention: compute the statistics that were asked for, in prefill."""

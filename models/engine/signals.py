@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -48,10 +49,16 @@ class Signals:
         What was asked for, with the layer of each.
     layouts : sequence of Layout
         One per prompt; prompts without visual tokens are left out.
+
+    Attributes
+    ----------
+    extra : set of Probe
+        What others want of the layer that is about to run; left out where it cannot be had.
     """
 
     def __init__(self, wanted: Wanted, layouts: Sequence[Layout]) -> None:
         self._wanted, self._layouts = wanted, layouts
+        self.extra: set[Probe] = set()
         self.values: list[dict[tuple[Probe, int], Tensor]] = [{} for _ in layouts]
 
     def observe(
@@ -73,9 +80,7 @@ class Signals:
             What stands before and behind them.
         """
         self._each(layer, index, query, key, scaling, around, (Rows, PageRank))
-        for probe in self._asked(layer, (Keys,)):
-            if isinstance(probe, Keys) and probe.rope:
-                self.keys(probe, layer, index, key, around.tail)
+        self.keys(Keys(rope=True), layer, index, key, around.tail)
 
     def ahead(
         self, layer: int, index: Sequence[Tensor], query: Tensor, key: Tensor, scaling: float, around: Around
@@ -84,18 +89,21 @@ class Signals:
         self._each(layer, index, query, key, scaling, around, (LookAhead,))
 
     def keys(self, probe: Keys, layer: int, index: Sequence[Tensor], key: Tensor, tail: int = 0) -> None:
-        """Keep a layer's keys, ``(batch, kv_heads, n, d)``."""
+        """Keep a layer's keys, ``(batch, kv_heads, n, d)``, if they are wanted."""
         end = key.shape[2] - tail
-        for b, layout in enumerate(self._layouts):
+        for b, layout in enumerate(self._layouts if probe in self._asked(layer, (Keys,)) else ()):
             if layout.spans:
                 self._put(b, probe, layer, index[b], key[b, :, end - len(index[b]) : end].transpose(0, 1))
 
     def wants_ahead(self, layer: int) -> bool:
-        """Whether something is asked of `layer` before it runs."""
-        return bool(self._asked(layer, (LookAhead,)))
+        """Whether something is asked of `layer` before it runs that nobody has looked at yet."""
+        asked = self._asked(layer, (LookAhead,))
+        pictured = [known for known, layout in zip(self.values, self._layouts, strict=True) if layout.spans]
+        return any((probe, layer) not in known for probe in asked for known in pictured)
 
     def _asked(self, layer: int, kinds: tuple[type[Probe], ...]) -> list[Probe]:
-        return [probe for probe, at in self._wanted if at == layer and isinstance(probe, kinds)]
+        own = [probe for probe, at in self._wanted if at == layer]
+        return [probe for probe in dict.fromkeys([*own, *self.extra]) if isinstance(probe, kinds)]
 
     def _each(
         self,
@@ -109,8 +117,10 @@ class Signals:
     ) -> None:
         for probe in self._asked(layer, kinds):
             for b, layout in enumerate(self._layouts):
-                if layout.spans:
-                    q, k = _own(b, len(index[b]), query, key, around)
+                if not layout.spans:
+                    continue
+                q, k = _own(b, len(index[b]), query, key, around)
+                with nullcontext() if (probe, layer) in self._wanted else suppress(UnsupportedError):
                     _check_window(layer, k.shape[1], around.window)
                     self._put(b, probe, layer, index[b], _value(probe, layout, index[b], q, k, scaling).cpu())
 

@@ -1,0 +1,188 @@
+"""Methods that share the layers they have in common answer as each does by itself, bit by bit."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from winnow.models.check.cases import BACKENDS, BATCHES, tiny_model
+from winnow.models.engine import Trace, Trunk, attach
+from winnow.models.families import FAMILIES
+from winnow.models.families.prompt import Prompt
+from winnow.models.families.support import impossible
+from winnow.models.loading.load import Loaded
+from winnow.models.transformers_api import cache_of
+from winnow.reducers.aim import AIM
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.compose import Compose
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
+from winnow.reducers.dart import DART
+from winnow.reducers.divprune import DivPrune
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
+from winnow.reducers.pdrop import PDrop
+from winnow.reducers.prumerge import PruMerge
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.tome import ToMe
+from winnow.reducers.vas import VAS
+from winnow.reducers.visionzip import VisionZip
+from winnow.reducers.vtw import VTW
+
+STEPS, DEPTH = 3, 6
+EARLY = Rounds(start=3, end=5, interval=1)
+SWEEP: dict[str, Reducer] = {
+    "none": NoReduction(),
+    "vtw": VTW(schedule=K(4)),
+    "vas": VAS(r=0.3, trigger=0.5, schedule=EARLY),
+    "vas-early": VAS(r=0.3, trigger=0.1, schedule=EARLY),
+    "fastv-late": FastV(ratio=0.25, rows="text", schedule=K(3)),
+    "random-layer": RandomDrop(ratio=0.3, schedule=K(3)),
+    "fastv": FastV(ratio=0.5),
+    "fastv-low": FastV(ratio=0.25),
+    "pdrop": PDrop(ratios=(0.6, 0.2), positions="keep", schedule=Cuts((2, 4))),
+    "pdrop-late": PDrop(ratios=(0.6, 0.3), positions="keep", schedule=Cuts((2, 5))),
+    "aim-prune": AIMPrune(schedule=Window(2, 5)),
+    "random-keep": RandomDrop(ratio=0.3),
+    "random-compact": RandomDrop(ratio=0.3, positions="compact"),
+    "aim": AIM(ratio=0.25, positions="keep", schedule=Window(1, 3)),
+    "aim-later": AIM(ratio=0.25, positions="keep", schedule=Window(2, 5)),
+    "aim-merge": AIMMerge(ratio=0.25, positions="keep"),
+    "aim-keys": AIMMerge(ratio=0.25, metric="keys", positions="keep"),
+    "divprune": DivPrune(ratio=0.5, positions="keep"),
+    "divprune-low": DivPrune(ratio=0.25, positions="keep"),
+    "dart": DART(ratio=0.3),
+    "tome": ToMe(ratio=0.4, schedule=First(3)),
+    "compose": Compose(PruMerge(ratio=0.25, positions="keep"), FastV(ratio=0.5)),
+    "prumerge": PruMerge(ratio=0.25, positions="keep"),
+    "visionzip": VisionZip(ratio=0.25, positions="keep"),
+}
+"""One sweep: ends of the trunk at every kind of site, equal cuts under other methods, equal tokens at other places."""
+COVERING = {
+    "llava": ("eager", "padded", tuple(SWEEP)),
+    "llava_onevision": ("sdpa", "video", tuple(SWEEP)),
+    "qwen2_vl": ("sdpa", "padded", tuple(SWEEP)),
+}
+FEW = ("none", "fastv", "pdrop", "aim", "aim-later")
+
+
+def matrix() -> Iterator[Any]:
+    for family, attn, batch in itertools.product(FAMILIES, BACKENDS, BATCHES):
+        covering = COVERING.get(family, ("sdpa", "padded", FEW))
+        if (attn, batch) == covering[:2]:
+            yield pytest.param(family, attn, batch, covering[2])
+        if covering != (attn, batch, tuple(SWEEP)):
+            yield pytest.param(family, attn, batch, tuple(SWEEP), marks=pytest.mark.full)
+
+
+def answer(
+    loaded: Loaded, reducer: Reducer, prompts: Sequence[Prompt], trunk: Trunk | None = None, **more: Any
+) -> tuple[Any, Trace]:
+    model: Any = loaded.model
+    inputs = loaded.family.encode(loaded.processor, list(prompts))
+    fixed = {"do_sample": False, "max_new_tokens": STEPS, "min_new_tokens": STEPS, "pad_token_id": 0}
+    told = {"output_logits": True, "return_dict_in_generate": True}
+    keys = [prompt.text for prompt in prompts]
+    with torch.no_grad(), attach(model, reducer, keys=keys, trunk=trunk) as trace:
+        return model.generate(**inputs, **fixed, **told, **more), trace
+
+
+def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
+    (one, told), (other, retold) = alone, shared
+    assert torch.equal(one.sequences, other.sequences)
+    assert all(map(torch.equal, one.logits, other.logits))
+    for layer, again in zip(cache_of(one).layers, cache_of(other).layers, strict=True):
+        assert torch.equal(layer.keys, again.keys)
+        assert torch.equal(layer.values, again.values)
+    for prompt, again in zip(told.prompts, retold.prompts, strict=True):
+        assert prompt.tokens_per_layer == again.tokens_per_layer
+        assert torch.equal(prompt.last_layer, again.last_layer)
+        assert torch.equal(prompt.anchor, again.anchor)
+        assert [step.site for step in prompt.steps] == [step.site for step in again.steps]
+
+
+def single_runs(loaded: Loaded, names: Sequence[str], prompts: Sequence[Prompt]) -> dict[str, tuple[Any, Trace]]:
+    found = {}
+    for name in names:
+        if not impossible(loaded.family, SWEEP[name], DEPTH):
+            try:
+                found[name] = answer(loaded, SWEEP[name], prompts)
+            except UnsupportedError:  # tiles, or a pooled frame with too few slots: no run to compare with
+                continue
+    return found
+
+
+@pytest.mark.parametrize(("family", "attn", "batch", "names"), matrix())
+def test_a_sweep_answers_as_its_single_runs(family: str, attn: str, batch: str, names: Sequence[str]) -> None:
+    loaded = tiny_model(family, attn, DEPTH)
+    alone = single_runs(loaded, names, BATCHES[batch])
+    assert len(alone) >= min(len(names), 5)
+    trunk = Trunk([SWEEP[name] for name in alone])
+    for name, expected in alone.items():
+        assert_same(expected, answer(loaded, SWEEP[name], BATCHES[batch], trunk))
+    assert len(trunk.ran) + len(trunk.spared) == DEPTH * len(alone)
+    assert len(trunk.spared) >= 5
+    assert not list(trunk.root.below())  # nothing is remembered for nobody
+
+
+def test_each_layer_of_the_trunk_runs_once() -> None:
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["video"]
+    cells = [NoReduction(), *(FastV(ratio=ratio, schedule=K(k)) for k in (2, 4) for ratio in (0.5, 0.25))]
+    trunk = Trunk(cells)
+    for cell in cells:
+        answer(loaded, cell, prompts, trunk)
+    full = max(trunk.ran)
+    assert trunk.ran.count(full) == DEPTH  # the unreduced layers, once each
+    assert len(trunk.ran) == DEPTH + 2 * 4 + 2 * 2
+    assert trunk.spared == [full] * (2 * 2 + 2 * 4)
+
+
+def test_whoever_comes_unexpected_is_answered_all_the_same() -> None:
+    """Layers that were not remembered, or without the statistics that are asked for, run again."""
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["padded"]
+    known, stranger = [NoReduction(), FastV(schedule=K(4))], FastV(ratio=0.25, rows="text", schedule=K(3))
+    expected = answer(loaded, stranger, prompts)
+    trunk = Trunk(known)
+    answer(loaded, known[0], prompts, trunk)
+    assert_same(expected, answer(loaded, stranger, prompts, trunk))
+    assert_same(answer(loaded, known[1], prompts), answer(loaded, known[1], prompts, trunk))
+
+
+def test_another_batch_shares_nothing() -> None:
+    loaded = tiny_model("llava", "sdpa", DEPTH)
+    cells = [FastV(ratio=0.5), FastV(ratio=0.25)]
+    trunk = Trunk(cells)
+    answer(loaded, cells[0], BATCHES["video"], trunk)
+    expected = answer(loaded, cells[1], BATCHES["image"])
+    assert_same(expected, answer(loaded, cells[1], BATCHES["image"], trunk))
+    assert not trunk.spared
+
+
+@pytest.mark.parametrize("more", [{"num_beams": 2}, {"output_hidden_states": True}], ids=["beams", "states"])
+def test_other_ways_to_generate_stay_as_they_are(more: dict[str, Any]) -> None:
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["image"]
+    cells = [NoReduction(), FastV(ratio=0.5)]
+    trunk = Trunk(cells)
+    once = partial(answer, loaded, prompts=prompts, **more)
+    for cell in cells:
+        assert_same(once(cell), once(cell, trunk=trunk))
+    assert len(trunk.spared) == (2 if "num_beams" in more else 0)  # states between layers have to be computed
+
+
+def test_a_failure_within_leaves_the_others_their_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["image"]
+    cells = [NoReduction(), FastV(ratio=0.5, schedule=K(3)), FastV(ratio=0.25, schedule=K(3))]
+    expected = answer(loaded, cells[2], prompts)
+    trunk = Trunk(cells)
+    answer(loaded, cells[0], prompts, trunk)
+    with monkeypatch.context() as broken:
+        broken.setattr(FastV, "score", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            answer(loaded, cells[1], prompts, trunk)
+    assert_same(expected, answer(loaded, cells[2], prompts, trunk))
+    assert not list(trunk.root.below())
