@@ -34,7 +34,7 @@ class ATS(Cutter):
     Parameters
     ----------
     ratio : float
-        Share of a frame's patches that is sampled at most, reached by equal cuts. Levels that meet in one patch leave
+        Share of a frame's tokens that is sampled at most, reached by equal cuts. Levels that meet in one patch leave
         fewer, so the share that leaves the tower depends on the picture.
     n : int or None
         The official knob: ``n - 1`` levels at every place; wins over `ratio`.

@@ -33,7 +33,7 @@ class CGSM(Merger):
     Parameters
     ----------
     ratio : float or None
-        Share of a frame's patches that leaves the tower, spread evenly over its blocks. None: `r` counts.
+        Share of a frame's tokens that leaves the tower, spread evenly over its blocks. None: `r` counts.
     r : int or sequence of int or None
         Tokens merged away in each block, at most half; wins over `ratio`. None: from `ratio`, or 13.
     guide : {"auto", "cls", "mean"}

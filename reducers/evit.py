@@ -31,7 +31,7 @@ class EViT(Cutter):
     Parameters
     ----------
     ratio : float or None
-        Share of a frame's patches that leaves the tower, fused tokens included, by equal cuts. None: `rate` counts.
+        Share of a frame's tokens that leaves the tower, fused tokens included, by equal cuts. None: `rate` counts.
     rate : float or None
         The paper's knob: each cut keeps ``ceil(rate * n)`` of n patches, and the fused token; wins over `ratio`.
         None: from `ratio`, or 0.63.

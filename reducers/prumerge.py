@@ -33,7 +33,7 @@ class PruMerge(TowerReducer):
     Parameters
     ----------
     ratio : float or None
-        A fixed share of a frame's patches, all added tokens included, instead of the adaptive count: PruMerge+ takes as
+        A fixed share of a frame's tokens, all added ones included, instead of the adaptive count: PruMerge+ takes as
         many outliers as fit with their uniform tokens, and what is missing comes by attention.
     plus : bool
         PruMerge+: add spatially uniform tokens, at least as many as outliers.
@@ -91,7 +91,8 @@ class PruMerge(TowerReducer):
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: without a ratio the averages of the paper's Table 1, 5.5 % and 25 %."""
-        return max(1, round(grid.tokens * (self.ratio or (0.25 if self.plus else 0.055))))
+        share = site.vision.share(self.ratio) if self.ratio else 0.25 if self.plus else 0.055
+        return max(1, round(grid.tokens * share))
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: keys of the selected against all, then the sum of the neighbours."""

@@ -27,7 +27,7 @@ class ToMeTower(Merger):
     Parameters
     ----------
     ratio : float
-        Share of a frame's patches that leaves the tower, spread evenly over its blocks.
+        Share of a frame's tokens that leaves the tower, spread evenly over its blocks.
     r : int or sequence of int or None
         The paper's knob, the tokens merged away in each block; wins over `ratio`.
     inflection : float

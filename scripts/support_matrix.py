@@ -33,6 +33,7 @@ the same is true share a column.
 TILES = """On `llava_onevision` and `llava_next_video`, methods that act in the tower work on videos: the tiles of an
 any-resolution image need the whole grid. Wherever a model pools, a frame that keeps more vectors than it has pooled
 slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 144 on `llava_next_video`, `pllava` and `longva`.
+`ratio` is a share of these slots there, so that it means the same for every method of a sweep.
 """
 
 

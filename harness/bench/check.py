@@ -15,7 +15,7 @@ from winnow.models.check import BACKENDS, BATCHES, INVARIANTS, Case, InvariantEr
 from winnow.models.families import FAMILIES, find_family
 from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.errors import UnsupportedError, WinnowError, choose
 from winnow.reducers.core.registry import build
 from winnow.reducers.core.schedule import SCHEDULES
 
@@ -68,7 +68,7 @@ def make(target: str, options: Sequence[str]) -> Reducer:
     if schedule:
         kind = schedule.pop("kind", None)
         if kind not in SCHEDULES:
-            raise WinnowError(f"schedule.kind={kind} is not known: choose {', '.join(SCHEDULES)}")
+            raise WinnowError(f"schedule.kind={kind} is not known: {choose(kind, SCHEDULES)}")
         values["schedule"] = SCHEDULES[kind](**{name: frozen(value) for name, value in schedule.items()})
     return build(target, {name: frozen(value) for name, value in values.items()}, "--arg ")
 

@@ -25,7 +25,7 @@ from winnow.harness.run import environment
 from winnow.harness.run.loaded import load_model
 from winnow.models.engine import reuse_tower
 from winnow.models.loading.load import Loaded
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 Round = dict[str, tuple[dict[str, float], Measurement]]
 """Per method the seconds of what happens before the model, and what the model took."""
@@ -71,7 +71,9 @@ class Settings:
                 raise WinnowError(f"--{name.replace('_', '-')} {value} is not allowed: choose {least} or more")
         for name, choices in (("tower", ("each", "once")), ("clock", ("wall", "cpu"))):
             if getattr(self, name) not in choices:
-                raise WinnowError(f"--{name} {getattr(self, name)} is not known: choose {' | '.join(choices)}")
+                raise WinnowError(
+                    f"--{name} {getattr(self, name)} is not known: {choose(getattr(self, name), choices, ' | ')}"
+                )
 
 
 def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[str, Any]:

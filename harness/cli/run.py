@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from winnow import configs
 from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR, RunFailedError
+from winnow.harness.common.lazy_import import import_later
 from winnow.harness.common.ours import check_ours
 from winnow.harness.config.expand import expand
 from winnow.harness.config.messages import one_line
@@ -70,6 +71,7 @@ def _run(args: Namespace) -> int:
         if getattr(args, name):
             flag = f"--{name.replace('_', '-')}"
             raise WinnowError(f"{flag} is not for Winnow: add a folder of your own YAMLs with --config-dir")
+    import_later("torch")  # a mistake is told without it, in a second
     more = [f"hydra.searchpath=[file://{Path(args.config_dir).absolute()}]"] if args.config_dir else []
     asked = expand([*args.overrides, *more], args.multirun)
     if asked.launcher:

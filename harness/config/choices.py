@@ -47,12 +47,21 @@ def _installed() -> Iterator[Path]:
 
 def options(group: str) -> list[str]:
     """List the choices of a group."""
-    return sorted({path.stem for folder in folders() for path in (folder / group).glob("*.yaml")})
+    return [*_names(folders(), group)]
+
+
+@cache
+def _names(where: tuple[Path, ...], group: str) -> tuple[str, ...]:
+    return tuple(sorted({path.stem for folder in where for path in (folder / group).glob("*.yaml")}))
 
 
 def listed(group: str, name: str) -> dict[str, Any]:
     """Read the YAML of a choice, as it stands."""
-    path = next(path for folder in folders() if (path := folder / group / f"{name}.yaml").exists())
+    return dict(_read(next(path for folder in folders() if (path := folder / group / f"{name}.yaml").exists())))
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return found
 

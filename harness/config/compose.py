@@ -24,6 +24,7 @@ from winnow.harness.config.schema import (
     RunConfig,
     TasksConfig,
 )
+from winnow.models.loading.spec import ATTENTIONS, DTYPES, QUANTISED, SCALES, check_choice
 from winnow.reducers.core.errors import WinnowError
 
 CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
@@ -49,7 +50,9 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     model: ModelConfig = OmegaConf.to_object(config.model)  # type: ignore[assignment]
     tasks: TasksConfig = OmegaConf.to_object(config.tasks)  # type: ignore[assignment]
-    budget: BudgetConfig = OmegaConf.to_object(config.budget)  # type: ignore[assignment]
+    budget = BudgetConfig(**rounded(vars(OmegaConf.to_object(config.budget))))
+    plain = rounded(plain)
+    _check_model(model)
     _check_counts(plain, model)
     smaller = check_downsample(OmegaConf.to_object(config.downsample), model)  # type: ignore[arg-type]
     known = _declared(reducer, plain["reducer"])
@@ -57,11 +60,11 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     if known.needs_relevance and smaller != DownsampleConfig():
         raise WinnowError(f"reducer={reducer} knows which tokens matter for the whole input only: leave downsample out")
     if reducer == COMPOSE:
-        method, budget = _composed(plain, tasks, check_budget(budget, plain["ratio"]))
+        method, budget = _composed(plain, tasks, check_budget(budget, plain["ratio"]), depth_of(model))
     elif plain["reducer"].get("like") is not None:
         method, budget = _replay(reducer, plain), BudgetConfig()
     else:
-        method, budget = _method(reducer, plain, budget)
+        method, budget = _method(reducer, plain, budget, depth_of(model))
     numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
     media: MediaConfig = OmegaConf.to_object(config.media)  # type: ignore[assignment]
     return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, media=media, **numbers)
@@ -74,7 +77,7 @@ def _declared(name: str, node: dict[str, Any]) -> Declared:
     return declared(node["_target_"]) if "_target_" in node else Declared()
 
 
-def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Method, BudgetConfig]:
+def _method(name: str, plain: dict[str, Any], budget: BudgetConfig, depth: int | None) -> tuple[Method, BudgetConfig]:
     """Resolve the method and the budget; both ratio and budget are dropped for methods that take none."""
     node = plain["reducer"]
     args = {key: value for key, value in node.items() if not key.startswith("_") and key != "like"}
@@ -82,7 +85,7 @@ def _method(name: str, plain: dict[str, Any], budget: BudgetConfig) -> tuple[Met
     if name == CUSTOM:
         target, args = args["target"], args["args"]
     known = _declared(name, node)
-    schedule = choose_schedule(name, known.schedules, plain["schedule"])
+    schedule = choose_schedule(name, known.schedules, plain["schedule"], depth)
     takes = known.takes_ratio
     asked = check_share(plain["ratio"], "ratio")
     budget = check_budget(budget, asked) if takes else BudgetConfig()
@@ -105,7 +108,9 @@ def _replay(name: str, plain: dict[str, Any]) -> Method:
     return Method(name, REPLAY, {"like": run}, seeded=True)
 
 
-def _composed(plain: dict[str, Any], tasks: TasksConfig, budget: BudgetConfig) -> tuple[Method, BudgetConfig]:
+def _composed(
+    plain: dict[str, Any], tasks: TasksConfig, budget: BudgetConfig, depth: int | None
+) -> tuple[Method, BudgetConfig]:
     """Resolve the two parts, each as if it stood alone."""
     given = {"ratio": plain["ratio"], "budget.mean": budget.mean, "budget.flops": budget.flops}
     for name, value in given.items():
@@ -119,7 +124,7 @@ def _composed(plain: dict[str, Any], tasks: TasksConfig, budget: BudgetConfig) -
         node = expand(at, plain["reducer"][at])
         name = plain["reducer"][at]["name"]
         _check_relevance(_declared(name, node["reducer"]), name, tasks)
-        parts.append(_method(name, node, BudgetConfig())[0])
+        parts.append(_method(name, node, BudgetConfig(), depth)[0])
     return Method(COMPOSE, TARGET, {}, seeded=any(p.seeded for p in parts), parts=tuple(parts)), BudgetConfig()
 
 
@@ -143,6 +148,29 @@ def check_budget(budget: BudgetConfig, ratio: float | None) -> BudgetConfig:
     if not budget.tol >= 0:
         raise WinnowError(f"budget.tol={budget.tol} is not allowed: choose 0 or more")
     return budget
+
+
+def depth_of(model: ModelConfig) -> int | None:
+    """Decoder layers of the LLM, as its YAML says; a tiny one has 6 unless it says so."""
+    tiny = model.weights == "random" and model.scale == "tiny"
+    return model.arch.get("tiny_layers", 6) if tiny else model.arch.get("layers")
+
+
+def rounded(value: Any) -> Any:
+    """Take numbers at twelve digits, at any depth, so that 0.1 + 0.2 and 0.3 name one run."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [*map(rounded, value)]
+    return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
+def _check_model(model: ModelConfig) -> None:
+    """Refuse words of the model that loading it would refuse, before it takes seconds to get there."""
+    check_choice("dtype", model.dtype, DTYPES)
+    check_choice("scale", model.scale, SCALES)
+    check_choice("attn", model.attn, ATTENTIONS)
+    check_choice("quant", model.quant or "null", ("null", *QUANTISED))
 
 
 def _check_counts(plain: dict[str, Any], model: ModelConfig) -> None:

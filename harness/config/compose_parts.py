@@ -9,7 +9,7 @@ from winnow.harness.config.choices import listed, options
 from winnow.harness.config.declared import declared
 from winnow.harness.config.messages import unknown_option
 from winnow.harness.config.schedules import KINDS
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 COMPOSE, TARGET = "compose", "winnow.reducers.compose:Compose"
 PARTS = ("entrance", "llm")
@@ -40,7 +40,7 @@ def expand(at: str, node: dict[str, Any]) -> dict[str, Any]:
     """
     name, choices = node.get("name"), [choice for choice in options("reducer") if choice not in OTHERS]
     if name not in choices:
-        raise WinnowError(f"unknown reducer.{at}.name '{name}': choose {', '.join(choices)}")
+        raise WinnowError(f"unknown reducer.{at}.name '{name}': {choose(name, choices)}")
     method = listed("reducer", name)
     default = listed("schedule", dict(*method.pop("defaults", [{}])).get(SCHEDULE, "none"))
     method.pop("like", None)
@@ -62,7 +62,7 @@ def _schedule(at: str, given: Any, default: dict[str, Any], kinds: Sequence[str]
     if isinstance(given, str) and given in options("schedule"):
         return listed("schedule", given)
     if not isinstance(given, dict):
-        raise WinnowError(f"unknown reducer.{at}.schedule '{given}': choose {', '.join(options('schedule'))}")
+        raise WinnowError(f"unknown reducer.{at}.schedule '{given}': {choose(given, options('schedule'))}")
     numbers = {key for key in given if key != "kind"}
     offered = [given["kind"]] if "kind" in given else [default["kind"], *kinds]
     kind = next((kind for kind in offered if numbers <= set(KINDS.get(kind, ()))), offered[0])

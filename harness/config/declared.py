@@ -1,8 +1,9 @@
-"""What a method's class declares, read from its source: importing it would load torch, which takes seconds."""
+"""What a class declares, read from its source: importing it would load torch or transformers, which takes seconds."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -66,7 +67,7 @@ def declared(target: str) -> Declared:
     schedule = body.get("schedule")
     takes_ratio = "ratio" in body
     return Declared(
-        schedules=() if schedule is None else _kinds(schedule.annotation),
+        schedules=_kinds(schedule.annotation) if isinstance(schedule, ast.AnnAssign) else (),
         takes_ratio=takes_ratio,
         ratio=literal("ratio") if takes_ratio else None,
         native=literal("native"),
@@ -75,8 +76,14 @@ def declared(target: str) -> Declared:
     )
 
 
-def _body(module: str, name: str) -> dict[str, ast.AnnAssign]:
-    """The annotated names of a class and its bases; the class itself wins."""
+def literals(target: str, names: Sequence[str]) -> dict[str, Any]:
+    """Read attributes of a class, ``module:Class``, whose values are literals."""
+    body = _body(*target.split(":"))
+    return {name: ast.literal_eval(body[name].value) for name in names}  # type: ignore[arg-type]
+
+
+def _body(module: str, name: str) -> dict[str, ast.Assign | ast.AnnAssign]:
+    """The names that a class and its bases give values or annotations; the class itself wins."""
     tree = _tree(module)
     if tree is None:
         return {}
@@ -89,11 +96,18 @@ def _body(module: str, name: str) -> dict[str, ast.AnnAssign]:
     }
     if name not in classes:
         return _body(*imported[name]) if name in imported else {}
-    found: dict[str, ast.AnnAssign] = {}
+    found: dict[str, ast.Assign | ast.AnnAssign] = {}
     for base in map(ast.unparse, reversed(classes[name].bases)):
         found |= _body(*imported.get(base, (module, base)))
-    own = (node for node in classes[name].body if isinstance(node, ast.AnnAssign))
-    return found | {node.target.id: node for node in own if isinstance(node.target, ast.Name)}
+    return found | dict(_assigned(classes[name]))
+
+
+def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.Assign | ast.AnnAssign]]:
+    for each in node.body:
+        if isinstance(each, ast.Assign | ast.AnnAssign):
+            target = each.target if isinstance(each, ast.AnnAssign) else each.targets[0]
+            if isinstance(target, ast.Name):
+                yield target.id, each
 
 
 def _absolute(node: ast.ImportFrom, module: str) -> str:

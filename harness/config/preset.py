@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from winnow import configs
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 Words = tuple[str, ...]
 
@@ -117,7 +117,7 @@ def load(name: str) -> Preset:
         If there is no such table; lists those that there are.
     """
     if name not in names():
-        raise WinnowError(f"unknown table '{name}': choose {', '.join(names())}")
+        raise WinnowError(f"unknown table '{name}': {choose(name, names())}")
     text = (configs.FOLDER / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
     return parse(name, yaml.safe_load(text)["table"])
 

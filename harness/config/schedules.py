@@ -8,15 +8,19 @@ from typing import Any
 
 from winnow.harness.config.choices import listed, options
 from winnow.harness.config.messages import unknown_option
-from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.schedule import SCHEDULES
+from winnow.reducers.core.errors import WinnowError, choose
+from winnow.reducers.core.schedule import SCHEDULES, Rounds
 
 NONE, BY_REDUCER, CUSTOM = "none", "by_reducer", "custom"
 KINDS = {NONE: ()} | {kind: tuple(f.name for f in fields(cls)) for kind, cls in SCHEDULES.items()}
 """Kind -> the names of its numbers."""
+FITS = "fits"
+"""Depth of the LLM that the absolute numbers of a default were chosen for."""
 
 
-def choose_schedule(reducer: str, kinds: Sequence[str], node: dict[str, Any]) -> dict[str, Any] | None:
+def choose_schedule(
+    reducer: str, kinds: Sequence[str], node: dict[str, Any], depth: int | None = None
+) -> dict[str, Any] | None:
     """Pick the reducer's schedule out of the configuration.
 
     Parameters
@@ -27,6 +31,8 @@ def choose_schedule(reducer: str, kinds: Sequence[str], node: dict[str, Any]) ->
         The kinds that it takes; empty: none at all.
     node : dict
         The group ``schedule``: one kind with its numbers, or ``by_reducer`` with numbers for several kinds.
+    depth : int or None
+        Layers of the LLM: a default that it is too shallow for is scaled. None: not known.
 
     Raises
     ------
@@ -37,15 +43,31 @@ def choose_schedule(reducer: str, kinds: Sequence[str], node: dict[str, Any]) ->
     if kind == BY_REDUCER:
         return _by_reducer(reducer, kinds, node)
     if kind not in KINDS:
-        raise WinnowError(f"schedule.kind={kind} is not known: choose {', '.join(KINDS)}")
-    numbers = {key: value for key, value in node.items() if key != "kind"}
+        raise WinnowError(f"schedule.kind={kind} is not known: {choose(kind, KINDS)}")
+    numbers = {key: value for key, value in node.items() if key not in ("kind", FITS)}
     _check_numbers(kind, numbers)
     if kind == NONE and (not kinds or NONE in kinds):
         return None
     if kind not in kinds:
         fitting = ", ".join(_fitting(kinds)) or "schedule=none"
         raise WinnowError(f"reducer={reducer} takes no schedule of kind '{kind}': choose {fitting}")
-    return {"kind": kind, **numbers}
+    return {"kind": kind, **numbers, **_scaled(node, numbers, depth)}
+
+
+def _scaled(node: dict[str, Any], numbers: dict[str, Any], depth: int | None) -> dict[str, Any]:
+    """What scales a default, numbers that nobody changed, in an LLM that is too shallow for them."""
+    untouched = FITS in node and any(listed("schedule", name) == node for name in options("schedule"))
+    if depth is None or not untouched or _acts(node["kind"], numbers, depth):
+        return {}
+    return {"of": node[FITS]}
+
+
+def _acts(kind: str, numbers: dict[str, Any], depth: int) -> bool:
+    try:
+        made = SCHEDULES[kind](**numbers).resolve(depth)
+    except WinnowError:
+        return False
+    return not isinstance(made, Rounds) or len(made.forced()) > 0
 
 
 def _by_reducer(reducer: str, kinds: Sequence[str], node: dict[str, Any]) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from winnow.harness.config.choices import listed, options
 from winnow.harness.config.messages import one_line
 from winnow.harness.cost.op import Op
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 GROUP = "hardware"
 WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5}
@@ -93,7 +93,7 @@ def hardware(name: str, overrides: Sequence[str] = ()) -> Hardware:
         For unknown machines and keys, and for figures that nobody has measured yet.
     """
     if name not in options(GROUP):
-        raise WinnowError(f"unknown hardware '{name}': choose {', '.join(options(GROUP))}")
+        raise WinnowError(f"unknown hardware '{name}': {choose(name, options(GROUP))}")
     try:
         figures = OmegaConf.create(listed(GROUP, name))
         merged = OmegaConf.merge(OmegaConf.structured(Hardware), figures, OmegaConf.from_dotlist(list(overrides)))

@@ -11,7 +11,7 @@ from winnow.harness.data.video.by_av import counting, seeking
 from winnow.harness.data.video.clip import Allocate, Clip, private
 from winnow.harness.data.video.others import by_decord, by_torchcodec
 from winnow.harness.data.video.plan import Plan, make_plan
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 DEFAULT = "auto"
 
@@ -98,5 +98,5 @@ def chosen() -> str:
     """
     name = os.environ.get("WINNOW_DECODER") or DEFAULT
     if name not in DECODERS:
-        raise WinnowError(f"WINNOW_DECODER={name} is not known: choose {' | '.join(DECODERS)}")
+        raise WinnowError(f"WINNOW_DECODER={name} is not known: {choose(name, DECODERS, ' | ')}")
     return name

@@ -19,7 +19,7 @@ from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of, override
 from winnow.harness.tasks.lmms_eval import check_known, prepare, quiet, task_manager
 from winnow.harness.tasks.validate import validate
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 
 class Tasks:
@@ -126,5 +126,5 @@ def _folders(config: TasksConfig) -> list[Path]:
         return [folder]
     unknown = next((name for name in config.tasks if name not in BENCHMARKS), None)
     if unknown:
-        raise WinnowError(f"unknown task '{unknown}': choose {', '.join(sorted(BENCHMARKS))}, or say tasks.folder=…")
+        raise WinnowError(f"unknown task '{unknown}': {choose(unknown, sorted(BENCHMARKS))}, or say tasks.folder=…")
     return sorted({folder_of(BENCHMARKS[name]) for name in config.tasks})

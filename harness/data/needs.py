@@ -14,7 +14,7 @@ from winnow.harness.config.choices import listed, options
 from winnow.harness.data.places import Data
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 UNKNOWN = "unknown"
 
@@ -73,9 +73,7 @@ def names_of(choices: Sequence[str]) -> list[str]:
         named = listed("tasks", choice)["tasks"] if choice in options("tasks") else [choice]
         unknown = next((name for name in named if name not in BENCHMARKS), None)
         if unknown:
-            raise WinnowError(
-                f"'{unknown}' is no benchmark: choose {', '.join(sorted(BENCHMARKS))}, or a group of them"
-            )
+            raise WinnowError(f"'{unknown}' is no benchmark: {choose(unknown, sorted(BENCHMARKS))}, or a group of them")
         found |= dict.fromkeys(named)
     return list(found)
 

@@ -9,9 +9,12 @@ from typing import Any
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.compose import CUSTOM, REPLAY
 from winnow.harness.config.compose_parts import PARTS
+from winnow.harness.config.schedules import KINDS
 from winnow.harness.plan.budget import Solution, solve
+from winnow.harness.plan.family import family_facts
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts
+from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.registry import build, find
@@ -36,12 +39,15 @@ class Built:
         The retention ratio in force, solved from the budget if there is one.
     planned : float or None
         What the plan costs in the budget's unit; None without a budget.
+    kept : str
+        The share of visual tokens that the nominal prompt's layers are planned to see; empty where only a run tells.
     """
 
     reducer: Reducer
     knobs: dict[str, Any]
     ratio: float | None = None
     planned: float | None = None
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,14 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if runs or (prompt.tower is None and acts_in_tower):
         _check_support(cell, reducer, depth)
     _check_drops(cell, reducer, prompt)
-    return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None)
+    kept = "" if method.target == REPLAY else _kept(reducer, prompt)
+    return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None, kept)
+
+
+def _kept(reducer: Reducer, prompt: Nominal) -> str:
+    shares = [100 * visual / prompt.visual for visual in prompt.plan(reducer)]
+    mean, about = sum(shares) / len(shares), "about " if reducer.adaptive else ""
+    return f"{about}{mean:.3g} % of the visual tokens ({shares[0]:.3g} % at first, {shares[-1]:.3g} % at last)"
 
 
 def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
@@ -123,10 +136,7 @@ def _solve(cell: Cell, prompt: Nominal, goal: Goal, make: Callable[[float], Redu
 
 
 def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:
-    from winnow.models.families import find_family
-    from winnow.models.families.support import impossible
-
-    family = find_family(cell.model.family)
+    family = family_facts(cell.model.family)
     if cell.seen.pixels > 1 and not family.any_size:
         raise WinnowError(
             f"downsample.pixels={cell.seen.pixels} cannot work on model={cell.model.name}: its tower takes pictures of "
@@ -172,8 +182,15 @@ def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal) -> None:
         return
     ratio = getattr(reducer, "ratio", None)
     if ratio is None or round(prompt.visual * ratio) < prompt.visual:
-        where = reducer.knobs(prompt.shape.layers).get("schedule")
+        where, depth = reducer.knobs(prompt.shape.layers).get("schedule"), prompt.shape.layers
         raise WinnowError(
-            f"reducer={cell.method.name} drops nothing in the {prompt.shape.layers} layers of model={cell.model.name}"
-            f"{f' at {where}' if where else ''}: choose another schedule, or reducer=none"
+            f"reducer={cell.method.name} drops nothing in the {depth} layers of model={cell.model.name}"
+            f"{f' at {where}' if where else ''}: {_mend(cell.method, depth)}, or reducer=none"
         )
+
+
+def _mend(method: Method, depth: int) -> str:
+    if method.schedule is None:
+        return "choose a smaller ratio"
+    names = " and ".join(f"schedule.{name}" for name in KINDS[method.schedule["kind"]] if name != "of")
+    return f"set {names} within 1..{depth}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,15 @@ def vision_tower(model: ModelConfig) -> Tower | None:
     vision = _arch(model)["vision"]
     if vision.get("merge") or not vision.get("reducible", True):
         return None
-    layers, side = int(vision["layers"]), int(vision["image"]) // int(vision["patch"])
-    return Tower(layers, layers + 1 + int(vision.get("feature_layer", -1)), side, side, cls=model.has_cls)
+    layers, side = int(vision["layers"]), _side(vision)
+    used, full = layers + 1 + int(vision.get("feature_layer", -1)), _side(model.arch["vision"])
+    pooled = round(side * math.sqrt(model.nominal.tokens_per_frame) / full)
+    return Tower(layers, used, side, side, model.has_cls, pooled**2 if pooled < side else None)
+
+
+def _side(vision: Mapping[str, Any]) -> int:
+    """Patches along one side of the tower's grid."""
+    return int(vision["image"]) // int(vision["patch"])
 
 
 @dataclass(frozen=True)

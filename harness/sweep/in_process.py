@@ -6,21 +6,19 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from winnow.harness.common import files
 from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
 from winnow.harness.common.run_files import RESULT
 from winnow.harness.config.cell import Cell
+from winnow.harness.config.compose import REPLAY
 from winnow.harness.config.label import headline
+from winnow.harness.plan.build import Built, build_method
 from winnow.harness.results.tables.runs import show
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.stop import Stop
 from winnow.harness.run.store import Run, runs_of
 from winnow.reducers.core.errors import WinnowError
-
-if TYPE_CHECKING:
-    from winnow.harness.plan.build import Built
 
 
 def run(cells: Sequence[Cell]) -> int:
@@ -37,9 +35,10 @@ def run(cells: Sequence[Cell]) -> int:
         For mistakes in the input, before any model loads.
     """
     started = time.perf_counter()
+    made = {id(cell): build_method(cell) for cell in cells if cell.method.target != REPLAY}
     runs = runs_of(cells)
     pending = [found for found in runs if found.cell.force or not found.done]
-    built = _build(pending)
+    built = {found.id: made.get(id(found.cell)) or build_method(found.cell) for found in pending}
     for found in runs:
         _announce(found, built.get(found.id))
     codes = {OK}
@@ -54,18 +53,9 @@ def run(cells: Sequence[Cell]) -> int:
     return INCOMPLETE if INCOMPLETE in codes else BUSY if BUSY in codes else OK
 
 
-def _build(pending: Sequence[Run]) -> dict[str, Built]:
-    """Make every method before any model loads, so that a mistake costs no time; imports torch."""
-    if not pending:
-        return {}
-    from winnow.harness.plan.build import build_method
-
-    return {found.id: build_method(found.cell) for found in pending}
-
-
 def _announce(found: Run, built: Built | None) -> None:
     if built is not None:
-        print(headline(found.cell, found.id, built.knobs, built.ratio, built.planned), flush=True)
+        print(headline(found.cell, found.id, built.knobs, built.ratio, built.planned, built.kept), flush=True)
         return
     stored = found.result()
     planned = (stored["budget"] or {}).get("planned")

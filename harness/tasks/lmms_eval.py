@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
@@ -84,9 +84,7 @@ def check_known(names: Sequence[str], manager: Any, folders: Sequence[Path]) -> 
     for name in names:
         if name not in known:
             places = " or ".join(map(str, folders))
-            raise WinnowError(
-                f"unknown task '{name}' in {places}: choose {', '.join(sorted(known)) or 'another folder'}"
-            )
+            raise WinnowError(f"unknown task '{name}' in {places}: {choose(name, sorted(known) or ['another folder'])}")
 
 
 def replay(answers: Mapping[tuple[str, int], str]) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from winnow.reducers.core.errors import UnsupportedError, WinnowError, choose
 
-from winnow.models.families.base import Family
-from winnow.reducers.core.errors import UnsupportedError, WinnowError
+if TYPE_CHECKING:
+    from torch import nn
+
+    from winnow.models.families.base import Family
 
 FAMILIES = {
     "internvl": "winnow.models.families.internvl:InternVL",
@@ -36,7 +38,7 @@ def find_family(name: str) -> Family:
         Lists the families.
     """
     if name not in FAMILIES:
-        raise WinnowError(f"model family '{name}' is not known: choose {', '.join(FAMILIES)}")
+        raise WinnowError(f"model family '{name}' is not known: {choose(name, FAMILIES)}")
     module, _, cls = FAMILIES[name].partition(":")
     made: Family = getattr(importlib.import_module(module), cls)()
     return made

@@ -83,7 +83,8 @@ class Family(ABC):
         vision = config.vision_config
         side, layer = vision.image_size // vision.patch_size, config.vision_feature_layer
         used = vision.num_hidden_layers + 1 + layer if layer < 0 else layer
-        return Tower(vision.num_hidden_layers, used, side, side, cls=vision.model_type == "clip_vision_model")
+        cls = vision.model_type == "clip_vision_model"
+        return Tower(vision.num_hidden_layers, used, side, side, cls, self.pooled_slots(config))
 
     def pooled_slots(self, config: PretrainedConfig) -> int | None:
         """Visual tokens a frame where the model pools behind its projector; None where the projector is pointwise."""

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from winnow.models.families.base import Family
+from typing import Protocol
+
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.tower import Tower
 
 
-def impossible(family: Family, reducer: Reducer, depth: int) -> str:
+class Facts(Protocol):
+    """What of a family decides which methods work on it; see `Family`."""
+
+    @property
+    def cls(self) -> bool:
+        """Whether the vision tower has a CLS token."""
+
+    @property
+    def mrope(self) -> bool:
+        """Whether positions are three-dimensional."""
+
+    @property
+    def no_tower(self) -> str:
+        """Why methods cannot act in the vision tower; empty where they can."""
+
+
+def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
     """Say why a method cannot act on a family; empty where it can.
 
     Parameters
     ----------
-    family : Family
-        The family.
+    family : Facts
+        The family, or what is known of it before it is imported.
     reducer : Reducer
         The method with its options.
     depth : int

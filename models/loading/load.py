@@ -11,13 +11,11 @@ from winnow.models.families import find_family
 from winnow.models.families.arch import tiny
 from winnow.models.families.base import Family
 from winnow.models.loading.byte_tokenizer import byte_tokenizer
-from winnow.models.loading.options import DTYPES, SPREAD, check_attention, check_choice, check_device
+from winnow.models.loading.options import SPREAD, check_attention, check_device
 from winnow.models.loading.pretrained import locate, pretrained
 from winnow.models.loading.random_weights import random_config, random_model
-from winnow.models.loading.spec import ModelSpec
+from winnow.models.loading.spec import DTYPES, SCALES, ModelSpec, check_choice
 from winnow.reducers.core.errors import WinnowError
-
-SCALES = ("full", "tiny")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,31 +8,11 @@ from typing import Any
 import torch
 from transformers.utils import is_flash_attn_2_available
 
+from winnow.models.loading.spec import ATTENTIONS, QUANTISED, check_choice
 from winnow.reducers.core.errors import WinnowError
 
-DTYPES = ("float32", "bfloat16", "float16")
-ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 SPREAD = "spread"
 """The device that stands for all: accelerate lays the layers over the GPUs there are, and the CPU's memory."""
-QUANTISED = {
-    "bnb-int8": "bitsandbytes",
-    "bnb-nf4": "bitsandbytes",
-    "torchao-int8": "torchao",
-    "torchao-int4": "torchao",
-}
-"""Quantised formats of weights, with the package that computes them."""
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the choices.
-
-    Raises
-    ------
-    WinnowError
-        Lists them.
-    """
-    if value not in choices:
-        raise WinnowError(f"model.{name}={value} is not known: choose {' | '.join(choices)}")
 
 
 def check_attention(attn: str, dtype: str) -> None:

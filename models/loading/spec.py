@@ -6,6 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from winnow.reducers.core.errors import WinnowError, choose
+
+DTYPES = ("float32", "bfloat16", "float16")
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
+QUANTISED = {
+    "bnb-int8": "bitsandbytes",
+    "bnb-nf4": "bitsandbytes",
+    "torchao-int8": "torchao",
+    "torchao-int4": "torchao",
+}
+"""Quantised formats of weights, with the package that computes them."""
+SCALES = ("full", "tiny")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Raises
+    ------
+    WinnowError
+        Lists them.
+    """
+    if value not in choices:
+        raise WinnowError(f"model.{name}={value} is not known: {choose(value, choices, ' | ')}")
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -35,7 +60,7 @@ class ModelSpec:
     pixels : int
         Divides that.
     quant : str or None
-        Format of quantised weights, see `winnow.models.loading.options.QUANTISED`.
+        Format of quantised weights, see `QUANTISED`.
     trust_remote_code : str or None
         The repository whose own code may run; must be the one that is loaded.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_ty
 
 import torch
 
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 from winnow.reducers.core.layout import Grid, Scope, Width, pools
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.reduction import Positions, Reduction, View
@@ -48,7 +48,8 @@ class Reducer:
         for name, hint in get_type_hints(type(self)).items():
             choices = get_args(hint)
             if getattr(hint, "__origin__", None) is Literal and getattr(self, name) not in choices:
-                raise WinnowError(f"reducer.{name}={getattr(self, name)} is not allowed: choose {' | '.join(choices)}")
+                given = getattr(self, name)
+                raise WinnowError(f"reducer.{name}={given} is not allowed: {choose(given, choices, ' | ')}")
 
     @property
     def name(self) -> str:

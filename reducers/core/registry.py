@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 from winnow.reducers.core.field_types import check_types
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def named(name: str, values: Mapping[str, object]) -> Reducer:
     if ":" in name:
         return build(name, values, "")
     if name not in METHODS:
-        raise WinnowError(f"unknown method '{name}': {_choices(name, METHODS)}")
+        raise WinnowError(f"unknown method '{name}': {choose(name, sorted(METHODS))}")
     return build(f"winnow.reducers.{name}:{METHODS[name]}", values, f"{name}: ")
 
 
@@ -116,15 +115,9 @@ def build(target: str, values: Mapping[str, object], prefix: str = "reducer.") -
     known = {field.name: field for field in fields(cls)}
     for name in values:
         if name not in known:
-            raise WinnowError(f"{target} has no parameter '{name}': {_choices(name, known)}")
+            raise WinnowError(f"{target} has no parameter '{name}': {choose(name, sorted(known))}")
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise WinnowError(f"{target} needs its parameter '{name}': say {prefix}{name}=…")
     check_types(cls, values, prefix)
     return cls(**values)
-
-
-def _choices(name: str, known: Mapping[str, object]) -> str:
-    """What there is, the nearest to a wrong name first."""
-    near = get_close_matches(name, known, 1)
-    return f"{f'did you mean {near[0]}? ' if near else ''}choose {', '.join(sorted(known))}"

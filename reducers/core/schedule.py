@@ -116,7 +116,9 @@ class Cuts(Schedule):
         """See `Schedule.resolve`."""
         layers = tuple(self._resolve(f"cuts[{i}]", cut, depth) for i, cut in enumerate(self.cuts))
         if list(layers) != sorted(set(layers)):
-            raise WinnowError(f"schedule.cuts={list(layers)} must rise from layer to layer")
+            scaled = "" if self.of is None else f" of {self.of} layers are {list(layers)} of {depth}, which"
+            hint = "" if self.of is None else "; schedule.of=null takes them as they are"
+            raise WinnowError(f"schedule.cuts={list(self.cuts)}{scaled} must rise from layer to layer{hint}")
         return replace(self, cuts=layers, of=None)
 
 

@@ -28,6 +28,8 @@ class Tower:
         The grid of patches.
     cls : bool
         Whether a CLS token stands before the patches.
+    slots : int or None
+        Tokens that the LLM gets of an unreduced frame where the model pools behind the tower; None: one for each patch.
     """
 
     blocks: int
@@ -35,11 +37,16 @@ class Tower:
     rows: int
     cols: int
     cls: bool
+    slots: int | None = None
 
     @property
     def patches(self) -> int:
         """Patches in one frame."""
         return self.rows * self.cols
+
+    def share(self, ratio: float) -> float:
+        """The share of the patches that a retention ratio stands for: it counts the tokens that the LLM would get."""
+        return ratio if self.slots is None or ratio >= 1 else ratio * min(1.0, self.slots / self.patches)
 
     @property
     def grid(self) -> Grid:

@@ -81,7 +81,8 @@ class Cutter(TowerReducer):
     def equal_cut(self, site: Site, ratio: float) -> int:
         """Tokens left after the cut at `site`, if all cuts are by equal factors and the last leaves `ratio`."""
         cuts = self.blocks(site.vision)
-        return max(1, round(site.vision.patches * ratio ** ((cuts.index(site.number) + 1) / len(cuts))))
+        part = (cuts.index(site.number) + 1) / len(cuts)
+        return max(1, round(site.vision.patches * site.vision.share(ratio) ** part))
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class FeatureReducer(TowerReducer):
     Parameters
     ----------
     ratio : float
-        Share of a frame's patches that leaves the tower.
+        Share of a frame's tokens that leaves the tower.
     guide : {"auto", "cls", "mean"}
         Whose attention: the CLS token's, the mean over all patches', or CLS where there is one.
     """
@@ -118,7 +119,7 @@ class FeatureReducer(TowerReducer):
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
-        return min(present, max(1, round(grid.tokens * self.ratio)))
+        return min(present, max(1, round(grid.tokens * site.vision.share(self.ratio))))
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Merger(TowerReducer):
     Parameters
     ----------
     ratio : float or None
-        Share of a frame's patches that leaves the tower, spread evenly over its blocks. None: `r` counts.
+        Share of a frame's tokens that leaves the tower, spread evenly over its blocks. None: `r` counts.
     r : int or sequence of int or None
         Tokens merged away in each block, at most half; wins over `ratio`.
     weighted : bool
@@ -199,9 +200,9 @@ def merges(tower: Tower, r: int | Sequence[int] | None, ratio: float, inflection
         The tower.
     r : int or sequence of int or None
         One number for all blocks, or one for each (blocks behind the end of the list merge nothing). None: as even as
-        possible, so that `ratio` of the patches leave the tower; the larger numbers come first.
+        possible, so that `ratio` of the tokens leave the tower; the larger numbers come first.
     ratio : float
-        Share of the patches that leaves the tower; counts without `r`.
+        Share of the tokens that leaves the tower (`Tower.share`); counts without `r`.
     inflection : float
         ToMe's linear ramp of a single `r`, from ``r (1 - inflection)`` in the first block to ``r (1 + inflection)``.
 
@@ -211,7 +212,7 @@ def merges(tower: Tower, r: int | Sequence[int] | None, ratio: float, inflection
         If halving in every block leaves more than `ratio`; names what can be reached.
     """
     if r is None:
-        return _even_merges(tower, max(1, round(tower.patches * ratio)))
+        return _even_merges(tower, max(1, round(tower.patches * tower.share(ratio))))
     wanted = _ramp(r, inflection, tower.blocks) if isinstance(r, int) else [*r, *[0] * tower.used]
     present, counts = tower.patches, []
     for block in range(tower.used):
@@ -241,9 +242,10 @@ def arrange(weights: Tensor, slots: Tensor, order: Order) -> Reduction:
 def _even_merges(tower: Tower, kept: int) -> list[int]:
     least = -(-tower.patches // 2**tower.used)
     if kept < least:
+        lowest = least / min(tower.patches, tower.slots or tower.patches)
         raise WinnowError(
             f"the ratio is out of reach: {tower.used} vision blocks that merge at most half of the tokens each leave "
-            f"{least} of {tower.patches}, choose ratio >= {least / tower.patches:.4g}"
+            f"{least} of {tower.patches}, choose ratio >= {lowest:.4g}"
         )
     present, counts = tower.patches, []
     for left in range(tower.used, 0, -1):

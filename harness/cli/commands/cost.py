@@ -22,7 +22,7 @@ from winnow.harness.cost.hardware import GROUP, Hardware, hardware
 from winnow.harness.plan.build import Built, Goal, build_method
 from winnow.harness.plan.nominal import Nominal, nominal
 from winnow.harness.results.tables.cost import Plan, show
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 if TYPE_CHECKING:
     from winnow.reducers.core.base import Reducer
@@ -110,7 +110,7 @@ def split(words: Sequence[str]) -> tuple[Asked, Hardware, list[str]]:
     except OmegaConfBaseException as error:
         raise WinnowError(one_line(error)) from error
     if asked.profile not in PROFILES:
-        raise WinnowError(f"profile={asked.profile} is not known: choose {' | '.join(PROFILES)}")
+        raise WinnowError(f"profile={asked.profile} is not known: {choose(asked.profile, PROFILES, ' | ')}")
     rest = [word for word in words if word not in mine and word not in machine]
     given = [word for word in mine if word.startswith("budget.") and not word.startswith("budget.tol=")]
     given += [word for word in rest if word.startswith("ratio=")]

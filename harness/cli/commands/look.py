@@ -10,6 +10,7 @@ import typer
 
 from winnow.harness.common.console import Format
 from winnow.harness.common.exits import INCOMPLETE, OK
+from winnow.harness.common.lazy_import import import_later
 from winnow.harness.results.paper.formats import Form
 from winnow.harness.run.result import Result
 from winnow.reducers.core.errors import WinnowError
@@ -147,6 +148,7 @@ def plot(
     from winnow.harness.cli.commands.plot import plot, schedules
 
     if x == "schedules":
+        import_later("torch")  # no plan computes with tensors
         schedules(runs or [], out, model, width)
     else:
         plot(_some(results_of(results), results), results, out, runs or [], task, model, x, width)

@@ -39,6 +39,9 @@ def plan(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, write nothing.")] = False,
 ) -> None:
     """Expand a sweep into cells, drop those that are finished, and write the rest down as a manifest."""
+    from winnow.harness.common.lazy_import import import_later
+
+    import_later("torch")  # no plan computes with tensors
     from winnow.harness.sweep.plan import plan as make
     from winnow.harness.sweep.status import describe
 

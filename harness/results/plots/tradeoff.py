@@ -11,7 +11,7 @@ from typing import Any, Literal
 from winnow.harness.results.plots.style import Width, check, figure, legend, look
 from winnow.harness.run.result import FigureResult, Result
 from winnow.harness.score.paired_runs import BASELINE
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 Axis = Literal["retention", "flops", "kv", "ttft"]
 BY_LAYERS = ("vtw",)
@@ -97,7 +97,7 @@ def only(wanted: str | None, present: set[str], name: str) -> str:
         return wanted
     if wanted is None and len(present) == 1:
         return present.pop()
-    raise WinnowError(f"--{name} {wanted or 'is missing'}: choose {' | '.join(sorted(present)) or 'other runs'}")
+    raise WinnowError(f"--{name} {wanted or 'is missing'}: {choose(wanted, sorted(present) or ['other runs'], ' | ')}")
 
 
 def curve(result: Result) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from winnow.harness.config.choices import options
+from winnow.reducers.core.errors import choose
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def unknown(group: str) -> str:
-    return f"unknown {group} 'nope': choose {', '.join(options(group))}\n"
+    return f"unknown {group} 'nope': {choose('nope', options(group))}\n"
 
 
 MISTAKES = {
@@ -26,7 +27,7 @@ MISTAKES = {
     "unknown experiment": (["experiment=nope"], unknown("experiment")),
     "unknown option": (["foo=1"], "unknown option 'foo': choose batch_size, budget"),
     "added option": (["+foo=1"], "unknown option 'foo': choose batch_size, budget"),
-    "typo in a group": (["+reducers=vas"], "unknown option 'reducers': choose batch_size"),
+    "typo in a group": (["+reducers=vas"], "unknown option 'reducers': did you mean reducer? choose batch_size"),
     "unknown model key": (["model.foo=1"], "unknown option 'foo' of model: choose arch, attn"),
     "added model key": (["+model.foo=1"], "unknown option 'foo' of model: choose arch, attn"),
     "unknown reducer key": (["reducer=fastv", "reducer.foo=1"], "unknown option 'foo' of reducer: choose R, positions"),
@@ -71,13 +72,32 @@ MISTAKES = {
         ["reducer=fastv", "schedule.k=two"],
         "schedule.k=two is not allowed: give whole layer numbers",
     ),
-    "drops nothing": (["reducer=vas", "ratio=0.5"], "drops nothing in the 8 layers of model=pico"),
+    "drops nothing": (
+        ["reducer=vas", "schedule.start=7"],
+        "drops nothing in the 8 layers of model=pico at start=7 end=4",
+    ),
     "unknown task name": (["tasks.tasks=[nope]"], "unknown task 'nope' in"),
     "no task": (["tasks.tasks=[]"], "tasks.tasks=[] is empty"),
     "no such folder": (["tasks.folder=nowhere"], "tasks.folder=nowhere does not exist"),
     "limit 0": (["limit=0"], "limit=0 is not allowed: choose 1 or more"),
     "share of documents": (["limit=0.5"], "limit=0.5 is not allowed: give a value of type integer"),
-    "list without -m": (["seed=1,2"], "add --multirun"),
+    "list without -m": (["seed=1,2"], "seed=1,2 stands for several values: say -m to run each, seed=[1,2] for a list"),
+    "range without -m": (["seed=range(1,3)"], "seed=range(1,3) stands for several values: say -m"),
+    "comma in a number": (["ratio=0,25"], "ratio=0.25 for one number"),
+    "equal sign": (["results=a=b"], """results=a=b holds a character that needs quotes: say 'results="a=b"'"""),
+    "number sign": (["results=a#b"], """say 'results="a#b"'"""),
+    "nearest reducer": (["reducer=fstv"], "unknown reducer 'fstv': did you mean fastv? choose aim,"),
+    "nearest option": (["modl=pico"], "unknown option 'modl': did you mean model?"),
+    "nearest value": (["model.dtype=floot32"], "model.dtype=floot32 is not known: did you mean float32?"),
+    "cuts of another depth": (
+        ["reducer=pdrop", "schedule.cuts=[2,4]"],
+        "schedule.cuts=[2, 4] of 32 layers are [1, 1] of 8",
+    ),
+    "cuts among kinds": (
+        ["reducer=pdrop", "schedule=pico", "schedule.cuts=[3,5]"],
+        "schedule.cuts is no single value, it holds several: say schedule.cuts.cuts=… or schedule.cuts.of=…",
+    ),
+    "no list": (["tasks.tasks=a"], "tasks.tasks takes a list: say tasks.tasks=[…]"),
     "bad grammar": (["reducer.rows=[1"], "no viable alternative"),
     "custom without target": (["reducer=custom"], "reducer.target is missing"),
     "custom of no module": (["reducer=custom", "reducer.target=no.such:Thing"], "'no.such:Thing' cannot be imported"),

@@ -22,7 +22,9 @@ def test_flags_are_those_of_run_py(words: list[str], monkeypatch: pytest.MonkeyP
 
 def test_a_mistake_is_one_line_and_exit_code_2() -> None:
     done = runner.invoke(app, ["eval", "reducer=nope"])
-    assert done.exit_code == 2 and done.stderr.startswith("error: unknown reducer 'nope': choose aim,")
+    assert done.exit_code == 2 and done.stderr.startswith(
+        "error: unknown reducer 'nope': did you mean none? choose aim,"
+    )
 
 
 @pytest.mark.parametrize("flag", ["--config-name=other", "--experimental-rerun=run.pickle"])

@@ -1,22 +1,28 @@
-"""Every method plans without torch, which takes seconds to import."""
+"""Every method plans without torch, which takes seconds to import; torch, once it is used, is torch everywhere."""
 
 import subprocess
 import sys
 
 PLAN = """
-import importlib, pathlib, sys
+import importlib, importlib.util, pathlib, sys
 from winnow import reducers
 from winnow.harness.common.lazy_import import import_later
 import_later("torch")
+assert importlib.util.find_spec("torch").origin
 for file in sorted(pathlib.Path(reducers.__file__).parent.glob("[a-z]*.py")):
     importlib.import_module(f"winnow.reducers.{file.stem}")
 from winnow.reducers.aim import AIM
 assert AIM().plan([(32, 196)], 28)[14:17] == [1568, 1372, 1176]
-assert "torch._C" not in sys.modules
+from winnow.harness.plan.family import family_facts
+assert family_facts("qwen2_vl").mrope
+assert "torch._C" not in sys.modules and "transformers" not in sys.modules
+import torch.distributed
 import torch
-assert torch.ones(2).sum() == 2 and sys.modules["torch"].__file__
+assert torch.ones(2).sum() == 2 and sys.modules["torch"].__file__ and torch.distributed.__spec__.origin
 import torch.nn.functional as F
 assert float(F.relu(torch.tensor(-1.0))) == 0
+later = [name for name, module in sys.modules.items() if type(vars(module).get("torch")).__name__ == "_Later"]
+assert not later, later
 """
 
 

@@ -23,3 +23,11 @@ def test_a_cell_comes_back_from_json_and_yaml(words: tuple[str, ...], tmp_path: 
     text = json.dumps(made.plain())
     assert from_plain(json.loads(text)) == made
     assert from_plain(yaml.safe_load(yaml.safe_dump(json.loads(text)))) == made
+
+
+def test_numbers_that_a_sum_made_name_the_run_that_was_meant() -> None:
+    one, other = (cell("reducer=fastv", f"ratio={ratio}") for ratio in ("0.3", "0.30000000000000004"))
+    assert one == other and other.method.ratio == 0.3
+    one, other = (cell("reducer=fastv", f"budget.mean={mean}") for mean in ("0.7", "0.7000000000000001"))
+    assert one == other
+    assert cell("reducer=vas", "reducer.r=0.30000000000000004").method.args["r"] == 0.3

@@ -52,10 +52,10 @@ def test_identity_sees_the_parts() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["reducer.llm.name=nope"], "unknown reducer.llm.name 'nope': choose aim, aim_merge"),
+        (["reducer.llm.name=nope"], "unknown reducer.llm.name 'nope': did you mean none? choose aim, aim_merge"),
         (["reducer.llm.foo=1"], "unknown option 'foo' of reducer.llm: choose R, name, positions, ratio, rounding"),
         (["reducer.foo=1"], None),
-        (["reducer.llm.schedule=nope"], "unknown reducer.llm.schedule 'nope': choose cuts"),
+        (["reducer.llm.schedule=nope"], "unknown reducer.llm.schedule 'nope': did you mean none? choose cuts"),
         (["reducer.llm.schedule.l1=2"], "unknown option 'l1' of schedule: choose k, of"),
         (["reducer.llm.schedule.kind=nope"], "schedule.kind=nope is not known"),
         (["reducer.llm.schedule.k=9"], "schedule.k=9 lies beyond the LLM's 8 layers"),

@@ -14,13 +14,15 @@ from winnow import configs
 from winnow.harness.common.folders import locate
 from winnow.harness.config import schedules
 from winnow.harness.config.choices import options
+from winnow.harness.config.compose import depth_of
 from winnow.harness.config.compose_parts import OTHERS
+from winnow.harness.config.declared import declared
 from winnow.harness.config.schema import GROUPS
-from winnow.harness.plan.build import build_method
-from winnow.harness.plan.nominal import llm_shape
+from winnow.harness.plan.build import build_method, frozen
+from winnow.harness.plan.nominal import llm_shape, nominal
 from winnow.harness.tasks.catalogue import BENCHMARKS
 from winnow.models.families import FAMILIES
-from winnow.models.loading.options import DTYPES
+from winnow.models.loading.spec import DTYPES
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.registry import find
 from winnow.reducers.core.schedule import SCHEDULES
@@ -46,7 +48,7 @@ def test_reducer_lists_every_parameter_with_its_default(name: str) -> None:
     parameters = {key: value for key, value in entry.items() if not key.startswith("_") and key != "defaults"}
     parameters.pop("like", None)  # names a run, and with it another class
     assert {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()} == known
-    composed = cell(f"reducer={name}")
+    composed = cell(f"reducer={name}", "model=llava15")  # as deep as the numbers were chosen for
     if composed.method.schedule is None:
         assert schedule is None
     else:
@@ -75,9 +77,30 @@ def test_schedule_states_its_rule_for_other_depths(name: str) -> None:
     if entry["kind"] == schedules.BY_REDUCER:
         parts = {key: value for key, value in entry.items() if key != "kind"}
     else:
-        parts = {entry["kind"]: {key: value for key, value in entry.items() if key != "kind"}}
+        parts = {entry["kind"]: {key: value for key, value in entry.items() if key not in ("kind", schedules.FITS)}}
     for kind, numbers in parts.items():
         assert set(numbers) == set(schedules.KINDS[kind])
+
+
+@pytest.mark.parametrize("depth", [8, 24, 28, 40])
+def test_every_default_schedule_acts_in_every_depth(depth: int) -> None:
+    for name in REDUCERS:
+        entry = listed("reducer", name)
+        own = dict(*entry.get("defaults", [{}])).get("override /schedule@_global_.schedule", "none")
+        found = schedules.choose_schedule(name, declared(entry["_target_"]).schedules, listed("schedule", own), depth)
+        if found:
+            numbers = {key: frozen(value) for key, value in found.items()}
+            made: Any = find(entry["_target_"])(schedule=SCHEDULES[numbers.pop("kind")](**numbers))
+            assert min(made.plan([(8, 25)], depth)) < 200, name
+
+
+def test_a_default_is_scaled_only_where_the_llm_is_too_shallow() -> None:
+    assert cell("reducer=vtw").method.schedule == {"kind": "k", "k": 15, "of": 32}
+    assert cell("reducer=vtw", "model=llava_ov").method.schedule == {"kind": "k", "k": 15, "of": None}
+    assert cell("reducer=vtw", "schedule.k=14").method.schedule == {"kind": "k", "k": 14, "of": None}
+    tiny = cell("reducer=tome", "model=llava_ov", "model.weights=random", "model.scale=tiny")
+    assert tiny.method.schedule == {"kind": "first", "layers": 24, "of": 28}
+    assert nominal(tiny.seen).shape.layers == depth_of(tiny.model)
 
 
 def test_custom_methods_may_take_any_schedule() -> None:
