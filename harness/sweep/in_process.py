@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from winnow.harness.common import files
-from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK, worst
 from winnow.harness.common.run_files import RESULT
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.label import headline
@@ -51,7 +51,7 @@ def run(cells: Sequence[Cell]) -> int:
         seconds = time.perf_counter() - started
         kept = len(runs) - len(pending)
         print(f"{len(runs)} cells ({kept} stored before) in {seconds:.0f} s: wall clock of the sweep, no method's time")
-    return INCOMPLETE if INCOMPLETE in codes else BUSY if BUSY in codes else OK
+    return worst(codes)
 
 
 def _build(pending: Sequence[Run]) -> dict[str, Built]:
