@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from winnow.harness.common import files
-from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK, worst
 from winnow.harness.common.progress import progress
 from winnow.harness.common.run_files import ENV, JOURNAL
 from winnow.harness.common.spent import Spent
@@ -69,7 +69,7 @@ def run_group(
             for work in works:
                 part_mark(work.run.folder, *part).touch()
             return BUSY
-        return max(_close(work, tasks, documents, stop, kept.spent) for work in works)
+        return worst([_close(work, tasks, documents, stop, kept.spent) for work in works])
 
 
 def _open(found: Run, built: Built, claim: Claim) -> CellRun:

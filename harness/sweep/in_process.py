@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from winnow.harness.common import files
-from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK, worst
 from winnow.harness.common.run_files import RESULT
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.compose import REPLAY
@@ -50,7 +50,7 @@ def run(cells: Sequence[Cell]) -> int:
         seconds = time.perf_counter() - started
         kept = len(runs) - len(pending)
         print(f"{len(runs)} cells ({kept} stored before) in {seconds:.0f} s: wall clock of the sweep, no method's time")
-    return INCOMPLETE if INCOMPLETE in codes else BUSY if BUSY in codes else OK
+    return worst(codes)
 
 
 def _announce(found: Run, built: Built | None) -> None:

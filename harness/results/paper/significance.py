@@ -17,7 +17,7 @@ from winnow.harness.score.stats import holm
 
 
 def base_of(lines: Sequence[Line], line: Line) -> Line | None:
-    """The unreduced row of the same base model: the last one above, or else the first one."""
+    """The first unreduced row of the same base model, if there is one with as many frames; without a model, of any."""
     model = _model(line)
     bases = [other for other in lines if other.row.base and (_model(other) == model or not model)]
     frames = [other for other in bases if _frames(other) == _frames(line)]
