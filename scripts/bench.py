@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from winnow.harness.common.spent import Spent
-from winnow.harness.data.ahead import Ahead, Pool
+from winnow.harness.data.ahead import Ahead
 from winnow.harness.data.decoders import read
 from winnow.harness.data.document import Document
+from winnow.harness.data.pool import Pool
 
 FRAMES = 32
 MINUTE = 60
@@ -127,14 +128,16 @@ def walk(paths: Sequence[Path], workers: int, questions: int, sleep: float) -> t
     ]
     spent = Spent()
     pool, started = Pool(workers, spent=spent), time.perf_counter()
-    ahead = Ahead(pool, documents, FRAMES, spent)
+    ahead = Ahead(pool, documents, FRAMES)
     for document in documents:
-        (path,) = ahead.visuals(document)
-        ahead.sample(Path(path), FRAMES, None)
+        with spent.on("wait"):
+            (path,) = ahead.visuals(document)
+            ahead.sample(Path(path), FRAMES, None)
+            ahead.done(document)
         time.sleep(sleep)
     wall = time.perf_counter() - started
     pool.close()
-    return wall, ahead.waited
+    return wall, spent.now()["wait"]
 
 
 def runs(folder: Path, count: int) -> Iterator[tuple[str, ...]]:

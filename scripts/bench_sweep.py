@@ -65,7 +65,7 @@ def theirs(words: Sequence[str], place: Path) -> list[str]:
     known = {key: value for key, _, value in (word.partition("=") for word in words)}
     limit, size = known.pop("limit", "-1"), known.pop("batch_size", "1")
     benchmark = BENCHMARKS[TASK]
-    path = override(TASK, ensure() / "mirror")["dataset_path"]
+    path = override(TASK, ensure() / "mirror" / benchmark.repo)["dataset_path"]
     (place / "mine.yaml").write_text(f"include: {folder_of(benchmark) / TASK}.yaml\ntask: mine\ndataset_path: {path}\n")
     given = ",".join(f"{key}={value}" for key, value in known.items())
     return [

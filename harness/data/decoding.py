@@ -33,6 +33,7 @@ class Decoder:
         self.process: subprocess.Popen[bytes] | None = None
         self.decoded = self.kept = 0
         self._handles: socket.socket | None = None
+        self._lock, self._ended = threading.Lock(), False
 
     def decode(self, path: Path, frames: int, until: int | None, accept: bool = False) -> Clip:
         """Decode some frames of a video, or find them decoded on the disk; the memory is that of the process.
@@ -87,29 +88,39 @@ class Decoder:
             os.close(handle)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if self.process is None or self.process.poll() is not None:
-            paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            self._handles, theirs = socket.socketpair()
-            with theirs:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "winnow.harness.data.decode_worker", str(theirs.fileno())],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-                )
-        return self.process
+        with self._lock:
+            if self._ended:
+                raise WinnowError("the run ends")
+            if self.process is None or self.process.poll() is not None:
+                paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+                self._handles, theirs = socket.socketpair()
+                with theirs:
+                    self.process = subprocess.Popen(
+                        [sys.executable, "-m", "winnow.harness.data.decode_worker", str(theirs.fileno())],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,
+                        pass_fds=[theirs.fileno()],
+                        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                    )
+            return self.process
+
+    def end(self) -> None:
+        """End the process for good."""
+        with self._lock:
+            self._ended = True
+        self.stop()
 
     def stop(self) -> None:
-        """End the process."""
-        process, self.process = self.process, None
+        """End the process; the next file gets another one."""
+        with self._lock:
+            process, self.process = self.process, None
+            handles, self._handles = self._handles, None
         if process is not None:
             process.kill()
             process.communicate()
-        if self._handles is not None:
-            self._handles.close()
-            self._handles = None
+        if handles is not None:
+            handles.close()
 
 
 def patience() -> float:

@@ -45,8 +45,8 @@ class Tasks:
 
     def spec(self, name: str) -> Any:
         """What to give lmms-eval for a task; anew each time, as it takes the dictionary apart."""
-        if self.benchmark(name):
-            return override(name, self.data.mirror)
+        if benchmark := self.benchmark(name):
+            return override(name, self.data.copy_of(benchmark.repo) if benchmark.repo else None)
         if self.config.prepare is None:
             return name
         module, _, function = self.config.prepare.partition(":")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 FILE = re.compile(r"(?<![\w.])/[^\n]*?\.\w{2,5}(?=[\s,;:)]|$)")
@@ -23,16 +22,16 @@ class Fault(NamedTuple):
     reason : str
         Without the path of the file.
     documents : list of (int, str)
-        Document and name of its file, as far as the reason names one.
+        Document and its file, where the reason names one.
     """
 
     reason: str
     documents: list[tuple[int, str]]
 
     def __str__(self) -> str:
-        named = [f"document {number}{f' of {name}' if name else ''}" for number, name in self.documents[:NAMED]]
-        more = [f"{len(self.documents) - NAMED} more"] if len(self.documents) > NAMED else []
-        return f"{self.reason} [{', '.join(named + more)}]"
+        named = [f"document {number} of {file}" for number, file in self.documents[:NAMED] if file]
+        more = [f"{len(self.documents) - NAMED} more"] if named and len(self.documents) > NAMED else []
+        return self.reason + (f" [{', '.join(named + more)}]" if named else "")
 
 
 def grouped(reasons: Iterable[tuple[int, str]]) -> list[Fault]:
@@ -47,7 +46,7 @@ def grouped(reasons: Iterable[tuple[int, str]]) -> list[Fault]:
     for number, reason in reasons:
         named = FILE.search(reason)
         plain = " ".join(FILE.sub("", reason).split())
-        found.setdefault(plain, []).append((number, Path(named[0]).name if named else ""))
+        found.setdefault(plain, []).append((number, named[0] if named else ""))
     return sorted((Fault(*pair) for pair in found.items()), key=lambda fault: -len(fault.documents))
 
 

@@ -1,272 +1,128 @@
-"""Downloads the data of tasks and unpacks their videos where lmms-eval looks for them."""
+"""Downloads what tasks need, and lays it out so that runs read the same files with or without a network."""
 
 from __future__ import annotations
 
-import bz2
-import errno
-import gzip
-import io
-import lzma
 import os
-import re
 import shutil
-import tarfile
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import IO, cast
+from typing import Any
 
+import yaml
+
+from winnow.harness.common import files
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.hub import unreachable
-from winnow.harness.data.needs import Need
+from winnow.harness.data.listing import Listing
+from winnow.harness.data.needs import Need, asked_revision
+from winnow.harness.data.places import Data
+from winnow.harness.data.unpack import unpack
 from winnow.reducers.core.errors import WinnowError
 
-MEDIA = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".gif", ".srt", ".json"}
-ARCHIVE = re.compile(
-    r"(?P<stem>.+?)(?P<kind>\.zip|\.tar(\.(gz|bz2|xz|zst))?|\.tgz|\.tbz2?|\.txz)"
-    r"([._-]?part[._-]?(?P<part>\d+|[a-z]{1,3})|[._](?P<split>\d+|[a-z]{2}))?",
-    re.IGNORECASE,
-)
-"""Names of archives and of their parts: ``a.tar.gz``, ``a.tar.part_aa``, ``a.zip.001``, ``a.TGZ``."""
-PIECE = 1 << 20
+CARD = "README.md"
 
 
-def fetch(found: Sequence[Need]) -> Iterator[str]:
-    """Fetch what some tasks need, each dataset once; tells what was done.
+def fetch(found: Sequence[Need], data: Data) -> Iterator[str]:
+    """Fetch the splits and media that some tasks need; tells how much before each, and what was done.
 
     What is unpacked already is left alone, so that an interrupted or half extracted archive is completed.
 
     Raises
     ------
     WinnowError
-        If the hub cannot be reached or refuses.
+        If the hub cannot be reached or refuses, or the disk has no room.
     """
-    seen: set[tuple[str, Path | None]] = set()
     for need in found:
-        repo = need.benchmark.repo
-        if (repo, need.media) in seen:
-            continue
-        seen.add((repo, need.media))
+        task, repo = need.benchmark.task, need.benchmark.repo
         if not repo:
             wanted = "test_q.json, test_a.json and videos"
-            yield f"{need.benchmark.task}: put {wanted} into {need.media}, from {need.dataset}"
+            yield f"{task}: put {wanted} into {need.media}, from {need.dataset}"
             continue
-        folder = _snapshot(need)
-        count = unpack(folder, need.media) if need.media else 0
-        yield f"{need.benchmark.task}: {repo} is in {folder}" + (
-            f", {count} files new in {need.media}" if count else ""
-        )
+        listing = _listing(repo, asked_revision(need.benchmark))
+        rows, media = listing.rows(need.benchmark), listing.media(need.benchmark)
+        names = sorted({name for split in rows.values() for name in split} | set(media))
+        size = listing.bytes_of(names)
+        yield f"{task}: {len(names)} files of {repo} at {listing.commit[:8]}, {size / 1e9:.3g} GB"
+        folder = _download(listing, names, size, data)
+        _lay_out(folder, data.copies / repo, rows)
+        count = unpack(folder, need.media, media) if need.media else 0
+        yield f"{task}: {repo} is in {folder}" + (f", {count} files new in {need.media}" if count else "")
 
 
-def _snapshot(need: Need) -> Path:
-    from huggingface_hub import snapshot_download
-
-    from winnow.harness.data.needs import asked_revision
+@cache
+def _listing(repo: str, revision: str | None) -> Listing:
+    """Ask the hub for the files of a dataset, with their sizes."""
+    from huggingface_hub import HfApi
 
     try:
-        revision = asked_revision(need.benchmark)
-        return Path(snapshot_download(need.benchmark.repo, repo_type="dataset", revision=revision))
+        found = HfApi().dataset_info(repo, revision=revision, files_metadata=True)
     except Exception as error:
-        repo = need.benchmark.repo
-        if unreachable(error):
-            raise WinnowError(
-                f"the hub cannot be reached: fetch dataset {repo} where there is a network, and copy it to {need.rows}"
-            ) from error
-        raise WinnowError(f"dataset {repo} cannot be fetched: {first_line(root_cause(error))}") from error
+        raise _refused(repo, error) from error
+    card: Mapping[str, Any] = found.card_data.to_dict() if found.card_data else {}
+    sizes = {one.rfilename: one.size or 0 for one in found.siblings or ()}
+    return Listing(repo, revision, str(found.sha), sizes, card.get("configs") or [])
 
 
-RATIO = 200
-"""How many times larger than in its archive a file may be: videos and pictures are packed already."""
-SMALL = 10 << 20
-"""Bytes up to which that does not matter."""
+def _download(listing: Listing, names: Sequence[str], size: int, data: Data) -> Path:
+    from huggingface_hub import constants, snapshot_download
 
-
-def unpack(folder: Path, media: Path) -> int:
-    """Unpack all archives of a folder, and link its loose media files; return how many files are new.
-
-    Raises
-    ------
-    WinnowError
-        Names an archive that is damaged, encrypted or not whole; no file is left half written.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    for path in files:
-        if not path.exists():
-            raise WinnowError(f"{path} is a link that leads nowhere: delete it and fetch again")
-    count = 0
-    for path in files:
-        if path.suffix.lower() in MEDIA:
-            count += _link(path, media / path.relative_to(folder))
-    for stem, parts in archives(files):
-        members = _unzip if ".zip" in stem.suffixes[-1:] else _untar
-        count += _guard(stem, members(stem, parts, media))
-    return count
-
-
-def archives(files: Iterable[Path]) -> list[tuple[Path, list[Path]]]:
-    """The archives among some files, each with its parts in order.
-
-    Raises
-    ------
-    WinnowError
-        If a part in the middle is missing.
-    """
-    found: dict[Path, list[tuple[int, Path]]] = {}
-    for path in files:
-        match = ARCHIVE.fullmatch(path.name)
-        if match:
-            stem = path.with_name(match["stem"] + match["kind"].lower())
-            found.setdefault(stem, []).append((_number(match["part"] or match["split"] or ""), path))
-    return [(stem, _in_order(stem, sorted(parts))) for stem, parts in sorted(found.items())]
-
-
-def _in_order(stem: Path, parts: list[tuple[int, Path]]) -> list[Path]:
-    numbers = [number for number, _ in parts]
-    lacking = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
-    if lacking or len(set(numbers)) < len(numbers):
-        what = f"lacks part {lacking[0]}" if lacking else "has one part twice"
-        raise WinnowError(f"archive {stem} {what} of {numbers[0]} to {numbers[-1]}: fetch again")
-    return [path for _, path in parts]
-
-
-def _number(part: str) -> int:
-    """The number of a part: of digits, or of letters as the program split names them."""
-    if part.isdigit() or not part:
-        return int(part or 0)
-    number = 0
-    for letter in part.lower():
-        number = 26 * number + ord(letter) - ord("a")
-    return number
-
-
-def _guard(path: Path, written: Iterable[bool]) -> int:
+    place = None if data.archives is None else data.archives / listing.repo
+    room = shutil.disk_usage(_existing(data.archives or Path(constants.HF_HUB_CACHE))).free
     try:
-        return sum(written)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
-        raise WinnowError(f"archive {path} is damaged ({first_line(error)}): delete it and fetch again") from error
-    except (RuntimeError, NotImplementedError) as error:  # how zipfile tells of passwords and unknown compression
-        raise WinnowError(
-            f"archive {path} cannot be unpacked ({first_line(error)}): unpack it by other means"
-        ) from error
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        raise WinnowError(f"archive {path} holds a name that is too long for this disk: {error.filename}") from error
+        found = snapshot_download(
+            listing.repo,
+            repo_type="dataset",
+            revision=listing.revision,
+            allow_patterns=list(names),
+            local_dir=place,
+        )
+    except Exception as error:
+        cause = root_cause(error)
+        if isinstance(cause, OSError) and cause.errno is not None and size > room:
+            told = f"takes {size / 1e9:.1f} GB, and there is room for {room / 1e9:.1f}"
+            raise WinnowError(f"{listing.repo} {told}: make room") from error
+        raise _refused(listing.repo, error) from error
+    return Path(found)
 
 
-def _link(path: Path, target: Path) -> int:
-    if target.exists():
-        return 0
-    target.unlink(missing_ok=True)  # a link that leads nowhere any more
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+
+
+def _refused(repo: str, error: Exception) -> WinnowError:
+    if unreachable(error):
+        return WinnowError(
+            f"the hub cannot be reached: fetch dataset {repo} where there is a network, with --data FOLDER, and copy "
+            "that folder here"
+        )
+    return WinnowError(f"dataset {repo} cannot be fetched: {first_line(root_cause(error))}")
+
+
+def _lay_out(folder: Path, copy: Path, rows: Mapping[tuple[str, str], Sequence[str]]) -> None:
+    """Link the files of rows into the copy that runs read, whose card names the fetched splits alone."""
+    copy.mkdir(parents=True, exist_ok=True)
+    for name in sorted({name for split in rows.values() for name in split}):
+        _link(folder / name, copy / name)
+    known = _known(copy / CARD) | {key: list(names) for key, names in rows.items()}
+    listed: dict[str, list[dict[str, object]]] = {}
+    for (config, split), names in sorted(known.items()):
+        listed.setdefault(config, []).append({"split": split, "path": names})
+    configs = [{"config_name": config, "data_files": splits} for config, splits in listed.items()]
+    files.write_text(copy / CARD, f"---\n{yaml.safe_dump({'configs': configs}, sort_keys=False)}---\n")
+
+
+def _known(card: Path) -> dict[tuple[str, str], list[str]]:
+    """The splits that were fetched before."""
+    if not card.is_file():
+        return {}
+    told = yaml.safe_load(card.read_text(encoding="utf-8").split("---")[1])["configs"]
+    return {(one["config_name"], split["split"]): split["path"] for one in told for split in one["data_files"]}
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link a file, relatively where both lie in one folder, so that it may be moved as a whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.symlink_to(path.resolve())
-    return 1
-
-
-def _unzip(stem: Path, parts: list[Path], media: Path) -> Iterator[bool]:
-    with _Joined(parts) as whole, zipfile.ZipFile(whole) as archive:
-        for member in archive.infolist():
-            if not member.is_dir():
-                if member.file_size > RATIO * member.compress_size + SMALL:
-                    raise WinnowError(
-                        f"archive {stem} holds '{member.filename}', {member.file_size} bytes out of "
-                        f"{member.compress_size}: no video packs like that; do not trust it"
-                    )
-                with archive.open(member) as source:
-                    yield _put(media, member.filename, member.file_size, source)
-
-
-def _untar(stem: Path, parts: list[Path], media: Path) -> Iterator[bool]:
-    new: list[Path] = []
-    with _Joined(parts) as whole, _expanded(whole) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
-        for member in archive:
-            source = archive.extractfile(member) if member.isfile() else None
-            if source is not None:
-                written = _put(media, member.name, member.size, source)
-                new += [media / member.name] if written else []
-                yield written
-        try:
-            while plain.read(PIECE):  # the checksum stands at the end
-                pass
-        except (OSError, EOFError):
-            for path in new:  # one of them is damaged, and nothing tells which
-                path.unlink(missing_ok=True)
-            raise
-
-
-def _expanded(whole: _Joined) -> IO[bytes]:
-    """What a compressed archive holds, read with its checksums."""
-    head = whole.read(6)
-    whole.seek(0)
-    if head.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=whole))
-    if head.startswith(b"BZh"):
-        return cast("IO[bytes]", bz2.BZ2File(whole))
-    if head.startswith(b"\xfd7zXZ"):
-        return cast("IO[bytes]", lzma.LZMAFile(cast("IO[bytes]", whole)))
-    return whole  # type: ignore[return-value]
-
-
-def _put(media: Path, name: str, size: int, source: IO[bytes]) -> bool:
-    """Write one file under a temporary name first, unless it is there in full."""
-    target = (media / name).resolve()
-    if not target.is_relative_to(media.resolve()):
-        raise WinnowError(f"an archive for {media} holds '{name}', which lies outside of it: do not trust it")
-    if target.exists() and target.stat().st_size == size:
-        return False
-    if size > (free := shutil.disk_usage(media.parent if not media.exists() else media).free):
-        raise WinnowError(f"'{name}' of an archive has {size} bytes, and {media} has room for {free}: make room")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            shutil.copyfileobj(source, file)
-        if Path(draft).stat().st_size != size:
-            raise EOFError(f"{name} ends early")
-        Path(draft).replace(target)
-    finally:
-        Path(draft).unlink(missing_ok=True)
-    return True
-
-
-class _Joined(io.RawIOBase):
-    """Reads the parts of one archive as if they were one file."""
-
-    def __init__(self, parts: list[Path]) -> None:
-        self.parts, self.sizes = parts, [path.stat().st_size for path in parts]
-        self.place = 0
-
-    def readable(self) -> bool:
-        """Whether it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Whether one can go to a place in it, as zips ask."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte is."""
-        return self.place
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: sum(self.sizes)}[whence]
-        self.place = max(0, base + offset)
-        return self.place
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes; nothing at the end of the last part."""
-        begin = 0
-        for path, length in zip(self.parts, self.sizes, strict=True):
-            if self.place < begin + length:
-                with path.open("rb") as file:
-                    file.seek(self.place - begin)
-                    found = file.read(size)
-                self.place += len(found)
-                rest = size - len(found) if size >= 0 else -1
-                more = rest and self.place == begin + length
-                return found + self.read(rest) if more else found
-            begin += length
-        return b""
+    target.unlink(missing_ok=True)
+    target.symlink_to(os.path.relpath(source, target.parent))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from winnow.harness.common.errors import first_line, root_cause
-from winnow.harness.data.ahead import Ahead, Pool
+from winnow.harness.data.ahead import Ahead
 from winnow.harness.data.document import Document
 from winnow.harness.data.media import make_prompt
+from winnow.harness.data.pool import Pool
 from winnow.models.families.prompt import Prompt
 
 Prepare = Callable[[Prompt], object]
@@ -63,6 +64,7 @@ def inspect(
                     report.faults.append((document.doc_id, known[key]))
         except (Exception, SystemExit) as error:
             report.faults.append((document.doc_id, first_line(root_cause(error))))
+        ahead.done(document)
         advance(1)
     return report
 

@@ -112,7 +112,13 @@ def _here(tasks: TasksConfig) -> bool:
         return True
     known = [BENCHMARKS[name] for name in tasks.tasks if name in BENCHMARKS]
     home = hub_home()
-    return all(cached(one.repo).is_dir() if one.repo else (home / one.task / "test_q.json").is_file() for one in known)
+    data = data_of(tasks.data)
+    return all(
+        data.copy_of(one.repo) is not None or cached(one.repo).is_dir()
+        if one.repo
+        else (home / one.task / "test_q.json").is_file()
+        for one in known
+    )
 
 
 def _stamp(tasks: TasksConfig, limit: int | None) -> str:
@@ -123,8 +129,7 @@ def _stamp(tasks: TasksConfig, limit: int | None) -> str:
     known = [] if tasks.folder is not None else [BENCHMARKS[name] for name in tasks.tasks if name in BENCHMARKS]
     folders = [locate(tasks.folder)] if tasks.folder is not None else [folder_of(benchmark) for benchmark in known]
     rows = {one.repo: asked_revision(one) or held_revision(cached(one.repo)) for one in known if one.repo}
-    if data.mirror is not None:
-        rows = {repo: content_files(data.mirror / repo) for repo in rows}
+    rows |= {repo: content_files(copy) for repo in rows if (copy := data.copy_of(repo)) is not None}
     return digest(
         (
             sorted(asdict(tasks).items(), key=str),

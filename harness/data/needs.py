@@ -12,17 +12,12 @@ import yaml
 
 from winnow.harness.config.choices import listed, options
 from winnow.harness.data.places import Data
+from winnow.harness.data.sizes import SIZES
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of
 from winnow.reducers.core.errors import WinnowError, choose
 
 UNKNOWN = "unknown"
-
-SIZES: dict[str, tuple[float, str]] = {
-    "lmms-eval/egoschema": (105.7, "five archives of lmms-lab/egoschema, as its file list on huggingface.co says"),
-    "longvideobench/LongVideoBench": (161.6, "parts of videos.tar, as the file list of a copy on huggingface.co says"),
-}
-"""Gigabytes to download, with the public source; nothing is guessed."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +83,16 @@ def _need(benchmark: Benchmark, data: Data) -> Need:
     if not benchmark.repo:
         return Need(benchmark, benchmark.place, UNKNOWN, UNKNOWN, data.place / benchmark.task / "test_q.json", media)
     words = [word for word in (benchmark.repo, benchmark.config, benchmark.split) if word]
-    rows = data.mirror / benchmark.repo if data.mirror else cached(benchmark.repo)
-    size = f"{SIZES[benchmark.repo][0]:g}" if benchmark.repo in SIZES else UNKNOWN
-    return Need(benchmark, " · ".join(words), asked_revision(benchmark) or held_revision(rows), size, rows, media)
+    rows = data.copy_of(benchmark.repo) or cached(benchmark.repo)
+    size = f"{SIZES[benchmark.task].gigabytes:g}" if benchmark.task in SIZES else UNKNOWN
+    return Need(
+        benchmark,
+        " · ".join(words),
+        asked_revision(benchmark) or held_revision(cached(benchmark.repo)),
+        size,
+        rows,
+        media,
+    )
 
 
 def cached(repo: str) -> Path:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from PIL import Image, ImageFile, ImageOps
@@ -74,14 +75,26 @@ def mended(row: dict[str, Any]) -> dict[str, Any]:
     return row | {name: whole(value) for name, value in deep.items()}
 
 
+class _Strict:
+    """How many threads read strictly now, and what to leave behind when none does."""
+
+    lock, depth, before = Lock(), 0, False
+
+
 @contextmanager
 def strictly() -> Iterator[None]:
     """Let a picture that is cut off fail: lmms-eval, once imported, lets its missing part pass as grey."""
-    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    with _Strict.lock:
+        if not _Strict.depth:
+            _Strict.before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        _Strict.depth += 1
     try:
         yield
     finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
+        with _Strict.lock:
+            _Strict.depth -= 1
+            if not _Strict.depth:
+                ImageFile.LOAD_TRUNCATED_IMAGES = _Strict.before
 
 
 def frames_of(folder: Path) -> list[Path]:

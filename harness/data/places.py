@@ -35,6 +35,21 @@ class Data:
     place: Path
     stamp: str = ""
 
+    @property
+    def copies(self) -> Path:
+        """Where fetched rows are laid out, as ``<organisation>/<dataset>``: the mirror, else beside the videos."""
+        return self.mirror or self.place / "winnow"
+
+    @property
+    def archives(self) -> Path | None:
+        """Where a folder's downloads lie; None: in the hub's cache."""
+        return None if self.mirror is None else self.mirror.parent / "archives"
+
+    def copy_of(self, repo: str) -> Path | None:
+        """The copy of a dataset that runs read; None: the hub's."""
+        found = self.copies / repo
+        return found if self.mirror is not None or found.is_dir() else None
+
     @contextmanager
     def home(self) -> Iterator[None]:
         """Let lmms-eval see this place as ``HF_HOME``: its tasks read it when they are loaded, some later on."""
@@ -87,6 +102,22 @@ def data_of(name: str) -> Data:
     if not (root / "mirror").is_dir() or not (root / "home").is_dir():
         raise WinnowError(f"tasks.data={name} holds no mirror and home: give hub, fixtures or a folder with both")
     return Data(root / "mirror", root / "home", _stamp(root / "mirror"))
+
+
+def make_place(name: str) -> Data:
+    """Find the place that data are fetched to, and make it if it is a folder.
+
+    Raises
+    ------
+    WinnowError
+        If nothing can be fetched to it.
+    """
+    if name == FIXTURES:
+        raise WinnowError("--data fixtures is not allowed: they are written when they are needed; give hub or a folder")
+    if name != HUB:
+        for part in ("mirror", "home"):
+            (Path(name).expanduser() / part).mkdir(parents=True, exist_ok=True)
+    return data_of(name)
 
 
 def _stamp(mirror: Path) -> str:

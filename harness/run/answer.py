@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from winnow.harness.common.progress import Advance
 from winnow.harness.common.spent import Spent
-from winnow.harness.data.ahead import Ahead, Pool
-from winnow.harness.data.document import Document, print_of
-from winnow.harness.data.media import make_prompt, name_of
-from winnow.harness.data.pixels import file_of, pixels_of
-from winnow.harness.data.video.clip import Clip
+from winnow.harness.data.ahead import Ahead
+from winnow.harness.data.document import Document
+from winnow.harness.data.pool import Pool
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, encode
+from winnow.harness.run.preparing import Prepared, Preparer, free_memory
 from winnow.harness.run.record import Row
 from winnow.harness.run.stop import Stop
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
-from winnow.reducers.core.errors import WinnowError
 
 Prompted = list[tuple[Document, Prompt]]
 
@@ -81,88 +75,59 @@ def answer_all(
     index, parts = part
     mine = list(islice(batches(documents, cell.batch_size), index, None, parts))
     wanted = (batch for batch in mine if any(work.missing(batch) for work in works))
-    ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames, spent)
+    ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames)
+    steps = (step for step in _steps(works, mine) if step.wanted())
+    preparer, step, begun = Preparer(ahead, spent), next(steps, None), None
+    try:
+        while step is not None:
+            loaded = load()
+            begun = begun or preparer.begin(step.works, step.documents, loaded)
+            with spent.on("wait"):
+                prepared = begun.result()
+            after, begun = next(steps, None), None
+            if after is not None and not step.suspect and not after.suspect and ahead.room(len(after.documents)):
+                begun = preparer.begin(after.works, after.documents, loaded)
+            _answer_step(step, prepared, loaded, advance, stop, spent)
+            step = after
+    finally:
+        preparer.close()
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """Documents that are answered together under some methods; suspects may be what processes died on."""
+
+    works: Sequence[CellRun]
+    documents: Sequence[Document]
+    suspect: bool = False
+
+    def wanted(self) -> dict[CellRun, set[tuple[str, int]]]:
+        """The cells that lack answers, and to which of the documents."""
+        mine = (work for work in self.works if not work.claim.lost())
+        return {work: missing for work in mine if (missing := work.missing(self.documents))}
+
+
+def _steps(works: Sequence[CellRun], mine: Sequence[list[Document]]) -> Iterator[_Step]:
+    """The batches in order; suspects alone, and nothing else beside them, so that a death is told to be theirs."""
     for batch in mine:
         apart = [work for work in works if work.suspects(batch)]
-        _answer_some([work for work in works if work not in apart], batch, load, advance, stop, ahead)
-        for document in batch:
-            _answer_some(apart, [document], load, advance, stop, ahead)
+        yield _Step([work for work in works if work not in apart], batch)
+        for document in batch if apart else ():
+            yield _Step(apart, [document], suspect=True)
 
 
-def _answer_some(
-    works: Sequence[CellRun],
-    documents: Sequence[Document],
-    load: Callable[[], Loaded],
-    advance: Advance,
-    stop: Stop,
-    ahead: Ahead,
-) -> None:
-    """Decode and encode some documents once, and answer them under each method that lacks an answer."""
-    wanted = {work: missing for work in works if not work.claim.lost() and (missing := work.missing(documents))}
-    if not wanted:
-        return
-    loaded = load()
-    with ExitStack() as notes:
-        for work, missing in wanted.items():
-            notes.enter_context(work.journal.begun(missing))
-        prompts, broken, seen = _prompts(documents, ahead)
-        with ahead.spent.on("prepare"):
-            encoded = _try_encode(loaded, prompts)
-    for work, missing in wanted.items():
+def _answer_step(step: _Step, prepared: Prepared, loaded: Loaded, advance: Advance, stop: Stop, spent: Spent) -> None:
+    """Answer prepared documents under each method that lacks an answer."""
+    model: Any = loaded.model
+    encoded = None if prepared.batch is None else prepared.batch.on(model.device)
+    for work, missing in step.wanted().items():
         stop.raise_if_requested()
         with work.journal.begun(missing):
-            failed = [work.fail(document, error) for document, error in broken]
-            with ahead.spent.on("model"):
-                rows = [*_answer_batch(work, loaded, prompts, encoded), *failed]
-            rows = [replace(row, **seen.get(row.key, {})) for row in rows]
-            advance(work.keep(rows, missing), f"({ahead.waited:.0f} s waited for media)")
-
-
-def _prompts(
-    batch: Sequence[Document], ahead: Ahead
-) -> tuple[Prompted, list[tuple[Document, BaseException]], dict[tuple[str, int], dict[str, Any]]]:
-    """Decode the pictures of each document; a task that exits the interpreter over a missing file fails like others."""
-    good: Prompted = []
-    broken: list[tuple[Document, BaseException]] = []
-    seen: dict[tuple[str, int], dict[str, Any]] = {}
-    for document in batch:
-        clips: list[Clip] = []
-
-        def sample(path: Path, frames: int, until: int | None, clips: list[Clip] = clips) -> Clip:
-            clips.append(ahead.sample(path, frames, until))
-            return clips[-1]
-
-        try:
-            visuals = ahead.visuals(document)
-            _check(document, visuals)
-            facts = seen[document.task, document.doc_id] = {"media": name_of(visuals)}
-            good.append((document, make_prompt(document.text, visuals, ahead.frames, sample)))
-            damage = next((clip.damage for clip in clips if clip.damage), "")
-            facts |= {"readers": [clip.reader for clip in clips], "damage": damage}
-        except (Exception, SystemExit) as error:
-            broken.append((document, error))
-    return good, broken, seen
-
-
-def _check(document: Document, visuals: Sequence[Any]) -> None:
-    """Refuse files that are not those that the run is named by."""
-    paths = [file_of(visual) for visual in visuals]
-    known = paths and all(path is not None and path.is_file() for path in paths)
-    if known and print_of(document, pixels_of(visuals)) != document.fingerprint:
-        raise WinnowError("its files changed since the run began: run the same command again")
-
-
-def _try_encode(loaded: Loaded, prompts: Prompted) -> Batch | None:
-    """Encode all prompts together; None if that fails, as then each is tried by itself."""
-    try:
-        return (
-            encode(loaded, [document for document, _ in prompts], [prompt for _, prompt in prompts])
-            if prompts
-            else None
-        )
-    except Exception:
-        _free_memory()
-        return None
+            failed = [work.fail(document, error) for document, error in prepared.broken]
+            with spent.on("llm"):
+                rows = [*_answer_batch(work, loaded, prepared.prompts, encoded), *failed]
+            rows = [replace(row, **prepared.seen.get(row.key, {})) for row in rows]
+            advance(work.keep(rows, missing), f"({spent.seconds['wait']:.0f} s waited for media)")
 
 
 def _answer_batch(work: CellRun, loaded: Loaded, prompts: Prompted, batch: Batch | None) -> list[Row]:
@@ -176,11 +141,6 @@ def _answer_batch(work: CellRun, loaded: Loaded, prompts: Prompted, batch: Batch
     except Exception as error:
         if len(prompts) == 1:
             return [work.fail(prompts[0][0], error)]
-    _free_memory()  # outside of the handler, as the traceback holds on to the tensors
+    free_memory()  # outside of the handler, as the traceback holds on to the tensors
     middle = (len(prompts) + 1) // 2
     return [row for half in (prompts[:middle], prompts[middle:]) for row in _answer_batch(work, loaded, half, None)]
-
-
-def _free_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

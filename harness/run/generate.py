@@ -26,14 +26,31 @@ class Batch:
     documents: list[Document]
     inputs: BatchFeature
 
+    def on(self, device: torch.device) -> Batch:
+        """The same batch on a device; copies from pinned memory do not wait for what the device is at."""
+        moved = {name: _moved(value, device) for name, value in self.inputs.items()}
+        return Batch(self.documents, BatchFeature(moved))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+
 
 def encode(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Prompt]) -> Batch:
-    """Encode the prompts of some documents once."""
+    """Encode the prompts of some documents once, on the model's device."""
     model: Any = loaded.model
-    inputs = loaded.family.encode(loaded.processor, prompts).to(model.device)
+    return prepare(loaded, documents, prompts).on(model.device)
+
+
+def prepare(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Prompt]) -> Batch:
+    """Encode prompts in the memory of the host, pinned where a GPU will fetch them; any thread may."""
+    model: Any = loaded.model
+    inputs = loaded.family.encode(loaded.processor, prompts)
     for name in inputs:
         if name.startswith("pixel_values"):  # seconds between frames stay exact
             inputs[name] = inputs[name].to(model.dtype)
+        if model.device.type == "cuda" and isinstance(inputs[name], torch.Tensor):
+            inputs[name] = inputs[name].pin_memory()
     return Batch(list(documents), inputs)
 
 

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -38,6 +38,7 @@ class Journal:
         worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         started = max(map(_number, _segments(folder)), default=0) + 1
         self.path = folder / f"{started:05d}-{worker}.jsonl"
+        self._notes = count()
 
     def append(self, rows: Iterable[Row]) -> list[Row]:
         """Bring rows to the disk; when this returns they survive a kill.
@@ -61,7 +62,7 @@ class Journal:
     @contextmanager
     def begun(self, keys: Iterable[tuple[str, int]]) -> Iterator[None]:
         """Note which documents are at work; the note stays if the process dies of them, and only then."""
-        note = self.path.with_suffix(BEGUN)
+        note = self.path.with_name(f"{self.path.stem}-{next(self._notes)}{BEGUN}")  # some may be prepared meanwhile
         with suppress(FileNotFoundError):  # whoever took the run over has finished it
             note.write_text(json.dumps(list(keys)))
         try:

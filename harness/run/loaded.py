@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import transformers
@@ -15,11 +16,11 @@ from winnow.harness.common.progress import progress
 from winnow.harness.common.spent import Spent
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.schema import MediaConfig, ModelConfig
-from winnow.harness.data.ahead import MEGABYTE, Pool, own_cores
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.data.hub import commit
 from winnow.harness.data.inventory import stamped
+from winnow.harness.data.pool import MEGABYTE, Pool, own_cores
 from winnow.harness.plan.nominal import llm_shape, model_spec
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.models.engine import Reuse, reuse_tower
@@ -49,7 +50,9 @@ class LoadedModel:
             self._model = None
             self._memory.close()
             self._model = wanted, load_model(wanted)
-            self.towers.append(self._memory.enter_context(reuse_tower(self._model[1].model)))
+            self.towers.append(
+                self._memory.enter_context(reuse_tower(self._model[1].model, partial(self.spent.on, "tower")))
+            )
         return self._model[1]
 
     def pool(self, media: MediaConfig) -> Pool:
@@ -83,9 +86,12 @@ class LoadedModel:
         decoded, found = (sum(column) for column in zip((0, 0), *(p.counts for p in self._pools.values()), strict=True))
         return (
             f"videos decoded: {decoded}, found decoded on the disk: {found}; "
-            f"passes of the vision tower: {passes}, spared: {spared}"
-            + (f"\nwhere the time went: {self.spent}" if self.spent.seconds else "")
+            f"passes of the vision tower: {passes}, spared: {spared}\n{self.told()}"
         )
+
+    def told(self) -> str:
+        """Say where the time of this process went."""
+        return f"where the time went: {self.spent}"
 
 
 def load_model(model: ModelConfig) -> Loaded:

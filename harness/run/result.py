@@ -150,6 +150,9 @@ class Result(_Whole, total=False):
         Measured time to the first token in ms, where a picture asks for it.
     damaged : int
         Documents whose damaged media were accepted (``media.accept_damaged``).
+    spent : dict
+        Seconds by the clock of the process that finished it, and of the cells that it answered together: a hint where
+        time goes, no method's time. See `winnow.harness.common.spent.Spent`.
     """
 
     downsample: dict[str, float]
@@ -162,6 +165,7 @@ class Result(_Whole, total=False):
     gain: ComparisonResult
     ttft: float | None
     damaged: int
+    spent: dict[str, float]
 
 
 def read_result(folder: Path) -> Result:

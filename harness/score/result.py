@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from winnow.harness.score.pooled import means_of
 from winnow.harness.score.scoring import Scored
 
 
-def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored]) -> Result:
+def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: Mapping[str, float]) -> Result:
     """Write what was measured; mark the run as done if every document was answered.
 
     Parameters
@@ -37,6 +37,8 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored]) -> Resu
         One per document, by task and in document order.
     scored : sequence of Scored
         One per task.
+    spent : mapping
+        Where the time of this process went, with that of the cells that shared it.
     """
     folder = work.run.folder
     for task in scored:
@@ -44,6 +46,7 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored]) -> Resu
     _write_table(folder / SCORES, [row for task in scored for row in task.scores])
     traces.write(folder / TRACES, whole(row for row in rows if row.status == "ok"))
     result = summarise(work.run.cell, work.run.identity, work.built, rows, scored)
+    result["spent"] = dict(spent)
     files.write_json(folder / RESULT, result)
     if result["status"] == "complete":
         work.run.finish(rows)

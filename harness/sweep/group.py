@@ -61,7 +61,7 @@ def run_group(
     cell = next(iter(runs)).cell
     with files.writable(cell.results):
         tasks, documents = kept.tasks(cell)
-        works = [_open(found, built[found.id], claim) for found, claim in runs.items()]
+        works, before = [_open(found, built[found.id], claim) for found, claim in runs.items()], kept.spent.now()
         for work in works:
             _adopt(work, documents)
         _answer(works, tasks, documents, kept, stop, part)
@@ -69,7 +69,7 @@ def run_group(
             for work in works:
                 part_mark(work.run.folder, *part).touch()
             return BUSY
-        return worst([_close(work, tasks, documents, stop, kept.spent) for work in works])
+        return worst([_close(work, tasks, documents, stop, kept.spent, before) for work in works])
 
 
 def _open(found: Run, built: Built, claim: Claim) -> CellRun:
@@ -117,7 +117,14 @@ def _answer(
                 answer_all(works, found, loaded, advance, stop, pool, kept.spent, part)
 
 
-def _close(work: CellRun, tasks: Tasks, documents: dict[str, list[Document]], stop: Stop, spent: Spent) -> int:
+def _close(
+    work: CellRun,
+    tasks: Tasks,
+    documents: dict[str, list[Document]],
+    stop: Stop,
+    spent: Spent,
+    before: Mapping[str, float],
+) -> int:
     """Score one run and write its result; a task that cannot be scored leaves the answers as they are."""
     limit, folder = work.run.cell.limit, work.run.folder
     stop.raise_if_requested()
@@ -132,7 +139,7 @@ def _close(work: CellRun, tasks: Tasks, documents: dict[str, list[Document]], st
         work.run.fail(f"not scored: {error}")
         return INCOMPLETE
     rows = [work.rows[document.task, document.doc_id] for found in documents.values() for document in found]
-    result = finish(work, rows, scored)
+    result = finish(work, rows, scored, spent.since(before))
     if result["status"] == "complete":
         return OK
     failed = grouped((row.doc_id, row.reason) for row in rows if row.status != "ok")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winnow.harness.common.exits import BUSY, INCOMPLETE, INTERRUPTED, OK, USER_ERROR
+from winnow.harness.data.pool import CORES
 from winnow.harness.sweep.devices import devices, threads
 from winnow.harness.sweep.manifest import Manifest
 from winnow.harness.sweep.state import State, Watch, counts, number
@@ -91,6 +92,7 @@ class Crew:
         environment = os.environ | {name: value for name, value in own.items() if value is not None}
         environment["WINNOW_LOG"] = str(self.log(index))
         environment.setdefault("OMP_NUM_THREADS", str(threads(len(self.visible))))
+        environment.setdefault(CORES, str(threads(len(self.visible))))
         with self.log(index).open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
 

@@ -115,6 +115,7 @@ class Worker:
             print(f"begin {run.id}: {label(run.cell)} {run.cell.asked}".rstrip(), flush=True)
         try:
             run_group(good, built, self.kept, self.stop, part)
+            print(self.kept.told(), flush=True)
         except (StoppedError, files.UnwritableError):
             raise
         except Exception as error:

@@ -40,6 +40,10 @@ class Benchmark:
         lmms-eval's figure times this is ours, which runs from 0 to 100.
     media : str or None
         Folder of the videos below ``HF_HOME``.
+    archives : tuple of str
+        Patterns of the repository's files that hold what the task shows.
+    beside : tuple of (str, str)
+        Further configurations and splits that it reads.
     answer : str or None
         The column of the label.
     choices : Choices or None
@@ -83,6 +87,8 @@ class Benchmark:
     config: str | None = None
     split: str = "test"
     media: str | None = None
+    archives: tuple[str, ...] = ("*",)
+    beside: tuple[tuple[str, str], ...] = ()
     answer: str | None = "answer"
     choices: Choices | None = None
     reread: bool = False

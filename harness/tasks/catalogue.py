@@ -37,21 +37,21 @@ def folder_of(benchmark: Benchmark) -> Path:
     return found
 
 
-def override(name: str, mirror: Path | None) -> dict[str, Any]:
+def override(name: str, copy: Path | None) -> dict[str, Any]:
     """Say what lmms-eval needs to load a task.
 
     Parameters
     ----------
     name : str
-    mirror : Path or None
-        Folder that holds copies of hub datasets as ``<organisation>/<name>``; None: the hub.
+    copy : Path or None
+        Folder that holds a copy of the task's dataset; None: the hub.
     """
     benchmark = BENCHMARKS[name]
     if not benchmark.repo:
         return zero_shot_qa.override(name)
     found: dict[str, Any] = {"task": name}
-    if mirror is not None:
-        found["dataset_path"] = str(mirror / benchmark.repo)
+    if copy is not None:
+        found["dataset_path"] = str(copy)
     if name == "gqa":
         found["process_docs"] = join_pictures(found.get("dataset_path", benchmark.repo))
     return found

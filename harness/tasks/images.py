@@ -52,7 +52,8 @@ IMAGES = (
     _vqa("vqav2_test", "test", read=unlabelled, answer=None),
     Benchmark(
         "gqa", "gqa", "lmms-lab-encoder/GQA", graded, "exact_match", config="testdev_balanced_instructions",
-        split="testdev", ident=("id",), columns={"question": "text", "imageId": "text"},
+        split="testdev", beside=(("testdev_balanced_images", "testdev"),), ident=("id",),
+        columns={"question": "text", "imageId": "text"},
     ),
     Benchmark(
         "mme", "mme", "lmms-lab-encoder/MME", starts_yes_or_no, "mme_perception_score", 1.0,

@@ -34,6 +34,29 @@ MVBENCH = [
     "moving_attribute",
     "egocentric_navigation",
 ]
+PLACES = {
+    "object_interaction": "star",
+    "action_sequence": "star",
+    "action_prediction": "star",
+    "action_localization": "sta",
+    "moving_count": "clevrer",
+    "fine_grained_pose": "nturgbd_convert",
+    "character_order": "perception",
+    "object_shuffle": "perception",
+    "egocentric_navigation": "vlnqa",
+    "moving_direction": "clevrer",
+    "episodic_reasoning": "tvqa",
+    "fine_grained_action": "Moments_in_Time_Raw",
+    "scene_transition": "scene_qa",
+    "state_change": "perception",
+    "moving_attribute": "clevrer",
+    "action_antonym": "ssv2_video_mp4",
+    "unexpected_action": "FunQA_test",
+    "counterfactual_inference": "clevrer",
+    "object_existence": "clevrer",
+    "action_count": "perception",
+}
+"""Folder of each kind's videos, in the repository and as lmms-eval looks for them."""
 DURATIONS = ("short", "medium", "long")
 DOMAINS = (
     "Knowledge", "Film & Television", "Sports Competition", "Artistic Performance", "Life Record", "Multilingual"
@@ -44,9 +67,10 @@ MLVU_TEST = (
 )  # fmt: skip
 
 
-def _videomme(task: str) -> Benchmark:
+def _videomme(task: str, *more: str) -> Benchmark:
     return Benchmark(
         task, "videomme", "lmms-eval/Video-MME", option, "videomme_perception_score", 1.0, media="videomme",
+        archives=("videos_*", *more),
         ident=("question_id",),
         columns={"question": "text", "options": "list", "videoID": "text", "sub_category": "text", "task_type": "text"},
         categories={"duration": DURATIONS, "domain": DOMAINS},
@@ -57,7 +81,7 @@ def _videomme(task: str) -> Benchmark:
 def _mvbench(kind: str) -> Benchmark:
     return Benchmark(
         f"mvbench_{kind}", "mvbench", "OpenGVLab/MVBench", graded, "mvbench_accuracy", 1.0, config=kind,
-        split="train", media="mvbench_video",
+        split="train", media="mvbench_video", archives=(f"{PLACES[kind]}/*",),
         columns={"video": "text", "question": "text", "candidates": "list"},
         choices=Choices(column("candidates"), "text"), reread=True,
         quirk="lmms-eval leaves empty answers out of the denominator, and reads the article in 'a cup' as option A",
@@ -83,7 +107,7 @@ VIDEO_LLAVA = "the evaluation data of Video-LLaVA, https://github.com/PKU-YuanGr
 
 VIDEOS = (
     _videomme("videomme"),
-    _videomme("videomme_w_subtitle"),
+    _videomme("videomme_w_subtitle", "subtitle*"),
     *map(_mvbench, MVBENCH),
     _mlvu("mlvu_dev", "sy1998/MLVU_dev", "mlvu", MLVU_DEV),
     _mlvu("mlvu_test", "sy1998/MLVU_Test", "mlvu_test", MLVU_TEST),
@@ -106,14 +130,16 @@ VIDEOS = (
     ),
     Benchmark(
         "perceptiontest_val_mc", "perceptiontest/val", "lmms-eval/PerceptionTest_Val", option, "accuracy",
-        config="mc_question_val", split="validation", media="perceptiontest_val", answer="answer_id",
+        config="mc_question_val", split="validation", media="perceptiontest_val", archives=("videos_*",),
+        answer="answer_id",
         ident=("video_name", "question_id"),
         columns={"video_name": "text", "question": "text", "options": "list"},
         breakdown=("area",), choices=Choices(column("options"), "index"),
     ),
     Benchmark(
         "longvideobench_val_v", "longvideobench", "longvideobench/LongVideoBench", option, "lvb_acc",
-        split="validation", media="datasets/longvideobench", answer="correct_choice", ident=("id",),
+        split="validation", media="datasets/longvideobench", archives=("videos*",), answer="correct_choice",
+        ident=("id",),
         columns={"video_path": "text", "question": "text", "duration_group": "number", "question_category": "text"},
         breakdown=("duration_group",), quirk=GUESS, choices=Choices(columns("01234", "option"), "index"),
     ),

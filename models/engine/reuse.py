@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from winnow.models.families import family_of
+
+Timed = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass
@@ -23,22 +25,28 @@ class Reuse:
 
 
 @contextmanager
-def reuse_tower(model: nn.Module) -> Iterator[Reuse]:
+def reuse_tower(model: nn.Module, timed: Timed = nullcontext) -> Iterator[Reuse]:
     """Let the vision tower answer repeated pixels from memory while the context is open.
 
     Several methods then answer one batch for the price of one encoding; those that act in the tower encode anew. The
     last output is kept, with its pixels: the memory of one batch.
+
+    Parameters
+    ----------
+    model : nn.Module
+    timed : callable
+        Makes a context that every pass of the tower is in, which ends when the device has done it.
     """
     reuse = Reuse()
     with ExitStack() as stack:
         for tower, _ in family_of(model).parts(model).towers:
-            stack.enter_context(replaced(tower, "forward", _remembering(tower, reuse)))
+            stack.enter_context(replaced(tower, "forward", _remembering(tower, reuse, timed)))
         yield reuse
 
 
-def _remembering(tower: Any, reuse: Reuse) -> Callable[..., Any]:
+def _remembering(tower: Any, reuse: Reuse, timed: Timed) -> Callable[..., Any]:
     """The forward of a tower that answers from memory when the last call comes again."""
-    forward = tower.forward
+    forward = _timed(tower.forward, timed)
     seen: dict[str, Any] = {}
 
     def remembered(pixel_values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -51,8 +59,28 @@ def _remembering(tower: Any, reuse: Reuse) -> Callable[..., Any]:
             reuse.spared += 1
         return _anew(seen["output"])
 
-    remembered.fresh = getattr(forward, "fresh", forward)  # type: ignore[attr-defined]
+    remembered.fresh = getattr(tower.forward, "fresh", forward)  # type: ignore[attr-defined]
     return remembered
+
+
+def _timed(forward: Callable[..., Any], timed: Timed) -> Callable[..., Any]:
+    """The same forward within a context, from when the device is free until it has done the work."""
+    if timed is nullcontext:
+        return forward
+
+    def measured(pixel_values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        _wait_for(pixel_values.device)
+        with timed():
+            found = forward(pixel_values, *args, **kwargs)
+            _wait_for(pixel_values.device)
+        return found
+
+    return measured
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ Where = Annotated[str, typer.Option("--data", help="hub, fixtures, or a folder w
 def plan(choices: Choices, data: Where = "hub") -> None:
     """Say what is needed, from which dataset and revision, how much, and where it lies; needs no network."""
     from winnow.harness.common.console import print_table
-    from winnow.harness.data.needs import SIZES, names_of, needs
+    from winnow.harness.data.needs import names_of, needs
     from winnow.harness.data.places import data_of
+    from winnow.harness.data.sizes import SIZES
 
     found = needs(names_of(choices), data_of(data))
     table = [
@@ -35,18 +36,24 @@ def plan(choices: Choices, data: Where = "hub") -> None:
         for need in found
     ]
     print_table(table, "rich", left=[*table[0]], wrap=[*table[0]])
-    for repo in dict.fromkeys(need.benchmark.repo for need in found if need.benchmark.repo in SIZES):
-        print(f"{repo}: {SIZES[repo][0]:g} GB, {SIZES[repo][1]}")
+    told = {need.benchmark.task: SIZES[need.benchmark.task] for need in found if need.benchmark.task in SIZES}
+    for size in dict.fromkeys(told.values()):
+        tasks = ", ".join(task for task, one in told.items() if one == size)
+        print(f"{tasks}: {size.gigabytes:g} GB at {size.revision}, {size.source}")
 
 
 @app.command()
-def fetch(choices: Choices) -> None:
-    """Download and unpack; what is there already is kept, a half extracted archive is completed."""
+def fetch(
+    choices: Choices,
+    data: Annotated[str, typer.Option("--data", help="hub (into its cache), or a folder for tasks.data=….")] = "hub",
+) -> None:
+    """Download the splits and media of tasks, and unpack; what is there is kept, half of an archive is completed."""
     from winnow.harness.data.fetch import fetch as fetched
     from winnow.harness.data.needs import names_of, needs
-    from winnow.harness.data.places import HUB, data_of
+    from winnow.harness.data.places import make_place
 
-    for line in fetched(needs(names_of(choices), data_of(HUB))):
+    names, place = names_of(choices), make_place(data)
+    for line in fetched(needs(names, place), place):
         print(line, flush=True)
 
 

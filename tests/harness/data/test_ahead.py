@@ -11,8 +11,9 @@ from threading import Lock
 import numpy as np
 import pytest
 
-from winnow.harness.data.ahead import Ahead, Pool, own_cores
+from winnow.harness.data.ahead import Ahead
 from winnow.harness.data.document import Document
+from winnow.harness.data.pool import CORES, Pool, own_cores
 from winnow.harness.data.video.clip import Clip
 from winnow.reducers.core.errors import WinnowError
 
@@ -56,6 +57,7 @@ def walk(ahead: Ahead, documents: Sequence[Document], model: float = 0.0) -> lis
     for one in documents:
         (path,) = ahead.visuals(one)
         seen.append(int(ahead.sample(Path(path), ahead.frames, None).frames[0, 0, 0, 0]))
+        ahead.done(one)
         time.sleep(model)
     return seen
 
@@ -78,7 +80,7 @@ def test_sixteen_decoders_keep_a_model_busy(files: list[Path]) -> None:
 def test_no_worker_decodes_when_asked_and_no_sooner(files: list[Path]) -> None:
     documents, slow, pool = [document(n, path) for n, path in enumerate(files)], Slow([0.0]), Pool(0)
     ahead = Ahead(pool, documents, 2, decode=slow)
-    assert walk(ahead, documents[:3]) == [0, 1, 2] and slow.begun == [0, 1, 2]
+    assert walk(ahead, documents[:3]) == [0, 1, 2] and slow.begun == [0, 1, 2] and not ahead.room(1)
     pool.close()
 
 
@@ -100,6 +102,7 @@ def test_memory_bounds_how_far_ahead(files: list[Path]) -> None:
         walk(ahead, [one])
         time.sleep(0.01)
         assert len(slow.begun) <= done + 1 + 3
+    assert ahead.room(3) and not ahead.room(4)
     pool.close()
 
 
@@ -132,7 +135,7 @@ def test_processes_decode_and_end_with_the_pool(tmp_path: Path, monkeypatch: pyt
     for one in documents:
         ahead.visuals(one)
         assert ahead.sample(FILM, 4, None).indices == [0, 17, 34, 51]
-    assert pool.counts == (1, 0) and ahead.waited > 0
+    assert pool.counts == (1, 0) and pool.spent.seconds["decode"] > 0
     process = pool.decoders[0].process
     assert process is not None
     pool.close()
@@ -155,4 +158,42 @@ def test_decoding_process_is_light() -> None:
     heavy = "{'torch', 'transformers', 'datasets', 'scipy', 'pandas'}"
     program = f"import sys, winnow.harness.data.decode_worker; sys.exit(repr({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == "set()" and own_cores() >= 1
+    assert done.stderr.strip() == "set()"
+
+
+def test_workers_side_by_side_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CORES, raising=False)
+    seen = own_cores()
+    assert seen == len(os.sched_getaffinity(0))
+    for given, cores in (("1", 1), ("0", 1), (str(seen + 5), seen), ("", seen)):
+        monkeypatch.setenv(CORES, given)
+        assert own_cores() == cores
+
+
+class Pretended:
+    """A process that decodes by sleeping."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.decoded, self.kept = seconds, 0, 0
+
+    def decode(self, path: Path, frames: int, until: int | None, accept: bool) -> Clip:
+        time.sleep(self.seconds)
+        self.decoded += 1
+        return Clip(np.zeros((1, 1, 1, 3), np.uint8), [0], [0.0], 1.0, "pretended")
+
+    def end(self) -> None:
+        """Nothing to end."""
+
+
+@pytest.mark.parametrize(("seconds", "processes"), [(0.001, 1), (0.1, 3)])
+def test_processes_are_started_where_they_are_worth_it(
+    monkeypatch: pytest.MonkeyPatch, files: list[Path], seconds: float, processes: int
+) -> None:
+    """Small videos never wait long for the first process; larger ones get as many as there may be."""
+    monkeypatch.setattr("winnow.harness.data.pool.Decoder", lambda: Pretended(seconds))
+    monkeypatch.setattr("winnow.harness.data.pool.WORTH", 0.05)
+    pool = Pool(3)
+    for future in [pool.threads.submit(pool.decode, path, 1, None) for path in files[:9]]:
+        future.result()
+    pool.close()
+    assert len(pool.decoders) == processes and pool.counts == (9, 0)

@@ -6,21 +6,31 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from runs import Run, only, result_of
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
 from winnow.harness.common.run_files import JOURNAL
+from winnow.harness.config.schema import TasksConfig
 from winnow.harness.data.decoding import Decoder
+from winnow.harness.data.documents import Tasks
 from winnow.harness.data.faults import counted, grouped
-from winnow.harness.data.fetch import archives, unpack
+from winnow.harness.data.fetch import _listing
+from winnow.harness.data.listing import Listing
+from winnow.harness.data.needs import needs
+from winnow.harness.data.places import data_of
+from winnow.harness.data.sizes import SIZES
+from winnow.harness.data.unpack import archives, unpack
 from winnow.harness.run.journal import read
 from winnow.harness.tasks.catalogue import BENCHMARKS
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.harness.tasks.validate import validate
+from winnow.harness.tasks.videos import MVBENCH, PLACES
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -49,11 +59,11 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_plan_needs_no_network_and_guesses_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "300")
-    text = winnow("data", "plan", "prumerge_video", "egoschema", "gqa").stdout
+    text = winnow("data", "plan", "prumerge_video", "egoschema", "vqav2_val").stdout
     lines = {line.split()[0]: line for line in text.splitlines() if line.split()[:1]}
     assert "Video-LLaVA" in lines["msvd_qa"] and "no questions and no videos" in lines["msvd_qa"]
-    assert "105.7" in lines["egoschema"] and "file list" in lines["lmms-eval/egoschema:"]
-    assert lines["gqa"].count("unknown") == 2
+    assert "105.7" in lines["egoschema"] and "105.7 GB at 5835052, the file list" in lines["egoschema:"]
+    assert lines["vqav2_val"].count("unknown") == 2
 
 
 def test_plan_of_what_is_no_benchmark() -> None:
@@ -84,8 +94,8 @@ def test_check_lists_what_is_missing_or_broken(damaged: Path, monkeypatch: pytes
     assert "mlvu_dev: 8 documents, 6 files and pictures open, 2 cannot be shown" in done.stdout
     listed = [line.strip() for line in done.stdout.splitlines()]
     assert [line for line in listed if line.startswith("document")] == [
-        "document 1: count_1.mp4",
-        "document 2: ego_2.mp4",
+        f"document 1: {videos / 'count_1.mp4'}",
+        f"document 2: {videos / 'ego_2.mp4'}",
     ]
     assert any(line.startswith("1 x video cannot be decoded (") for line in listed)
     assert any(line.startswith("1 x SystemExit: video path:") for line in listed)
@@ -104,7 +114,7 @@ def test_missing_video_fails_and_an_accepted_damaged_one_is_counted(damaged: Pat
     _hole(damaged / "home" / "mlvu" / "count_1.mp4")
     ran = run("tasks=mlvu_dev", f"tasks.data={damaged}", "media.accept_damaged=true")
     assert ran.code == 1 and "1 of 8 documents failed" in ran.err and "does not exist" in ran.err
-    assert "[document 2 of ego_2.mp4])" in ran.err
+    assert f"[document 2 of {damaged / 'home/mlvu/ego_2.mp4'}])" in ran.err
     result = result_of(only(results))
     assert (result["tasks"][0]["documents"], result["damaged"]) == (8, 1)
     rows = read(only(results) / JOURNAL)
@@ -115,8 +125,9 @@ def test_equal_reasons_stand_together_without_their_files() -> None:
     told = "is damaged (it ends early): download it again"
     reasons = [(0, f"video /a b/one.mp4 {told}"), (3, "out of memory"), (7, f"video /c/two.webm {told}")]
     first, second = grouped(reasons)
-    assert first == (f"video {told}", [(0, "one.mp4"), (7, "two.webm")]) and second == ("out of memory", [(3, "")])
-    assert str(first) == f"video {told} [document 0 of one.mp4, document 7 of two.webm]"
+    assert first == (f"video {told}", [(0, "/a b/one.mp4"), (7, "/c/two.webm")])
+    assert second == ("out of memory", [(3, "")]) and str(second) == "out of memory"
+    assert str(first) == f"video {told} [document 0 of /a b/one.mp4, document 7 of /c/two.webm]"
     assert counted(reasons) == {f"video {told}": 2, "out of memory": 1}
 
 
@@ -134,9 +145,100 @@ def _unreachable(*args: Any, **kwargs: Any) -> None:
 
 
 def test_fetch_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.snapshot_download", _unreachable)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", _unreachable)
     with pytest.raises(WinnowError, match="the hub cannot be reached: fetch dataset lmms-lab-encoder/MME where there"):
         winnow("data", "fetch", "mme")
+
+
+class Hub:
+    """A hub of the miniatures, each with files that no task needs; remembers what was downloaded."""
+
+    def __init__(self, fixtures: Path, place: Path) -> None:
+        self.place, self.got = Path(shutil.copytree(fixtures / "mirror", place)), list[str]()
+        textvqa, perception = self.place / "lmms-lab-encoder/textvqa", self.place / "lmms-eval/PerceptionTest_Val"
+        rows = next(textvqa.rglob("validation-*.parquet"))
+        shutil.copy(rows, rows.with_name("train-00000-of-00001.parquet"))
+        card = (textvqa / "README.md").read_text()
+        train = "  - split: train\n    path: default/train-*.parquet\n"
+        (textvqa / "README.md").write_text(card.replace("  data_files:\n", "  data_files:\n" + train))
+        with zipfile.ZipFile(perception / "videos_chunked_01.zip", "w") as archive:
+            for path in (fixtures / "home/perceptiontest_val").rglob("*.mp4"):
+                archive.write(path, path.relative_to(fixtures / "home/perceptiontest_val"))
+        (perception / "valid_audios.zip").write_bytes(b"sound")
+
+    def dataset_info(self, repo: str, revision: str | None, files_metadata: bool) -> Any:
+        paths = [path for path in (self.place / repo).rglob("*") if path.is_file()]
+        named = [SimpleNamespace(rfilename=str(p.relative_to(self.place / repo)), size=p.stat().st_size) for p in paths]
+        card = yaml.safe_load((self.place / repo / "README.md").read_text().split("---")[1])
+        return SimpleNamespace(sha="abcdef01234", siblings=named, card_data=SimpleNamespace(to_dict=lambda: card))
+
+    def snapshot_download(
+        self, repo: str, allow_patterns: list[str], local_dir: Path | None = None, **more: Any
+    ) -> str:
+        folder = local_dir or self.place.parent / "snapshots" / repo
+        for name in allow_patterns:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.place / repo / name, folder / name)
+        self.got += allow_patterns
+        return str(folder)
+
+
+@pytest.fixture
+def hub(fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    made = Hub(fixtures, tmp_path / "hub")
+    _listing.cache_clear()
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda self, *a, **k: made.dataset_info(*a, **k))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
+    return made
+
+
+@pytest.mark.parametrize("where", ["hub", "folder"])
+def test_fetch_takes_what_the_tasks_need_and_runs_read_that(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """One split of two, the videos without the sound; then nothing is asked of a hub any more."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    data = "hub" if where == "hub" else str(tmp_path / "data")
+    tasks = ["textvqa_val", "perceptiontest_val_mc"]
+    done = winnow("data", "fetch", *tasks, "--data", data)
+    assert done.exit_code == 0 and "lmms-lab-encoder/textvqa at abcdef01," in done.stdout
+    assert sorted(Path(name).name for name in hub.got) == [
+        "validation-00000-of-00001.parquet",
+        "validation-00000-of-00001.parquet",
+        "videos_chunked_01.zip",
+    ]
+    monkeypatch.setattr("huggingface_hub.snapshot_download", _unreachable)
+    loaded = Tasks(TasksConfig(name="t", tasks=tasks, data=data))
+    assert [len(loaded.documents(name, None)) for name in tasks] == [3, 3]
+    assert list(loaded.load("textvqa_val").dataset) == ["validation"]
+    assert all(Path(path).is_file() for one in loaded.documents(tasks[1], None) for path in one.visuals())
+    assert {need.state for need in needs(tasks, data_of(data))} == {"there"}
+
+
+def test_fixtures_are_not_fetched() -> None:
+    with pytest.raises(WinnowError, match="--data fixtures is not allowed"):
+        winnow("data", "fetch", "mme", "--data", "fixtures")
+
+
+@pytest.mark.parametrize(
+    ("configs", "expected"),
+    [
+        ([], ["a/dev-0.parquet", "data/dev-1.json"]),
+        ([{"config_name": "en", "data_files": "a/*"}], ["a/dev-0.parquet", "a/test-0.parquet"]),
+        ([{"config_name": "en", "data_files": ["./a/dev-0.parquet"]}], ["a/dev-0.parquet"]),
+        ([{"config_name": "en", "data_files": [{"split": "dev", "path": ["a/dev-*"]}]}], ["a/dev-0.parquet"]),
+    ],
+)
+def test_files_of_a_split(configs: list[dict[str, Any]], expected: list[str]) -> None:
+    names = ["README.md", "a/dev-0.parquet", "a/test-0.parquet", "data/dev-1.json", "dev.zip"]
+    listing = Listing("o/r", None, "c", dict.fromkeys(names, 5), configs)
+    found = listing.rows(BENCHMARKS["mmbench_en_dev_static"])
+    assert found == {("en", "dev"): expected} and listing.bytes_of(expected) == 5 * len(expected)
+
+
+def test_sizes_are_of_tasks_and_have_a_source() -> None:
+    assert set(BENCHMARKS) >= set(SIZES) and all(size.gigabytes > 0 and size.source for size in SIZES.values())
+    assert set(PLACES) == set(MVBENCH)
 
 
 ROW = {"question_id": "1", "question": "what?", "answer": "Yes", "category": "color"}

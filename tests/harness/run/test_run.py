@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from runs import FASTV, Run, counted, only, result_of, samples_of
 
-from winnow.harness.run import answer
 from winnow.harness.run import loaded as kept
+from winnow.harness.run import preparing
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,7 +46,7 @@ def test_traces_tell_the_fate_of_every_visual_token(run: Run, results: Path) -> 
 
 
 def test_sweep_shares_model_and_documents(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loads, decodes = counted(monkeypatch, kept, "load"), counted(monkeypatch, answer, "make_prompt")
+    loads, decodes = counted(monkeypatch, kept, "load"), counted(monkeypatch, preparing, "make_prompt")
     ran = run("-m", "reducer=none,fastv,random", "ratio=0.5,0.25", "schedule=pico")
     assert ran.code == 0
     assert (len(loads), len(decodes)) == (1, 8)

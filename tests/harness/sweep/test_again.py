@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from winnow.harness.cli.main import app
 from winnow.harness.data import media
 from winnow.harness.plan import code
-from winnow.harness.run import answer
+from winnow.harness.run import answer, preparing
 from winnow.harness.run import loaded as kept
 
 Run = Any
@@ -129,13 +129,13 @@ def test_damaged_traces_are_answered_again(run: Run, results: Path, calls: list[
 def test_rows_know_their_pixels(run: Run, results: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is replaced while a run is going on fails its document instead of passing for the other."""
     video = next(own.rglob("video/test/0003.mp4"))
-    encode = answer.encode
+    prepare = preparing.prepare
 
     def late(*args: Any) -> Any:
         video.write_bytes(next(own.rglob("video/test/0009.mp4")).read_bytes())
-        return encode(*args)
+        return prepare(*args)
 
-    monkeypatch.setattr(answer, "encode", late)
+    monkeypatch.setattr(preparing, "prepare", late)
     ran = run(*COMMAND, "batch_size=1")
     assert ran.code == 1 and "its files changed since the run began" in ran.err
 
