@@ -35,7 +35,7 @@ def test_gpu_probes_runs_without_a_gpu() -> None:
 def test_bench_sweep_shows_what_two_cells_share() -> None:
     words = ["--methods", "random,fastv", "--ratios", "0.5", "model=pico", "schedule=pico", "limit=2", "batch_size=1"]
     done = subprocess.run(
-        [sys.executable, "scripts/bench_sweep.py", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "scripts/bench.py", "sweep", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "videos decoded: 1, found decoded on the disk: 0; passes of the vision tower: 1, spared: 3" in done.stdout

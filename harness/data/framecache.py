@@ -24,7 +24,7 @@ from winnow.reducers.core.errors import WinnowError
 GIGABYTES = 20.0
 SPARE = 0.9
 """Share of the budget that is left after a clean-up."""
-MEGAPIXEL = 1 << 20
+HALF_MEGAPIXEL = 1 << 19
 
 
 class FrameCache:
@@ -118,9 +118,9 @@ def _sum(data: bytes = b"") -> Any:
 
 
 def _strips(frames: np.ndarray) -> np.ndarray:
-    """The same memory in pieces of up to a megapixel, if the height divides so: FFV1 takes 150 bytes a pixel."""
+    """The same memory in pieces of up to half a megapixel, if the height divides so: FFV1 takes 150 bytes a pixel."""
     count, height, width, colours = frames.shape
-    fits = (number for number in range(1, 65) if height % number == 0 and height // number * width <= MEGAPIXEL)
+    fits = (number for number in range(1, 65) if height % number == 0 and height // number * width <= HALF_MEGAPIXEL)
     number = next(fits, 1)
     return frames.reshape(count * number, height // number, width, colours)
 

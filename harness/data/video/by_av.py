@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
@@ -57,6 +58,7 @@ class _Walk:
                 self._keep(self._decode(packet), time)
                 if packet is None and index not in self.sheet.done:
                     raise MismatchError(f"the frame at {time * self.plan.unit:.3f} s does not come")
+            let_go()
 
     def _from(self, key: tuple[int, int]) -> Iterator[Any]:
         """The packets from a key on."""
@@ -114,24 +116,47 @@ def _decode_all(plan: Plan, sheet: Sheet) -> tuple[list[float | None], str]:
     """Decode all frames and keep some; return the time of each, and what is wrong with the file."""
     import av
 
-    times: list[float | None] = []
-    damage, asked = "", set(sheet.indices)
+    found = _Counted(sheet)
     with av.open(str(plan.path)) as container:
         stream: Any = container.streams[plan.stream]
         stream.codec_context.thread_count = 1
         for packet in container.demux(stream):
             try:
-                found: list[Any] = packet.decode()
+                if found.take(packet):
+                    let_go()
             except av.error.FFmpegError as error:  # before the first frame a recording may begin anywhere
-                damage = damage or (f"{error.strerror} after {len(times)} frames" if times else "")
-                continue
-            for frame in found:
-                if frame.is_corrupt and times:
-                    damage = damage or f"frame {len(times)} is damaged"
-                if len(times) in asked:
-                    sheet.put(len(times), picture(frame, sheet.size))
-                times.append(frame.time)
-    return times, damage
+                found.fault(f"{error.strerror} after {len(found.times)} frames")
+    return found.times, found.damage
+
+
+class _Counted:
+    """The frames of a video from the first one on: their times, and what is wrong with the file."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.sheet, self.asked = sheet, set(sheet.indices)
+        self.times: list[float | None] = []
+        self.damage = ""
+
+    def fault(self, what: str) -> None:
+        """Note the first fault behind the first frame."""
+        if self.times:
+            self.damage = self.damage or what
+
+    def take(self, packet: Any) -> bool:
+        """Decode a packet, and keep what was asked for; return whether anything was."""
+        before = len(self.sheet.done)
+        for frame in packet.decode():
+            if frame.is_corrupt:
+                self.fault(f"frame {len(self.times)} is damaged")
+            if len(self.times) in self.asked:
+                self.sheet.put(len(self.times), picture(frame, self.sheet.size))
+            self.times.append(frame.time)
+        return len(self.sheet.done) > before
+
+
+def let_go() -> None:
+    """Free frames that were kept: PyAV's frames and their side data hold each other, 12 MB for each of 4K."""
+    gc.collect(1)
 
 
 def _seconds(times: list[float | None], plan: Plan) -> list[float]:

@@ -23,7 +23,7 @@ def picture(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     Returns
     -------
     ndarray
-        RGB, ``(height, width, 3)``, uint8.
+        RGB, ``(height, width, 3)``, uint8; a view of FFmpeg's memory, which it keeps.
     """
     import numpy as np
     from av.video.reformatter import Interpolation
@@ -41,8 +41,10 @@ def picture(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
         dst_color_range=2,
         interpolation=Interpolation.BICUBIC,
     )
-    found: np.ndarray = np.rot90(shaped.to_ndarray(), turns)
-    return np.ascontiguousarray(found[:, ::-1] if mirrored else found)
+    (plane,) = shaped.planes
+    pixels: np.ndarray = np.ndarray((shaped.height, shaped.width, 3), np.uint8, plane, 0, (plane.line_size, 3, 1))
+    found = np.rot90(pixels, turns)
+    return found[:, ::-1] if mirrored else found
 
 
 def orientation(frame: Any) -> tuple[int, bool]:

@@ -13,12 +13,12 @@ from winnow.reducers.none import NoReduction
 from winnow.reducers.prumerge import PruMerge
 from winnow.reducers.vas import VAS
 
-PATH = Path(__file__).parents[3] / "scripts" / "bench_batches.py"
+PATH = Path(__file__).parents[3] / "scripts" / "benches" / "batches.py"
 
 
 @pytest.fixture(scope="module")
 def bench(benchmark: Path) -> Any:
-    spec: Any = importlib.util.spec_from_file_location("bench_batches", PATH)
+    spec: Any = importlib.util.spec_from_file_location("batches", PATH)
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with pytest.MonkeyPatch.context() as patch:

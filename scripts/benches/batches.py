@@ -1,6 +1,6 @@
 """What batching wins on pico, and that it changes no answer: documents a second at several batch sizes.
 
-    python scripts/bench_batches.py [--documents 48] [--sizes 1 4 16] [--repeats 3]
+    python scripts/bench.py batches [--documents 48] [--sizes 1 4 16] [--repeats 3]
 
 Questions about videos and about pictures take turns, so that a batch holds prompts of unlike lengths. Decoding the
 files is kept out: encoding the prompts, the vision tower, prefill and answer are timed, in seconds of one processor, as
@@ -89,13 +89,13 @@ def measure(loaded: Loaded, reducer: Reducer, asked: Sequence[Asked], sizes: Seq
     return [f"{speed:.1f}", *(f"{gains[size]:.2f}" for size in rest), str(sum(told.values()))]
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--documents", type=int, default=48)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--repeats", type=int, default=3)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     torch.set_num_threads(1)
     loaded, asked = pico(), questions(given.documents)
     first, *rest = given.sizes
@@ -103,7 +103,3 @@ def main() -> None:
     for name, reducer in METHODS.items():
         table.add_row(name, *measure(loaded, reducer, asked, given.sizes, given.repeats))
     Console().print(table)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What a sweep saves: its cells in one process, as single commands, and through lmms-eval's command line.
 
-    python scripts/bench_sweep.py [--rival] model=pico schedule=pico limit=2 batch_size=1
+    python scripts/bench.py sweep [--rival] model=pico schedule=pico limit=2 batch_size=1
 
 runs eight methods at four ratios on a miniature benchmark; other words are overrides as `run.py` takes them. Every way
 starts without results, decoded frames or cached answers. Single commands and lmms-eval's take turns, cell by cell, as
@@ -27,7 +27,7 @@ from rich.table import Table
 from winnow.harness.tasks.catalogue import BENCHMARKS, folder_of, override
 from winnow.harness.tasks.fixtures.write import ensure
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TASK = "videomme"
 
 
@@ -93,21 +93,17 @@ def measure(methods: str, ratios: str, words: Sequence[str], rival: bool) -> tup
     return found, "\n".join(line for line in said.splitlines() if line.startswith("videos decoded"))
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--methods", default="random,uniform,grid,sequential,fastv,vas,pdrop,vcc")
     parser.add_argument("--ratios", default="0.5,0.25,0.2,0.1")
     parser.add_argument("--rival", action="store_true", help="lmms-eval's command line, too")
-    given, words = parser.parse_known_args()
-    found, shared = measure(given.methods, given.ratios, words, given.rival)
+    given, rest = parser.parse_known_args(words)
+    found, shared = measure(given.methods, given.ratios, rest, given.rival)
     print(shared)
     table = Table("way", "clock, s", "processor, s", "clock, sweep = 1", "processor, sweep = 1")
     for name, took in found.items():
         times = [part / whole for part, whole in zip(took, found["one sweep"], strict=True)]
         table.add_row(name, *(f"{part:.0f}" for part in took), *(f"{part:.1f}" for part in times))
     Console().print(table)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What a large run costs besides its model: bytes a document, peak memory through answering, resuming and finishing.
 
-    python scripts/bench_journal.py --documents 50000 --tokens 6272 [--method merge]
+    python scripts/bench.py journal --documents 50000 --tokens 6272 [--method merge]
 
 The documents are questions of a made-up benchmark without pictures; a random choice of tokens stands for a method,
 since nothing of it compresses. The rest is what a run does: its journal, resuming after an end in the middle,
@@ -133,7 +133,7 @@ def stage(number: int, place: Path, documents: int, tokens: int, merge: bool) ->
     print(f"{STAGES[number]}: {(peak.bytes or 0) / 1e6:.0f} MB, {time.monotonic() - started:.0f} s{told}")
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Run all stages."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--documents", type=int, default=2000)
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("cut", "merge"), default="cut")
     parser.add_argument("--stage", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     if asked.stage is not None:
         return stage(asked.stage, asked.place, asked.documents, asked.tokens, asked.method == "merge")
     with tempfile.TemporaryDirectory() as place:
@@ -151,7 +151,3 @@ def main() -> None:
             command = [sys.executable, *sys.argv, "--stage", f"{number}", "--place", place]
             subprocess.run(command, check=True, env=environment)
     return None
-
-
-if __name__ == "__main__":
-    main()

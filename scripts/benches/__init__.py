@@ -1,0 +1,1 @@
+"""One module for each subcommand of ``scripts/bench.py``; its ``main`` takes the words behind the name."""
