@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from winnow.harness.plan.build import frozen
-from winnow.models.check import BACKENDS, BATCHES, INVARIANTS, Case, InvariantError, tiny_model
+from winnow.models.check import BACKENDS, INVARIANTS, Case, InvariantError, batches, tiny_model
 from winnow.models.families import FAMILIES, find_family
 from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
@@ -93,7 +93,7 @@ def _check(family: str, reducer: Reducer, layers: int) -> Iterator[Finding]:
     cases = {
         f"{attn}, {batch}": Case(tiny_model(family, attn, layers), reducer, prompts)
         for attn in BACKENDS
-        for batch, prompts in BATCHES.items()
+        for batch, prompts in batches(family).items()
     }
     for invariant in INVARIANTS:
         outcomes = {where: _outcome(invariant, case) for where, case in cases.items()}
