@@ -119,7 +119,7 @@ def report(reducer: Reducer, findings: Sequence[Finding]) -> int:
     """Print a table and the faults; return the number of faults."""
     console = Console()
     table = Table(title=f"invariants of {reducer}")
-    table.add_column("family")
+    table.add_column("family", no_wrap=True)
     for number in range(1, len(INVARIANTS) + 1):
         table.add_column(str(number), justify="right")
     table.add_column("refused", justify="right")
