@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from winnow.models.engine import Trace as Trace
     from winnow.models.engine import attach as attach
     from winnow.models.engine import reuse_tower as reuse_tower
+    from winnow.models.engine import trained_positions as trained_positions
     from winnow.reducers.aim import AIM as AIM
     from winnow.reducers.aim_merge import AIMMerge as AIMMerge
     from winnow.reducers.aim_prune import AIMPrune as AIMPrune
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from winnow.reducers.vtw import VTW as VTW
 
 _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}
-_HOMES |= dict.fromkeys(("PromptTrace", "Trace", "attach", "reuse_tower"), "models.engine")
+_HOMES |= dict.fromkeys(("PromptTrace", "Trace", "attach", "reuse_tower", "trained_positions"), "models.engine")
 _HOMES |= dict.fromkeys(
     (
         *("Chooser", "Layout", "Reducer", "Reduction", "Scorer", "Site", "Span", "Tower", "TowerView"),

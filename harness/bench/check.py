@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from winnow.harness.plan.build import frozen
-from winnow.models.check import BACKENDS, BATCHES, INVARIANTS, Case, InvariantError, tiny_model
+from winnow.models.check import BACKENDS, INVARIANTS, Case, InvariantError, batches, tiny_model
 from winnow.models.families import FAMILIES, find_family
 from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
@@ -93,7 +93,7 @@ def _check(family: str, reducer: Reducer, layers: int) -> Iterator[Finding]:
     cases = {
         f"{attn}, {batch}": Case(tiny_model(family, attn, layers), reducer, prompts)
         for attn in BACKENDS
-        for batch, prompts in BATCHES.items()
+        for batch, prompts in batches(family).items()
     }
     for invariant in INVARIANTS:
         outcomes = {where: _outcome(invariant, case) for where, case in cases.items()}
@@ -119,7 +119,7 @@ def report(reducer: Reducer, findings: Sequence[Finding]) -> int:
     """Print a table and the faults; return the number of faults."""
     console = Console()
     table = Table(title=f"invariants of {reducer}")
-    table.add_column("family")
+    table.add_column("family", no_wrap=True)
     for number in range(1, len(INVARIANTS) + 1):
         table.add_column(str(number), justify="right")
     table.add_column("refused", justify="right")

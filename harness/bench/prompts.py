@@ -70,7 +70,7 @@ class Prompts:
             raise WinnowError(
                 f"model.nominal.text={self._text} is too short: the template alone has {self._text - missing} tokens"
             )
-        return self._lengthen(inputs, missing)
+        return self._loaded.number(self._lengthen(inputs, missing))
 
     def _lengthen(self, inputs: BatchFeature, missing: int) -> BatchFeature:
         """Insert tokens of text before the last one."""

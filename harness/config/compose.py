@@ -24,7 +24,7 @@ from winnow.harness.config.schema import (
     RunConfig,
     TasksConfig,
 )
-from winnow.models.loading.spec import ATTENTIONS, DTYPES, QUANTISED, SCALES, check_choice
+from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice
 from winnow.reducers.core.errors import WinnowError
 
 CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
@@ -171,6 +171,7 @@ def _check_model(model: ModelConfig) -> None:
     check_choice("scale", model.scale, SCALES)
     check_choice("attn", model.attn, ATTENTIONS)
     check_choice("quant", model.quant or "null", ("null", *QUANTISED))
+    check_choice("positions", model.positions or "null", ("null", *POSITIONS))
 
 
 def _check_counts(plain: dict[str, Any], model: ModelConfig) -> None:

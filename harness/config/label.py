@@ -35,11 +35,12 @@ def _words(args: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
 def headline(
     cell: Cell, run: str, knobs: dict[str, Any], ratio: float | None, planned: float | None, kept: str = ""
 ) -> str:
-    """The first line of a run: the resolved native knobs, and what they are planned to keep."""
+    """The first line of a run: who numbers prompts, the resolved native knobs, and what they are planned to keep."""
     words = [f"{name}={value}" for name, value in knobs.items() if name != "schedule" and value is not None]
     schedule = knobs.get("schedule")
     at = [f"at {schedule}"] if schedule else []
     budget = [f"for {cell.asked} (planned {planned:.4g}, ratio {ratio:.4g})"] if planned is not None and ratio else []
     method = " ".join([cell.method.name, *words, *at, *budget])
     keeps = f" · keeps {kept}" if kept else ""
-    return f"{cell.model.name} · {method} · {cell.tasks.name} · run {run}{keeps}"
+    model = " ".join([cell.model.name, *([f"positions={cell.model.positions}"] if cell.model.positions else [])])
+    return f"{model} · {method} · {cell.tasks.name} · run {run}{keeps}"

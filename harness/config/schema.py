@@ -39,6 +39,7 @@ class ModelConfig:
     max_pixels: int | None = None
     pixels: int = 1
     quant: str | None = None
+    positions: str | None = None
     trust_remote_code: str | None = None
     has_cls: bool = MISSING
     mlp_add: bool = True

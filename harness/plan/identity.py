@@ -157,6 +157,7 @@ def _asked(cell: Cell) -> dict[str, Any]:
 def _settings(cell: Cell) -> dict[str, Any]:
     model = cell.model
     given = {"max_pixels": model.max_pixels, "quant": model.quant, "trust_remote_code": model.trust_remote_code}
+    given["positions"] = model.positions
     given["pixels"] = model.pixels if model.pixels > 1 else None
     common = {"family": model.family, "dtype": model.dtype, "attn": model.attn, "frames": model.frames}
     return common | {name: value for name, value in given.items() if value}

@@ -45,7 +45,7 @@ def encode(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Prom
 def prepare(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Prompt]) -> Batch:
     """Encode prompts in the memory of the host, pinned where a GPU will fetch them; any thread may."""
     model: Any = loaded.model
-    inputs = loaded.family.encode(loaded.processor, prompts)
+    inputs = loaded.encode(prompts)
     for name in inputs:
         if name.startswith("pixel_values"):  # seconds between frames stay exact
             inputs[name] = inputs[name].to(model.dtype)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from winnow.models.check.cases import BACKENDS as BACKENDS
-    from winnow.models.check.cases import BATCHES as BATCHES
     from winnow.models.check.cases import Case as Case
+    from winnow.models.check.cases import batches as batches
     from winnow.models.check.cases import tiny_model as tiny_model
     from winnow.models.check.invariants import INVARIANTS as INVARIANTS
     from winnow.models.check.invariants import InvariantError as InvariantError
 
 _HOMES = {"INVARIANTS": "invariants", "InvariantError": "invariants"} | dict.fromkeys(
-    ("BACKENDS", "BATCHES", "Case", "tiny_model"), "cases"
+    ("BACKENDS", "Case", "batches", "tiny_model"), "cases"
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from winnow.models.families import find_family
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded, load
 from winnow.models.loading.spec import ModelSpec
@@ -56,15 +57,20 @@ def tiny_model(family: str, attn: str, layers: int = 6) -> Loaded:
     return loaded
 
 
-def picture(seed: int, frames: int | None = None) -> np.ndarray:
-    """A noise image ``(40, 60, 3)`` or video ``(frames, 40, 60, 3)``."""
-    shape = (40, 60, 3) if frames is None else (frames, 40, 60, 3)
+def picture(seed: int, frames: int | None = None, size: tuple[int, int] = (40, 60)) -> np.ndarray:
+    """A noise image ``(height, width, 3)`` or video ``(frames, height, width, 3)``."""
+    shape = (*size, 3) if frames is None else (frames, *size, 3)
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def video_prompt(frames: int = 4, text: str = "what happens first ?") -> Prompt:
     """A question about a video."""
     return Prompt(text, videos=[picture(frames, frames)])
+
+
+def film_prompt(frames: int = 10, rate: float = 0.2, text: str = "what happens at last ?") -> Prompt:
+    """A question about a film that is longer than its frames are wide: M-RoPE numbers what follows behind its end."""
+    return Prompt(text, videos=[picture(frames, frames, (16, 24))], rates=[rate])
 
 
 def image_prompt(text: str = "is there a red circle in this picture ?") -> Prompt:
@@ -90,3 +96,10 @@ BATCHES: dict[str, tuple[Prompt, ...]] = {
     "padded": (video_prompt(), image_prompt(), video_prompt(4, "count ."), text_prompt()),
 }
 """Single prompts, and a left-padded batch whose samples keep different numbers of tokens."""
+
+FILMS = (film_prompt(), mixed_prompt(), film_prompt(16, 1.0, "count ."), text_prompt())
+
+
+def batches(family: str) -> dict[str, tuple[Prompt, ...]]:
+    """The batches of a family: with M-RoPE also one of films that are longer than their frames are wide."""
+    return BATCHES | ({"films": FILMS} if find_family(family).mrope else {})

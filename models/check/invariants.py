@@ -44,7 +44,7 @@ def oracle(case: Case) -> None:
     parts = case.loaded.family.parts(case.loaded.model)
     features = _features(case, trace)
     for b, prompt in enumerate(case.prompts):
-        inputs = case.loaded.family.encode(case.loaded.processor, [prompt])
+        inputs = case.loaded.encode([prompt])
         answer, told = out.sequences[b, -STEPS:], trace.prompts[b]
         policies = {step.reduction.positions for step in told.steps}
         if not features and policies <= {"keep"} and not any(_rewrites(step) for step in told.steps):
@@ -155,7 +155,7 @@ def _reduced(case: Case) -> Generation:
 @torch.no_grad()
 def _generate(case: Case, reducer: Reducer | None) -> Generation:
     """Greedy answers of exactly `STEPS` tokens."""
-    inputs = case.loaded.family.encode(case.loaded.processor, list(case.prompts))
+    inputs = case.loaded.encode(list(case.prompts))
     model: Any = case.loaded.model
     options = {"do_sample": False, "max_new_tokens": STEPS, "min_new_tokens": STEPS, "pad_token_id": 0}
     options |= {"output_logits": True, "return_dict_in_generate": True}

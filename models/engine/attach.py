@@ -11,7 +11,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from winnow.models.engine.before_mlp import BeforeMLP
-from winnow.models.engine.checks import check_compiled, check_model
+from winnow.models.engine.checks import check_model, whole
 from winnow.models.engine.generating import hook_generate
 from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
@@ -112,24 +112,6 @@ def _method(reducer: object, parameters: Mapping[str, object]) -> Reducer:
         given = ", ".join(parameters)
         raise WinnowError(f"{given}: parameters go with a method's name; {reducer!r} has its own already")
     return reducer
-
-
-def whole(model: nn.Module) -> nn.Module:
-    """The model of transformers behind a wrapper of PEFT.
-
-    Raises
-    ------
-    UnsupportedError
-        For a part of a model, and for a compiled one.
-    """
-    unwrap = getattr(model, "get_base_model", None)
-    model = model if unwrap is None else unwrap()
-    check_compiled(model)
-    if hasattr(model, "language_model") and not hasattr(model, "lm_head"):
-        raise UnsupportedError(
-            f"{type(model).__name__} is a part of a model: attach to the whole, ...ForConditionalGeneration"
-        )
-    return model
 
 
 def _hook(stack: ExitStack, session: Session, model: nn.Module) -> None:

@@ -39,6 +39,24 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
         raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
 
 
+def whole(model: nn.Module) -> nn.Module:
+    """The model of transformers behind a wrapper of PEFT.
+
+    Raises
+    ------
+    UnsupportedError
+        For a part of a model, and for a compiled one.
+    """
+    unwrap = getattr(model, "get_base_model", None)
+    model = model if unwrap is None else unwrap()
+    check_compiled(model)
+    if hasattr(model, "language_model") and not hasattr(model, "lm_head"):
+        raise UnsupportedError(
+            f"{type(model).__name__} is a part of a model: attach to the whole, ...ForConditionalGeneration"
+        )
+    return model
+
+
 def check_compiled(model: nn.Module) -> None:
     """Refuse modules whose compiled code would not know of hooks."""
     for module in model.modules():

@@ -96,6 +96,14 @@ class Forward:
             positions = positions - self.ledger.shift.to(device)[:, None]
         return positions
 
+    def follow(self, positions: Tensor | None) -> None:
+        """Enter into the books what M-RoPE adds to later places, so that they follow a prompt's largest position."""
+        if positions is None:
+            return
+        seen = torch.tensor([self.start + self.new]) if self.mask is None else self.mask.sum(1)
+        largest = positions[-3:].amax((0, 2)) if positions.ndim > 2 else positions.amax(1)
+        self.ledger.offset = (largest + 1 - seen.to(largest.device))[:, None]
+
     def llm_inputs(self, embeds: Tensor, positions: Tensor | None, given: Tensor | None) -> dict[str, Any]:
         """Inputs of the LLM where layer 0 misses something.
 

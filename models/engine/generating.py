@@ -66,6 +66,7 @@ def _calling(session: Session, bound: dict[str, Any]) -> Iterator[int]:
     held = session.recall(cache)
     if ids is not None and not held:
         checks.check_padding(None if mask is None else mask.bool(), ids)
+        session.numbering.look(extra | {"input_ids": ids})
     width = ids.shape[1] if mask is None and ids is not None else mask.shape[1] if mask is not None else 0
     before, session.call = session.call, Call(ids, width, extra.get("position_ids") is not None)
     try:

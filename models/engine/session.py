@@ -18,6 +18,7 @@ from winnow.models.engine.fit import Fit
 from winnow.models.engine.forward import Forward
 from winnow.models.engine.ledger import Ledger, ledger_of
 from winnow.models.engine.look_ahead import look_ahead
+from winnow.models.engine.numbering import Numbering
 from winnow.models.engine.opening import Opening, fresh, last
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
@@ -78,6 +79,7 @@ class Session:
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and acts else None
         llm: Any = parts.llm
         self.fit = Fit(parts, windows(llm.config, self.depth))
+        self.numbering = Numbering(family, outer)
         self.trace = Trace()
         self.owner = uuid4().hex
         self.call: Call | None = None
@@ -125,6 +127,8 @@ class Session:
         mask = checks.check_mask(kwargs.get("attention_mask"), ids)
         new = fresh(ids, mask, ledger, self.call)
         kwargs = last(kwargs, ids.shape[1], new)
+        if self.call is None and not ledger.width:
+            self.numbering.look(kwargs)
         numbered = kwargs.get("position_ids") is not None
         self._recall_offset(ledger, numbered)
         self.forward, self.branch = Forward(ledger, new, mask, numbered), None
@@ -146,6 +150,7 @@ class Session:
         embeds, positions = kwargs["inputs_embeds"], kwargs.get("position_ids")
         moved = forward.entrance(positions, embeds.device)
         if forward.prefill is not None:
+            forward.follow(moved if positions is not None and self.family.mrope else None)
             kwargs = self._put_features_aside(forward.prefill, kwargs)
             embeds = self._enter(forward.prefill, embeds, moved)
         if forward.entry is not None or forward.ledger.held[0] is not None:
@@ -234,10 +239,9 @@ class Session:
 
     def after_llm(self) -> None:
         """At the LLM's end: close the traces of a prefill, and the books of the cache."""
-        forward, outer = self.forward, self.parts.outer
+        forward = self.forward
         if forward is None:
             return
-        forward.ledger.offset = getattr(outer, ROPE_DELTAS, None)
         if forward.prefill is not None:
             traces = forward.prefill.finish(self.tower.tower if self.tower is not None else None)
             forward.ledger.turns.append(traces)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin
 
 from winnow.models.families.prompt import Prompt
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.tower import Tower
 
@@ -110,6 +110,18 @@ class Family(ABC):
             The other inputs of the model's forward: pixels and image sizes, or what `generate` encoded beforehand
             (`mm_encoder_outputs`, transformers 5.23).
         """
+
+    def positions(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Tensor]:
+        """Position ids of each prompt as the model was trained with them, ``(3, length)``, for families with M-RoPE.
+
+        Parameters as of `layouts`.
+
+        Raises
+        ------
+        UnsupportedError
+            For all other families.
+        """
+        raise UnsupportedError(f"{self.name} counts its tokens one by one, as the model does: leave position_ids out")
 
     @abstractmethod
     def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:

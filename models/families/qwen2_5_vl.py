@@ -2,7 +2,8 @@
 
 Hugging Face `qwen2_5_vl`. Tokens and grid are those of Qwen2-VL: a temporal step of two frames of H x W pixels gives
 ``(H / 28) * (W / 28)`` tokens. Four of 32 tower blocks attend to the whole frame, the others inside windows of
-112 x 112 pixels. A step's temporal position is ``tokens_per_second`` times the seconds between steps.
+112 x 112 pixels. A step's temporal position is ``tokens_per_second`` times the whole seconds between steps, as
+transformers 4.57.6 and 5.17 count them; 5.23 counts fractions of seconds too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ class Qwen25VL(Qwen2VL):
     model_types = ("qwen2_5_vl",)
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Qwen2_5_VLConfig
     processors: ClassVar[tuple[str, str]] = ("Qwen2_5_VLProcessor", "Qwen2VLVideoProcessor")
+
+    def apart(self, config: Any, seconds: float) -> int:
+        """See `Qwen2VL.apart`."""
+        return int(seconds) * int(config.vision_config.tokens_per_second)
 
     def vision_numbers(self, arch: Mapping[str, Any]) -> dict[str, Any]:
         """See `Qwen2VL.vision_numbers`."""

@@ -16,6 +16,7 @@ from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, Qwen2VL
 
 from winnow.models.families.base import Family, Parts, runs
 from winnow.models.families.llava import question
+from winnow.models.families.mrope import spread
 from winnow.models.families.prompt import Prompt
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Layout, Span
@@ -55,6 +56,19 @@ class Qwen2VL(Family):
                     spans.append(_span(start, stop, grid))
             layouts.append(Layout(len(ids), tuple(sorted(spans, key=lambda span: int(span.positions[0])))))
         return layouts
+
+    def positions(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Tensor]:
+        """See `Family.positions`."""
+        given = inputs.get("second_per_grid_ts")
+        seconds, made = iter([] if given is None else given), []
+        for ids, layout in zip(prompts, self.layouts(outer, prompts, {**inputs, "position_ids": None}), strict=True):
+            films = [bool(ids[span.positions[0]] == outer.config.video_token_id) for span in layout.spans]
+            made.append(spread(layout, [self.apart(outer.config, next(seconds, 1)) if film else 1 for film in films]))
+        return made
+
+    def apart(self, config: Any, seconds: float) -> int:
+        """How far apart two temporal steps of a film stand that are so many seconds apart."""
+        return 1
 
     def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
         """See `Family.encode`; frames are taken as they come, none is sampled away."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
-from transformers import AutoProcessor, ProcessorMixin
+from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 
 from winnow.models.families import find_family
 from winnow.models.families.arch import tiny
 from winnow.models.families.base import Family
+from winnow.models.families.mrope import position_ids
+from winnow.models.families.prompt import Prompt
 from winnow.models.loading.byte_tokenizer import byte_tokenizer
-from winnow.models.loading.options import SPREAD, check_attention, check_device
+from winnow.models.loading.options import SPREAD, check_attention, check_device, numbering
 from winnow.models.loading.pretrained import locate, pretrained
 from winnow.models.loading.random_weights import random_config, random_model
 from winnow.models.loading.spec import DTYPES, SCALES, ModelSpec, check_choice
@@ -25,6 +28,18 @@ class Loaded:
     model: nn.Module
     processor: ProcessorMixin
     family: Family
+    positions: str | None = None
+    """See `ModelSpec`."""
+
+    def encode(self, prompts: Sequence[Prompt]) -> BatchFeature:
+        """Turn prompts into the model's inputs; see `Family.encode`."""
+        return self.number(self.family.encode(self.processor, prompts))
+
+    def number(self, inputs: BatchFeature) -> BatchFeature:
+        """Add the position ids that the model was trained with, where these are wanted."""
+        if self.positions == "trained":
+            inputs["position_ids"] = position_ids(self.family, self.family.parts(self.model).outer, inputs)
+        return inputs
 
 
 def load(spec: ModelSpec) -> Loaded:
@@ -39,11 +54,11 @@ def load(spec: ModelSpec) -> Loaded:
     check_choice("dtype", spec.dtype, DTYPES)
     check_choice("scale", spec.scale, SCALES)
     check_attention(spec.attn, spec.dtype)
-    device = check_device(spec.device)
+    positions, device = numbering(family, spec.positions), check_device(spec.device)
     if spec.weights == "random":
-        loaded = _random(family, spec, device)
+        loaded = Loaded(*_random(family, spec, device), family, positions)
     else:
-        loaded = Loaded(*pretrained(family, spec, device), family)
+        loaded = Loaded(*pretrained(family, spec, device), family, positions)
     if spec.max_pixels or spec.pixels > 1:
         family.cap(loaded.processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
     return loaded
@@ -74,12 +89,12 @@ def load_processor(spec: ModelSpec) -> tuple[ProcessorMixin, Family, bool]:
     return processor, family, own
 
 
-def _random(family: Family, spec: ModelSpec, device: str) -> Loaded:
+def _random(family: Family, spec: ModelSpec, device: str) -> tuple[nn.Module, ProcessorMixin]:
     for name, value, allowed in (("device", device, device != SPREAD), ("quant", spec.quant, spec.quant is None)):
         if not allowed:
             raise WinnowError(f"model.{name}={value} is for checkpoints: leave it out with model.weights=random")
     config = random_config(family, spec)
-    return Loaded(random_model(config, spec, device), family.processor(config, byte_tokenizer()), family)
+    return random_model(config, spec, device), family.processor(config, byte_tokenizer())
 
 
 def _most_pixels(spec: ModelSpec) -> int | None:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from transformers.utils import is_flash_attn_2_available
 
-from winnow.models.loading.spec import ATTENTIONS, QUANTISED, check_choice
+from winnow.models.families.base import Family
+from winnow.models.loading.spec import ATTENTIONS, POSITIONS, QUANTISED, check_choice
 from winnow.reducers.core.errors import WinnowError
 
 SPREAD = "spread"
@@ -24,6 +25,22 @@ def check_attention(attn: str, dtype: str) -> None:
         raise WinnowError(f"model.attn={attn} computes in half precision only: say model.dtype=bfloat16")
     if not is_flash_attn_2_available():
         raise WinnowError(f"model.attn={attn} needs a CUDA GPU and the package flash-attn: say model.attn=sdpa")
+
+
+def numbering(family: Family, positions: str | None) -> str | None:
+    """Resolve who numbers the prompts of a model: ``trained`` by default where it has M-RoPE, None where it has not.
+
+    Raises
+    ------
+    WinnowError
+        For choices that are not known, or have no meaning.
+    """
+    if positions is None:
+        return POSITIONS[0] if family.mrope else None
+    check_choice("positions", positions, POSITIONS)
+    if not family.mrope:
+        raise WinnowError(f"model.positions={positions} has no meaning for {family.name}: leave it out")
+    return positions
 
 
 def check_device(device: str) -> str:

@@ -18,6 +18,7 @@ QUANTISED = {
 }
 """Quantised formats of weights, with the package that computes them."""
 SCALES = ("full", "tiny")
+POSITIONS = ("trained", "library")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -61,6 +62,8 @@ class ModelSpec:
         Divides that.
     quant : str or None
         Format of quantised weights, see `QUANTISED`.
+    positions : {"trained", "library"} or None
+        Whether prompts of a model with M-RoPE are numbered as it was trained, or left to transformers; None: trained.
     trust_remote_code : str or None
         The repository whose own code may run; must be the one that is loaded.
     """
@@ -77,4 +80,5 @@ class ModelSpec:
     max_pixels: int | None = None
     pixels: int = 1
     quant: str | None = None
+    positions: str | None = None
     trust_remote_code: str | None = None

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from winnow.models.check.cases import tiny_model
 from winnow.models.check.oracle import conversation_logits
-from winnow.models.engine import attach
+from winnow.models.engine import attach, trained_positions
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
@@ -34,7 +34,7 @@ class Talk:
     def __init__(self, family: str, prompts: Sequence[Prompt]) -> None:
         self.loaded = tiny_model(family, "sdpa")
         self.model: Any = self.loaded.model
-        self.inputs = self.loaded.family.encode(self.loaded.processor, list(prompts))
+        self.inputs = self.loaded.encode(list(prompts))
         self.cache: Any = None
         self.answer = torch.zeros(1, 0, dtype=torch.long)
         self.told: PromptTrace | None = None
@@ -66,8 +66,10 @@ class Talk:
         return float((expected[-2] - logits).abs().max())
 
 
-def joined(loaded: Loaded, method: Reducer, prompts: Sequence[Prompt]) -> tuple[Told, dict[str, Any], Tensor, Tensor]:
-    """Ask the prompts one after the other on one cache.
+def joined(
+    loaded: Loaded, method: Reducer, prompts: Sequence[Prompt], number: int = 0
+) -> tuple[Told, dict[str, Any], Tensor, Tensor]:
+    """Ask the prompts one after the other on one cache, the first `number` of them with their position ids.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def joined(loaded: Loaded, method: Reducer, prompts: Sequence[Prompt]) -> tuple[
     ids, past, told = torch.zeros(1, 0, dtype=torch.long), None, Told()
     pixels: dict[str, list[Tensor]] = {}
     with attach(model, method, keys=["a"]) as trace:
-        for prompt in prompts:
+        for turn, prompt in enumerate(prompts):
             inputs = dict(loaded.family.encode(loaded.processor, [prompt]))
             asked = torch.cat([ids, inputs.pop("input_ids")], 1)
             inputs.pop("attention_mask")
@@ -91,13 +93,21 @@ def joined(loaded: Loaded, method: Reducer, prompts: Sequence[Prompt]) -> tuple[
                     torch.cat([before, kinds.new_zeros(1, asked.shape[1] - before.shape[1] - kinds.shape[1]), kinds], 1)
                 ]
                 inputs["mm_token_type_ids"] = pixels["mm_token_type_ids"][0]
+            if turn < number:
+                inputs["position_ids"] = trained_positions(model, _whole(loaded, pixels) | {"input_ids": asked})
             out = ask(model, inputs | {"input_ids": asked} | ({} if past is None else {CACHE: past}))
             past, ids = cache_of(out), out.sequences
             told.append(trace.prompts[0])
         assert [turn[0] for turn in trace.turns] == told
-    side = 1 if loaded.family.name == "llava_video" else 0  # composed models take the pictures of a prompt in a row
-    whole = {name: torch.cat(values, side) for name, values in pixels.items()}
-    return told, whole | {"input_ids": asked}, ids[0, asked.shape[1] :], torch.stack(out.logits, 1)[0]
+    whole = _whole(loaded, pixels) | {"input_ids": asked}
+    if number:
+        whole["position_ids"] = trained_positions(model, whole)
+    return told, whole, ids[0, asked.shape[1] :], torch.stack(out.logits, 1)[0]
+
+
+def _whole(loaded: Loaded, pixels: dict[str, list[Tensor]]) -> dict[str, Any]:
+    """The pictures of all turns; composed models take those of a prompt in a row."""
+    return {name: torch.cat(values, int(loaded.family.name == "llava_video")) for name, values in pixels.items()}
 
 
 def oracle_gap(loaded: Loaded, inputs: dict[str, Any], answer: Tensor, told: Told, logits: Tensor) -> float:

@@ -15,7 +15,7 @@ from transformers import DynamicCache
 
 from winnow.models.check.cases import picture, tiny_model
 from winnow.models.check.oracle import conversation_logits
-from winnow.models.engine import attach
+from winnow.models.engine import attach, trained_positions
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.families.prompt import Prompt
 from winnow.models.families.support import impossible
@@ -60,8 +60,11 @@ FAMILIES = (
     "llava_video",
     "vila",
 )
+MROPE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+LONG = (20, 128, 768)
+"""Frames of the longest films, with one token in two frames; Qwen3-VL writes the time before each of these."""
 CHANNELS = ("pixel_values", "pixel_values_images", "pixel_values_videos", "image_sizes", "frames")
-GRIDS = ("image_grid_thw", "video_grid_thw")
+GRIDS = ("image_grid_thw", "video_grid_thw", "second_per_grid_ts")
 WORDS = ("what is this ?", "red ?", "count them all , please .", "why ?", "is it red ? is it red ? is it")
 
 
@@ -112,9 +115,19 @@ def _prompt(dice: random.Random, family: str, film: int, seen: bool, alone: bool
         kind = "video"  # images of several turns are tiled each for itself, films are joined
     if kind == "image":
         return Prompt(text, images=[Image.fromarray(picture(seed))])
+    if kind == "video" and family in MROPE:
+        return _film(dice, text, seed, LONG[:1] if family == "qwen3_vl" else LONG)
     if kind == "video" and (family, alone) != ("llava", False):
         return Prompt(text, videos=[np.asarray(picture(seed, film))])
     return Prompt(text) if kind == "text" else Prompt(text, images=[Image.fromarray(picture(seed))])
+
+
+def _film(dice: random.Random, text: str, seed: int, long: tuple[int, ...]) -> Prompt:
+    """A film of 2 to 768 frames at 0.2 to 30 frames a second, the longer the smaller; or two pictures and a film."""
+    frames, size = dice.choice(((2, (40, 60)), (4, (40, 60)), (10, (16, 24)), (dice.choice(long), (8, 8))))
+    film = [picture(seed, frames, size)]
+    stills = [Image.fromarray(picture(seed + i, size=(16, 24))) for i in range(dice.choice((0, 0, 2)))]
+    return Prompt(text, videos=film, images=stills, rates=[dice.choice((0.2, 1.0, 2.0, 30.0, dice.uniform(0.2, 30)))])
 
 
 def _options(dice: random.Random, batch: int, turns: int) -> dict[str, Any]:
@@ -136,6 +149,8 @@ def check(call: Draw) -> float:
     with attach(model, call.method, keys=[str(b) for b in range(batch)]) as trace:
         for prompts in call.turns:
             inputs = dict(loaded.family.encode(loaded.processor, list(prompts)))
+            if call.family in MROPE and not told:
+                inputs["position_ids"] = trained_positions(model, inputs)
             asked = torch.cat([ids, inputs.pop("input_ids")], 1)
             mask = torch.cat([mask, inputs.pop("attention_mask")], 1)
             kinds = inputs.pop("mm_token_type_ids", None)
@@ -186,7 +201,8 @@ def _alone(call: Draw, loaded: Loaded, b: int, ids: Tensor) -> dict[str, Any]:
     whole: dict[str, Any] = {name: torch.cat(values, side) for name, values in found.items()}
     if kinds is not None:
         whole["mm_token_type_ids"] = torch.cat([kinds[0], kinds[0].new_zeros(1, len(ids) - kinds[0].shape[1])], 1)
-    return whole | {"input_ids": ids[None]}
+    whole["input_ids"] = ids[None]
+    return whole | ({"position_ids": trained_positions(loaded.model, whole)} if call.family in MROPE else {})
 
 
 def _gap(call: Draw, loaded: Loaded, out: Any, told: list[list[PromptTrace]], whole: list[dict[str, Any]]) -> float:

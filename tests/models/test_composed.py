@@ -9,8 +9,8 @@ import yaml
 from torch import Tensor, nn
 
 from winnow import configs
-from winnow.models.check import BATCHES, INVARIANTS, Case
-from winnow.models.check.cases import ARCH, image_prompt, tiny_model, video_prompt
+from winnow.models.check import INVARIANTS, Case
+from winnow.models.check.cases import ARCH, BATCHES, image_prompt, tiny_model, video_prompt
 from winnow.models.composed.model import ComposedModel, join
 from winnow.models.engine import attach
 from winnow.models.families import find_family

@@ -140,3 +140,5 @@ def test_label_shows_what_is_not_the_default() -> None:
 def test_headline_prints_the_knobs() -> None:
     line = headline(cell(FASTV, mean=0.75), "abc", {"ratio": 0.5, "R": None, "schedule": "k=4"}, 0.5, 0.75)
     assert line == "pico · fastv ratio=0.5 at k=4 for mean 0.75 (planned 0.75, ratio 0.5) · t · run abc"
+    numbered = replace(cell(FASTV), model=replace(MODEL, positions="library"))
+    assert headline(numbered, "abc", {}, None, None) == "pico positions=library · fastv · t · run abc"

@@ -245,6 +245,7 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     "frames": (ANSWERS, none, model(frames=16)),
     "kind of device": (ANSWERS, model(device="cpu"), model(device="cuda")),
     "quantisation": (ANSWERS, none, model(quant="bnb-int8")),
+    "who numbers prompts": (ANSWERS, model(positions="trained"), model(positions="library")),
     "largest picture": (ANSWERS, none, model(max_pixels=10000)),
     "commit of a hub model": (ANSWERS, model(repo="o/m", revision="a" * 40), model(repo="o/m", revision="b" * 40)),
     "batch size below float32": (ANSWERS, model(dtype="float16"), lambda world: replace(world.cell, batch_size=1)),
