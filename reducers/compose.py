@@ -34,6 +34,7 @@ class Composed(Reducer, ABC):
         super().__post_init__()
         entrance, llm = self.parts()
         unequal = entrance.scope == "prompt" != llm.scope  # then contents decide what each span has left
+        object.__setattr__(self, "together", entrance.together)
         object.__setattr__(self, "adaptive", entrance.adaptive or llm.adaptive or unequal)
 
     def keep_all(self) -> Reducer | None:  # type: ignore[override]

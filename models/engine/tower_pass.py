@@ -103,7 +103,7 @@ class TowerPass:
         answers: list[Reduction | None] = []
         for f, index in enumerate(self.index):
             state = hidden[f, first : first + len(index)]
-            view = TowerView(site, state, index, self.size[f], self.signals[f], self.own[f])
+            view = TowerView(site, state, index, self.size[f], self.signals[f], self.signals, self.own[f])
             answer = self.reducer.reduce(view)
             if answer is not None and answer.weights is None and len(answer.keep) == len(index):
                 answer = None

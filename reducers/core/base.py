@@ -37,6 +37,9 @@ class Reducer:
     native: ClassVar[tuple[str, ...]] = ()
     """Fields in the terms of the method's paper that win over `ratio` wherever they are not None."""
 
+    together: ClassVar[bool] = False
+    """Whether what becomes of a frame depends on the others that the vision tower encodes with it."""
+
     seeded: ClassVar[bool] = False
     """Whether it draws at random, so that runs with another seed are other runs."""
 

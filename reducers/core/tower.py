@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,8 @@ class TowerView:
         Patches merged into each token, ``(present,)``, on the CPU.
     signals : mapping
         ``(probe, block) ->`` values in the order of `index`.
+    batch : sequence of mapping
+        The signals of all frames that were encoded together, this one's among them.
     own : Tensor or None
         The patch that each token is or went into, ``(present,)``; None: `index`.
     """
@@ -113,6 +115,7 @@ class TowerView:
     index: Tensor
     size: Tensor
     signals: Mapping[tuple[TowerProbe, int], Tensor] = field(default_factory=dict)
+    batch: Sequence[Mapping[tuple[TowerProbe, int], Tensor]] = ()
     own: Tensor | None = None
 
     @property
