@@ -6,8 +6,9 @@ stand in `winnow.reducers.aim_merge` and `winnow.reducers.aim_prune`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.aim_prune import NEVER, AIMPrune
@@ -26,13 +27,16 @@ class AIM(Composed):
     ----------
     ratio : float
         Share of visual tokens that merging leaves; pruning comes on top, by `schedule`. Paper: 0.25.
-    metric, counts, order, images, positions
+    r, metric, counts, order, images, positions
         See `AIMMerge`; pruning keeps the positions of what entered.
     apply, slope, temperature, iterations, select, scope, schedule
         See `AIMPrune`.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("r",)
+
     ratio: float = 0.25
+    r: int | Sequence[int] | None = None
     metric: Literal["embeddings", "keys"] = "embeddings"
     counts: Literal["code", "paper"] = "code"
     order: Literal["raster", "official"] = "raster"
@@ -46,9 +50,14 @@ class AIM(Composed):
     scope: Scope = "prompt"
     schedule: Window = Window(14, 22, of=28)
 
+    def __post_init__(self) -> None:
+        """Freeze a list, then check the parts."""
+        object.__setattr__(self, "r", self.r if self.r is None or isinstance(self.r, int) else tuple(self.r))
+        super().__post_init__()
+
     def parts(self) -> tuple[AIMMerge, AIMPrune]:
         """See `Composed.parts`."""
-        merge = AIMMerge(self.ratio, self.metric, self.counts, self.order, self.images, self.positions)
+        merge = AIMMerge(self.ratio, self.r, self.metric, self.counts, self.order, self.images, self.positions)
         prune = AIMPrune(
             apply=self.apply,
             slope=self.slope,
@@ -62,4 +71,4 @@ class AIM(Composed):
 
     def keep_all(self) -> AIM:
         """See `Reducer.keep_all`."""
-        return replace(self, ratio=1.0, schedule=NEVER)
+        return replace(self, ratio=1.0, r=None, schedule=NEVER)

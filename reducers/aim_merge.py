@@ -8,7 +8,8 @@ averages the most similar even ones into their best odd one, all with equal weig
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -20,6 +21,7 @@ from winnow.reducers.core.matching import block_diagonal, follow, group_mean, ma
 from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
+from winnow.reducers.core.tower_methods import check_merges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +35,8 @@ class AIMMerge(Reducer):
     ----------
     ratio : float
         Share of each frame's tokens that is left: full halvings, then one smaller step (0.375 of 196: 98, then 74).
+    r : int or sequence of int or None
+        The code's knob, the tokens that each iteration merges away from a frame, at most half; wins over `ratio`.
     metric : {"embeddings", "keys"}
         What is compared: the embeddings; or, as the official LLaVA-1.5 code does, the keys of the tower's last block,
         with the merging done on the tower's features.
@@ -46,9 +50,12 @@ class AIMMerge(Reducer):
         Official: compact. The merged token otherwise keeps its destination's id, or gets the mean of its members'.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("r",)
+
     by_frame: ClassVar[bool] = True
 
     ratio: float = 0.25
+    r: int | Sequence[int] | None = None
     metric: Literal["embeddings", "keys"] = "embeddings"
     counts: Literal["code", "paper"] = "code"
     order: Literal["raster", "official"] = "raster"
@@ -56,9 +63,14 @@ class AIMMerge(Reducer):
     positions: Positions = "compact"
 
     def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
+        """Check the numbers, then the choices."""
         check_ratio(self.ratio)
+        object.__setattr__(self, "r", check_merges(self.r, "iteration"))
         super().__post_init__()
+
+    def keep_all(self) -> AIMMerge:
+        """See `Reducer.keep_all`."""
+        return replace(self, ratio=1.0, r=None)
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`."""
@@ -83,15 +95,20 @@ class AIMMerge(Reducer):
         """Tokens that each iteration takes from a frame."""
         if grid.frames == 1 and not self.images:
             return []
-        left, steps, halvings = grid.tokens_per_frame, [], math.floor(math.log2(1 / self.ratio) + 1e-9)
-        rest = int(left * (0.5**halvings - self.ratio) + 1e-9)
-        wanted = [left >> i for i in range(1, halvings + 1)]
-        for i in range(halvings + 1):
+        left, steps = grid.tokens_per_frame, []
+        for asked in self._asked(left):
             most = left // 2 if self.counts == "code" or left == 1 else left - left // 2
-            step = rest if i == halvings else wanted[i] if self.counts == "code" else most
-            steps.append(min(step, most))
+            steps.append(most if asked is None else min(asked, most))
             left -= steps[-1]
         return [step for step in steps if step]
+
+    def _asked(self, tokens: int) -> list[int | None]:
+        """Tokens that each iteration is to merge away; None: half of them."""
+        if self.r is not None:
+            return [self.r] if isinstance(self.r, int) else list(self.r)
+        halvings = math.floor(math.log2(1 / self.ratio) + 1e-9)
+        rest = int(tokens * (0.5**halvings - self.ratio) + 1e-9)
+        return [*(tokens >> i if self.counts == "code" else None for i in range(1, halvings + 1)), rest]
 
     def reduce(self, view: View | TowerView) -> Reduction | None:
         """Merge each span by its embeddings, or the features of one frame by their keys."""

@@ -34,6 +34,7 @@ class Composed(Reducer, ABC):
         super().__post_init__()
         entrance, llm = self.parts()
         unequal = entrance.scope == "prompt" != llm.scope  # then contents decide what each span has left
+        object.__setattr__(self, "together", entrance.together)
         object.__setattr__(self, "adaptive", entrance.adaptive or llm.adaptive or unequal)
 
     def keep_all(self) -> Reducer | None:  # type: ignore[override]
@@ -85,15 +86,17 @@ class Composed(Reducer, ABC):
         """The one that acts at a site."""
         return self.parts()[not _before_llm(site)]
 
-    def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
-        """See `Reducer.plan`."""
+    def plans(
+        self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None
+    ) -> tuple[list[int], list[int]]:
+        """See `Reducer.plans`."""
         self.sites(depth, tower)  # refuses parts that act in each other's place
         entrance, llm = self.parts()
         grids = [Grid(*span) for span in spans]
         if entrance.scope == "prompt":
             grids = pools(grids, "prompt")
         counts = [entrance.plan([grid], depth, tower)[0] for grid in grids]
-        return llm.plan([self._regrid(grid, count) for grid, count in zip(grids, counts, strict=True)], depth)
+        return llm.plans([self._regrid(grid, count) for grid, count in zip(grids, counts, strict=True)], depth)
 
     def _regrid(self, grid: Grid, count: int) -> Grid:
         """The grid of a span of which `count` tokens entered: frames x 1 x tokens, or one frame where they differ."""

@@ -9,12 +9,13 @@ port to SigLIP (which has no uniform tokens: ``plus=False``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
 from winnow.reducers.core.base import check_ratio
+from winnow.reducers.core.entrance import fill
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
@@ -35,6 +36,14 @@ class PruMerge(TowerReducer):
     ratio : float or None
         A fixed share of a frame's tokens, all added ones included, instead of the adaptive count: PruMerge+ takes as
         many outliers as fit with their uniform tokens, and what is missing comes by attention.
+    attended : float or None
+        The released code's branch without outliers (``if_adaptive=False``; there 1/8): this share of the patches is
+        taken by attention, rounded down, and PruMerge+ adds every ``int(1 / attended)``-th patch from half a step on.
+        One that is taken already stands twice, and the extra token then misses as many patches, the first. Wins over
+        `ratio`.
+    counts : {"picture", "batch"}
+        Whose outliers are counted: each picture's own, or, as in the released code, those of all pictures that are
+        encoded together, so that all take the same share. Takes one prompt at a time.
     plus : bool
         PruMerge+: add spatially uniform tokens, at least as many as outliers.
     variant : {"official", "paper"}
@@ -54,7 +63,11 @@ class PruMerge(TowerReducer):
         Outliers by falling attention, uniform tokens, the extra token (official); or raster. None: as the variant.
     """
 
+    native: ClassVar[tuple[str, ...]] = ("attended",)
+
     ratio: float | None = None
+    attended: float | None = None
+    counts: Literal["picture", "batch"] = "picture"
     plus: bool = False
     variant: Literal["official", "paper"] = "official"
     merge: bool = True
@@ -67,6 +80,10 @@ class PruMerge(TowerReducer):
         """Check the numbers, then the choices."""
         if self.ratio is not None:
             check_ratio(self.ratio)
+        if self.attended is not None and not 0 < self.attended <= 1 / 3:
+            raise WinnowError(
+                f"reducer.attended={self.attended} is not allowed: choose a share of the patches, 0 < attended <= 1/3"
+            )
         if self.k < 1:
             raise WinnowError(f"reducer.k={self.k} is not allowed: choose 1 or more neighbours")
         if self.order not in (None, "official", "raster"):
@@ -75,8 +92,17 @@ class PruMerge(TowerReducer):
 
     @property
     def adaptive(self) -> bool:  # type: ignore[override]
-        """Whether the picture decides the count: unless a ratio fixes it."""
-        return self.ratio is None
+        """Whether the picture decides the count: unless a number fixes it."""
+        return self.ratio is None and self.attended is None
+
+    @property
+    def together(self) -> bool:  # type: ignore[override]
+        """Whether the other pictures decide, too."""
+        return self.adaptive and self.counts == "batch"
+
+    def keep_all(self) -> PruMerge:
+        """See `Reducer.keep_all`."""
+        return replace(self, ratio=1.0, attended=None)
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`."""
@@ -91,6 +117,9 @@ class PruMerge(TowerReducer):
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: without a ratio the averages of the paper's Table 1, 5.5 % and 25 %."""
+        if self.attended is not None:
+            attended, uniform = self._fixed(grid.tokens)
+            return min(present, attended + len(uniform) + self._extra)
         share = site.vision.share(self.ratio) if self.ratio else 0.25 if self.plus else 0.055
         return max(1, round(grid.tokens * share))
 
@@ -102,21 +131,24 @@ class PruMerge(TowerReducer):
     def reduce(self, view: TowerView) -> Reduction | None:
         """Select, merge, add the extra token."""
         present, total = len(view.index), None
-        if self.ratio:
+        if self.ratio and self.attended is None:
             total = self.count(view.site, view.tower.grid, present)
         if total is not None and total >= present:
             return None
         attention, keys = (view.signals[probe].float() for probe in self.tower_probes(view.tower))
         attention = attention.cpu()
-        chosen = self._select(attention, total)
+        chosen = self._select(attention, total, view)
         weights = torch.eye(present)[chosen]
         if self.merge:
             weights = self._merge(weights, chosen, attention, keys.flatten(1))
-        rest = torch.ones(present, dtype=torch.bool).index_fill_(0, chosen, False)
+        slots = fill(chosen, present)
+        rest = torch.ones(present, dtype=torch.bool).index_fill_(0, slots, False)
         if self._extra and rest.any() and total != 1:
             weights = torch.cat([weights, (attention * rest)[None]])
-            chosen = torch.cat([chosen, rest.nonzero()[-1]])
-        return arrange(weights, view.index[chosen], self.order or ("official" if self._official else "raster"))
+            slots, chosen = (torch.cat([places, rest.nonzero()[-1]]) for places in (slots, chosen))
+        if (self.order or ("official" if self._official else "raster")) == "raster":
+            weights = weights[chosen.sort(stable=True).indices]
+        return arrange(weights, view.index[slots], "official")
 
     @property
     def _official(self) -> bool:
@@ -126,11 +158,14 @@ class PruMerge(TowerReducer):
     def _extra(self) -> bool:
         return self._official and self.merge if self.extra is None else self.extra
 
-    def _select(self, attention: Tensor, total: int | None) -> Tensor:
+    def _select(self, attention: Tensor, total: int | None, view: TowerView) -> Tensor:
         """Outliers by falling attention, then uniform tokens; with a total exactly as many as fit."""
         rank = attention.sort(descending=True, stable=True).indices
+        if self.attended is not None:
+            count, uniform = self._fixed(len(rank))
+            return torch.cat([rank[:count], uniform])
         if total is None:
-            return torch.cat(self._with_uniform(rank, outliers(attention)))
+            return torch.cat(self._with_uniform(rank, self._outliers(attention, view)))
         total = max(1, total - self._extra)
         best, uniform = self._with_uniform(rank, 1)
         while len(best) < total and sum(map(len, larger := self._with_uniform(rank, len(best) + 1))) <= total:
@@ -138,6 +173,21 @@ class PruMerge(TowerReducer):
         uniform = uniform[: total - 1]
         others = rank[~torch.isin(rank, uniform)]
         return torch.cat([others[: total - len(uniform)], uniform])
+
+    def _fixed(self, patches: int) -> tuple[int, Tensor]:
+        """How many are taken by attention, and the uniform ones."""
+        share = self.attended or 1.0
+        step = int(1 / share)
+        uniform = range(step // 2, patches - 1, step) if self.plus else ()
+        return max(1, int(patches * share)), torch.tensor(uniform, dtype=torch.long)
+
+    def _outliers(self, attention: Tensor, view: TowerView) -> int:
+        """How many outliers are taken: this picture's, or this picture's part of those of all that are encoded."""
+        if self.counts == "picture":
+            return outliers(attention)
+        probe = self.tower_probes(view.tower)[0]
+        every = torch.cat([signals[probe].float().cpu() for signals in view.batch])
+        return max(1, outliers(every) * len(attention) // len(every))
 
     def _with_uniform(self, rank: Tensor, m: int) -> tuple[Tensor, Tensor]:
         """The m best and the uniform tokens that PruMerge+ adds to them."""

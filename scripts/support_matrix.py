@@ -5,23 +5,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
 from winnow import configs
+from winnow.harness.bench.methods import DEPTH, choices, methods, probes, sites
 from winnow.models.families import FAMILIES, find_family
 from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.registry import find
-from winnow.reducers.core.site import Kind
-from winnow.reducers.core.tower import Tower
 
 PAGE = Path(__file__).parents[1] / "docs" / "support.md"
-DEPTH = 32
-TOWERS = [Tower(24, 23, 24, 24, cls=True), Tower(26, 26, 27, 27, cls=False)]
 INTRODUCTION = """# Methods and models
 
 Made by `scripts/support_matrix.py` from what the methods declare; a test keeps it current. Each method stands with its
@@ -58,37 +52,11 @@ frames.
 """
 
 
-def methods() -> dict[str, Reducer]:
-    """Every method that has a YAML of its own and works without further arguments, with its defaults."""
-    made = {}
-    for path in sorted((configs.FOLDER / "reducer").glob("*.yaml")):
-        target = yaml.safe_load(path.read_text()).get("_target_")
-        if target:
-            made[path.stem] = find(target)()
-    return made
-
-
-def sites(reducer: Reducer) -> str:
-    """Where a method acts."""
-    kinds = {site.kind for tower in TOWERS for site in reducer.sites(DEPTH, tower)}
-    return ", ".join(kind for kind in get_args(Kind) if kind in kinds) or "–"
-
-
-def probes(reducer: Reducer) -> str:
-    """What a method asks the engine to compute."""
-    asked = [repr(probe) for probe, _ in reducer.probes(DEPTH)]
-    asked += [repr(probe) for tower in TOWERS for probe, _ in reducer.tower_probes(tower)]
-    return ", ".join(f"`{probe}`" for probe in dict.fromkeys(asked)) or "–"
-
-
 def options(reducer: Reducer) -> str:
-    """Options with a fixed set of values: most of them are places where paper and code part."""
-    hints = get_type_hints(type(reducer))
-    named = {field.name: hints[field.name] for field in fields(reducer)}
-    choices = {name: get_args(hint) for name, hint in named.items() if get_origin(hint) is Literal}
+    """Options with a fixed set of values, the default in bold."""
     told = {
         name: " ".join(f"**{value}**" if value == getattr(reducer, name) else str(value) for value in values)
-        for name, values in choices.items()
+        for name, values in choices(reducer).items()
     }
     return "; ".join(f"{name}: {values}" for name, values in told.items()) or "–"
 
@@ -124,10 +92,13 @@ def page() -> str:
     reasons: dict[str, str] = {}
     for (name, reducer), why in zip(made.items(), zip(*groups, strict=True), strict=True):
         cells = [reasons.setdefault(reason, f"({len(reasons) + 1})") if reason else "yes" for reason in why]
-        lines.append(f"| `{name}` | {sites(reducer)} | {' | '.join(cells)} |")
+        lines.append(f"| `{name}` | {', '.join(sites(reducer)) or '–'} | {' | '.join(cells)} |")
     lines += ["", *(f"{mark} {reason}  " for reason, mark in reasons.items()), "", TILES, QUOTAS]
     lines += ["## Probes and options", "", "| method | probes | options, the default in bold |", "| --- | --- | --- |"]
-    lines += [f"| `{name}` | {probes(reducer)} | {options(reducer)} |" for name, reducer in made.items()]
+    lines += [
+        f"| `{name}` | {', '.join(f'`{probe}`' for probe in probes(reducer)) or '–'} | {options(reducer)} |"
+        for name, reducer in made.items()
+    ]
     lines += ["", "## Models", "", COUNTS, *models()]
     return INTRODUCTION + "\n".join(lines) + "\n"
 

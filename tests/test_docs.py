@@ -21,6 +21,11 @@ def test_the_support_matrix_is_current() -> None:
     assert (ROOT / "docs" / "support.md").read_text() == made, "run: python scripts/support_matrix.py"
 
 
+def test_the_page_of_methods_is_current() -> None:
+    made = script("methods_page").page()
+    assert (ROOT / "docs" / "methods.md").read_text() == made, "run: python scripts/methods_page.py"
+
+
 def test_every_method_file_has_its_yaml_and_stands_in_the_matrix() -> None:
     listed = set(script("support_matrix").methods())
     assert {"none", "random", "fastv", "vas", "aim", "prumerge", "pdrop", "vtw", "vcc", "tome"} <= listed

@@ -22,3 +22,12 @@ def test_library_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_links_lead_to_files(document: str) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / document).read_text())
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_example_for_authors_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The views by hand of docs/authors.md, without a model."""
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "authors.md").read_text(), re.DOTALL)
+    assert found is not None
+    exec(compile(found[1], "docs/authors.md", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].endswith("torch.Size([8, 64])") and said[1] == "torch.Size([4, 64])"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from winnow.reducers.cgsm import CGSM as CGSM
     from winnow.reducers.compose import Compose as Compose
     from winnow.reducers.core import Chooser as Chooser
+    from winnow.reducers.core import Grid as Grid
     from winnow.reducers.core import Layout as Layout
     from winnow.reducers.core import Reducer as Reducer
     from winnow.reducers.core import Reduction as Reduction
@@ -35,11 +36,25 @@ if TYPE_CHECKING:
     from winnow.reducers.core import UnsupportedError as UnsupportedError
     from winnow.reducers.core import View as View
     from winnow.reducers.core import WinnowError as WinnowError
+    from winnow.reducers.core.probes import Keys as Keys
+    from winnow.reducers.core.probes import LookAhead as LookAhead
+    from winnow.reducers.core.probes import PageRank as PageRank
+    from winnow.reducers.core.probes import Rows as Rows
+    from winnow.reducers.core.probes import page_rank as page_rank
+    from winnow.reducers.core.probes import received_attention as received_attention
     from winnow.reducers.core.schedule import Cuts as Cuts
     from winnow.reducers.core.schedule import First as First
     from winnow.reducers.core.schedule import K as K
     from winnow.reducers.core.schedule import Rounds as Rounds
     from winnow.reducers.core.schedule import Window as Window
+    from winnow.reducers.core.tower import ClsRow as ClsRow
+    from winnow.reducers.core.tower import ColumnMean as ColumnMean
+    from winnow.reducers.core.tower import Headless as Headless
+    from winnow.reducers.core.tower import TowerKeys as TowerKeys
+    from winnow.reducers.core.tower import TowerValues as TowerValues
+    from winnow.reducers.core.tower_statistics import cls_attention as cls_attention
+    from winnow.reducers.core.tower_statistics import headless_attention as headless_attention
+    from winnow.reducers.core.tower_statistics import mean_attention as mean_attention
     from winnow.reducers.dart import DART as DART
     from winnow.reducers.divprune import DivPrune as DivPrune
     from winnow.reducers.dycoke import DyCoke as DyCoke
@@ -70,12 +85,17 @@ _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}
 _HOMES |= dict.fromkeys(("PromptTrace", "Trace", "attach", "reuse_tower", "trained_positions"), "models.engine")
 _HOMES |= dict.fromkeys(
     (
-        *("Chooser", "Layout", "Reducer", "Reduction", "Scorer", "Site", "Span", "Tower", "TowerView"),
+        *("Chooser", "Grid", "Layout", "Reducer", "Reduction", "Scorer", "Site", "Span", "Tower", "TowerView"),
         *("UnsupportedError", "View", "WinnowError"),
     ),
     "reducers.core",
 )
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
+_HOMES |= dict.fromkeys(
+    ("Keys", "LookAhead", "PageRank", "Rows", "page_rank", "received_attention"), "reducers.core.probes"
+)
+_HOMES |= dict.fromkeys(("ClsRow", "ColumnMean", "Headless", "TowerKeys", "TowerValues"), "reducers.core.tower")
+_HOMES |= dict.fromkeys(("cls_attention", "headless_attention", "mean_attention"), "reducers.core.tower_statistics")
 
 __all__ = [*sorted(_HOMES)]  # noqa: PLE0604
 

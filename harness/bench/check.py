@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from winnow.harness.plan.build import frozen
-from winnow.models.check import BACKENDS, INVARIANTS, Case, InvariantError, batches, tiny_model
+from winnow.models.check import BACKENDS, INVARIANTS, Case, batches, outcome, tiny_model
 from winnow.models.families import FAMILIES, find_family
 from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.errors import UnsupportedError, WinnowError, choose
+from winnow.reducers.core.errors import WinnowError, choose
 from winnow.reducers.core.registry import build
 from winnow.reducers.core.schedule import SCHEDULES
 
@@ -96,23 +96,10 @@ def _check(family: str, reducer: Reducer, layers: int) -> Iterator[Finding]:
         for batch, prompts in batches(family).items()
     }
     for invariant in INVARIANTS:
-        outcomes = {where: _outcome(invariant, case) for where, case in cases.items()}
+        outcomes = {where: outcome(invariant, case) for where, case in cases.items()}
         refusals = sum(outcome is None for outcome in outcomes.values())
         faults = [f"{where}: {fault}" for where, fault in outcomes.items() if fault]
         yield Finding(invariant, family, len(cases) - refusals, faults, refusals)
-
-
-def _outcome(invariant: str, case: Case) -> str | None:
-    """Tell the fault, empty if the invariant holds; None if the engine refuses the case."""
-    try:
-        INVARIANTS[invariant](case)
-    except UnsupportedError:
-        return None
-    except (InvariantError, WinnowError) as error:
-        return str(error)
-    except Exception as error:  # anybody's code may raise anything
-        return f"{type(error).__name__}: {error}"
-    return ""
 
 
 def report(reducer: Reducer, findings: Sequence[Finding]) -> int:

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from winnow.harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
 from winnow.harness.cost.physical import TILE
-from winnow.harness.cost.shape import LLMShape, check_depth, linears
+from winnow.harness.cost.shape import LLMShape, layers, linears
 
 NAME = "llm-viewer-compat"
 
@@ -38,18 +38,19 @@ def _attention(shape: LLMShape, n: int, width: float, fused: bool) -> list[Op]:
     ]
 
 
-def _elementwise(shape: LLMShape, n: int, width: float, mlp_add: bool) -> list[Op]:
-    size = n * shape.hidden
-    moved = {"load": size * width, "store": size * width}
-    adds = ["attn_add", "mlp_add"] if mlp_add else ["attn_add"]
+def _elementwise(shape: LLMShape, n: int, width: float, mlp_add: bool, mlp: int) -> list[Op]:
+    sizes = {"attn": n * shape.hidden, "mlp": mlp * shape.hidden}
+    adds = ["attn", "mlp"] if mlp_add else ["attn"]
     return [
-        *(Op(name, NORM_FLOPS * size, **moved) for name in ("attn_norm", "mlp_norm")),
-        *(Op(name, size, **moved) for name in adds),
-        Op("mlp_act", 2 * size, load=2 * size * width, store=size * width),
+        *(Op(f"{at}_norm", NORM_FLOPS * x, load=x * width, store=x * width) for at, x in sizes.items()),
+        *(Op(f"{at}_add", sizes[at], load=sizes[at] * width, store=sizes[at] * width) for at in adds),
+        Op("mlp_act", 2 * sizes["mlp"], load=2 * sizes["mlp"] * width, store=sizes["mlp"] * width),
     ]
 
 
-def layer_ops(shape: LLMShape, n: int, mlp_add: bool = True, width: float = 2, fused: bool = False) -> list[Op]:
+def layer_ops(
+    shape: LLMShape, n: int, mlp_add: bool = True, width: float = 2, fused: bool = False, mlp: int | None = None
+) -> list[Op]:
     """List the operators of one decoder layer in the prefill of `n` tokens.
 
     Parameters
@@ -64,8 +65,12 @@ def layer_ops(shape: LLMShape, n: int, mlp_add: bool = True, width: float = 2, f
         Bytes per element of weights, activations and KV cache.
     fused : bool
         Attention as one operator, as in the FlashAttention row of AIM's Table D.
+    mlp : int or None
+        Tokens that its MLP processes, where a method merges behind the attention; None: all.
     """
-    return [*linears(shape, n, width), *_attention(shape, n, width, fused), *_elementwise(shape, n, width, mlp_add)]
+    left = n if mlp is None else mlp
+    around = _elementwise(shape, n, width, mlp_add, left)
+    return [*linears(shape, n, width, left), *_attention(shape, n, width, fused), *around]
 
 
 def head_op(shape: LLMShape, width: float = 2, weight_width: float | None = None) -> Op:
@@ -76,11 +81,13 @@ def head_op(shape: LLMShape, width: float = 2, weight_width: float | None = None
 
 
 @lru_cache(maxsize=65536)
-def _layer_flops(shape: LLMShape, n: int, mlp_add: bool) -> float:
-    return sum(op.flops for op in layer_ops(shape, n, mlp_add))
+def _layer_flops(shape: LLMShape, n: int, mlp_add: bool, mlp: int) -> float:
+    return sum(op.flops for op in layer_ops(shape, n, mlp_add, mlp=mlp))
 
 
-def prefill_flops(shape: LLMShape, tokens_per_layer: Sequence[int], mlp_add: bool = True) -> float:
+def prefill_flops(
+    shape: LLMShape, tokens_per_layer: Sequence[int], mlp_add: bool = True, mlp: Sequence[int] | None = None
+) -> float:
     """Floating-point operations of the LLM in one prefill.
 
     Parameters
@@ -91,11 +98,13 @@ def prefill_flops(shape: LLMShape, tokens_per_layer: Sequence[int], mlp_add: boo
         Tokens, visual and text, that each layer processes; one entry per layer.
     mlp_add : bool
         Count the second residual add; see `layer_ops`.
+    mlp : sequence of int or None
+        Tokens that the MLP of each layer processes, see `winnow.harness.cost.behind`; None: all that enter it.
 
     Raises
     ------
     WinnowError
-        When the list does not have one entry per layer.
+        When a list does not have one entry per layer.
     """
-    check_depth(shape, tokens_per_layer)
-    return sum(_layer_flops(shape, int(n), mlp_add) for n in tokens_per_layer) + head_op(shape).flops
+    both = layers(shape, tokens_per_layer, mlp)
+    return sum(_layer_flops(shape, n, mlp_add, left) for n, left in both) + head_op(shape).flops

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from winnow.harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op
-from winnow.harness.cost.shape import LLMShape, check_depth, linears
+from winnow.harness.cost.shape import LLMShape, layers, linears
 
 NAME = "physical"
 EAGER = "eager"
@@ -45,17 +45,18 @@ def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
     ]
 
 
-def _elementwise(shape: LLMShape, n: int, width: float) -> list[Op]:
-    size, inner, rotated = n * shape.hidden, n * shape.mlp, n * (shape.heads + shape.kv_heads) * shape.head_dim
+def _elementwise(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
+    inner, rotated = mlp * shape.mlp, n * (shape.heads + shape.kv_heads) * shape.head_dim
+    sizes = {"attn": n * shape.hidden, "mlp": mlp * shape.hidden}
     return [
-        *(Op(name, NORM_FLOPS * size, load=size * width, store=size * width) for name in ("attn_norm", "mlp_norm")),
-        *(Op(name, size, load=2 * size * width, store=size * width) for name in ("attn_add", "mlp_add")),
+        *(Op(f"{at}_norm", NORM_FLOPS * x, load=x * width, store=x * width) for at, x in sizes.items()),
+        *(Op(f"{at}_add", x, load=2 * x * width, store=x * width) for at, x in sizes.items()),
         Op("mlp_act", 5 * inner, load=2 * inner * width, store=inner * width),
         Op("rope", 3 * rotated, load=rotated * width, store=rotated * width),
     ]
 
 
-def layer_ops(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2) -> list[Op]:
+def layer_ops(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2, mlp: int | None = None) -> list[Op]:
     """List the operators of one decoder layer in the prefill of `n` tokens.
 
     Parameters
@@ -68,8 +69,11 @@ def layer_ops(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2) -> 
         The attention kernel: ``eager`` computes and stores every score, all others are fused and causal.
     width : float
         Bytes per element of weights, activations and KV cache.
+    mlp : int or None
+        Tokens that its MLP processes, where a method merges behind the attention; None: all.
     """
-    return [*linears(shape, n, width), *_attention(shape, n, width, attn), *_elementwise(shape, n, width)]
+    left = n if mlp is None else mlp
+    return [*linears(shape, n, width, left), *_attention(shape, n, width, attn), *_elementwise(shape, n, width, left)]
 
 
 def head_op(shape: LLMShape, width: float = 2) -> Op:
@@ -79,11 +83,13 @@ def head_op(shape: LLMShape, width: float = 2) -> Op:
 
 
 @lru_cache(maxsize=65536)
-def _layer_flops(shape: LLMShape, n: int, attn: str) -> float:
-    return sum(op.flops for op in layer_ops(shape, n, attn))
+def _layer_flops(shape: LLMShape, n: int, attn: str, mlp: int) -> float:
+    return sum(op.flops for op in layer_ops(shape, n, attn, mlp=mlp))
 
 
-def prefill_flops(shape: LLMShape, tokens_per_layer: Sequence[int], attn: str = "sdpa") -> float:
+def prefill_flops(
+    shape: LLMShape, tokens_per_layer: Sequence[int], attn: str = "sdpa", mlp: Sequence[int] | None = None
+) -> float:
     """Floating-point operations of the LLM in one prefill.
 
     Parameters
@@ -94,11 +100,13 @@ def prefill_flops(shape: LLMShape, tokens_per_layer: Sequence[int], attn: str = 
         Tokens, visual and text, that each layer processes; one entry per layer.
     attn : str
         The attention kernel; see `layer_ops`.
+    mlp : sequence of int or None
+        Tokens that the MLP of each layer processes, see `winnow.harness.cost.behind`; None: all that enter it.
 
     Raises
     ------
     WinnowError
-        When the list does not have one entry per layer.
+        When a list does not have one entry per layer.
     """
-    check_depth(shape, tokens_per_layer)
-    return sum(_layer_flops(shape, int(n), attn) for n in tokens_per_layer) + head_op(shape).flops
+    both = layers(shape, tokens_per_layer, mlp)
+    return sum(_layer_flops(shape, n, attn, left) for n, left in both) + head_op(shape).flops

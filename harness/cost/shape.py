@@ -40,18 +40,32 @@ class LLMShape:
         return self.layers * (attention + 3 * self.hidden * self.mlp)
 
 
-def linears(shape: LLMShape, n: int, width: float) -> list[Op]:
-    """Cost of a decoder layer's seven linear layers on n tokens; both profiles agree on them."""
+def linears(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
+    """Cost of a decoder layer's seven linear layers, on n tokens in its attention; both profiles agree on them."""
     hidden, queries, keys = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     return [
         linear("q_proj", n, hidden, queries, width),
         linear("k_proj", n, hidden, keys, width, cached=True),
         linear("v_proj", n, hidden, keys, width, cached=True),
         linear("out_proj", n, queries, hidden, width),
-        linear("gate_proj", n, hidden, shape.mlp, width),
-        linear("up_proj", n, hidden, shape.mlp, width),
-        linear("down_proj", n, shape.mlp, hidden, width),
+        linear("gate_proj", mlp, hidden, shape.mlp, width),
+        linear("up_proj", mlp, hidden, shape.mlp, width),
+        linear("down_proj", mlp, shape.mlp, hidden, width),
     ]
+
+
+def layers(shape: LLMShape, tokens_per_layer: Sequence[int], mlp: Sequence[int] | None = None) -> list[tuple[int, int]]:
+    """Tokens of each layer's attention and MLP; the same where only one list is given.
+
+    Raises
+    ------
+    WinnowError
+        When a list does not have one entry per layer.
+    """
+    behind = tokens_per_layer if mlp is None else mlp
+    for counts in (tokens_per_layer, behind):
+        check_depth(shape, counts)
+    return [(int(n), int(left)) for n, left in zip(tokens_per_layer, behind, strict=True)]
 
 
 def check_depth(shape: LLMShape, tokens_per_layer: Sequence[int]) -> None:

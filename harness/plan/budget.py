@@ -3,8 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from winnow.reducers.core.errors import WinnowError
+
+Plan = TypeVar("Plan")
 
 STEPS = 100_000
 
@@ -19,8 +22,8 @@ class Solution:
 
 
 def solve(
-    plan: Callable[[float], list[int]],
-    measure: Callable[[list[int]], float],
+    plan: Callable[[float], Plan],
+    measure: Callable[[Plan], float],
     target: float,
     low: float,
     high: float,
@@ -32,9 +35,9 @@ def solve(
     Parameters
     ----------
     plan : callable
-        Ratio to tokens per layer; more ratio means more tokens.
+        Ratio to whatever has a cost: a method, the tokens of each layer; more ratio means more tokens.
     measure : callable
-        Tokens per layer to cost, in the unit of `target`; more tokens cost more.
+        That to its cost, in the unit of `target`; more tokens cost more.
     target : float
         The budget.
     low, high : float

@@ -65,7 +65,7 @@ class Goal:
     """
 
     target: float
-    measure: Callable[[list[int]], float]
+    measure: Callable[[Reducer], float]
     unit: str = ""
 
 
@@ -93,7 +93,7 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if method.target == REPLAY:
         values["counts"] = counts(cell, method.args["like"])
     goal = goal or _goal(cell, prompt)
-    solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
+    solution = _solve(cell, goal, lambda ratio: _make(method, values, ratio)) if goal else None
     ratio = solution.ratio if solution else method.ratio
     reducer = _make(method, values, ratio)
     depth = prompt.shape.layers
@@ -118,21 +118,21 @@ def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
     if target is None:
         return None
 
-    def measure(visual: list[int]) -> float:
-        tokens = [count + prompt.text for count in visual]
-        cost = cost_of(budget, prompt.shape, tokens, visual, prompt.visual, prompt.attn)
+    def measure(reducer: Reducer) -> float:
+        visual = prompt.plan(reducer)
+        tokens, mlp = ([n + prompt.text for n in counts] for counts in (visual, prompt.mlp(reducer, visual)))
+        cost = cost_of(budget, prompt.shape, tokens, mlp, visual, prompt.visual, prompt.attn)
         assert cost is not None
         return cost
 
     return Goal(target, measure)
 
 
-def _solve(cell: Cell, prompt: Nominal, goal: Goal, make: Callable[[float], Reducer]) -> Solution:
+def _solve(cell: Cell, goal: Goal, make: Callable[[float], Reducer]) -> Solution:
     """Solve the ratio on the nominal prompt; adaptive methods with forced rounds."""
     if "ratio" not in {field.name for field in fields(find(cell.method.target))}:
         raise WinnowError(f"reducer={cell.method.name} has no field 'ratio' that a budget could solve: leave it out")
-    plan, tol = (lambda ratio: prompt.plan(make(ratio))), cell.budget.tol
-    return solve(plan, goal.measure, goal.target, LOWEST, 1.0, tol, goal.unit)
+    return solve(make, goal.measure, goal.target, LOWEST, 1.0, cell.budget.tol, goal.unit)
 
 
 def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:

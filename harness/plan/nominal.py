@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from winnow.harness.config.schema import BudgetConfig, ModelConfig
+from winnow.harness.cost.behind import mlp_tokens
 from winnow.harness.cost.physical import prefill_flops
 from winnow.harness.cost.shape import LLMShape
 from winnow.harness.cost.vision import Linear, TowerShape, projector_from
@@ -99,6 +100,10 @@ class Nominal:
         """Visual tokens that each layer is planned to process."""
         return reducer.plan([self.span], self.shape.layers, self.tower)
 
+    def mlp(self, reducer: Reducer | None, visual: Sequence[int]) -> list[int]:
+        """Visual tokens that the MLP of each layer processes, of those that enter the layers."""
+        return mlp_tokens(reducer, visual, [self.span], self.tower)
+
 
 def nominal(model: ModelConfig) -> Nominal:
     """Describe a model from its YAML alone."""
@@ -118,7 +123,13 @@ def nominal(model: ModelConfig) -> Nominal:
 
 
 def cost_of(
-    budget: BudgetConfig, shape: LLMShape, tokens: Sequence[int], visual: Sequence[int], full: int, attn: str
+    budget: BudgetConfig,
+    shape: LLMShape,
+    tokens: Sequence[int],
+    mlp: Sequence[int],
+    visual: Sequence[int],
+    full: int,
+    attn: str,
 ) -> float | None:
     """Measure a prefill in the unit of a budget; None without a budget or without visual tokens.
 
@@ -126,8 +137,8 @@ def cost_of(
     ----------
     budget : BudgetConfig
     shape : LLMShape
-    tokens, visual : sequence of int
-        Tokens (visual tokens) that each layer processes.
+    tokens, mlp, visual : sequence of int
+        Tokens that enter each layer, those that its MLP processes, and the visual ones that enter it.
     full : int
         Visual tokens of the unreduced prompt.
     attn : str
@@ -140,4 +151,4 @@ def cost_of(
     if budget.flops is None:
         return None
     whole = [full + tokens[0] - visual[0]] * len(tokens)
-    return prefill_flops(shape, tokens, attn) / prefill_flops(shape, whole, attn)
+    return prefill_flops(shape, tokens, attn, mlp) / prefill_flops(shape, whole, attn)

@@ -61,10 +61,12 @@ class Prefill:
         return cost((op for ops in self.parts.values() for op in ops), machine, self.dtype)
 
 
-def papers(prompt: Nominal, visual: Sequence[int]) -> Prefill:
-    """Count the way the papers do: LLM and LM head, 16 bit, eager attention."""
-    tokens = [n + prompt.text for n in visual]
-    layers = [llm_viewer.layer_ops(prompt.shape, n, prompt.mlp_add, HALF) for n in tokens]
+def papers(prompt: Nominal, visual: Sequence[int], reducer: Reducer | None = None) -> Prefill:
+    """Count the way the papers do: LLM and LM head, 16 bit, eager attention; arguments as of `whole`."""
+    layers = [
+        llm_viewer.layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, HALF, mlp=left + prompt.text)
+        for n, left in zip(visual, prompt.mlp(reducer, visual), strict=True)
+    ]
     parts = {LLM: [op for ops in layers for op in ops], HEAD: [llm_viewer.head_op(prompt.shape, HALF)]}
     return Prefill(llm_viewer.NAME, "float16", parts, layers)
 
@@ -77,12 +79,15 @@ def whole(prompt: Nominal, visual: Sequence[int], reducer: Reducer | None = None
     prompt : Nominal
         The model and its prompt.
     visual : sequence of int
-        Visual tokens that each layer processes.
+        Visual tokens that enter each layer.
     reducer : Reducer or None
         The method, whose own work counts too; None for the unreduced prompt.
     """
     width, attn, frames = WIDTHS[prompt.dtype], prompt.attn, prompt.span.frames
-    layers = [physical.layer_ops(prompt.shape, n + prompt.text, attn, width) for n in visual]
+    layers = [
+        physical.layer_ops(prompt.shape, n + prompt.text, attn, width, left + prompt.text)
+        for n, left in zip(visual, prompt.mlp(reducer, visual), strict=True)
+    ]
     own = list(method.llm_ops(reducer, prompt.shape, [prompt.span], visual, prompt.text, width)) if reducer else []
     kept = None
     depth = prompt.shape.layers

@@ -15,9 +15,10 @@ from winnow.harness.common.run_files import RESULT, SCORES, TRACES, Score, sampl
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.label import label
 from winnow.harness.cost import kv_bytes, llm_viewer, physical
+from winnow.harness.cost.behind import mlp_tokens
 from winnow.harness.plan.build import Built
 from winnow.harness.plan.identity import Identity
-from winnow.harness.plan.nominal import cost_of, llm_shape
+from winnow.harness.plan.nominal import cost_of, llm_shape, vision_tower
 from winnow.harness.run import traces
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.journal import whole
@@ -25,6 +26,7 @@ from winnow.harness.run.record import Row, mean_shares
 from winnow.harness.run.result import CostResult, Result
 from winnow.harness.score.pooled import means_of
 from winnow.harness.score.scoring import Scored
+from winnow.reducers.core.layout import Grid
 
 
 def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: Mapping[str, float]) -> Result:
@@ -78,7 +80,7 @@ def summarise(cell: Cell, identity: Identity, built: Built, rows: Sequence[Row],
         "failed": failed,
         "damaged": sum(bool(row.damage) for row in rows),
         "shares": _shares(rows),
-        "cost": _cost(cell, rows),
+        "cost": _cost(cell, built, rows),
         "tasks": [task.summary for task in scored],
         "means": means_of({task.summary["task"]: (task.summary, _main_scores(task)) for task in scored}),
     }
@@ -95,15 +97,16 @@ def _shares(rows: Sequence[Row]) -> dict[str, float] | None:
     return dict(zip(("entrance", "mean", "last"), (round(x, 6) for x in mean_shares(rows)), strict=True))
 
 
-def _cost(cell: Cell, rows: Sequence[Row]) -> CostResult | None:
+def _cost(cell: Cell, built: Built, rows: Sequence[Row]) -> CostResult | None:
     """Mean over the answered documents of what each of them cost; never the cost of the mean prompt."""
     answered = [row for row in rows if row.status == "ok"]
     if not answered:
         return None
     shape, attn, add = llm_shape(cell.model), cell.model.attn, cell.model.mlp_add
     cache = sum(kv_bytes(shape, row.tokens_per_layer) for row in answered)
-    found = _flops(answered, lambda tokens: physical.prefill_flops(shape, tokens, attn))
-    papers = _flops(answered, lambda tokens: llm_viewer.prefill_flops(shape, tokens, add))
+    behind = _mlp(cell, built, answered)
+    found = _flops(answered, behind, lambda tokens, mlp: physical.prefill_flops(shape, tokens, attn, mlp))
+    papers = _flops(answered, behind, lambda tokens, mlp: llm_viewer.prefill_flops(shape, tokens, add, mlp))
     return {
         "profile": physical.NAME,
         "tflops": found["tflops"],
@@ -113,10 +116,21 @@ def _cost(cell: Cell, rows: Sequence[Row]) -> CostResult | None:
     }
 
 
-def _flops(rows: Sequence[Row], count: Callable[[Sequence[int]], float]) -> dict[str, float]:
+def _mlp(cell: Cell, built: Built, rows: Sequence[Row]) -> list[list[int]]:
+    """Tokens that each layer's MLP processed, per document."""
+    grids = [[Grid(frames, tall * wide, wide) for frames, tall, wide in row.grids] for row in rows]
+    tower = vision_tower(cell.model)
+    return [
+        mlp_tokens(built.reducer, row.tokens_per_layer, spans, tower) for row, spans in zip(rows, grids, strict=True)
+    ]
+
+
+def _flops(
+    rows: Sequence[Row], behind: Sequence[list[int]], count: Callable[[Sequence[int], Sequence[int]], float]
+) -> dict[str, float]:
     """Mean TFLOPs of the documents, and their share of the unreduced prefills."""
-    flops = sum(count(row.tokens_per_layer) for row in rows)
-    full = sum(count([row.length] * len(row.tokens_per_layer)) for row in rows)
+    flops = sum(count(row.tokens_per_layer, mlp) for row, mlp in zip(rows, behind, strict=True))
+    full = sum(count(whole, whole) for whole in ([row.length] * len(row.tokens_per_layer) for row in rows))
     return {"tflops": flops / len(rows) / 1e12, "flops_share": flops / full}
 
 
@@ -127,7 +141,8 @@ def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | N
     shape, attn = llm_shape(cell.model), cell.model.attn
     answered = [row for row in rows if row.status == "ok"]
     measured = [
-        cost_of(cell.budget, shape, row.tokens_per_layer, row.visual_per_layer, row.visual, attn) for row in answered
+        cost_of(cell.budget, shape, row.tokens_per_layer, mlp, row.visual_per_layer, row.visual, attn)
+        for row, mlp in zip(answered, _mlp(cell, built, answered), strict=True)
     ]
     achieved = [value for value in measured if value is not None]
     kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)

@@ -80,8 +80,9 @@ def estimate(cell: Cell, settings: str, built: Built, past: Past) -> tuple[float
 def planned_flops(cell: Cell, built: Built) -> float:
     """FLOPs of the nominal prompt's prefill, counted as results count what was processed."""
     prompt = nominal(cell.seen)
-    tokens = [visual + prompt.text for visual in prompt.plan(built.reducer)]
-    return physical.prefill_flops(prompt.shape, tokens, prompt.attn)
+    visual = prompt.plan(built.reducer)
+    tokens, mlp = ([n + prompt.text for n in counts] for counts in (visual, prompt.mlp(built.reducer, visual)))
+    return physical.prefill_flops(prompt.shape, tokens, prompt.attn, mlp)
 
 
 def basis(sources: Sequence[str]) -> str:

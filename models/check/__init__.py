@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from winnow.models.check.cases import tiny_model as tiny_model
     from winnow.models.check.invariants import INVARIANTS as INVARIANTS
     from winnow.models.check.invariants import InvariantError as InvariantError
+    from winnow.models.check.outcomes import outcome as outcome
 
 _HOMES = {"INVARIANTS": "invariants", "InvariantError": "invariants"} | dict.fromkeys(
     ("BACKENDS", "Case", "batches", "tiny_model"), "cases"
 )
+_HOMES["outcome"] = "outcomes"
 
 
 def __getattr__(name: str) -> Any:

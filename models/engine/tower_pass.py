@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -23,6 +22,7 @@ from winnow.reducers.core.tower import (
     TowerValues,
     TowerView,
 )
+from winnow.reducers.core.tower_statistics import cls_attention, headless_attention, mean_attention
 
 
 class TowerPass:
@@ -103,7 +103,7 @@ class TowerPass:
         answers: list[Reduction | None] = []
         for f, index in enumerate(self.index):
             state = hidden[f, first : first + len(index)]
-            view = TowerView(site, state, index, self.size[f], self.signals[f], self.own[f])
+            view = TowerView(site, state, index, self.size[f], self.signals[f], self.signals, self.own[f])
             answer = self.reducer.reduce(view)
             if answer is not None and answer.weights is None and len(answer.keep) == len(index):
                 answer = None
@@ -124,14 +124,11 @@ class TowerPass:
             raise WinnowError(f"reducer {self.reducer.name} keeps patches that are gone, or not in ascending order")
         if answer.weights is None:
             self.size[f], self.own[f] = self.size[f][places], self.own[f][places]
-            tokens = state[places.to(state.device)]
         else:
             self.anchor[f], self.size[f] = merged(answer.weights, index, keep, self.anchor[f], self.size[f])
             self.own[f] = keep if answer.own is None else answer.own
-            weights = answer.weights.to(state.device, torch.float32)
-            tokens = torch.sparse.mm(weights, state.float()).to(state.dtype)
         self.index[f] = keep
-        return tokens
+        return answer.apply(state, index)
 
     def mask(self, hidden: Tensor, implementation: str) -> Tensor | None:
         """Attention mask for the blocks behind a reduction: closes padding, and adds log sizes where asked for.
@@ -194,11 +191,8 @@ def _value(
     if isinstance(probe, TowerValues):
         return value[:, first:].transpose(0, 1)
     if isinstance(probe, Headless):
-        wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query, key))
-        asking = wide_query[0] if cls else wide_query.mean(0)
-        return (wide_key @ asking / math.sqrt(len(asking))).softmax(0)[first:].cpu()
-    rows = query[:, :1] if isinstance(probe, ClsRow) else query[:, first:]
-    assert isinstance(probe, ClsRow | ColumnMean)
-    logits = rows.float() @ key.float().mT * scaling
-    weights = (logits if added is None else logits + added.to(logits)).softmax(-1)
-    return weights.mean((0, 1))[first:].cpu()
+        return headless_attention(query, key, cls)
+    if isinstance(probe, ClsRow):
+        return cls_attention(query, key, scaling, added)
+    assert isinstance(probe, ColumnMean)
+    return mean_attention(query, key, scaling, added, cls)

@@ -159,6 +159,11 @@ class TowerSession:
             raise WinnowError("the prompts repeat their images and their videos by different numbers")
         kept = {tower: iter(frames.slots(self.slots)) for tower, frames in passes.items() if frames is not None}
         (times,) = copies
+        if self.reducer.together and sum(bool(layout.spans) for layout in layouts[::times]) > 1:
+            raise UnsupportedError(
+                f"reducer={self.reducer.name} counts over all pictures that are encoded together, so that one prompt "
+                "would change another: use batch_size=1"
+            )
         return [answer for layout in layouts[::times] for answer in [self._answer(layout, kept)] * times]
 
     @staticmethod

@@ -37,6 +37,9 @@ class Reducer:
     native: ClassVar[tuple[str, ...]] = ()
     """Fields in the terms of the method's paper that win over `ratio` wherever they are not None."""
 
+    together: ClassVar[bool] = False
+    """Whether what becomes of a frame depends on the others that the vision tower encodes with it."""
+
     seeded: ClassVar[bool] = False
     """Whether it draws at random, so that runs with another seed are other runs."""
 
@@ -118,7 +121,13 @@ class Reducer:
         return planned
 
     def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
-        """Visual tokens that each LLM layer processes.
+        """Visual tokens that each LLM layer processes, see `plans`."""
+        return self.plans(spans, depth, tower)[0]
+
+    def plans(
+        self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None
+    ) -> tuple[list[int], list[int]]:
+        """Visual tokens that the attention of each LLM layer processes, and its MLP.
 
         Parameters
         ----------
@@ -131,11 +140,13 @@ class Reducer:
 
         Returns
         -------
-        list of int
-            One number per layer; exact for methods that are not `adaptive`.
+        tuple of list of int
+            One number per layer; exact for methods that are not `adaptive`. They differ where a method merges between
+            the two.
         """
         grids, acting = [Grid(*span) for span in spans], set(self.sites(depth, tower))
-        present, planned = [grid.tokens for grid in grids], []
+        present = [grid.tokens for grid in grids]
+        planned: tuple[list[int], list[int]] = [], []
         if tower is not None and (left := self.plan_tower(depth, tower)[-1]) < tower.patches:
             present = [grid.frames * left for grid in grids]
         if len(shared := pools(grids, self.scope)) < len(grids):
@@ -143,8 +154,7 @@ class Reducer:
         for site in llm_sites(depth):
             if site in acting:
                 present = [self.count(site, grid, n) for grid, n in zip(grids, present, strict=True)]
-            if site.kind != "inside":
-                planned.append(sum(present))
+            planned[site.kind == "inside"].append(sum(present))
         return planned
 
     def keep_all(self) -> Self | None:

@@ -103,14 +103,14 @@ def arrange(
     Reduction or None
         None if every token stays where it is.
     """
-    keep = torch.cat([span[_places(picks, len(span))] for span, picks in zip(spans, chosen, strict=True)])
+    keep = torch.cat([span[fill(picks, len(span))] for span, picks in zip(spans, chosen, strict=True)])
     content = torch.cat([span[picks] for span, picks in zip(spans, chosen, strict=True)])
     if not torch.equal(keep, content):
         return Reduction(keep, one_each(torch.searchsorted(visual, content), len(visual)), positions)
     return None if len(keep) == len(visual) else Reduction(keep, positions=positions)
 
 
-def _places(picks: Tensor, size: int) -> Tensor:
+def fill(picks: Tensor, size: int) -> Tensor:
     """As many different places as there are picks, ascending: those picked; for repeated ones the first unpicked."""
     named = torch.zeros(size, dtype=torch.bool).index_fill_(0, picks, True)
     free = (~named).nonzero().flatten()[: len(picks) - int(named.sum())]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import torch
 
@@ -126,6 +126,22 @@ class Layout:
     separators: Tensor = field(default_factory=_no_positions)
     key: str = ""
     relevance: Tensor | None = None
+
+    @classmethod
+    def of(cls, length: int, *spans: tuple[int, tuple[int, int, int]], key: str = "") -> Self:
+        """Lay out a prompt by hand.
+
+        Parameters
+        ----------
+        length : int
+            Tokens in the prompt.
+        spans : (int, (int, int, int))
+            Where a span begins, and its frames, rows and columns; its tokens follow each other.
+        key : str
+            See `Layout`.
+        """
+        made = [Span(torch.arange(start, start + math.prod(grid)), *grid) for start, grid in spans]
+        return cls(length, tuple(made), key=key)
 
     @cached_property
     def visual(self) -> Tensor:

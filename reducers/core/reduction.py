@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
+
+import torch
 
 from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.probes import Probe
@@ -47,6 +49,27 @@ class Reduction:
     drop_text: Tensor | None = None
     own: Tensor | None = None
 
+    def apply(self, hidden: Tensor, index: Tensor | None = None) -> Tensor:
+        """The tokens that are left.
+
+        Parameters
+        ----------
+        hidden : Tensor
+            The visual tokens present, shape ``(present, width)``: `View.visual_hidden`, or `TowerView.hidden`.
+        index : Tensor or None
+            Where they stand, ascending, shape ``(present,)``: `View.visual`, or `TowerView.index`; None: 0, 1, 2, ...
+
+        Returns
+        -------
+        Tensor
+            Shape ``(kept, width)``; sums run in float32.
+        """
+        if self.weights is None:
+            places = self.keep if index is None else torch.searchsorted(index, self.keep.contiguous())
+            return hidden[places.to(hidden.device)]
+        weights = self.weights.to(hidden.device, torch.float32)
+        return torch.sparse.mm(weights, hidden.float()).to(hidden.dtype)
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -77,6 +100,32 @@ class View:
     removed_at: Tensor
     size: Tensor
     signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        layout: Layout,
+        hidden: Tensor,
+        site: Site,
+        signals: Mapping[tuple[Probe, int], Tensor] | None = None,
+        removed_at: Tensor | None = None,
+    ) -> Self:
+        """See a prompt as a method does, from raw tensors.
+
+        Parameters
+        ----------
+        layout : Layout
+            The prompt, see `Layout.of`.
+        hidden : Tensor
+            States of the whole prompt, also of what was removed before, shape ``(length, width)``.
+        site : Site
+            Where.
+        signals, removed_at
+            See `View`; None: no statistics, nothing was removed before.
+        """
+        gone = torch.full((layout.length,), -1) if removed_at is None else removed_at
+        index, size = (gone < 0).nonzero().flatten(), torch.ones(layout.length, dtype=torch.long)
+        return cls(layout, index, hidden[index.to(hidden.device)], site, gone, size, {} if signals is None else signals)
 
     @property
     def layer(self) -> int:

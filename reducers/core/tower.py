@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+import torch
 
 from winnow.reducers.core.layout import Grid
 
@@ -104,6 +106,8 @@ class TowerView:
         Patches merged into each token, ``(present,)``, on the CPU.
     signals : mapping
         ``(probe, block) ->`` values in the order of `index`.
+    batch : sequence of mapping
+        The signals of all frames that were encoded together, this one's among them.
     own : Tensor or None
         The patch that each token is or went into, ``(present,)``; None: `index`.
     """
@@ -113,7 +117,24 @@ class TowerView:
     index: Tensor
     size: Tensor
     signals: Mapping[tuple[TowerProbe, int], Tensor] = field(default_factory=dict)
+    batch: Sequence[Mapping[tuple[TowerProbe, int], Tensor]] = ()
     own: Tensor | None = None
+
+    @classmethod
+    def of(cls, site: Site, hidden: Tensor, signals: Mapping[tuple[TowerProbe, int], Tensor] | None = None) -> Self:
+        """See a whole frame as a method does, from raw tensors.
+
+        Parameters
+        ----------
+        site : Site
+            Where: ``Site.features(tower)``, or ``Site.tower(block, tower)``.
+        hidden : Tensor
+            All patches without CLS, shape ``(patches, width)``.
+        signals : mapping or None
+            See `TowerView`.
+        """
+        own = {} if signals is None else signals
+        return cls(site, hidden, torch.arange(len(hidden)), torch.ones(len(hidden), dtype=torch.long), own, (own,))
 
     @property
     def tower(self) -> Tower:

@@ -149,10 +149,7 @@ class Merger(TowerReducer):
         """Refuse negative numbers of merges, then check the choices."""
         if self.ratio is not None:
             check_ratio(self.ratio)
-        listed = [self.r or 0] if self.r is None or isinstance(self.r, int) else list(self.r)
-        if any(number < 0 for number in listed):
-            raise WinnowError(f"reducer.r={self.r} is not allowed: choose 0 or more tokens per block")
-        object.__setattr__(self, "r", self.r if self.r is None or isinstance(self.r, int) else tuple(self.r))
+        object.__setattr__(self, "r", check_merges(self.r, "block"))
         super().__post_init__()
 
     def keep_all(self) -> Self:
@@ -189,6 +186,20 @@ def guide_probe(guide: Guide, tower: Tower) -> TowerProbe:
             "reducer.guide=cls needs a vision tower with a CLS token, which this model's lacks: choose mean, or auto"
         )
     return ClsRow() if tower.cls and guide != "mean" else ColumnMean()
+
+
+def check_merges(r: int | Sequence[int] | None, per: str) -> int | tuple[int, ...] | None:
+    """Refuse negative numbers of merges per block or iteration; a sequence comes back as a tuple.
+
+    Raises
+    ------
+    WinnowError
+        Names the value.
+    """
+    listed = (r or 0,) if r is None or isinstance(r, int) else tuple(r)
+    if any(number < 0 for number in listed):
+        raise WinnowError(f"reducer.r={r} is not allowed: choose 0 or more tokens per {per}")
+    return r if r is None or isinstance(r, int) else listed
 
 
 def merges(tower: Tower, r: int | Sequence[int] | None, ratio: float, inflection: float = 0.0) -> list[int]:

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from winnow.models.check.cases import image_prompt, tiny_model, video_prompt
+from winnow.models.check.cases import image_prompt, text_prompt, tiny_model, video_prompt
 from winnow.models.engine import attach
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.reducers.cgsm import CGSM
 from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe
+from winnow.reducers.prumerge import PruMerge
 
 
 def test_sizes_count_in_the_smallest_case() -> None:
@@ -60,3 +62,16 @@ def expected(probe: TowerProbe, weights: Tensor, patches: int, first: int) -> Te
     """From the weights ``(heads, n, n)`` of one frame; padding stands on the right."""
     mean = weights.mean(0)[: first + patches, first : first + patches]
     return mean[0] if isinstance(probe, ClsRow) else mean[first:].mean(0)
+
+
+def test_a_count_over_pictures_takes_one_prompt_at_a_time() -> None:
+    """All frames of a prompt take as many; two prompts together are refused, as one would change the other."""
+    loaded: Any = tiny_model("llava", "sdpa")
+    method = PruMerge(counts="batch", merge=False)
+    with torch.no_grad(), attach(loaded.model, method) as trace:
+        loaded.model(**loaded.family.encode(loaded.processor, [video_prompt()]))
+        assert {len(index) for index in trace.frames[0].index} != {25}
+        assert len({len(index) for index in trace.frames[0].index}) == 1
+        loaded.model(**loaded.family.encode(loaded.processor, [video_prompt(), text_prompt()]))
+        with pytest.raises(UnsupportedError, match="one prompt would change another: use batch_size=1"):
+            loaded.model(**loaded.family.encode(loaded.processor, [video_prompt(), image_prompt()]))

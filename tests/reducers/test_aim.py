@@ -12,7 +12,7 @@ from winnow.reducers.aim_prune import AIMPrune
 from winnow.reducers.aim_temporal import AIMTemporal
 from winnow.reducers.compose import Compose
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.layout import Grid, Layout
 from winnow.reducers.core.probes import PageRank
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.schedule import Window
@@ -309,3 +309,14 @@ def test_what_pruning_refuses() -> None:
         AIMPrune(slope=-1)
     with pytest.raises(WinnowError, match=r"ratio=0.3 is not allowed: this method halves, choose 1, 0.5, 0.25"):
         AIMTemporal(ratio=0.3)
+
+
+def test_iterations_by_the_codes_knob() -> None:
+    """The official schedules: LLaVA-1.5 at 43.75 % is 288, then 36; too many are half of what is there."""
+    frame = Grid(1, 576, 24)
+    assert AIMMerge(r=(288, 36)).removals(frame) == AIMMerge(ratio=0.4375).removals(frame) == [288, 36]
+    assert AIMMerge(r=98).plan([(32, 196)], 1) == [32 * 98] and AIMMerge(r=(98, 98)).removals(Grid(2, 196)) == [98, 49]
+    assert AIM(r=(98, 49, 24)).plan([(32, 196)], 28)[0] == 32 * 25 and AIM(r=[5, 0]).r == (5, 0)
+    assert AIMMerge(r=3).keep_all().removals(frame) == []
+    with pytest.raises(WinnowError, match=r"reducer.r=-1 is not allowed: choose 0 or more tokens per iteration"):
+        AIMMerge(r=-1)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -362,3 +363,61 @@ def test_prumerge_mistakes_are_named() -> None:
         PruMerge(order="random")
     with pytest.raises(WinnowError, match=r"ratio=0 is not allowed"):
         PruMerge(ratio=0)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(2, 25),
+    SEEDS,
+    st.sampled_from([1 / 3, 0.25, 0.125, 0.05]),
+    st.booleans(),
+    st.sampled_from(["raster", "official"]),
+    TOWERS,
+)
+def test_the_branch_of_prumerge_without_outliers(n, seed, attended, plus, order, tower) -> None:  # noqa: ANN001
+    """Token after token, as the released code lists them: patches that are named twice stand twice."""
+    method = PruMerge(plus=plus, attended=attended, order=order, k=3)
+    view = frame(tower, method, tower.used, n, seed)
+    (attention, keys), y = (s.double() for s in view.signals.values()), view.hidden.double()
+    a, keys = attention.tolist(), keys.flatten(1)
+    step = int(1 / attended)
+    named = sorted(range(n), key=lambda i: (-a[i], i))[: max(1, int(n * attended))]
+    named += list(range(step // 2, n - 1, step)) if plus else []
+    tokens = []
+    for p in named:
+        others = sorted((i for i in range(n) if i != p), key=lambda i: (-similar(keys[p], keys[i], "official"), i))
+        tokens.append(y[p] + sum((a[q] * y[q] for q in others[:3]), torch.zeros(6).double()))
+    again = len(named) - len(set(named))
+    rest = [i for i in range(n) if i not in named]
+    slots, rest = sorted({*named, *rest[:again]}), rest[again:]
+    if rest:
+        tokens.append(sum(a[i] * y[i] for i in rest))
+        named, slots = [*named, rest[-1]], sorted([*slots, rest[-1]])
+    by = sorted(range(len(named)), key=lambda i: named[i]) if order == "raster" else range(len(named))
+    answer = method.reduce(view)
+    check(view, answer)
+    assert answer.keep.tolist() == view.index[slots].tolist()
+    assert torch.allclose(contents(view, answer), torch.stack([tokens[i] for i in by]), atol=1e-6)
+
+
+def test_counts_of_the_branch_without_outliers() -> None:
+    assert leaves(PruMerge(plus=True, attended=0.125), CLIP) == 72 + 72 + 1
+    assert leaves(PruMerge(attended=0.125), CLIP) == 72 + 1 and not PruMerge(attended=0.125).adaptive
+    with pytest.raises(WinnowError, match=r"reducer.attended=0.5 .* 0 < attended <= 1/3"):
+        PruMerge(attended=0.5)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(1, 4), SEEDS, st.booleans())
+def test_pictures_encoded_together_take_the_same_share(number, seed, plus) -> None:  # noqa: ANN001
+    """The released code flattens the attention of the whole batch, and takes int(n * share) of each picture."""
+    method = PruMerge(counts="batch", plus=plus, merge=False)
+    views = [natural(frame(TINY, method, TINY.used, 25, seed + i), seed + i) for i in range(number)]
+    signals = [view.signals for view in views]
+    values = [float(a) for view in views for a in view.signals[Headless(), 2].double()]
+    count = max(1, outliers_by_hand(values) * 25 // len(values))
+    for view in views:
+        chosen = method.reduce(replace(view, batch=signals)).keep
+        alone = view.signals[Headless(), 2].double().tolist()
+        best = sorted(range(25), key=lambda i: (-alone[i], i))[:count]
+        assert set(view.index[best].tolist()) <= set(chosen.tolist()) and (plus or len(chosen) == count)

@@ -73,7 +73,7 @@ def contents(view: TowerView, answer: Reduction) -> Tensor:
     """What stands at the places of `answer.keep`, in float64."""
     if answer.weights is None:
         return view.hidden[torch.isin(view.index, answer.keep)].double()
-    return answer.weights.to_dense().double() @ view.hidden.double()
+    return answer.weights.to_dense().double() @ view.hidden.double()  # not `Reduction.apply`, whose sums are coarser
 
 
 def walk(tower: Tower, method: Reducer, seed: int = 0) -> list[int]:

@@ -1,12 +1,13 @@
 """Views made by hand, for methods without a model."""
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.layout import Layout, Span
+from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import Keys, Probe
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import Site, llm_sites
@@ -15,11 +16,10 @@ from winnow.reducers.core.site import Site, llm_sites
 def layout(*grids: tuple[int, int, int], head: int = 3, gap: int = 2, tail: int = 5, key: str = "k") -> Layout:
     """A prompt with text before, between and after visual spans."""
     spans, place = [], head
-    for frames, rows, cols in grids:
-        size = frames * rows * cols
-        spans.append(Span(torch.arange(place, place + size), frames, rows, cols))
-        place += size + gap
-    return Layout(place - gap + tail if grids else head + tail, tuple(spans), key=key)
+    for grid in grids:
+        spans.append((place, grid))
+        place += math.prod(grid) + gap
+    return Layout.of(place - gap + tail if grids else head + tail, *spans, key=key)
 
 
 def view(
@@ -34,12 +34,8 @@ def view(
 
     `hidden` are the states of the whole prompt.
     """
-    gone = torch.full((prompt.length,), -1) if removed_at is None else removed_at
-    index = (gone < 0).nonzero().flatten()
-    state = torch.zeros(len(index), 4) if hidden is None else hidden[index]
-    size = torch.ones(prompt.length, dtype=torch.long)
-    site = at if isinstance(at, Site) else Site.layer(at, depth)
-    return View(prompt, index, state, site, gone, size, {} if signals is None else signals)
+    states = torch.zeros(prompt.length, 4) if hidden is None else hidden
+    return View.of(prompt, states, at if isinstance(at, Site) else Site.layer(at, depth), signals, removed_at)
 
 
 class Noise(dict[tuple[Probe, int], Tensor]):

@@ -140,12 +140,13 @@ def _goal(prompt: Nominal, asked: Asked, machine: Hardware) -> Goal | None:
     if not kind:
         return None
 
-    def measure(visual: list[int]) -> float:
+    def measure(reducer: Reducer) -> float:
+        visual = prompt.plan(reducer)
         if kind == "mean":
             return sum(visual) / len(visual) / prompt.visual
         if kind == "kv":
             return kv_bytes(prompt.shape, [n + prompt.text for n in visual]) / 1e6
-        spent = Plan("", prompt, visual=visual).llm(asked.profile, machine)
+        spent = Plan("", prompt, reducer).llm(asked.profile, machine)
         return spent.flops / 1e12 if kind == "flops" else spent.seconds * 1e3
 
     return Goal(target, measure, UNITS[kind].strip())

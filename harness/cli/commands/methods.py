@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from winnow.harness.common.console import Format
+from winnow.harness.common.console import Format, print_table
 from winnow.harness.common.exits import INCOMPLETE
 from winnow.reducers.core.errors import WinnowError
 
@@ -112,3 +113,41 @@ def bench(
 
     settings = Settings(rounds, warmup, new_tokens, tower, clock, threads, minutes, eager)  # type: ignore[arg-type]
     show(bench(overrides, settings, results), form)
+
+
+@commands.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The method's name, as in reducer=NAME.")],
+    into: Annotated[Path, typer.Option(help="Folder in which its package is written.")] = Path(),
+) -> None:
+    """Begin a method of your own: write a package with the method, its YAML and its test."""
+    from winnow.harness.bench.new import new as write
+
+    print(*write(name, into), sep="\n")
+    print(f"then: pip install -e {into / name} && pytest {into / name}; python run.py reducer={name}")
+
+
+@commands.command()
+def methods(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all if none is named.")] = None,
+    form: Annotated[Literal["rich", "md", "csv", "json"], typer.Option("--format", help="How to print it.")] = "rich",
+) -> None:
+    """List the methods: paper, source, where they act, what they need, their knobs (all of it as JSON)."""
+    from winnow.harness.bench.methods import registry
+
+    found = registry(names or [])
+    if form == "json":
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    rows = [
+        {
+            "method": entry["name"],
+            "does": entry["does"].partition(": ")[2] or entry["does"],
+            "venue": entry["venue"] or "",
+            "acts at": ", ".join(entry["sites"]),
+            "needs attention": "" if entry["attention_free"] else "yes",
+            "count depends on content": "yes" if entry["adaptive"] else "",
+        }
+        for entry in found
+    ]
+    print_table(rows, form, ("method", "does", "venue", "acts at"), "Methods", wrap=("does",))

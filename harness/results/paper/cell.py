@@ -72,7 +72,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A paper's table; `gates` say where its unreduced runs are off, `commands` what would fill what is missing."""
+    """A paper's table.
+
+    `gates` say where its unreduced runs are off, `commands` what would fill what is missing, `sorted_by_place` are the
+    methods that it runs in raster order, where their released code lists what is left in another one.
+    """
 
     preset: Preset
     columns: list[str]
@@ -80,3 +84,4 @@ class Table:
     smoke: bool = False
     gates: list[str] = field(default_factory=list)
     commands: dict[str, str] = field(default_factory=dict)
+    sorted_by_place: list[str] = field(default_factory=list)

@@ -85,10 +85,15 @@ def _model(cell: Cell, visual: int | None, machine: str, int4: bool, fused: bool
 
     prompt = nominal(cell.seen)
     depth = prompt.shape.layers
-    plan: Sequence[int] = [visual] * depth if visual is not None else prompt.plan(build_method(cell).reducer)
+    reducer = build_method(cell).reducer if visual is None else None
+    plan: Sequence[int] = prompt.plan(reducer) if reducer else [visual or 0] * depth
     dtype = "int4" if int4 else "float16"
     width = WIDTHS[dtype]
-    ops = [op for n in plan for op in layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, width, fused)]
+    ops = [
+        op
+        for n, left in zip(plan, prompt.mlp(reducer, plan), strict=True)
+        for op in layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, width, fused, left + prompt.text)
+    ]
     ops.append(head_op(prompt.shape, width, 1 if machine == OLD else None))
     return Modelled(
         sum(op.flops for op in ops) / 1e12 / (4 if int4 else 1),  # PruMerge divides the operations of FP16 by hand

@@ -55,7 +55,9 @@ def build(preset: Preset, results: Sequence[Result], folder: Path, smoke: bool =
     lines = best([retained(preset, line, lines) for line in lines], names)
     gates = gate.check(preset, lines) if not smoke else []
     words = [*(["smoke=true"] if smoke else []), *extra]
-    return Table(preset, names, lines, smoke, gates, commands(preset, found, runs, replays(results), words, folder))
+    ordered = sorted({each.cell.method.name for each in found if each.cell.method.args.get("order") == "raster"})
+    missing = commands(preset, found, runs, replays(results), words, folder)
+    return Table(preset, names, lines, smoke, gates, missing, ordered)
 
 
 def _ordered(preset: Preset) -> list[PaperRow]:

@@ -19,6 +19,10 @@ LEGEND = (
     f"{LIKE_RANDOM}: cannot be told from random dropping of as many tokens. "
     f"{RETAINED}: accuracy in per cent of the unreduced run's."
 )
+RASTER = (
+    "{}: what is left stands in raster order here; the released code lists it in another one, which positions and "
+    "causal attention see: reducer.order=official runs that."
+)
 WRONG = "A letter marks a number that is printed wrongly, or is not what it seems:"
 MODEL_LEGEND = (
     "FLOPs and times are modelled as the papers do (llm-viewer-compat, LLM alone, batch 1), never measured; "
@@ -165,6 +169,7 @@ def _below(table: Table) -> list[str]:
         if line.row.published:
             reasons.setdefault(line.row.published, []).append(line.label)
     found += [f"As printed only: {', '.join(dict.fromkeys(who))}: {why}." for why, who in reasons.items()]
+    found += [RASTER.format(", ".join(table.sorted_by_place))] if table.sorted_by_place else []
     found += table.preset.notes
     return [*found, *([WRONG] if _letters(table) else [])]
 

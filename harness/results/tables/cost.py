@@ -29,22 +29,18 @@ class Plan:
         The prompt.
     reducer : Reducer or None
         The method; None: nothing is reduced.
-    visual : sequence of int or None
-        Visual tokens per layer; None: what the method plans.
     """
 
-    def __init__(
-        self, name: str, prompt: Nominal, reducer: Reducer | None = None, visual: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, name: str, prompt: Nominal, reducer: Reducer | None = None) -> None:
         unreduced = [prompt.visual] * prompt.shape.layers
         self.name, self.prompt, self.reducer = name, prompt, reducer
-        self.visual = visual or (prompt.plan(reducer) if reducer else unreduced)
+        self.visual = prompt.plan(reducer) if reducer else unreduced
 
     @cached_property
     def profiles(self) -> dict[str, Prefill]:
         """The operators, by profile."""
-        whole_, papers_ = whole(self.prompt, self.visual, self.reducer), papers(self.prompt, self.visual)
-        return {physical.NAME: whole_, llm_viewer.NAME: papers_}
+        made = self.prompt, self.visual, self.reducer
+        return {physical.NAME: whole(*made), llm_viewer.NAME: papers(*made)}
 
     def llm(self, profile: str, machine: Hardware) -> Cost:
         """Cost of the LLM and its head alone."""
@@ -124,7 +120,8 @@ def _by_layer(plans: Sequence[Plan], machine: Hardware) -> Iterator[TextRow]:
     for plan in plans:
         text, width = plan.prompt.text, WIDTHS[plan.prompt.dtype]
         keys = kv_bytes(plan.prompt.shape, [1] * plan.prompt.shape.layers, width) / plan.prompt.shape.layers
-        for count, group in groupby(range(len(plan.visual)), key=plan.visual.__getitem__):
+        passed = list(zip(plan.visual, plan.prompt.mlp(plan.reducer, plan.visual), strict=True))
+        for (count, _), group in groupby(range(len(passed)), key=passed.__getitem__):
             layers = list(group)
             row = {"plan": plan.name, "layers": str(layers[0]) if len(layers) == 1 else f"{layers[0]}-{layers[-1]}"}
             row |= {"tokens": str(count + text), "KV cache MB": f"{keys * (count + text) / 1e6:.3g}"}

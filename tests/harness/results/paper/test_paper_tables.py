@@ -191,6 +191,14 @@ def test_settings_of_one_printed_row_stand_side_by_side(tmp_path: Path) -> None:
     assert [cell.printed for cell in spatial[1]] == ["58.5", "58.0", "56.6", "53.6", "52.3"]
 
 
+def test_a_table_says_which_methods_leave_another_order_than_their_code(tmp_path: Path) -> None:
+    (merging,) = tables_of(["aim_poster_merging"], [], tmp_path)
+    assert any(note.startswith("aim_merge: what is left stands in raster order here") for note in sheet(merging).below)
+    (towers,) = tables_of(["prumerge_table_7"], [], tmp_path)
+    assert towers.sorted_by_place == ["evit"]
+    assert "evit: what is left stands in raster order" in show.render(towers, "md")
+
+
 def test_words(tmp_path: Path) -> None:
     with pytest.raises(WinnowError, match="name a table, or all: aim_poster_adaptive, "):
         tables_of(["limit=4"], [], tmp_path)

@@ -1,0 +1,60 @@
+"""Statistics of a vision block's attention as plain functions, beside those of the LLM in `probes`.
+
+Queries and keys have shape ``(heads, tokens, head_dim)``, as the block attends with them; where the tower has a CLS
+token it is the first. What comes back has one value per patch, on the CPU, in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def cls_attention(query: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None = None) -> Tensor:
+    """Attention of the CLS query to each patch, mean over heads.
+
+    Parameters
+    ----------
+    query, key
+        See the module.
+    scaling : float
+        Factor on the logits.
+    log_sizes : Tensor or None
+        What a block with proportional attention adds to the logits of each key: the logarithm of how many patches it
+        holds, ``(tokens,)``.
+    """
+    return _received(query[:, :1], key, scaling, log_sizes)[1:]
+
+
+def mean_attention(
+    query: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None = None, cls: bool = False
+) -> Tensor:
+    """Attention that each patch receives, mean over heads and over the patches' queries; arguments as before.
+
+    Parameters
+    ----------
+    query, key, scaling, log_sizes
+        See `cls_attention`.
+    cls : bool
+        Whether the first token is a CLS token, whose query does not count.
+    """
+    return _received(query[:, int(cls) :], key, scaling, log_sizes)[int(cls) :]
+
+
+def headless_attention(query: Tensor, key: Tensor, cls: bool = False) -> Tensor:
+    """PruMerge's class attention: one softmax over vectors of the full width, see `Headless`.
+
+    Without a CLS token the mean query of the patches asks.
+    """
+    wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query, key))
+    asking = wide_query[0] if cls else wide_query.mean(0)
+    return (wide_key @ asking / math.sqrt(len(asking))).softmax(0)[int(cls) :].cpu()
+
+
+def _received(rows: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None) -> Tensor:
+    logits = rows.float() @ key.float().mT * scaling
+    weights = (logits if log_sizes is None else logits + log_sizes.to(logits)).softmax(-1)
+    return weights.mean((0, 1)).cpu()

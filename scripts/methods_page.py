@@ -1,0 +1,97 @@
+"""Write `docs/methods.md`: each method's paper and source, what it needs, and its options.
+
+``python scripts/methods_page.py`` rewrites the page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from winnow.harness.bench.methods import registry
+
+PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
+INTRODUCTION = """# Methods
+
+Made by `scripts/methods_page.py` from the methods' YAML and classes; a test keeps it current. `winnow methods`
+lists them, `winnow methods --format json` gives all of this to programs. Which method works on which model stands
+in [support.md](support.md), how to write one in [authors.md](authors.md).
+
+*Needs attention* means statistics that the released code reads off attention matrices, which fused kernels do not
+give; Winnow computes them beside any kernel. Of an option the default comes first. `variant=official`, where there
+is one, is the released code with its defects; `mended` leaves out what is plainly one. A licence is that of the
+released code, where one was found; no code is copied.
+
+"""
+READINGS = """## Names that are not the method
+
+What tables call by a method's name is not always that method. These are readings of released code, by us, on random
+inputs where that was enough; accuracy was not tested. A table that compares with such a row should say so.
+
+- The `qwen` branch of the VidCom2 repository takes the L2 norm of the merged features for the attention of
+  VisionZip, HoliTom and FastVID. Its VisionZip merges by anchors with the highest mean cosine to their five nearest
+  neighbours; its HoliTom gives survivors evenly spaced positions; its DyCoke at 25 % keeps 53 % of 8 frames.
+- UniPruneBench's FitPrune keeps the share with the lowest scores, which the official code deletes. Its FastV and
+  PyramidDrop return tokens in the order of their attention.
+- DyCoke's second stage prunes while attention changes and uses the whole cache while it is stable; the paper says
+  it the other way round.
+- HoliTom's released default (`D=0`) merges nothing in windows of a single frame.
+- HoloV pads with zero vectors where a run is given more tokens than it holds.
+- LLaVA-Scissor's published numbers come from a base model that was trained again.
+- OpenVINO GenAI's CDPruner splits a picture in two halves with a quota each, which changes the choice; relevance
+  comes from the LLM's embeddings, not from CLIP's text tower.
+- SparseVLM's "192", "128", "64" are tables of counts per stage; its recycled tokens come on top (309, 204 and 113
+  for 300, 200 and 110).
+- STTM and MustDrop tune thresholds for each benchmark and model, so that their budgets depend on the content.
+- PruneVid's code exists for PLLaVA alone; its other rows have no release.
+- FiCoCo-V carries state from one picture to the next, and merges window minima first; FiCoCo-L's text term is zero
+  under a causal mask.
+- VisPruner stops with an error where the rest is odd; counts in tables are those that happen to be even.
+- DART adds `int(n (1 - R) / 8)` tokens per pivot in the order of a Python set, which is not ascending.
+- vLLM's and SGLang's EVS keep the first frame whole: of three frames at q=0.7 only the first is left.
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    found = registry([])
+    lines = ["| method | venue | acts at | needs attention |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| [`{entry['name']}`](#{entry['name']}) | {entry['venue'] or '–'} | {', '.join(entry['sites']) or '–'} | "
+        f"{'' if entry['attention_free'] else 'yes'} |"
+        for entry in found
+    ]
+    sections = [line for entry in found for line in section(entry)]
+    return INTRODUCTION + "\n".join(lines) + "\n\n" + READINGS + "\n".join(sections[:-1]) + "\n"
+
+
+def section(entry: dict[str, Any]) -> Iterator[str]:
+    """What the page says of one method."""
+    yield from (f"## {entry['name']}", "", entry["does"], "")
+    if entry["paper"]:
+        yield f"- Paper: {entry['paper']}" + (f" ({entry['venue']})" if entry["venue"] else "")
+    if entry["code"]:
+        yield f"- Code: <{entry['code']}>" + (f", {entry['licence']}" if entry["licence"] else "")
+    needs = ", ".join(f"`{probe}`" for probe in entry["probes"])
+    yield f"- Acts at: {', '.join(entry['sites']) or 'nothing'}" + (f"; needs {needs}" if needs else "")
+    if entry["adaptive"]:
+        yield "- How many tokens stay depends on the content."
+    for name, knob in entry["knobs"].items():
+        if knob["says"] and name not in ("select", "positions", "scope"):
+            yield f"- `{name}={_value(knob['default'])}`: {knob['says']}"
+    for name in ("select", "positions", "scope"):
+        if name in entry["knobs"]:
+            yield f"- `{name}={entry['knobs'][name]['default']}`: {entry['knobs'][name]['says']}"
+    yield ""
+
+
+def _value(default: Any) -> str:
+    """As YAML writes it."""
+    return json.dumps(default) if default is None or isinstance(default, bool) else str(default)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
