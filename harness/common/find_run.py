@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from winnow.harness.common.finished import finished as is_finished
+from winnow.harness.common.owner import tell_owner
 from winnow.harness.common.run_files import CONFIG, RESULT
 from winnow.reducers.core.errors import WinnowError
 
@@ -31,11 +33,14 @@ def find_run(name: object, results: Path, what: str = "", finished: bool = False
         If it is no run of this folder, several, or not as far as it must be.
     """
     start = Path(str(name)).name
+    tell_owner(results)
     runs = {path.parent for file in (CONFIG, RESULT) for path in results.glob(f"*/{file}")}
     found = sorted(run for run in runs if start and run.name.startswith(start))
     found = [run for run in found if run.name == start] or found
     if not found or isinstance(name, float):
-        raise WinnowError(f"{what}{name} is no run in {results}: `winnow tables` lists them, or give its folder")
+        near = get_close_matches(start, [run.name for run in runs], 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise WinnowError(f"{what}{name} is no run in {results}: {meant}`winnow tables` lists them, or give its folder")
     if len(found) > 1:
         choices = " | ".join(run.name for run in found)
         raise WinnowError(f"{what}{name} means {len(found)} runs: choose {choices}")
