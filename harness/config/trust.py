@@ -58,9 +58,8 @@ def _methods(method: Method) -> Iterator[Method]:
 
 
 @cache
-def _registered() -> dict[str, set[str]]:
+def _registered() -> dict[str, list[str]]:
     shipped = [yaml.safe_load(path.read_text()) for path in (configs.FOLDER / "tasks").glob("*.yaml")]
-    targets = {f"winnow.reducers.{name}:{kind}" for name, kind in METHODS.items()} | {REPLAY}
-    return {name: {one[name] for one in shipped if one.get(name)} for name in ("prepare", "folder")} | {
-        "target": targets
-    }
+    targets = [*(f"winnow.reducers.{name}:{kind}" for name, kind in METHODS.items()), REPLAY]
+    found = {name: [one[name] for one in shipped if one.get(name)] for name in ("prepare", "folder")}
+    return found | {"target": targets}
