@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-media lint format lock clean
+.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-media lint audit format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -70,6 +70,9 @@ lint: setup ## Style, format, types, and the order of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports pyproject.toml > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	$(BIN)/deptry . 2> $(VENV)/deptry.log || { cat $(VENV)/deptry.log; exit 1; }
+
+audit: setup ## Hold the pinned versions against known vulnerabilities; without a network it says so.
+	@scripts/audit.sh $(VENV)
 
 format: setup ## Mend what can be mended without thought.
 	$(BIN)/ruff check --fix .

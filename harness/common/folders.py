@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from winnow.harness.common.sources import package_folder
@@ -15,8 +16,8 @@ def locate(name: str) -> Path | None:
     ``package://winnow/models/pico/weights`` and ``winnow/harness/tasks/pico`` lie in a package; a hub id does not.
     """
     inside = name.removeprefix(PACKAGE)
-    if inside == name and Path(name).is_dir():
-        return Path(name).resolve()
+    if inside == name and (own := Path(os.path.expanduser(name))).is_dir():  # noqa: PTH111 - takes ~nobody-there as it is
+        return own.resolve()
     root = package_folder(inside.partition("/")[0]) if not Path(inside).is_absolute() else None
     found = root / inside if root else None
     return found if found is not None and found.is_dir() else None

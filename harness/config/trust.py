@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from winnow import configs
+from winnow.harness.common.owner import tell_owner
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.compose import REPLAY
 from winnow.reducers.core.errors import WinnowError
@@ -36,8 +35,7 @@ def check_trust(cells: Iterable[Cell], source: Path, trust: bool) -> None:
     found = next((line for cell in cells for line in strangers(cell)), None)
     if found is not None and not trust:
         raise WinnowError(f"{source} would execute {found}: if you know who wrote it, say --trust")
-    if (owner := source.stat().st_uid) != os.getuid():
-        print(f"note: {source} belongs to another user ({owner})", file=sys.stderr)
+    tell_owner(source)
 
 
 def strangers(cell: Cell) -> Iterator[str]:
@@ -60,9 +58,8 @@ def _methods(method: Method) -> Iterator[Method]:
 
 
 @cache
-def _registered() -> dict[str, set[str]]:
+def _registered() -> dict[str, list[str]]:
     shipped = [yaml.safe_load(path.read_text()) for path in (configs.FOLDER / "tasks").glob("*.yaml")]
-    targets = {f"winnow.reducers.{name}:{kind}" for name, kind in METHODS.items()} | {REPLAY}
-    return {name: {one[name] for one in shipped if one.get(name)} for name in ("prepare", "folder")} | {
-        "target": targets
-    }
+    targets = [*(f"winnow.reducers.{name}:{kind}" for name, kind in METHODS.items()), REPLAY]
+    found = {name: [one[name] for one in shipped if one.get(name)] for name in ("prepare", "folder")}
+    return found | {"target": targets}

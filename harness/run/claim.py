@@ -247,12 +247,22 @@ def alive(path: Path) -> bool:
         return False
     here = (holder.get("host"), holder.get("boot")) == (_host(), _boot())
     if here and isinstance(holder.get("pid"), int) and Path("/proc/self/stat").exists():
-        return holder.get("started") is not None and _start_time(holder["pid"]) == holder["started"]
+        started = _start_time(holder["pid"])
+        if started is not None or _owned(path):
+            return started is not None and started == holder.get("started")
     try:
         age = _present(path.parent.parent) - path.stat().st_mtime
     except OSError:
         return False
     return abs(age) < STALE  # abs: a clock that was set back must not keep the dead alive
+
+
+def _owned(path: Path) -> bool:
+    """Whether a file is this user's own; of other users a system may hide the processes."""
+    try:
+        return path.stat().st_uid == os.getuid()
+    except OSError:
+        return True
 
 
 def _present(folder: Path) -> float:

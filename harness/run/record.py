@@ -9,7 +9,7 @@ import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BINARY, ESCAPE = b"\0", b"\x1b"
 """What parts the JSON of a line from the bytes behind it, and what stands before those that are replaced there."""
+
+SHORT = 4
+"""Entries of lists that are alike in most rows: grids of a picture or a video, and what read it."""
 
 
 class Place(NamedTuple):
@@ -107,11 +110,13 @@ class Row:
 
     def light(self, place: Place) -> Row:
         """The same row without its fate, which lies at `place`; what many rows have alike is held once."""
-        tokens, visual = (list(map(_shared, values)) for values in (self.tokens_per_layer, self.visual_per_layer))
+        kept: list[list[Any]] = [self.tokens_per_layer, self.visual_per_layer, self.grids, self.readers]
+        tokens, visual, grids, readers = map(_shared, kept)
         task, media = sys.intern(self.task), sys.intern(self.media)
         return replace(
-            self, task=task, media=media, tokens_per_layer=tokens, visual_per_layer=visual, fate=b"", place=place
-        )
+            self, task=task, media=media, fate=b"", place=place,
+            tokens_per_layer=tokens, visual_per_layer=visual, grids=grids, readers=readers,
+        )  # fmt: skip
 
     def to_line(self) -> bytes:
         """One line: JSON, and behind it the fate as it is, without the byte that ends lines."""
@@ -159,10 +164,22 @@ def mean_shares(rows: Sequence[Row]) -> tuple[float, float, float]:
     return entrance, mean, last
 
 
+def _shared(values: list[Any]) -> list[Any]:
+    """The same list, with one object for equal numbers; a short one as a whole, as most rows have the same."""
+    if len(values) <= SHORT:
+        return _whole(json.dumps(values))
+    return list(map(_same, values))
+
+
+@lru_cache(maxsize=1024)
+def _whole(text: str) -> list[Any]:
+    found: list[Any] = json.loads(text)
+    return found
+
+
 @cache
-def _shared(number: int) -> int:
-    """One object for each number."""
-    return number
+def _same(value: int) -> int:
+    return value
 
 
 def _unpack(text: str) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, NotRequired, Required, TypedDict, cast
 
 from winnow.harness.common import files
 from winnow.harness.common.errors import first_line
+from winnow.harness.common.owner import tell_owner
 from winnow.harness.common.run_files import IMPORTED, RESULT
 from winnow.reducers.core.errors import WinnowError
 
@@ -209,6 +210,7 @@ def results_below(folder: Path, outdated: bool = False) -> list[Result]:
     outdated : bool
         Also those that `newest` leaves out.
     """
+    tell_owner(folder)
     results = _readable(path.parent for path in sorted(folder.glob(f"*/{RESULT}")))
     found = sorted(results, key=lambda result: (not _foreign(result), result["finished"], result["id"]))
     return found if outdated else newest(found)

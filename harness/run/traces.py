@@ -14,7 +14,7 @@ from winnow.harness.run.record import PLAIN, Row
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PART = 128
+PART = 64
 """Rows that are in memory at once with all of their tokens."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,6 +14,7 @@ from winnow.harness.common.finished import amend
 from winnow.harness.common.run_files import read_samples, read_scores
 from winnow.harness.run.result import JudgeResult, TaskResult, read_result
 from winnow.harness.score.judge_client import Judge, Message, Reply
+from winnow.harness.score.judge_verdicts import verdicts_path
 from winnow.harness.score.layout import lay_out
 from winnow.harness.score.stats import figure, percent
 from winnow.harness.tasks.benchmark import Benchmark
@@ -59,8 +59,7 @@ def judge_run(
         verdicts = [_verdict(sample, said.get(sample["doc_id"])) for sample in samples]
         media = [scores[sample["doc_id"]].media if sample["doc_id"] in scores else "" for sample in samples]
         task["judge"] = summarise(verdicts, media, list(said.values()), judge.server.model, prices)
-        text = "".join(json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts)
-        files.write_text(folder / f"judged_{task['task']}.jsonl", text)
+        files.write_lines(verdicts_path(folder, task["task"]), verdicts)
     amend(folder, result)
     return open_tasks
 

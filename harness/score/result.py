@@ -24,6 +24,7 @@ from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.journal import whole
 from winnow.harness.run.record import Row, mean_shares
 from winnow.harness.run.result import CostResult, Result
+from winnow.harness.score.judge_verdicts import keep_verdict
 from winnow.harness.score.pooled import means_of
 from winnow.harness.score.scoring import Scored
 from winnow.reducers.core.layout import Grid
@@ -44,6 +45,7 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: 
     """
     folder = work.run.folder
     for task in scored:
+        keep_verdict(folder, task)
         files.write_lines(samples_path(folder, task.summary["task"]), task.samples)
     _write_table(folder / SCORES, [row for task in scored for row in task.scores])
     traces.write(folder / TRACES, whole(row for row in rows if row.status == "ok"))

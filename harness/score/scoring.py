@@ -122,8 +122,8 @@ def _score_by_metric(
     metric: str | None, name: str, documents: Sequence[Document], rows: Sequence[Row], evaluation: Mapping[str, Any]
 ) -> Scored:
     """Average one of the task's metrics over all documents."""
-    judged = {sample["doc_id"]: sample for sample in reversed(evaluation["samples"][name])}
-    samples = [_sample(d, row, judged[d.doc_id]) for d, row in zip(documents, rows, strict=True)]
+    judged = {sample["doc_id"]: sample for sample in reversed(evaluation["samples"].pop(name))}
+    samples = [_sample(d, row, judged.pop(d.doc_id)) for d, row in zip(documents, rows, strict=True)]
     metric = _check_metric(metric, name, samples)
     scores = [
         {key: sample[key] for key in ("task", "doc_id", "doc", "status")}

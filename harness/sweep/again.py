@@ -7,14 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from winnow.harness.common.find_run import find_run
 from winnow.harness.common.finished import finished, outdated
 from winnow.harness.common.run_files import CONFIG
-from winnow.harness.config.cell import Cell, from_plain
+from winnow.harness.config.cell import Cell
 from winnow.harness.config.overrides import cell_from
-from winnow.harness.config.trust import check_trust
+from winnow.harness.config.stored import stored_cell, stored_config
 from winnow.harness.plan.difference import why
 from winnow.harness.plan.identity import identify
 from winnow.harness.run.store import runs_of
@@ -60,24 +58,17 @@ def _finished(results: Path) -> list[Path]:
     return [path.parent for path in sorted(results.glob(f"*/{CONFIG}")) if finished(path.parent)]
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WinnowError(f"{folder / CONFIG} cannot be read: an imported run has none") from error
-    if not isinstance(found, dict) or "answers" not in found.get("inputs", {}):
-        raise WinnowError(f"{folder / CONFIG} is damaged or of an older version of Winnow: run the cell again")
-    return found
+def _inputs(folder: Path) -> dict[str, Any]:
+    """What a run was named by."""
+    inputs: dict[str, Any] = stored_config(folder)["inputs"]
+    if "answers" not in inputs:
+        raise WinnowError(f"{folder / CONFIG} is of an older version of Winnow: run the cell again")
+    return inputs
 
 
 def _cell(folder: Path, trust: bool) -> Cell:
-    plain = _read(folder)["cell"]
-    try:
-        cell = replace(from_plain(plain), force=False, results=folder.parent)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise WinnowError(f"{folder / CONFIG} holds no cell of this version of Winnow ({error})") from error
-    check_trust([cell], folder / CONFIG, trust)
-    return cell
+    _inputs(folder)
+    return replace(stored_cell(folder, trust), force=False, results=folder.parent)
 
 
 def explain(name: str, others: Sequence[str], results: Path, trust: bool = False) -> list[str]:
@@ -94,9 +85,9 @@ def explain(name: str, others: Sequence[str], results: Path, trust: bool = False
         As for `again`.
     """
     folder = find_run(name, results)
-    theirs = _read(folder)["inputs"]
+    theirs = _inputs(folder)
     if len(others) == 1 and "=" not in others[0]:
-        other = _read(find_run(others[0], results))["inputs"]
+        other = _inputs(find_run(others[0], results))
     else:
         other = identify(cell_from(others) if others else _cell(folder, trust)).inputs
     return why(theirs, other)

@@ -14,6 +14,7 @@ from winnow.harness.config.cell import Cell
 from winnow.harness.config.compose import REPLAY
 from winnow.harness.config.label import headline
 from winnow.harness.plan.build import Built, build_method
+from winnow.harness.plan.weights import check_weights
 from winnow.harness.results.tables.runs import show
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.stop import Stop
@@ -38,6 +39,7 @@ def run(cells: Sequence[Cell]) -> int:
     made = {id(cell): build_method(cell) for cell in cells if cell.method.target != REPLAY}
     runs = runs_of(cells)
     pending = [found for found in runs if found.cell.force or not found.done]
+    check_weights(found.cell for found in pending)
     built = {found.id: made.get(id(found.cell)) or build_method(found.cell) for found in pending}
     for found in runs:
         _announce(found, built.get(found.id))

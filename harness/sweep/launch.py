@@ -19,6 +19,7 @@ from winnow.harness.config.cell import Cell
 from winnow.harness.config.expand import Expanded, Job
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.plan.build import build_method
+from winnow.harness.plan.weights import check_weights
 from winnow.harness.results.tables.runs import show
 from winnow.harness.run.result import results_of
 from winnow.harness.run.store import runs_of
@@ -82,6 +83,7 @@ def send(launcher: Launcher, jobs: Sequence[list[str]], cells: Sequence[Sequence
     """
     runs = runs_of([*chain(*cells)])
     open_ = {run.id for run in runs if run.cell.force or not run.done}
+    check_weights(run.cell for run in runs if run.id in open_)
     for run in runs:
         if run.id in open_:
             build_method(run.cell)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.harness.common import files
+from winnow.harness.common.owner import tell_owner
 from winnow.harness.common.sources import digest
 from winnow.harness.config.cell import Cell, from_plain
 from winnow.reducers.core.errors import WinnowError
@@ -118,11 +119,13 @@ def load(path: Path) -> Manifest:
     path = path / NAME if path.is_dir() else path
     if not path.is_file():
         raise WinnowError(f"there is no manifest {path}: make one with `winnow plan`")
+    tell_owner(path)
     read = files.read_json(path)
     if not isinstance(read, dict) or read.get("format") != FORMAT:
         raise WinnowError(f"{path} is no manifest of this version of Winnow: make it again with `winnow plan`")
     try:
         results = Path(read["results"])
+        tell_owner(results)
         groups = [_unpack(group, results) for group in read["groups"]]
         stored = [str(name) for name in read["stored"]]
         wrong = next(

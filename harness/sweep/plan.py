@@ -8,6 +8,7 @@ from pathlib import Path
 from winnow.harness.config.expand import expand
 from winnow.harness.config.label import label
 from winnow.harness.plan.build import build_method
+from winnow.harness.plan.weights import check_weights
 from winnow.harness.run.store import runs_of
 from winnow.harness.sweep.cells import cells_of
 from winnow.harness.sweep.estimate import basis, estimate, look_back
@@ -41,6 +42,8 @@ def plan(overrides: Sequence[str], out: Path | None = None, dry: bool = False) -
     if not dry and (unknown := next((run for run in runs if not run.identity.known), None)):
         names = " ".join(unknown.cell.tasks.tasks)
         raise WinnowError(f"the questions of {names} are not on this machine: `winnow data fetch {names}`, then plan")
+    if not dry:
+        check_weights(run.cell for run in runs if not run.done)
     (results,) = folders
     results = results.resolve()
     past = look_back(results)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from winnow.harness.common import files
 from winnow.harness.common.find_run import find_run
 from winnow.harness.common.finished import damage
-from winnow.harness.common.run_files import DONE, ENV, FAILED, JOURNAL
+from winnow.harness.common.run_files import DONE, ENV, FAILED, IMPORTED, JOURNAL
 from winnow.harness.run.claim import describe as holder
 from winnow.harness.run.claim import evict, living_claim, silence
 from winnow.harness.run.store import forget
@@ -114,22 +116,32 @@ def logs_of(cell: str, results: Path, lines: int) -> str:
     Raises
     ------
     WinnowError
-        If no run, or more than one, has such a name.
+        If no run, or more than one, has such a name; or if it is imported.
     """
-    found = [path.parent for path in results.glob(f"{cell}*/{ENV}")]
-    if len(found) != 1:
-        raise WinnowError(f"{cell} names {len(found)} runs in {results}: give more of the id, or say --results FOLDER")
-    (folder,) = found
-    env = files.read_json(folder / ENV)
+    folder = find_run(cell, results, started=True)
+    if folder.name.startswith(IMPORTED):
+        raise WinnowError(f"run {folder.name} is imported: whoever computed it has its logs")
+    env = _environment(folder)
     claim = living_claim(folder)
     here = f"held by {holder(claim)}" if claim is not None else "held by nobody"
     said = [f"run {folder.name}: {here}; last on {env.get('host')}, {env.get('device', 'no model loaded')}"]
-    for path in (folder / FAILED, folder / "failures.log", Path(env.get("log") or "")):
+    for path in (folder / FAILED, folder / "failures.log", Path(str(env.get("log") or ""))):
         if path.is_file():
             said += [f"--- {path}", *_tail(path, lines)]
     return "\n".join(said)
 
 
+def _environment(folder: Path) -> dict[str, Any]:
+    """Where a run was last; nothing of one whose note is missing or damaged."""
+    with suppress(OSError, WinnowError):
+        found = files.read_json(folder / ENV)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
 def _tail(path: Path, lines: int) -> list[str]:
     with path.open(encoding="utf-8", errors="replace") as file:
-        return [line.rstrip("\n") for line in deque(file, lines)]
+        return [
+            "".join(c if c.isprintable() or c == "\t" else "�" for c in line.rstrip("\n"))
+            for line in deque(file, lines)
+        ]

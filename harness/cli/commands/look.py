@@ -18,6 +18,8 @@ from winnow.reducers.core.errors import WinnowError
 RESULTS = Path("results/runs")
 What = Literal["retention", "flops", "kv", "ttft", "layers", "schedules"]
 
+Trust = Annotated[bool, typer.Option("--trust", help="Execute what runs name, though Winnow does not know it.")]
+
 commands = typer.Typer()
 
 
@@ -62,11 +64,12 @@ def view(
     attention: Annotated[
         bool, typer.Option(help="The text's attention to each frame instead; loads the model.")
     ] = False,
+    trust: Trust = False,
 ) -> None:
     """Draw the tokens that a method kept of one sample on its frames, layer by layer; merged ones share a colour."""
     from winnow.harness.cli.commands.view import view
 
-    view(run, sample, out, results, attention)
+    view(run, sample, out, results, attention, trust)
     print(out)
 
 
@@ -79,13 +82,14 @@ def report(
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
     samples: Annotated[int, typer.Option(help="Questions per task and model to browse.")] = 200,
     pictures: Annotated[int, typer.Option(help="Samples with pictures of their tokens.")] = 6,
+    trust: Trust = False,
 ) -> None:
     """Write one HTML page that needs nothing else: tables, plots, run details, samples with token pictures."""
     from winnow.harness.cli.commands.tables import tables_of
     from winnow.harness.results.report.write import write
 
     found = _some(results_of(results), results)
-    write(found, results, out, tables_of(tables, found, results) if tables else (), samples, pictures)
+    write(found, results, out, tables_of(tables, found, results) if tables else (), samples, pictures, trust)
     print(out)
 
 

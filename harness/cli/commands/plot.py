@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from winnow.harness.common.find_run import meant
 from winnow.harness.common.run_files import CONFIG
 from winnow.harness.results.plots.layers import draw_layers, draw_schedules
 from winnow.harness.results.plots.style import Width, check
@@ -30,7 +31,8 @@ def plot(
     chosen = [result for result in results if not runs or result["id"].startswith(tuple(runs))]
     for name in runs:
         if not any(result["id"].startswith(name) for result in chosen):
-            raise WinnowError(f"{name} is no run in {folder}: `winnow tables` lists them")
+            near = meant(name, [result["id"] for result in results])
+            raise WinnowError(f"{name} is no run in {folder}: {near}`winnow tables` lists them")
     if what == "layers":
         return draw_layers(chosen, folder, out, model, width)
     if what == "ttft":

@@ -9,7 +9,7 @@ from winnow.harness.results.plots.sample import load, trace_of
 from winnow.harness.results.plots.style import check
 
 
-def view(run: str, sample: str, out: Path, results: Path, attention: bool) -> None:
+def view(run: str, sample: str, out: Path, results: Path, attention: bool, trust: bool) -> None:
     """Draw one sample of a run: its tokens, or the text's attention to its frames."""
     check(out)
     folder = find_run(run, results)
@@ -17,8 +17,8 @@ def view(run: str, sample: str, out: Path, results: Path, attention: bool) -> No
         from winnow.harness.results.plots import attention as watched
 
         row = trace_of(folder, sample)
-        values = watched.attention(folder, row["task"], row["doc_id"])
+        values = watched.attention(folder, row["task"], row["doc_id"], trust)
         return watched.draw(values, out, f"{row['task']}/{row['doc_id']}")
     from winnow.harness.results.plots.tokens import draw
 
-    return draw(load(folder, sample), out)
+    return draw(load(folder, sample, trust), out)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from winnow.harness.data.video.clip import Allocate, Clip, Sheet, rate_of, wanted
+from winnow.harness.data.video.opening import opened
 from winnow.harness.data.video.picture import picture
 from winnow.harness.data.video.plan import Plan
 
@@ -25,11 +26,9 @@ def seeking(plan: Plan, frames: int, until: int | None, allocate: Allocate) -> C
     MismatchError
         If such a frame does not come.
     """
-    import av
-
     indices = wanted(len(plan.shown), frames, until)
     sheet = Sheet(indices, allocate)
-    with av.open(str(plan.path)) as container:
+    with opened(plan.path) as container:
         _Walk(container, plan, sheet).collect()
     seconds = plan.seconds(indices)
     return Clip(sheet.whole(), indices, seconds, rate_of(seconds, plan.length), "av, by time")
@@ -117,7 +116,7 @@ def _decode_all(plan: Plan, sheet: Sheet) -> tuple[list[float | None], str]:
     import av
 
     found = _Counted(sheet)
-    with av.open(str(plan.path)) as container:
+    with opened(plan.path) as container:
         stream: Any = container.streams[plan.stream]
         stream.codec_context.thread_count = 1
         for packet in container.demux(stream):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from winnow.harness.data.video.by_av import MismatchError
 from winnow.harness.data.video.clip import Allocate, Clip, rate_of, wanted
+from winnow.harness.data.video.opening import opened
 from winnow.harness.data.video.picture import picture
 from winnow.harness.data.video.plan import Plan
 
@@ -81,9 +82,8 @@ def _moved(clip: Clip, allocate: Allocate) -> Clip:
 
 
 def _first(plan: Plan) -> np.ndarray:
-    import av
 
     container: Any
-    with av.open(str(plan.path)) as container:
+    with opened(plan.path) as container:
         first: np.ndarray = picture(next(container.decode(container.streams[plan.stream])))
     return first

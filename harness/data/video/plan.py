@@ -10,6 +10,7 @@ from typing import Any
 
 from winnow.harness.data.video import entry
 from winnow.harness.data.video.container import missing
+from winnow.harness.data.video.opening import opened
 
 COMPLAINTS = ("prematurely", "invalid as first byte", "mismatch", "partial")
 """Words of what FFmpeg logs when it reads over a fault of a container."""
@@ -91,9 +92,7 @@ def make_plan(path: Path) -> Plan:
     OSError, ValueError
         If it is no video; FFmpeg's errors are of these classes.
     """
-    import av
-
-    with _listening() as said, av.open(str(path)) as container:
+    with _listening() as said, opened(path) as container:
         stream = pick(container)
         packets = _packets(container, stream)
         plan = _plan(path, container.format.name, stream, packets, said)

@@ -41,7 +41,7 @@ class Watch(Reducer):
         return None
 
 
-def attention(folder: Path, task: str, doc_id: int) -> np.ndarray:
+def attention(folder: Path, task: str, doc_id: int, trust: bool = False) -> np.ndarray:
     """Run a sample unreduced and watch.
 
     Parameters
@@ -49,6 +49,8 @@ def attention(folder: Path, task: str, doc_id: int) -> np.ndarray:
     folder : Path
         Of the run, whose model is loaded.
     task, doc_id : str, int
+    trust : bool
+        See `stored_cell`.
 
     Returns
     -------
@@ -62,8 +64,8 @@ def attention(folder: Path, task: str, doc_id: int) -> np.ndarray:
     from winnow.harness.run.loaded import load_model
     from winnow.models.engine import attach
 
-    model, _ = settings(folder)
-    document = document_of(folder, task, doc_id)
+    model, tasks = settings(folder, trust)
+    document = document_of(tasks, task, doc_id)
     loaded = load_model(model)
     prompt = make_prompt(document.text, document.visuals(), model.frames)
     batch, watch = encode(loaded, [document], [prompt]), Watch()

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from winnow.harness.common.run_files import CONFIG, TRACES, read_samples, read_table
-from winnow.harness.config.cell import from_plain
+from winnow.harness.common.run_files import TRACES, read_samples, read_table
 from winnow.harness.config.schema import ModelConfig, TasksConfig
+from winnow.harness.config.stored import stored_cell
 from winnow.reducers.core.errors import WinnowError
 
 NO_TRACES = "run {} is imported, or of an older version, and lacks tokens layer by layer: run it again with force=true"
@@ -71,9 +70,9 @@ class Sample:
         return [0, *(i for i in range(1, len(counts)) if counts[i] != counts[i - 1])]
 
 
-def settings(folder: Path) -> tuple[ModelConfig, TasksConfig]:
-    """The model and the tasks of a run, as they were."""
-    cell = from_plain(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["cell"])
+def settings(folder: Path, trust: bool = False) -> tuple[ModelConfig, TasksConfig]:
+    """The model and the tasks of a run, as they were; whose code may be executed, see `stored_cell`."""
+    cell = stored_cell(folder, trust)
     return cell.seen, cell.tasks
 
 
@@ -99,9 +98,8 @@ def trace_of(folder: Path, sample: str) -> dict[str, Any]:
     return row
 
 
-def document_of(folder: Path, task: str, doc_id: int) -> Any:
+def document_of(tasks: TasksConfig, task: str, doc_id: int) -> Any:
     """Load one document of a run's task."""
-    _, tasks = settings(folder)
     named = json.dumps(asdict(tasks), sort_keys=True)
     return next(found for found in _documents(named, task, (doc_id // BLOCK + 1) * BLOCK) if found.doc_id == doc_id)
 
@@ -113,7 +111,7 @@ def _documents(tasks: str, task: str, limit: int) -> list[Any]:
     return Tasks(TasksConfig(**json.loads(tasks))).documents(task, limit)
 
 
-def load(folder: Path, sample: str) -> Sample:
+def load(folder: Path, sample: str, trust: bool = False) -> Sample:
     """Read a sample with its pictures.
 
     Parameters
@@ -122,14 +120,16 @@ def load(folder: Path, sample: str) -> Sample:
         Of the run.
     sample : str
         See `trace_of`.
+    trust : bool
+        See `stored_cell`.
     """
     from winnow.harness.data.media import make_prompt
 
     row = trace_of(folder, sample)
     task, doc_id = row["task"], row["doc_id"]
     said = next(found for found in read_samples(folder, task) if found["doc_id"] == doc_id)
-    model, _ = settings(folder)
-    document = document_of(folder, task, doc_id)
+    model, tasks = settings(folder, trust)
+    document = document_of(tasks, task, doc_id)
     prompt = make_prompt(document.text, document.visuals(), model.frames)
     pictures = [*(list(video) for video in prompt.videos), *([np.asarray(i)] for i in prompt.images)]
     spans = _spans(row, pictures)

@@ -85,7 +85,7 @@ def _order(result: Result) -> tuple[bool, str, float]:
     return result["reducer"] != BASELINE, result["label"], -(result["shares"] or {"mean": 0.0})["mean"]
 
 
-def pictures(found: Sequence[dict[str, Any]], folder: Path, most: int) -> None:
+def pictures(found: Sequence[dict[str, Any]], folder: Path, most: int, trust: bool = False) -> None:
     """Add token pictures to the first samples, of a few reduced runs of as many methods; or why there is none."""
     from winnow.harness.results.plots.sample import load
     from winnow.harness.results.plots.tokens import draw
@@ -95,7 +95,7 @@ def pictures(found: Sequence[dict[str, Any]], folder: Path, most: int) -> None:
             try:
                 with tempfile.TemporaryDirectory() as place:
                     out = Path(place) / "tokens.png"
-                    draw(load(folder / answer["run"], f"{sample['task']}/{sample['doc_id']}"), out)
+                    draw(load(folder / answer["run"], f"{sample['task']}/{sample['doc_id']}", trust), out)
                     answer["picture"] = _small(out)
             except (WinnowError, OSError) as error:
                 answer["why"] = f"no token picture: {error}"

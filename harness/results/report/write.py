@@ -16,7 +16,13 @@ from winnow.harness.run.result import Result
 
 
 def write(
-    results: Sequence[Result], folder: Path, out: Path, papers: Sequence[Table] = (), most: int = 200, shown: int = 6
+    results: Sequence[Result],
+    folder: Path,
+    out: Path,
+    papers: Sequence[Table] = (),
+    most: int = 200,
+    shown: int = 6,
+    trust: bool = False,
 ) -> None:
     """Write the report of some runs as one HTML file that needs nothing else.
 
@@ -32,6 +38,8 @@ def write(
         Questions per task and model in the sample browser.
     shown : int
         Samples with token pictures.
+    trust : bool
+        Whether code may be executed that runs name and Winnow does not register, as pictures load documents.
     """
     from jinja2 import Environment
     from markupsafe import Markup
@@ -40,7 +48,7 @@ def write(
     from winnow.harness.results.paper.text import sheet
 
     points, samples = collect.points(results), collect.samples(results, folder, most)
-    collect.pictures(samples, folder, shown)
+    collect.pictures(samples, folder, shown, trust)
     kinds = sorted({(point["task"], point["model"]) for point in points})
     charts = [{"title": f"{model} on {task}", "spec": chart(points, task, model)} for task, model in kinds]
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

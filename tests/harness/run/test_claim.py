@@ -204,3 +204,15 @@ def test_one_of_many_wins(tmp_path: Path, dead: int) -> None:
             rival.join()
         assert won.get(timeout=5)
         assert won.empty()
+
+
+def test_a_process_that_the_system_hides_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's processes may be invisible: then their heartbeat counts, as on another machine."""
+    with Claim(tmp_path / "run") as held:
+        assert held.path is not None
+        monkeypatch.setattr(claim, "_start_time", lambda pid: None)
+        assert not claim.alive(held.path)
+        monkeypatch.setattr(claim, "_owned", lambda path: False)
+        assert claim.alive(held.path)
+        os.utime(held.path, (1, 1))
+        assert not claim.alive(held.path)

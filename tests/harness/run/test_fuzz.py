@@ -3,22 +3,35 @@
 import io
 import json
 import os
+import zlib
+from collections.abc import Callable
 from contextlib import redirect_stderr, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hydra.errors import HydraException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf.errors import OmegaConfBaseException
 
 from winnow.harness.common.finished import amend, damage, finished
+from winnow.harness.config.messages import one_line
+from winnow.harness.config.overrides import cell_from
+from winnow.harness.config.stored import stored_cell
+from winnow.harness.config.trust import strangers
 from winnow.harness.results.exchange import bundled
 from winnow.harness.run import claim, journal
+from winnow.harness.run.fate import unpack
 from winnow.harness.run.record import Row
 from winnow.harness.run.result import results_below
 from winnow.harness.score.judged import read as read_verdict
 from winnow.harness.sweep import manifest
+from winnow.harness.tasks.benchmark import Reading
+from winnow.harness.tasks.letters import LETTERS, read_letter
+from winnow.harness.tasks.readers import exact, yes_or_no
 from winnow.reducers.core.errors import WinnowError
 
 pytestmark = pytest.mark.faults
@@ -114,3 +127,83 @@ def test_done_of_any_shape(plain: dict[str, Any]) -> None:
 def test_verdict(text: str) -> None:
     right, score = read_verdict(text)
     assert right in (True, False, None) and (score is None or 0 <= score <= 5)
+
+
+@MANY
+@given(st.binary(max_size=120).map(zlib.compress) | st.binary(max_size=60))
+def test_tokens(content: bytes) -> None:
+    with suppress(ValueError):
+        last_layer, anchor = unpack(content)
+        assert last_layer.shape == anchor.shape
+
+
+@MANY
+@given(st.binary(max_size=200) | keyed("cell", "inputs").map(lambda plain: json.dumps(plain).encode()))
+def test_configuration_of_a_run(content: bytes) -> None:
+    with TemporaryDirectory() as name:
+        (Path(name) / "config.yaml").write_bytes(content)
+        with pytest.raises(WinnowError):
+            stored_cell(Path(name), trust=False)
+
+
+@cache
+def cell() -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(cell_from(["model=pico"]).plain()))
+    return plain
+
+
+def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A cell with one value, at any depth, replaced."""
+    first, *rest = path
+    return cell() | {first: cell()[first] | {rest[0]: value} if rest else value}
+
+
+def places() -> st.SearchStrategy[tuple[str, ...]]:
+    inner = [(one, two) for one, found in cell().items() if isinstance(found, dict) for two in found]
+    return st.sampled_from([*((one,) for one in cell()), *inner])
+
+
+@MANY
+@given(st.builds(changed, st.deferred(places), VALUES))
+def test_a_cell_of_any_shape(plain: dict[str, Any]) -> None:
+    """Whatever stands in its fields: a cell that names nothing strange, or one line."""
+    with TemporaryDirectory() as name, suppress(WinnowError):
+        (Path(name) / "config.yaml").write_text(json.dumps({"cell": plain, "inputs": {}}))
+        assert not list(strangers(stored_cell(Path(name), trust=False)))
+
+
+WORDS = st.text(alphabet="ABCDEabcde().:* \n'\"answeristhoptnyo«»选项", max_size=60) | st.text(max_size=60)
+
+
+@MANY
+@given(WORDS, st.dictionaries(st.sampled_from("ABCDEF"), st.text(max_size=12), min_size=1))
+def test_reader_of_options(answer: str, options: dict[str, str]) -> None:
+    assert read_letter(answer, options) in {*options, *LETTERS, ""}
+
+
+@MANY
+@given(WORDS, VALUES)
+@pytest.mark.parametrize("read", [yes_or_no, exact])
+def test_readers(read: Callable[..., Reading], answer: str, value: Any) -> None:
+    found = read(None, answer, {"answer": value})
+    assert found.parsed in (True, False) and 0 <= found.score <= 1
+
+
+FEW = settings(MANY, max_examples=max(20, EXAMPLES // 20))
+KEYS = st.sampled_from(
+    ["ratio", "reducer.rows", "schedule.k", "limit", "budget.mean", "model.frames", "tasks.tasks", "x"]
+)
+
+
+@FEW
+@given(st.lists(st.tuples(KEYS, st.text(max_size=9) | VALUES.map(str)), max_size=3))
+def test_words_of_the_command_line(words: list[tuple[str, str]]) -> None:
+    """A cell, or one line; what Hydra and OmegaConf say is one line by `one_line`."""
+    said = "none"
+    try:
+        said = cell_from([f"{key}={value}" for key, value in words]).method.name
+    except (HydraException, OmegaConfBaseException) as error:
+        said = one_line(error)
+    except WinnowError as error:
+        said = str(error)
+    assert said and "Traceback" not in said

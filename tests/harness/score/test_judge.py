@@ -12,8 +12,12 @@ from runs import Run, only, result_of
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
+from winnow.harness.common import files
+from winnow.harness.run.result import _Whole
 from winnow.harness.score.judge_client import Judge, Server
+from winnow.harness.score.judge_verdicts import keep_verdict, verdicts_path
 from winnow.harness.score.judged import read
+from winnow.harness.score.scoring import Scored
 from winnow.reducers.core.errors import WinnowError
 
 OPEN = ("tasks=activitynetqa", "tasks.tasks=[activitynetqa,moviechat_global]")
@@ -106,6 +110,32 @@ def test_stages(
     assert len(stub.bodies) == 6 and "0 asked, 3 remembered" in again.stdout and "cost 0" in again.stdout
     shown = run(*OPEN, f"tasks.data={fixtures}")
     assert " / " in shown.out
+    told = [task["judge"] for task in result_of(answered)["tasks"]]
+    assert CliRunner().invoke(app, ["rescore", answered.name, "--results", str(answered.parent)]).exit_code == 0
+    assert [task["judge"] for task in result_of(answered)["tasks"]] == told
+
+
+def test_verdicts_outlive_a_new_score_of_the_same_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They were paid for; another label is another question to the judge."""
+    samples = [{"doc_id": n, "question": "who?", "target": "Ann", "answer": "Bob", "status": "ok"} for n in range(2)]
+    said = {"model": "m", "mean": 50.0}
+    plain = dict.fromkeys(_Whole.__annotations__) | {"tasks": [{"task": "quiz", "judge": said}, {"task": "other"}]}
+
+    def score(samples: list[dict[str, Any]]) -> Any:
+        files.write_json(tmp_path / "result.json", plain)
+        found = Scored({"task": "quiz", "metric": "right", "mean": 0}, samples, [])
+        keep_verdict(tmp_path, found)
+        return found.summary.get("judge")
+
+    files.write_lines(tmp_path / "samples_quiz.jsonl", samples)
+    verdicts_path(tmp_path, "quiz").touch()
+    assert score([sample | {"scores": {"right": 1.0}} for sample in samples]) == said and not capsys.readouterr().err
+    assert score([samples[0], samples[1] | {"target": "Bob"}]) is None
+    assert "quiz has other labels or answers than the judge saw" in capsys.readouterr().err
+    assert not verdicts_path(tmp_path, "quiz").exists()
+    assert score(samples[:1]) is None and score([*samples, samples[0]]) is None
+    (tmp_path / "samples_quiz.jsonl").write_text("{")
+    assert score(samples) is None
 
 
 def test_what_has_no_answer_is_not_sent_but_counts_as_wrong(

@@ -15,6 +15,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import pytest
 import torch
 from runs import result_of, samples_of
 
-from winnow.harness.run import cell_run, claim, journal
+from winnow.harness.run import cell_run, claim, journal, traces
 from winnow.harness.run.record import Row
 from winnow.harness.run.stop import Stop
 from winnow.harness.sweep import manifest
@@ -36,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[3]
 FORK = multiprocessing.get_context("fork")
 CELLS = ("reducer=none,fastv,random", "ratio=0.5,0.25,0.1", "schedule=pico", "limit=40", "batch_size=4")
 DOCUMENTS = 7 * 40
+LARGE = ("reducer=none,fastv,random,uniform", *CELLS[1:3], "tasks=pico_video", "limit=200", "batch_size=4")
 
 Prepare = Callable[[], None]
 
@@ -52,10 +55,19 @@ def cache(benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, benchmark: Path) -> Manifest:
-    """An undisturbed sweep, by one worker."""
+    return undisturbed(tmp_path_factory.mktemp("whole"), benchmark)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, benchmark: Path) -> Manifest:
+    return undisturbed(tmp_path_factory.mktemp("large"), benchmark, *LARGE)
+
+
+def undisturbed(folder: Path, benchmark: Path, *overrides: str) -> Manifest:
+    """A sweep by one worker that nobody disturbs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINNOW_CACHE", str(benchmark))
-        planned = made(tmp_path_factory.mktemp("whole") / "runs")
+        planned = made(folder / "runs", *overrides)
     child = fork(planned, environment={"WINNOW_CACHE": str(benchmark)})
     child.join()
     assert child.exitcode == 0
@@ -97,10 +109,11 @@ def fork(
 def keep_books(ledger: Path) -> None:
     original = journal.Journal.append
 
-    def append(self: journal.Journal, rows: Any) -> None:
-        original(self, rows)
+    def append(self: journal.Journal, rows: Any) -> list[Row]:
+        kept = original(self, rows)
         with ledger.open("a") as file:
-            file.write("".join(f"{self.path.parent.parent.name}/{row.task}/{row.doc_id}\n" for row in rows))
+            file.write("".join(f"{self.path.parent.parent.name}/{row.task}/{row.doc_id}\n" for row in kept))
+        return kept
 
     journal.Journal.append = append  # type: ignore[method-assign]
 
@@ -131,10 +144,13 @@ def rows_of(folder: Path) -> list[Row]:
 
 
 def same(planned: Manifest, whole: Manifest) -> None:
-    """The same samples, scores and shares, bit by bit."""
+    """The same files: samples and scores bit by bit, traces and results but for seconds and dates."""
     for cell in whole.cells():
         one, other = planned.results / cell.id, whole.results / cell.id
-        assert samples_of(one) == samples_of(other)
+        for name in sorted(path.name for path in other.glob("s*.*") if path.suffix in (".jsonl", ".parquet")):
+            assert (one / name).read_bytes() == (other / name).read_bytes()
+        traced, expected = (traces.read(folder / "traces.parquet") for folder in (one, other))
+        assert [replace(row, seconds=0) for row in traced] == [replace(row, seconds=0) for row in expected]
         for key in ("tasks", "shares", "cost", "status"):
             assert result_of(one)[key] == result_of(other)[key]
 
@@ -155,14 +171,20 @@ def wait_for_rows(planned: Manifest, rows: int) -> None:
 @pytest.mark.timeout(600)
 def test_workers_are_killed_at_random_moments(tmp_path: Path, whole: Manifest, kills: int, parts: int) -> None:
     planned = made(tmp_path / "runs")
+    kill_some(planned, DOCUMENTS, kills, parts, (lambda: None, lambda: None))
+    same(planned, whole)
+
+
+def kill_some(planned: Manifest, documents: int, kills: int, parts: int, prepare: tuple[Prepare, Prepare]) -> None:
+    """Kill two workers at random moments, each followed by another; count what is lost and what is done twice."""
     draw = random.Random(kills)
-    workers = [fork(planned, index, parts=parts) for index in range(2)]
+    workers = [fork(planned, index, prepare[index], parts) for index in range(2)]
     lost = killed = 0
     before: dict[tuple[str, str, int], str] = {}
     for _ in range(kills):
         # mostly soon after an answer, sometimes while tasks or model load, or while a cell is scored
         time.sleep(draw.choice((0.1, 0.5)) * draw.random())
-        wait_for_rows(planned, min(DOCUMENTS, len(before) + draw.randrange(0, DOCUMENTS // kills)))
+        wait_for_rows(planned, min(documents, len(before) + draw.randrange(0, documents // kills)))
         index = draw.randrange(2)
         if workers[index].is_alive():
             os.kill(workers[index].pid or 0, signal.SIGKILL)
@@ -171,17 +193,74 @@ def test_workers_are_killed_at_random_moments(tmp_path: Path, whole: Manifest, k
         now = on_disk(planned)
         lost += sum(now.get(key) != answer for key, answer in before.items())
         before = now
-        workers[index] = fork(planned, index, parts=parts)
+        workers[index] = fork(planned, index, prepare[index], parts)
     for worker in workers:
         worker.join()
     now = on_disk(planned)
     lost += sum(now.get(key) != answer for key, answer in before.items())
     print(f"{killed} of {kills} kills met a worker at work")
-    print(f"{len(now)} of {DOCUMENTS} documents, {lost} lost, {doubles(planned)} doubled")
-    assert (len(now), lost, doubles(planned)) == (DOCUMENTS, 0, 0)
+    print(f"{len(now)} of {documents} documents, {lost} lost, {doubles(planned)} doubled")
+    assert (len(now), lost, doubles(planned)) == (documents, 0, 0)
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert not any(claim.living_claim(planned.results / cell.id) for cell in planned.cells())
-    same(planned, whole)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("shared", [False, True], ids=["one machine", "a clock ahead and stale listings"])
+def test_a_large_sweep_under_a_hundred_kills(tmp_path: Path, large: Manifest, shared: bool) -> None:
+    planned = made(tmp_path / "runs", *LARGE)
+    here, there = remote("here"), remote("there")
+
+    def slow(prepare: Prepare, ahead: float) -> None:
+        prepare()
+        claim.STALE, claim.HEARTBEAT = 30.0, 0.5
+        real = time.time
+        time.time = lambda: real() + ahead
+        stale_listings(str(planned.results), 2.0)
+
+    prepared = (partial(slow, here, 0.0), partial(slow, there, 7200.0))
+    kill_some(planned, 10 * 200, 100, 1, prepared if shared else (lambda: None, lambda: None))
+    same(planned, large)
+
+
+class Listing(list[Any]):
+    """What `os.scandir` gives, from a list."""
+
+    def __enter__(self) -> Iterator[Any]:
+        return iter(self)
+
+    def __exit__(self, *error: object) -> None:
+        """There is nothing to close."""
+
+
+def stale_listings(root: str, seconds: float) -> None:
+    """Let folders look as they did some seconds ago, but for what this process did itself, as on a network."""
+    known: dict[str, tuple[float, Listing]] = {}
+    scandir = os.scandir
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event in ("os.link", "os.remove", "os.mkdir", "os.rename") or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
+        )
+        if writes:
+            for name in arguments[:2]:
+                known.pop(os.path.dirname(str(name)), None)  # noqa: PTH120 - called for every file
+
+    def stale(path: Any = ".") -> Listing:
+        if not str(path).startswith(root):
+            with scandir(path) as found:
+                return Listing(found)
+        since, listing = known.get(str(path), (float("-inf"), Listing()))
+        if time.monotonic() - since > seconds:
+            with scandir(path) as found:
+                listing = Listing(found)
+            known[str(path)] = time.monotonic(), listing
+        return listing
+
+    os.scandir = stale  # type: ignore[assignment]
+    os.listdir = lambda path=".": [entry.name for entry in stale(path)]  # type: ignore[assignment]
+    sys.addaudithook(note)
 
 
 def remote(name: str) -> Prepare:

@@ -1,14 +1,22 @@
 """A manifest executes what Winnow registers; anything else needs the user's word."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
-from winnow.harness.config import trust
+from winnow.harness.common import owner
+from winnow.harness.common.finished import seal
+from winnow.harness.config.stored import stored_cell
+from winnow.harness.results.report import collect
+from winnow.harness.run import traces
+from winnow.harness.run.record import Row
+from winnow.harness.run.result import results_below
 from winnow.harness.sweep import slurm
 from winnow.harness.sweep.manifest import Manifest, load
 from winnow.harness.sweep.plan import plan
@@ -104,9 +112,60 @@ def test_only_ids_of_jobs_reach_slurm(planned: Manifest, monkeypatch: pytest.Mon
         slurm.cancel_jobs(planned)
 
 
-def test_a_file_of_another_user_is_told(
+def test_files_of_another_user_are_told_once(
     planned: Manifest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trust.os, "getuid", lambda: 12345)
-    trust.check_trust((one.cell for one in planned.cells()), planned.path, trust=False)
-    assert f"note: {planned.path} belongs to another user (" in capsys.readouterr().err
+    monkeypatch.setattr(owner.os, "getuid", lambda: 12345)
+    owner.tell_owner.cache_clear()
+    for _ in range(2):
+        load(planned.path)
+        results_below(planned.results)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"note: {path} belongs to another user (root)" for path in (planned.path, planned.results)]
+
+
+@pytest.fixture
+def stored(planned: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of somebody else's, whose configuration names a function that leaves a mark."""
+    (tmp_path / "marker_module.py").write_text(MARKER.replace("MARK", repr(str(tmp_path / "mark"))))
+    monkeypatch.syspath_prepend(tmp_path)
+    (planned_cell,) = planned.cells()
+    cell, folder = planned_cell.cell, planned.results / planned_cell.id
+    folder.mkdir(parents=True)
+    plain = replace(cell, tasks=replace(cell.tasks, prepare="marker_module:override")).plain()
+    config = {"cell": plain, "inputs": {"answers": {}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config, default=str))))
+    (folder / "result.json").write_text("{}")
+    traces.write(folder / "traces.parquet", [Row("pico_video", 0, "x", grids=[[1, 1, 1]], visual=1)])
+    (folder / "samples_pico_video.jsonl").write_text('{"doc_id": 0}\n')
+    seal(folder, "", "")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["view", "attention", "report", "rescore", "recost", "why"])
+def test_no_run_executes_what_it_names(stored: Path, tmp_path: Path, command: str) -> None:
+    words: dict[str, list[object]] = {
+        "view": ["view", stored.name, "--sample", 0, "--out", tmp_path / "a.png"],
+        "attention": ["view", stored.name, "--sample", 0, "--out", tmp_path / "a.png", "--attention"],
+    }
+    if command == "report":
+        sample = {"task": "pico_video", "doc_id": 0}
+        answer: dict[str, Any] = {"run": stored.name, "label": "fastv", "base": False}
+        collect.pictures([sample | {"answers": [answer]}], stored.parent, 1)
+        said = answer["why"]
+    else:
+        said = str(winnow(*words.get(command, [command, stored.name]), "--results", stored.parent).exception)
+    assert "would execute tasks.prepare=marker_module:override: if you know who wrote it, say --trust" in said
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_picture_is_drawn_once_the_word_is_given(stored: Path, tmp_path: Path) -> None:
+    winnow("view", stored.name, "--sample", 0, "--results", stored.parent, "--out", tmp_path / "a.png", "--trust")
+    assert (tmp_path / "mark").read_text() == "executed"
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "cell: 1\ninputs: 2", "cell: {}\ninputs: {answers: {}}", "\xff"])
+def test_a_damaged_configuration_is_one_line(stored: Path, text: str) -> None:
+    (stored / "config.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(WinnowError, match=r"config\.yaml (cannot be read|is damaged|holds no cell)"):
+        stored_cell(stored, trust=False)
