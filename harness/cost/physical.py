@@ -79,7 +79,8 @@ def head_op(shape: LLMShape, width: float = 2) -> Op:
 
 
 @lru_cache(maxsize=65536)
-def _layer_flops(shape: LLMShape, n: int, attn: str) -> float:
+def layer_flops(shape: LLMShape, n: int, attn: str) -> float:
+    """Floating-point operations of one decoder layer in the prefill of `n` tokens."""
     return sum(op.flops for op in layer_ops(shape, n, attn))
 
 
@@ -101,4 +102,4 @@ def prefill_flops(shape: LLMShape, tokens_per_layer: Sequence[int], attn: str = 
         When the list does not have one entry per layer.
     """
     check_depth(shape, tokens_per_layer)
-    return sum(_layer_flops(shape, int(n), attn) for n in tokens_per_layer) + head_op(shape).flops
+    return sum(layer_flops(shape, int(n), attn) for n in tokens_per_layer) + head_op(shape).flops

@@ -3,6 +3,6 @@
 from winnow.models.engine.attach import attach
 from winnow.models.engine.reuse import Reuse, reuse_tower
 from winnow.models.engine.trace import PromptTrace, Trace
-from winnow.models.engine.trunk import Trunk, in_turn
+from winnow.models.engine.trunk import Trunk
 
-__all__ = ["PromptTrace", "Reuse", "Trace", "Trunk", "attach", "in_turn", "reuse_tower"]
+__all__ = ["PromptTrace", "Reuse", "Trace", "Trunk", "attach", "reuse_tower"]

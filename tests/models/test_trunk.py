@@ -174,6 +174,18 @@ def test_other_ways_to_generate_stay_as_they_are(more: dict[str, Any]) -> None:
     assert len(trunk.spared) == (2 if "num_beams" in more else 0)  # states between layers have to be computed
 
 
+def test_what_exceeds_the_budget_runs_again() -> None:
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["video"]
+    cells = [NoReduction(), *(FastV(ratio=ratio, schedule=K(4)) for ratio in (0.5, 0.25))]
+    free = Trunk(cells)
+    expected = [answer(loaded, cell, prompts, free) for cell in cells]
+    tight = Trunk(cells, budget=free.peak // 2)
+    for cell, whole in zip(cells, expected, strict=True):
+        assert_same(whole, answer(loaded, cell, prompts, tight))
+    assert 0 < tight.peak <= free.peak // 2
+    assert len(tight.spared) < len(free.spared) == 2 * 4
+
+
 def test_a_failure_within_leaves_the_others_their_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["image"]
     cells = [NoReduction(), FastV(ratio=0.5, schedule=K(3)), FastV(ratio=0.25, schedule=K(3))]
