@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from winnow.models.engine.prefill import Prefill
+from winnow.models.engine.prefill import Notes, Prefill
 from winnow.models.transformers_api import put_layer, taken_layer
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
@@ -153,10 +153,27 @@ class Trunk:
         self.closed = False
         self._layouts: Sequence[Layout] = ()
         self._expected: dict[int, Expected] = {}
+        self._entered: list[tuple[Sequence[Tensor], Tensor, Notes]] = []
 
     def probes(self, depth: int) -> set[tuple[Probe, int]]:
         """All statistics that methods still to come will ask for."""
         return {asked for reducer in self.waiting for asked in reducer.probes(depth)}
+
+    def notes(self, index: Sequence[Tensor], embeds: Tensor) -> Notes:
+        """What methods told one another of these prompts as they stand at the entrance.
+
+        Parameters
+        ----------
+        index : sequence of Tensor
+            Per prompt the tokens present.
+        embeds : Tensor
+            Their embeddings, ``(batch, n, width)``.
+        """
+        for tokens, known, notes in self._entered:
+            if _equal(tokens, index) and _equal([known], [embeds]):
+                return notes
+        self._entered.append((list(index), embeds, [{} for _ in index]))
+        return self._entered[-1][2]
 
     def begin(self, reducer: Reducer, prefill: Prefill, tower: Tower | None, cache: Any) -> Branch:
         """Let a method take its turn."""
@@ -177,11 +194,14 @@ class Trunk:
     def close(self) -> None:
         """Forget everything, and wait for nobody."""
         self.waiting, self.root, self.held, self.closed = [], Node(), 0, True
+        self._entered = []
 
     def prune(self) -> None:
         """Forget what nobody will come by."""
         waiting = [self._expected[id(one)] for one in self.waiting if id(one) in self._expected]
         self._prune(self.root, waiting)
+        if not any(0 in one.stops for one in waiting):
+            self._entered = []
         self.held = sum(node.bytes for node in self.root.below())
 
     def _prune(self, node: Node, coming: Sequence[Expected]) -> None:
