@@ -1,4 +1,7 @@
-"""What sharing prefills saves: `python scripts/bench.py share`."""
+"""What sharing prefills saves: `python scripts/bench.py share`.
+
+B is the time that the layers of the tree take by themselves; "by FLOPs" is how many times less is possible.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +50,9 @@ POINTS = 8
 
 
 class Measured(NamedTuple):
-    """One pass of all cells over one prompt."""
+    """One pass of all cells over one prompt: seconds of each cell, peak memory, tokens of each layer that ran."""
 
-    seconds: float
+    seconds: list[float]
     bytes: int
     ran: list[int]
 
@@ -64,7 +67,7 @@ class Stopwatch:
     """Seconds of this process that the LLM takes, methods at its entrance included, by hooks on it."""
 
     def __init__(self, loaded: Loaded, stack: ExitStack) -> None:
-        self.seconds, self._started = 0.0, 0.0
+        self.seconds, self._started = list[float](), 0.0
         llm: Any = loaded.family.parts(loaded.model).llm
         stack.callback(llm.register_forward_pre_hook(lambda *_: self._start()).remove)
         self._end = lambda: llm.register_forward_hook(lambda *_: self._stop())
@@ -73,7 +76,7 @@ class Stopwatch:
         self._started = _now()
 
     def _stop(self) -> None:
-        self.seconds += _now() - self._started
+        self.seconds.append(_now() - self._started)
 
     def until_here(self, stack: ExitStack) -> None:
         """Stop behind all hooks that are there now."""
@@ -146,12 +149,12 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
         with reuse_tower(loaded.model):
             prefills(loaded, inputs, ordered[:1], share=False)  # warms up, and encodes once for all
             runs = [[prefills(loaded, inputs, ordered, way) for way in (False, True)] for _ in range(repeats)]
-        alone, shared = (min(run[place].seconds for run in runs) for place in (0, 1))
+        alone, shared = (sum(map(min, zip(*(run[way].seconds for run in runs), strict=True))) for way in (0, 1))
         ran = runs[0][1].ran
         of = layer_time(loaded, ran, 2 * repeats + 1)
         bound = sum(map(of, ran))
         once, single = shared_flops(described, trees(described, ordered))
-        peaks = [max(run[place].bytes for run in runs) for place in (0, 1)]
+        peaks = [max(run[way].bytes for run in runs) for way in (0, 1)]
         yield (
             name, str(len(found)), f"{alone:.2f}", f"{shared:.2f}", f"{alone / shared:.2f}", f"{expected:.2f}",
             f"{single / once:.2f}", f"{bound:.2f}", f"{shared / bound:.3f}", f"{peaks[1] / max(1, peaks[0]):.2f}",
@@ -177,7 +180,7 @@ def add(commands: Any) -> None:
     one = commands.add_parser("share", help="prefills of a sweep's cells, each by itself and shared")
     one.add_argument("--model", default="llava_ov_05b")
     one.add_argument("--rows", nargs="+", choices=list(ROWS), help="by default all")
-    one.add_argument("--repeats", type=int, default=2, help="each way in turn; the least counts")
+    one.add_argument("--repeats", type=int, default=2, help="each way in turn; of each cell the least counts")
     one.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
     one.add_argument("words", nargs="*", help="overrides as run.py takes them: model.scale=tiny model.dtype=bfloat16")
     one.set_defaults(run=share)
