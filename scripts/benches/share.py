@@ -1,6 +1,10 @@
-"""What sharing prefills saves: `python scripts/bench.py share`.
+"""What sharing prefills saves: cells of a sweep that prefill each by itself, and in one tree.
 
-B is the time that the layers of the tree take by themselves; "by FLOPs" is how many times less is possible.
+    python scripts/bench.py share [--rows ROW ...] model.arch.vision.layers=2
+
+Random weights at the shape of a 0.5B model; other words are overrides as `run.py` takes them (the tower runs once and
+is not timed, so it may be short). B is the time that the layers of the tree take by themselves; "by FLOPs" is how many
+times less is possible.
 """
 
 from __future__ import annotations
@@ -161,26 +165,22 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
         )  # fmt: skip
 
 
-def share(given: argparse.Namespace) -> None:
+def main(words: Sequence[str]) -> None:
     """Print the table, row by row as it is measured."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="llava_ov_05b")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="by default all")
+    parser.add_argument("--repeats", type=int, default=2, help="each way in turn; of each cell the least counts")
+    parser.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
+    given, more = parser.parse_known_args(words)
+    torch.set_num_threads(given.threads)
     titles = (
         "cells", "number", "none, s", "trunk, s", "times less", "expected", "by FLOPs", "B, s", "trunk / B", "memory"
     )  # fmt: skip
     table = Table(*titles)
-    torch.set_num_threads(given.threads)
-    words = [f"model={given.model}", "model.weights=random", *given.words]
-    for row in measure(words, given.rows or list(ROWS), given.repeats):
+    for row in measure(
+        [f"model={given.model}", "model.weights=random", *more], given.rows or list(ROWS), given.repeats
+    ):
         table.add_row(*row)
         print(" | ".join(row), flush=True)
     Console(width=130).print(table)
-
-
-def add(commands: Any) -> None:
-    """Add the subcommand."""
-    one = commands.add_parser("share", help="prefills of a sweep's cells, each by itself and shared")
-    one.add_argument("--model", default="llava_ov_05b")
-    one.add_argument("--rows", nargs="+", choices=list(ROWS), help="by default all")
-    one.add_argument("--repeats", type=int, default=2, help="each way in turn; of each cell the least counts")
-    one.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
-    one.add_argument("words", nargs="*", help="overrides as run.py takes them: model.scale=tiny model.dtype=bfloat16")
-    one.set_defaults(run=share)
