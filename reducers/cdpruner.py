@@ -8,6 +8,7 @@ which Winnow does not load. Its kernel is r_i S_ij r_j over the whole picture; i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -94,8 +95,13 @@ class CDPruner(Chooser):
             halves = ((start, middle, count // 2), (middle, start + size, count - count // 2))
             for first, last, share in halves if self.split else ((start, start + size, count),):
                 if share:
-                    kept.append(first + determinant(self._kernel(tokens[first:last], words), share, EPSILON))
+                    picks = partial(self._picks, tokens[first:last], words)
+                    key = ("determinant", first, last, self.weight, self.blend)
+                    kept.append(first + view.ranked(key, share, picks))
         return torch.cat(kept).sort().values
+
+    def _picks(self, tokens: Tensor, words: Tensor, count: int) -> Tensor:
+        return determinant(self._kernel(tokens, words), count, EPSILON)
 
     def _parts(self, grid: Grid) -> tuple[int, int]:
         """Parts of a span, and tokens in each."""

@@ -71,19 +71,19 @@ class Composed(Reducer, ABC):
     def reduce(self, view: View | TowerView) -> Reduction | None:
         """See `Reducer.reduce`."""
         if isinstance(view, TowerView) or _before_llm(view.site):
-            return self._part(view.site).reduce(view)
-        return self._part(view.site).reduce(self._entered(view)) if len(view.visual) else None
+            return self.acting(view.site).reduce(view)
+        return self.acting(view.site).reduce(self._entered(view)) if len(view.visual) else None
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
-        return self._part(site).count(site, grid, present)
+        return self.acting(site).count(site, grid, present)
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`."""
-        return self._part(site).work(site, grid, present, width)
+        return self.acting(site).work(site, grid, present, width)
 
-    def _part(self, site: Site) -> Reducer:
-        """The one that acts at a site."""
+    def acting(self, site: Site) -> Reducer:
+        """See `Reducer.acting`: the part that acts there."""
         return self.parts()[not _before_llm(site)]
 
     def plans(

@@ -47,5 +47,5 @@ class DivPrune(Chooser):
 
     def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        count = self.count(view.site, grid, len(tokens))
-        return max_min(tokens, count, again=self.variant == "official").sort().values
+        count, again = self.count(view.site, grid, len(tokens)), self.variant == "official"
+        return view.ranked(("max_min", again), count, lambda n: max_min(tokens, n, again)).sort().values

@@ -40,7 +40,7 @@ class VAS(Reducer):
         Share of frames (or positions) dropped per round, the paper's r; wins over `ratio`. None: from `ratio`, or 0.3.
     trigger : float or None
         A round fires early when more than this share of frames (positions) lost attention twice in a row. None: the
-        paper's single symbol r, that is `r` or 0.3.
+        paper's single symbol r, that is `r` or 0.3; 1: never.
     both, forced : {"larger", "temporal", "spatial"}
         The axis when both conditions fire, and when a round is forced: that with the larger share of falling trends
         (a tie is temporal), or always the same.
@@ -75,10 +75,10 @@ class VAS(Reducer):
         """Check the shares, then the choices."""
         if self.ratio is not None:
             check_ratio(self.ratio)
-        for name in ("r", "trigger"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise WinnowError(f"reducer.{name}={value} is not allowed: choose a share, 0 <= {name} < 1")
+        if self.r is not None and not 0 <= self.r < 1:
+            raise WinnowError(f"reducer.r={self.r} is not allowed: choose a share, 0 <= r < 1")
+        if self.trigger is not None and not 0 <= self.trigger <= 1:
+            raise WinnowError(f"reducer.trigger={self.trigger} is not allowed: choose a share, 0 <= trigger <= 1")
         super().__post_init__()
 
     def keep_all(self) -> VAS:

@@ -79,7 +79,7 @@ class VidCom2(Chooser):
 
     def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        to_video, to_frame = _similarities(_steady(tokens).unflatten(0, (grid.frames, -1)))
+        to_video, to_frame = view.once("similarities", lambda: _similarities(_of_frames(tokens, grid)))
         typical = to_video + to_frame
         place = typical.argsort(dim=1, stable=True).argsort(dim=1)
         kept = (place < self._shares(to_video)[:, None]).flatten()
@@ -93,6 +93,10 @@ class VidCom2(Chooser):
         weight = ((likeness.min() - likeness) / TEMPERATURE).softmax(0)
         share = (self.ratio * (1 + weight - weight.mean())).clamp_max(1)
         return (share * to_video.shape[1]).round().clamp(1, to_video.shape[1])
+
+
+def _of_frames(tokens: Tensor, grid: Grid) -> Tensor:
+    return _steady(tokens).unflatten(0, (grid.frames, -1))
 
 
 def _steady(tokens: Tensor) -> Tensor:

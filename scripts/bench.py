@@ -2,6 +2,7 @@
 
     python scripts/bench.py media      videos: decoding alone, ahead of a model, memory, beside lmms-eval's loader
     python scripts/bench.py sweep      a sweep in one process beside single commands and lmms-eval's command line
+    python scripts/bench.py share      prefills of a sweep's cells, each by itself and in one tree
     python scripts/bench.py batches    documents a second at several batch sizes
     python scripts/bench.py journal    bytes a document, and peak memory of a large run besides its model
 
@@ -14,7 +15,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("media", "sweep", "batches", "journal")
+NAMES = ("media", "sweep", "share", "batches", "journal")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from winnow.harness.config.schema import (
     MediaConfig,
     ModelConfig,
     NominalConfig,
+    ShareConfig,
     TasksConfig,
 )
 
@@ -67,6 +68,7 @@ class Cell:
     force: bool = False
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
+    share: ShareConfig = field(default_factory=ShareConfig)
 
     def plain(self) -> dict[str, Any]:
         """The cell as files hold it, in types that JSON and YAML know; `from_plain` reads it."""
@@ -80,7 +82,7 @@ class Cell:
     @property
     def group(self) -> str:
         """Equal for cells that can be answered together: they share the model, the documents and the batches."""
-        return repr((self.seen, self.tasks, self.limit, self.batch_size, self.media))
+        return repr((self.seen, self.tasks, self.limit, self.batch_size, self.media, self.share))
 
     @property
     def has_budget(self) -> bool:
@@ -107,6 +109,7 @@ def from_plain(plain: Mapping[str, Any]) -> Cell:
         "budget": BudgetConfig(**plain["budget"]),
         "downsample": DownsampleConfig(**plain["downsample"]),
         "media": MediaConfig(**plain.get("media", {})),
+        "share": ShareConfig(**plain.get("share", {})),
         "results": Path(plain["results"]),
     }
     return Cell(**dict(plain) | made)

@@ -22,6 +22,7 @@ from winnow.harness.config.schema import (
     MediaConfig,
     ModelConfig,
     RunConfig,
+    ShareConfig,
     TasksConfig,
 )
 from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice
@@ -67,7 +68,15 @@ def compose(config: DictConfig, reducer: str) -> Cell:
         method, budget = _method(reducer, plain, budget, depth_of(model))
     numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
     media: MediaConfig = OmegaConf.to_object(config.media)  # type: ignore[assignment]
-    return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, media=media, **numbers)
+    share = _share(OmegaConf.to_object(config.share))  # type: ignore[arg-type]
+    where = Path(plain["results"])
+    return Cell(model, method, tasks, budget, where, downsample=smaller, media=media, share=share, **numbers)
+
+
+def _share(share: ShareConfig) -> ShareConfig:
+    if share.memory is not None and not share.memory > 0:
+        raise WinnowError(f"share.memory={share.memory:g} is not allowed: choose gigabytes, above 0, or null")
+    return share
 
 
 def _declared(name: str, node: dict[str, Any]) -> Declared:

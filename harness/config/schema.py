@@ -10,7 +10,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from winnow.harness.config.choices import options, register_installed
 
-GROUPS = ("model", "reducer", "schedule", "tasks", "experiment", "debug")
+GROUPS = ("model", "reducer", "schedule", "tasks", "share", "experiment", "debug")
 
 
 @dataclass
@@ -91,6 +91,14 @@ class MediaConfig:
 
 
 @dataclass
+class ShareConfig:
+    """What the cells of a group compute together; see `configs/share`. Memory in gigabytes, None: of what is free."""
+
+    name: str = "trunk"
+    memory: float | None = None
+
+
+@dataclass
 class RunConfig:
     """Everything that `run.py` is told. Reducers and schedules have their own keys and are checked by their YAML."""
 
@@ -102,6 +110,7 @@ class RunConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
+    share: ShareConfig = MISSING
     seed: int = 0
     batch_size: int = 16
     limit: int | None = None

@@ -83,7 +83,8 @@ def head_op(shape: LLMShape, width: float = 2) -> Op:
 
 
 @lru_cache(maxsize=65536)
-def _layer_flops(shape: LLMShape, n: int, attn: str, mlp: int) -> float:
+def layer_flops(shape: LLMShape, n: int, attn: str, mlp: int | None = None) -> float:
+    """Floating-point operations of one decoder layer in the prefill of `n` tokens; parameters as in `layer_ops`."""
     return sum(op.flops for op in layer_ops(shape, n, attn, mlp=mlp))
 
 
@@ -109,4 +110,4 @@ def prefill_flops(
         When a list does not have one entry per layer.
     """
     both = layers(shape, tokens_per_layer, mlp)
-    return sum(_layer_flops(shape, n, attn, left) for n, left in both) + head_op(shape).flops
+    return sum(layer_flops(shape, n, attn, left) for n, left in both) + head_op(shape).flops

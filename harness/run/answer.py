@@ -16,7 +16,9 @@ from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, encode
 from winnow.harness.run.preparing import Prepared, Preparer, free_memory
 from winnow.harness.run.record import Row
+from winnow.harness.run.sharing import Sharing
 from winnow.harness.run.stop import Stop
+from winnow.models.engine import Trunk
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
 
@@ -38,7 +40,7 @@ def batches(documents: Sequence[Document], size: int) -> Iterator[list[Document]
 def answer_all(
     works: Sequence[CellRun],
     documents: Sequence[Document],
-    load: Callable[[], Loaded],
+    share: Callable[[], Sharing],
     advance: Advance,
     stop: Stop,
     pool: Pool,
@@ -53,8 +55,8 @@ def answer_all(
         Cells of one model, one set of tasks and one batch size.
     documents : sequence of Document
         Of one task, in order.
-    load : callable
-        Gives the model; called when something has to be answered.
+    share : callable
+        Loads the model, and says what the cells share; called when something has to be answered.
     advance : callable
         Told of each number of documents that were dealt with, and how long the model waited for media.
     stop : Stop
@@ -80,14 +82,14 @@ def answer_all(
     preparer, step, begun = Preparer(ahead, spent), next(steps, None), None
     try:
         while step is not None:
-            loaded = load()
-            begun = begun or preparer.begin(step.works, step.documents, loaded)
+            sharing = share()
+            begun = begun or preparer.begin(step.works, step.documents, sharing.loaded)
             with spent.on("wait"):
                 prepared = begun.result()
             after, begun = next(steps, None), None
             if after is not None and not step.suspect and not after.suspect and ahead.room(len(after.documents)):
-                begun = preparer.begin(after.works, after.documents, loaded)
-            _answer_step(step, prepared, loaded, advance, stop, spent)
+                begun = preparer.begin(after.works, after.documents, sharing.loaded)
+            _answer_step(step, prepared, sharing, advance, stop, spent)
             step = after
     finally:
         preparer.close()
@@ -116,18 +118,33 @@ def _steps(works: Sequence[CellRun], mine: Sequence[list[Document]]) -> Iterator
             yield _Step(apart, [document], suspect=True)
 
 
-def _answer_step(step: _Step, prepared: Prepared, loaded: Loaded, advance: Advance, stop: Stop, spent: Spent) -> None:
+def _answer_step(step: _Step, prepared: Prepared, sharing: Sharing, advance: Advance, stop: Stop, spent: Spent) -> None:
     """Answer prepared documents under each method that lacks an answer."""
-    model: Any = loaded.model
+    model: Any = sharing.loaded.model
     encoded = None if prepared.batch is None else prepared.batch.on(model.device)
-    for work, missing in step.wanted().items():
+    wanted = step.wanted()
+    for work, trunk in sharing.turns([*wanted]):
         stop.raise_if_requested()
+        missing = wanted[work]
         with work.journal.begun(missing):
             failed = [work.fail(document, error) for document, error in prepared.broken]
             with spent.on("llm"):
-                rows = [*_answer_batch(work, loaded, prepared.prompts, encoded), *failed]
+                answered = _shared(work, encoded, trunk, sharing)
+                rows = [*(answered or _answer_batch(work, sharing.loaded, prepared.prompts, encoded)), *failed]
             rows = [replace(row, **prepared.seen.get(row.key, {})) for row in rows]
             advance(work.keep(rows, missing), f"({spent.seconds['wait']:.0f} s waited for media)")
+
+
+def _shared(work: CellRun, batch: Batch | None, trunk: Trunk | None, sharing: Sharing) -> list[Row] | None:
+    """Answer a batch with what other cells have computed of it; None: it has to be answered alone."""
+    if trunk is None or batch is None or trunk.closed:
+        return None
+    try:
+        return answer(sharing.loaded, work.built.reducer, batch, work.run.cell.seed, trunk)
+    except Exception as error:
+        sharing.failed(trunk, error)
+    free_memory()
+    return None
 
 
 def _answer_batch(work: CellRun, loaded: Loaded, prompts: Prompted, batch: Batch | None) -> list[Row]:

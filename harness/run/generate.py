@@ -13,7 +13,7 @@ from transformers import BatchFeature
 from winnow.harness.data.document import Document
 from winnow.harness.run.fate import pack
 from winnow.harness.run.record import Row
-from winnow.models.engine import PromptTrace, attach
+from winnow.models.engine import PromptTrace, Trunk, attach
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
 from winnow.reducers.core.base import Reducer
@@ -54,7 +54,7 @@ def prepare(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Pro
     return Batch(list(documents), inputs)
 
 
-def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int) -> list[Row]:
+def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: Trunk | None = None) -> list[Row]:
     """Answer a batch greedily under one method.
 
     Parameters
@@ -64,13 +64,15 @@ def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int) -> list[Ro
     batch : Batch
     seed : int
         Of methods that draw at random; each document draws by its own name.
+    trunk : Trunk or None
+        What it shares with other methods that answer the same batch.
     """
     model: Any = loaded.model
     documents = batch.documents
     keys = [f"{seed}/{document.task}/{document.doc_id}" for document in documents]
     relevance = [None if d.relevance is None else torch.tensor(d.relevance, dtype=torch.float32) for d in documents]
     started = time.perf_counter()
-    with torch.inference_mode(), attach(model, reducer, keys=keys, relevance=relevance) as trace:
+    with torch.inference_mode(), attach(model, reducer, keys, relevance, trunk) as trace:
         output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False)
     new = output[:, batch.inputs["input_ids"].shape[1] :]
     texts = loaded.processor.batch_decode(new, skip_special_tokens=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -38,6 +39,7 @@ class LoadedModel:
 
     def __init__(self) -> None:
         self.towers: list[Reuse] = []
+        self.layers = Counter[str]()
         self._model: tuple[ModelConfig, Loaded] | None = None
         self._memory = ExitStack()
         self.spent = Spent()
@@ -84,9 +86,10 @@ class LoadedModel:
         """Say how much work the cells of this process shared."""
         passes, spared = (sum(getattr(tower, name) for tower in self.towers) for name in ("passes", "spared"))
         decoded, found = (sum(column) for column in zip((0, 0), *(p.counts for p in self._pools.values()), strict=True))
+        layers = f"; layers of shared prefills: {self.layers['run']}, spared: {self.layers['spared']}"
         return (
             f"videos decoded: {decoded}, found decoded on the disk: {found}; "
-            f"passes of the vision tower: {passes}, spared: {spared}\n{self.told()}"
+            f"passes of the vision tower: {passes}, spared: {spared}{layers if self.layers else ''}\n{self.told()}"
         )
 
     def told(self) -> str:

@@ -21,12 +21,12 @@ from winnow.harness.run.cell_run import CellRun, key_of
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.journal import deaths
 from winnow.harness.run.loaded import LoadedModel
+from winnow.harness.run.sharing import Sharing
 from winnow.harness.run.stop import Stop
 from winnow.harness.run.store import Run, part_mark
 from winnow.harness.run.stored import adopted
 from winnow.harness.score.result import finish
 from winnow.harness.score.scoring import rehearse, score_task
-from winnow.models.loading.load import Loaded
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -100,11 +100,11 @@ def _answer(
     """Answer what is missing; the model is loaded only if something is."""
 
     @cache
-    def loaded() -> Loaded:
+    def share() -> Sharing:
         made = kept.model(works[0].run.cell.seen)
         for work in works:
             files.write_json(work.run.folder / ENV, environment.describe(made.model))
-        return made
+        return Sharing(works, made, kept.layers)
 
     pool = kept.pool(works[0].run.cell.media)
     for name, found in documents.items():
@@ -114,7 +114,7 @@ def _answer(
         if missing:
             rehearse(tasks, name, found)
             with progress(f"answering {name}", missing) as advance:
-                answer_all(works, found, loaded, advance, stop, pool, kept.spent, part)
+                answer_all(works, found, share, advance, stop, pool, kept.spent, part)
 
 
 def _close(

@@ -4,6 +4,6 @@ from winnow.models.engine.attach import attach
 from winnow.models.engine.numbering import trained_positions
 from winnow.models.engine.reuse import Reuse, reuse_tower
 from winnow.models.engine.trace import PromptTrace, Trace
-from winnow.models.engine.trunk import Trunk, in_turn
+from winnow.models.engine.trunk import Trunk
 
-__all__ = ["PromptTrace", "Reuse", "Trace", "Trunk", "attach", "in_turn", "reuse_tower", "trained_positions"]
+__all__ = ["PromptTrace", "Reuse", "Trace", "Trunk", "attach", "reuse_tower", "trained_positions"]

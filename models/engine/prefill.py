@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
 T = TypeVar("T")
+Notes = list[dict[Hashable, Any]]
+"""Per prompt, what methods tell one another, see `View.notes`."""
 
 
 class Prefill:
@@ -55,6 +57,8 @@ class Prefill:
     features : list of Tensor
         What the next layers will have added to their outputs (deepstack), each ``(batch, n, width)``; reduced like the
         hidden states.
+    notes : list of dict
+        Per prompt, see `View.notes`; of this method alone unless somebody shares them.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Prefill:
         self.features: list[Tensor] = []
         self.stages: list[tuple[int, Stage]] = []
         self.entry: Stage | None = None
+        self.notes: Notes = [{} for _ in self.layouts]
 
     @property
     def entry_width(self) -> int:
@@ -120,13 +125,24 @@ class Prefill:
         end = hidden.shape[1] - self.tail
         state = hidden[b, end - len(index) : end]
         recorder, signals = self.recorders[b], self.signals.values[b]
-        view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals)
-        answer = self.reducer.reduce(view) if len(view.visual) or (layout.spans and site.number) else None
+        notes = self.notes[b] if site.kind == "entrance" else {}
+        view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals, notes)
+        answer = self._asked(view) if len(view.visual) or (layout.spans and site.number) else None
         if answer is None:
             return None
         check_reduction(answer, view, self.reducer, self.mrope)
         unchanged = answer.weights is None and answer.drop_text is None and len(answer.keep) == len(view.visual)
         return None if unchanged else answer
+
+    def _asked(self, view: View) -> Reduction | None:
+        """What the method says, or has said as a part of another one that was shown the same."""
+        who, key = self.reducer.acting(view.site), view.layout.key
+        said: list[tuple[Reducer, str, Reduction | None]] = view.once("answers", list)
+        for one, prompt, answer in said:
+            if one == who and prompt == key:
+                return answer
+        said.append((who, key, self.reducer.reduce(view)))
+        return said[-1][2]
 
     def apply(
         self, answers: Sequence[Reduction | None], site: Site, hidden: Tensor, positions: Tensor | None

@@ -183,6 +183,8 @@ class Session:
         if self.tower is not None:
             embeds = prefill.apply(self.tower.answers(prefill.layouts), entrance, embeds, positions)
             self.tower.provenance(prefill.recorders)
+        if self.trunk is not None and not torch.is_grad_enabled():
+            prefill.notes = self.trunk.notes(prefill.index, embeds)
         return prefill.reduce(entrance, embeds, positions)
 
     def before_layer(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs | None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from winnow.models.engine.prefill import Prefill
+from winnow.models.engine.prefill import Notes, Prefill
 from winnow.models.transformers_api import put_layer, taken_layer
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
@@ -130,28 +130,50 @@ class Trunk:
     Parameters
     ----------
     reducers : sequence of Reducer
-        The methods, each of which will be attached once; best in the order of `in_turn`.
+        The methods, each of which will be attached once; who keeps most for longest best comes first.
+    budget : int or None
+        Most bytes to remember; what does not fit is computed again. None: no bound.
 
     Attributes
     ----------
     ran, spared : list of int
         Tokens of each layer that was computed, and of each that was not.
-    peak : int
-        Most bytes that were ever remembered.
+    held, peak : int
+        Bytes that are remembered, and the most that ever were.
+    closed : bool
+        Whether nothing is shared any more.
     """
 
-    def __init__(self, reducers: Sequence[Reducer]) -> None:
-        self.waiting = list(reducers)
+    def __init__(self, reducers: Sequence[Reducer], budget: int | None = None) -> None:
+        self.waiting, self.budget = list(reducers), budget
         self.root = Node()
         self.ran: list[int] = []
         self.spared: list[int] = []
-        self.peak = 0
+        self.held = self.peak = 0
+        self.closed = False
         self._layouts: Sequence[Layout] = ()
         self._expected: dict[int, Expected] = {}
+        self._entered: list[tuple[Sequence[Tensor], Tensor, Notes]] = []
 
     def probes(self, depth: int) -> set[tuple[Probe, int]]:
         """All statistics that methods still to come will ask for."""
         return {asked for reducer in self.waiting for asked in reducer.probes(depth)}
+
+    def notes(self, index: Sequence[Tensor], embeds: Tensor) -> Notes:
+        """What methods told one another of these prompts as they stand at the entrance.
+
+        Parameters
+        ----------
+        index : sequence of Tensor
+            Per prompt the tokens present.
+        embeds : Tensor
+            Their embeddings, ``(batch, n, width)``.
+        """
+        for tokens, known, notes in self._entered:
+            if _equal(tokens, index) and _equal([known], [embeds]):
+                return notes
+        self._entered.append((list(index), embeds, [{} for _ in index]))
+        return self._entered[-1][2]
 
     def begin(self, reducer: Reducer, prefill: Prefill, tower: Tower | None, cache: Any) -> Branch:
         """Let a method take its turn."""
@@ -169,12 +191,18 @@ class Trunk:
         if place is not None:
             del self.waiting[place]
 
+    def close(self) -> None:
+        """Forget everything, and wait for nobody."""
+        self.waiting, self.root, self.held, self.closed = [], Node(), 0, True
+        self._entered = []
+
     def prune(self) -> None:
         """Forget what nobody will come by."""
-        self.peak = max(self.peak, sum(node.bytes for node in self.root.below()))
-        self._prune(
-            self.root, [self._expected[id(waiting)] for waiting in self.waiting if id(waiting) in self._expected]
-        )
+        waiting = [self._expected[id(one)] for one in self.waiting if id(one) in self._expected]
+        self._prune(self.root, waiting)
+        if not any(0 in one.stops for one in waiting):
+            self._entered = []
+        self.held = sum(node.bytes for node in self.root.below())
 
     def _prune(self, node: Node, coming: Sequence[Expected]) -> None:
         """Walk down as long as somebody comes by."""
@@ -187,6 +215,20 @@ class Trunk:
             node.cuts = [found for found in node.cuts if id(found) in alive]
             node.next = node.next if node.next is not None and id(node.next) in alive else None
             nodes += kept
+
+    def keep(self, above: Node, node: Node) -> bool:
+        """Remember a node below another, if it fits into the budget."""
+        if node is above.next or any(node is found for found in above.cuts):
+            return True
+        if self.budget is not None and self.held + node.bytes > self.budget:
+            return False
+        self.held += node.bytes
+        self.peak = max(self.peak, self.held)
+        if node.entry:
+            above.cuts.append(node)
+        else:
+            above.next = node
+        return True
 
     def coming(self, node: Node, others: Sequence[Expected]) -> list[Expected]:
         """Which of some methods should come by a node."""
@@ -292,14 +334,10 @@ class Branch:
             return output
         at = node.layer
         node.measured = [{k: v for k, v in found.items() if k[1] == at} for found in self.prefill.signals.values]
-        node.cache = taken_layer(self.cache, at)
         stops = self.own.stops.union(*(one.stops for one in coming))
-        node.output = output if at + 1 in stops else None
-        if node is not above.next and not any(node is found for found in above.cuts):
-            if node.entry:
-                above.cuts.append(node)
-            else:
-                above.next = node
+        node.cache, node.output = taken_layer(self.cache, at), output if at + 1 in stops else None
+        if not self.trunk.keep(above, node):
+            self.node = None
         return output
 
     def seen_ahead(self, layer: int) -> None:
@@ -307,8 +345,3 @@ class Branch:
         if self.node is not None and self.node.measured:
             for values, known in zip(self.prefill.signals.values, self.node.measured, strict=True):
                 known.update({k: v for k, v in values.items() if k[1] == layer and isinstance(k[0], LookAhead)})
-
-
-def in_turn(reducers: Sequence[Reducer], plans: Sequence[Sequence[int]]) -> list[int]:
-    """The order in which methods should take their turns, depth first: who keeps most for longest comes first."""
-    return sorted(range(len(reducers)), key=lambda place: [-count for count in plans[place]])

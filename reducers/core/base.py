@@ -80,6 +80,10 @@ class Reducer:
         """Whether any of its sites lies in the vision tower."""
         return any(site.in_tower for site in self.sites(depth, tower))
 
+    def acting(self, site: Site) -> Reducer:
+        """Whose answer it is at a site; methods with equal ones answer alike to what they see alike."""
+        return self
+
     def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
         """The statistics of the LLM that the method needs, with the layer of each."""
         return ()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -54,7 +54,7 @@ class Chooser(Reducer, ABC):
         grid : Grid
             The span.
         view : View
-            The whole prompt.
+            The whole prompt; its notes are those of this span, see `View.ranked`.
 
         Returns
         -------
@@ -78,7 +78,9 @@ class Chooser(Reducer, ABC):
         spans = view.layout.pools(self.scope)
         embeddings = view.visual_hidden.split([len(span) for span in spans])
         exact = torch.promote_types(view.hidden.dtype, torch.float32)
-        chosen = [self.choose(x.to(exact), s.grid, view) for x, s in zip(embeddings, spans, strict=True)]
+        notes = [view.once((self.scope, place), dict[Hashable, Any]) for place in range(len(spans))]
+        views = [replace(view, notes=of) for of in notes]
+        chosen = [self.choose(x.to(exact), s.grid, v) for x, s, v in zip(embeddings, spans, views, strict=True)]
         return arrange([span.positions for span in spans], chosen, view.visual, self.positions)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import torch
 
@@ -16,6 +16,7 @@ from winnow.reducers.core.site import Site
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
 Positions = Literal["keep", "compact", "mean"]
 
 
@@ -91,6 +92,8 @@ class View:
         How many tokens were merged into each token of the prompt, itself included, shape ``(length,)``.
     signals : mapping
         ``(probe, layer) ->`` values on the prompt axis, shape ``(length, ...)``; 0 where a token was absent.
+    notes : dict
+        What methods of a sweep that are shown the very same prompt tell one another, see `ranked` and `once`.
     """
 
     layout: Layout
@@ -100,6 +103,32 @@ class View:
     removed_at: Tensor
     size: Tensor
     signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
+    notes: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """A value that another method may have computed of this prompt; `key` names all else that it depends on."""
+        if key not in self.notes:
+            self.notes[key] = compute()
+        known: T = self.notes[key]
+        return known
+
+    def ranked(self, key: Hashable, count: int, rank: Callable[[int], Tensor]) -> Tensor:
+        """The first `count` places of a ranking whose beginning does not depend on how many are asked for.
+
+        So the ratios of a sweep share one ranking: the longest that was needed.
+
+        Parameters
+        ----------
+        key : hashable
+            Names all that the ranking depends on beside the prompt.
+        count : int
+        rank : callable
+            Gives the first so many places.
+        """
+        known: Tensor | None = self.notes.get(key)
+        if known is None or len(known) < count:
+            known = self.notes[key] = rank(count)
+        return known[:count]
 
     @classmethod
     def of(

@@ -15,9 +15,11 @@ from winnow.models.families.prompt import Prompt
 from winnow.models.families.support import impossible
 from winnow.models.loading.load import Loaded
 from winnow.models.transformers_api import cache_of
+from winnow.reducers import cdpruner, divprune
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.aim_prune import AIMPrune
+from winnow.reducers.cdpruner import CDPruner
 from winnow.reducers.compose import Compose
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
@@ -172,6 +174,57 @@ def test_other_ways_to_generate_stay_as_they_are(more: dict[str, Any]) -> None:
     for cell in cells:
         assert_same(once(cell), once(cell, trunk=trunk))
     assert len(trunk.spared) == (2 if "num_beams" in more else 0)  # states between layers have to be computed
+
+
+def test_ratios_share_one_ranking_and_parts_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["padded"]
+    asked: list[str] = []
+
+    def counted(module: Any, name: str) -> None:
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args: asked.append(name) or original(*args))
+
+    counted(divprune, "max_min")
+    counted(AIMMerge, "reduce")
+    counted(cdpruner, "determinant")
+    cells = [
+        *(DivPrune(ratio=ratio) for ratio in (0.5, 0.25, 0.1)),
+        *(AIM(ratio=0.25, schedule=Window(first, 5)) for first in (2, 3)),
+        AIMMerge(ratio=0.25),
+        *(CDPruner(ratio=ratio, split=False, parts="span") for ratio in (0.5, 0.25)),
+        CDPruner(ratio=0.25, split=False, parts="span", weight=0.9),
+    ]
+    expected = [answer(loaded, cell, prompts) for cell in cells]
+    asked.clear()
+    trunk = Trunk(cells)
+    for cell, alone in zip(cells, expected, strict=True):
+        assert_same(alone, answer(loaded, cell, prompts, trunk))
+    pictured = len(prompts) - 1
+    assert [asked.count(name) for name in ("max_min", "reduce", "determinant")] == [pictured, pictured, 2 * pictured]
+
+
+def test_draws_of_other_seeds_are_not_shared() -> None:
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["video"]
+    cells, model = [RandomDrop(ratio=0.3), RandomDrop(ratio=0.3)], loaded.model
+    trunk, inputs = Trunk(cells), loaded.family.encode(loaded.processor, list(prompts))
+    kept = []
+    for seed, cell in enumerate(cells):
+        with torch.no_grad(), attach(model, cell, keys=[str(seed)], trunk=trunk) as trace:
+            model(**inputs)
+        kept.append(trace.prompts[0].steps[0].reduction.keep)
+    assert not torch.equal(*kept)
+
+
+def test_what_exceeds_the_budget_runs_again() -> None:
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["video"]
+    cells = [NoReduction(), *(FastV(ratio=ratio, schedule=K(4)) for ratio in (0.5, 0.25))]
+    free = Trunk(cells)
+    expected = [answer(loaded, cell, prompts, free) for cell in cells]
+    tight = Trunk(cells, budget=free.peak // 2)
+    for cell, whole in zip(cells, expected, strict=True):
+        assert_same(whole, answer(loaded, cell, prompts, tight))
+    assert 0 < tight.peak <= free.peak // 2
+    assert len(tight.spared) < len(free.spared) == 2 * 4
 
 
 def test_a_failure_within_leaves_the_others_their_trunk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,10 +44,13 @@ def plan(
     import_later("torch")  # no plan computes with tensors
     from winnow.harness.sweep.plan import plan as make
     from winnow.harness.sweep.status import describe
+    from winnow.harness.sweep.together import together
 
     manifest = make(overrides, out, dry_run)
     print(describe(manifest, every=dry_run))
-    if not dry_run:
+    if dry_run:
+        print("\n".join(together(manifest)))
+    else:
         with files.writable(manifest.path.parent):
             manifest.save()
         print(manifest.path)

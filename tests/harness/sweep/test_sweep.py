@@ -132,6 +132,7 @@ def test_dry_run_prints_and_writes_nothing(sweep: Make, results: Path) -> None:
     done = winnow("plan", "reducer=none,fastv", "ratio=0.25", *SMALL, f"results={results}", "--dry-run")
     assert done.exit_code == 0, done.output
     assert "group 1: pico on pico_video, limit=8: 2 cells" in done.output and "fastv 0.25" in done.output
+    assert "TFLOPs one by one" in done.output and "  `- layers 5-7: 70 tokens, fastv 0.25" in done.output
     assert not list(results.glob("sweeps/*"))
 
 

@@ -1,0 +1,98 @@
+"""Which cells of a group answer a batch in turn, what they share, and what becomes of it when memory runs out."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from winnow.harness.plan.nominal import nominal
+from winnow.harness.plan.tree import in_turn, shared_bytes, trees
+from winnow.harness.run.cell_run import CellRun
+from winnow.models.engine import Trunk
+from winnow.models.loading.load import Loaded
+from winnow.models.loading.random_weights import free_bytes
+
+PART = 0.25
+"""Of the memory that is free, what shared layers may take where nothing is said."""
+GIGABYTE = 10**9
+
+
+class Sharing:
+    """How the cells of a group share their prefills.
+
+    Parameters
+    ----------
+    works : sequence of CellRun
+        The cells.
+    loaded : Loaded
+        Their model, which has its memory already.
+    layers : Counter
+        Takes the number of LLM layers that were ``run``, and that were ``spared``.
+    """
+
+    def __init__(self, works: Sequence[CellRun], loaded: Loaded, layers: Counter[str]) -> None:
+        cell, model = works[0].run.cell, loaded.model
+        self.loaded, self.layers = loaded, layers
+        self.on = cell.share.name != "none" and len(works) > 1
+        self.prompt, self.batch = nominal(cell.seen), cell.batch_size
+        self._groups: dict[tuple[CellRun, ...], list[list[CellRun]]] = {}
+        self.budget = 0
+        if self.on:
+            known, device = cell.share.memory, str(next(model.parameters()).device)
+            self.budget = int(free_bytes(device) * PART if known is None else known * GIGABYTE)
+
+    def groups(self, works: Sequence[CellRun]) -> list[list[CellRun]]:
+        """The cells that share a tree, each group in the order of its turns; alone where there is no room for more."""
+        if not self.on or len(works) < 2:
+            return [[work] for work in works]
+        if tuple(works) not in self._groups:
+            self._groups[tuple(works)] = self._cut(works)
+        return self._groups[tuple(works)]
+
+    def _cut(self, works: Sequence[CellRun]) -> list[list[CellRun]]:
+        groups: list[list[CellRun]] = []
+        for work in self._in_turn(works):
+            if groups and self._fits([*groups[-1], work]):
+                groups[-1].append(work)
+            else:
+                groups.append([work])
+        return groups
+
+    def _in_turn(self, works: Sequence[CellRun]) -> list[CellRun]:
+        plans = [self.prompt.plan(work.built.reducer) for work in works]
+        return [works[place] for place in in_turn(plans)]
+
+    def _fits(self, works: Sequence[CellRun]) -> bool:
+        found = trees(self.prompt, [work.built.reducer for work in works])
+        return shared_bytes(self.prompt, found, self.batch) <= self.budget
+
+    def turns(self, works: Sequence[CellRun]) -> Iterator[tuple[CellRun, Trunk | None]]:
+        """The cells in the order in which they answer a batch, each with what it shares; None: nothing."""
+        for group in self.groups(works):
+            if len(group) == 1:
+                yield group[0], None
+                continue
+            trunk = Trunk([work.built.reducer for work in group], self.budget)
+            try:
+                yield from ((work, trunk) for work in group)
+            finally:
+                self.layers.update(run=len(trunk.ran), spared=len(trunk.spared))
+                trunk.close()
+
+    def failed(self, trunk: Trunk, error: Exception) -> None:
+        """After an error in a shared run: let the cells go on one by one, for good if memory ran out."""
+        trunk.close()
+        if out_of_memory(error) and self.on:
+            self.on = False
+            print("share: out of memory, so that cells go on one by one; give less share.memory", file=sys.stderr)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left."""
+    told: Any = str(error)
+    short = isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or short

@@ -1,0 +1,75 @@
+"""The tree that plans foretell is the one that runs, and its costs add up."""
+
+import pytest
+from cells import cell
+
+from winnow.harness.cost import physical
+from winnow.harness.plan.nominal import nominal
+from winnow.harness.plan.tree import draw, in_turn, shared_bytes, shared_flops, trees
+from winnow.reducers.aim import AIM
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.compose import Compose
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.schedule import First, K, Window
+from winnow.reducers.fastv import FastV
+from winnow.reducers.none import NoReduction
+from winnow.reducers.prumerge import PruMerge
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.tome import ToMe
+from winnow.reducers.vas import VAS
+
+PROMPT = nominal(cell("model=llava_ov").seen)
+
+
+def shape(*reducers: Reducer) -> list[tuple[int, int, tuple[int, ...]]]:
+    return [(node.first, len(node.tokens), node.cells) for root in trees(PROMPT, reducers) for node in root.nodes()]
+
+
+def test_cells_part_where_the_first_of_them_acts() -> None:
+    found = shape(FastV(ratio=0.25), NoReduction(), FastV(ratio=0.5), VAS(r=0.3))
+    assert found == [(0, 2, (1, 3, 2, 0)), (2, 4, (1, 3)), (6, 22, (1,)), (6, 22, (3,)), (2, 26, (2,)), (2, 26, (0,))]
+
+
+def test_equal_counts_are_not_equal_tokens() -> None:
+    assert len(shape(RandomDrop(ratio=0.25), AIMMerge(ratio=0.25))) == 2
+    assert len(shape(FastV(ratio=0.25), RandomDrop(ratio=0.25, schedule=K(2)))) == 3
+
+
+def test_parts_that_act_alike_share_what_follows() -> None:
+    early, late = AIM(ratio=0.25, schedule=Window(7, 15)), AIM(ratio=0.25, schedule=Window(14, 22))
+    assert shape(early, late, AIMMerge(ratio=0.25))[0] == (0, 8, (2, 1, 0))
+    assert shape(PruMerge(ratio=0.2), Compose(PruMerge(ratio=0.2), FastV(ratio=0.5)))[0] == (0, 2, (0, 1))
+
+
+def test_layers_that_a_method_acts_inside_are_its_own() -> None:
+    assert shape(NoReduction(), ToMe(ratio=0.4, schedule=First(3)))[0][:2] == (0, 28)
+
+
+def test_shared_flops_are_those_of_the_nodes() -> None:
+    methods = [NoReduction(), FastV(ratio=0.5), FastV(ratio=0.25)]
+    once, alone = shared_flops(PROMPT, trees(PROMPT, methods))
+    whole = [[count + PROMPT.text for count in PROMPT.plan(method)] for method in methods]
+    assert alone == pytest.approx(sum(physical.prefill_flops(PROMPT.shape, tokens) for tokens in whole))
+    layer = physical.layer_flops(PROMPT.shape, PROMPT.visual + PROMPT.text, "sdpa")
+    assert alone - once == pytest.approx(2 * 2 * layer)
+
+
+def test_memory_is_that_of_shared_layers() -> None:
+    methods = [NoReduction(), FastV(ratio=0.5)]
+    tokens, shape_ = PROMPT.visual + PROMPT.text, PROMPT.shape
+    pairs, states = 2 * 2 * shape_.kv_heads * shape_.head_dim, 2 * shape_.hidden
+    assert shared_bytes(PROMPT, trees(PROMPT, methods), 3) == 3 * 2 * tokens * (pairs + states)
+    assert shared_bytes(PROMPT, trees(PROMPT, methods[:1]), 3) == 0
+
+
+def test_the_tree_is_drawn_with_who_goes_where() -> None:
+    found = trees(PROMPT, [NoReduction(), FastV(ratio=0.5)])
+    assert draw(found, ["none", "fastv"]) == [
+        "layers 0-1: 6372 tokens, 2 cells",
+        "|- layers 2-27: 6372 tokens, none",
+        "`- layers 2-27: 3236 tokens, fastv",
+    ]
+
+
+def test_who_keeps_most_for_longest_comes_first() -> None:
+    assert in_turn([[9, 2], [9, 9], [4, 4], [9, 3]]) == [1, 3, 0, 2]

@@ -1,0 +1,104 @@
+"""Cells of a sweep share their prefills: the rows are those of cells that run alone, whatever happens on the way."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cells import cell
+from runs import Run, counted
+
+from winnow.harness.plan.build import build_method
+from winnow.harness.run import answer as answering
+from winnow.harness.run import sharing
+from winnow.harness.run.sharing import Sharing, out_of_memory
+from winnow.models.engine import Trunk
+
+SWEEP = ("-m", "reducer=none,fastv,pdrop", "ratio=0.5,0.25", "schedule=pico", "limit=2", "batch_size=2")
+
+
+def rows(results: Path) -> dict[str, list[dict[str, Any]]]:
+    """What each run of a folder answered, without how long it took."""
+    found = {}
+    for path in sorted(results.glob("*/samples_*")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        found[path.parent.name] = [{key: value for key, value in row.items() if key != "seconds"} for row in lines]
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Any]:
+    """The rows of cells that share nothing, once they are there."""
+    return {}
+
+
+def test_rows_are_those_of_single_runs(
+    run: Run, tmp_path: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = run(*SWEEP, "share=none", f"results={tmp_path / 'none'}")
+    assert apart.code == 0 and "shared prefills" not in apart.out
+    alone |= rows(tmp_path / "none")
+    told = counted(monkeypatch, answering, "answer")
+    shared = run(*SWEEP, f"results={tmp_path / 'trunk'}")
+    assert shared.code == 0 and "layers of shared prefills: 20, spared: 20" in shared.out
+    assert len(alone) == 5 and rows(tmp_path / "trunk") == alone
+    assert len(told) == 5
+
+
+def test_without_memory_cells_go_on_one_by_one(
+    run: Run, results: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Trunk.begin
+
+    def full(self: Trunk, *args: Any) -> Any:
+        if len(self.waiting) < 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return begin(self, *args)
+
+    monkeypatch.setattr(Trunk, "begin", full)
+    ran = run(*SWEEP)
+    assert ran.code == 0 and ran.err.count("share: out of memory, so that cells go on one by one") == 1
+    assert rows(results) == alone
+
+
+def test_memory_cuts_a_group_into_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Work:
+        def __init__(self, *words: str) -> None:
+            self.run = type("Run", (), {"cell": cell(*words)})
+            self.built = build_method(self.run.cell)
+
+    loaded: Any = type("Loaded", (), {"model": torch.nn.Linear(1, 1)})
+    works: list[Any] = [Work("reducer=fastv", f"ratio={r}", "schedule=pico_k", "batch_size=4") for r in (0.1, 0.5)]
+    works.insert(1, Work("reducer=none", "batch_size=4"))
+
+    def groups(gigabytes: float) -> list[list[str]]:
+        monkeypatch.setattr(sharing, "free_bytes", lambda _: gigabytes * sharing.GIGABYTE / sharing.PART)
+        return [[work.run.cell.asked for work in group] for group in Sharing(works, loaded, Counter()).groups(works)]
+
+    assert groups(1) == [["", "0.5", "0.1"]]
+    assert groups(0) == [[""], ["0.5"], ["0.1"]]
+
+
+def test_a_failure_ends_sharing_for_a_batch_and_lack_of_memory_for_good(capsys: pytest.CaptureFixture[str]) -> None:
+    made, trunk = Sharing.__new__(Sharing), Trunk([])
+    made.on = True
+    made.failed(trunk, ValueError("a poisoned document"))
+    assert trunk.closed and made.on and not capsys.readouterr().err
+    made.failed(trunk, MemoryError())
+    assert not made.on and "one by one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("shapes differ"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_counts_as_no_memory(error: Exception, short: bool) -> None:
+    assert out_of_memory(error) is short
