@@ -128,6 +128,9 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
 THOROUGH = {"llava": ("eager", "padded"), "llava_onevision": ("sdpa", "video"), "qwen2_vl": ("sdpa", "padded")}
 """Families of unlike kinds, on which every method is checked in each run of the tests."""
 
+COVERING = {"llava_next": ("sdpa", "image")}
+"""Where another batch than the padded one stands for the family: each frame is a picture of several tiles there."""
+
 TILED = {"llava_onevision", "llava_next_video"}
 """Families that cut images into tiles behind the tower, which needs the whole grid."""
 
@@ -139,7 +142,8 @@ KINDS = {
 
 def matrix() -> Iterator[Any]:
     for family, attn, batch, method in itertools.product(FAMILIES, BACKENDS, BATCHES, METHODS):
-        covering = THOROUGH.get(family, ("sdpa", "padded") if method in KINDS else None)
+        few = COVERING.get(family, ("sdpa", "padded")) if method in KINDS else None
+        covering = THOROUGH.get(family, few)
         marks = () if (attn, batch) == covering else pytest.mark.full
         yield pytest.param(family, attn, batch, method, marks=marks)
 
