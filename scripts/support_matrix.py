@@ -41,10 +41,10 @@ it has pooled slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 
 
 QUOTAS = """## Spans and quotas
 
-A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision`, `llava_next`
-and `llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and one for the
-thumbnail; on `llava` pictures that follow each other are the frames of one video, since their tokens cannot be told
-from such. Methods keep their share of each span, with two exceptions:
+A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision`,
+`llava_next` and `llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and
+one for the thumbnail; on `llava` pictures that follow each other are the frames of one video, since their tokens cannot
+be told from such. Methods keep their share of each span, with two exceptions:
 
 - those with the option `scope` rank over all visual tokens of the prompt by `scope=prompt`, on every family alike, and
   give each span a quota of its own by `scope=span`. The default is what the method's code does (FastV, PDrop, AIM,

@@ -55,8 +55,8 @@ def pools(grids: Sequence[Grid], scope: Scope) -> list[Grid]:
     if scope == "span" or len(grids) < 2:
         return list(grids)
     frames, tokens = sum(grid.frames for grid in grids), sum(grid.tokens for grid in grids)
-    alike = len({grid[1:] for grid in grids}) == 1
-    return [Grid(frames, *grids[0][1:]) if alike else Grid(1, tokens, tokens)]
+    alike = len({grid[1:3] for grid in grids}) == 1
+    return [Grid(frames, *grids[0][1:3]) if alike else Grid(1, tokens, tokens)]
 
 
 class Width(NamedTuple):
