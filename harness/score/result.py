@@ -119,7 +119,7 @@ def _flops(rows: Sequence[Row], count: Callable[[Sequence[int]], float]) -> dict
 
 def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | None:
     """What was asked for, planned and achieved, in the budget's unit."""
-    if not cell.has_budget:
+    if cell.budget.asked is None:
         return None
     shape, attn = llm_shape(cell.model), cell.model.attn
     answered = [row for row in rows if row.status == "ok"]
@@ -127,7 +127,7 @@ def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | N
         cost_of(cell.budget, shape, row.tokens_per_layer, row.visual_per_layer, row.visual, attn) for row in answered
     ]
     achieved = [value for value in measured if value is not None]
-    kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)
+    kind, asked = cell.budget.asked
     mean = sum(achieved) / len(achieved) if achieved else None
     profile = {"profile": physical.NAME} if kind == "flops" else {}
     return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean} | profile

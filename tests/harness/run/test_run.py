@@ -108,6 +108,15 @@ def test_budget_is_met(run: Run, results: Path) -> None:
     assert result["budget"]["achieved"] == pytest.approx(result["shares"]["mean"])
 
 
+def test_a_number_of_tokens_is_kept_of_every_picture(run: Run, results: Path) -> None:
+    """Of pico's pictures, which have fewer tokens than the video of its nominal prompt, too."""
+    ran = run("reducer=fastv", "budget.tokens=10", "schedule=pico", "tasks=pico_image", "limit=8")
+    assert ran.code == 0 and "tokens=10" in ran.out and "for tokens 10 (planned 10" in ran.out
+    result = result_of(only(results))
+    assert result["asked"] == "tokens 10" and result["budget"]["achieved"] == 10
+    assert result["shares"]["last"] == pytest.approx(10 / 25)
+
+
 def test_flops_budget_of_an_adaptive_method_shows_what_was_achieved(run: Run, results: Path) -> None:
     assert run("reducer=vas", "budget.flops=0.7", "schedule=pico").code == 0
     result = result_of(only(results))
