@@ -103,7 +103,7 @@ def _answer(
     def loaded() -> Loaded:
         made = kept.model(works[0].run.cell.seen)
         for work in works:
-            files.write_json(work.run.folder / ENV, environment.describe(made.model))
+            files.write_json(work.run.folder / ENV, environment.describe(made))
         return made
 
     pool = kept.pool(works[0].run.cell.media)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 from transformers import AutoProcessor, ProcessorMixin
@@ -11,6 +13,7 @@ from winnow.models.families import find_family
 from winnow.models.families.arch import tiny
 from winnow.models.families.base import Family
 from winnow.models.loading.byte_tokenizer import byte_tokenizer
+from winnow.models.loading.habits import set_aside
 from winnow.models.loading.options import SPREAD, check_attention, check_device
 from winnow.models.loading.pretrained import locate, pretrained
 from winnow.models.loading.random_weights import random_config, random_model
@@ -20,11 +23,21 @@ from winnow.reducers.core.errors import WinnowError
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model ready to answer."""
+    """A model ready to answer.
+
+    Attributes
+    ----------
+    model : nn.Module
+    processor : ProcessorMixin
+    family : Family
+    habits : mapping
+        How the checkpoint would have generated, see `set_aside`.
+    """
 
     model: nn.Module
     processor: ProcessorMixin
     family: Family
+    habits: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load(spec: ModelSpec) -> Loaded:
@@ -46,7 +59,7 @@ def load(spec: ModelSpec) -> Loaded:
         loaded = Loaded(*pretrained(family, spec, device), family)
     if spec.max_pixels or spec.pixels > 1:
         family.cap(loaded.processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
-    return loaded
+    return replace(loaded, habits=set_aside(loaded.model))
 
 
 def load_processor(spec: ModelSpec) -> tuple[ProcessorMixin, Family, bool]:

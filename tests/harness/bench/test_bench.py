@@ -248,7 +248,7 @@ def test_a_measurement_from_end_to_end(winnow: Callable[..., tuple[int, str, str
     (path,) = tmp_path.glob("*.json")
     made = json.loads(path.read_text())
     assert path.stem == made["id"]
-    assert {"before", "after", "versions", "probes", "kernels"} <= set(made["env"])
+    assert {"before", "after", "versions", "probes", "kernels", "set_aside"} <= set(made["env"])
     assert path.name in out
     for one in (one for method in made["methods"].values() for one in method["rounds"]):
         assert sum(one["phases"].values()) == pytest.approx(one["ttft"], rel=0.05, abs=5e-3)
