@@ -25,18 +25,20 @@ the same is true share a column.
 """
 
 TILES = """On `llava_onevision` and `llava_next_video`, methods that act in the tower work on videos: the tiles of an
-any-resolution image need the whole grid. Wherever a model pools, a frame that keeps more vectors than it has pooled
-slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 144 on `llava_next_video`, `pllava` and `longva`.
+any-resolution image need the whole grid. On `llava_next` they keep their number of each view of a picture, its tiles
+among them; what stands in a tile's padding goes with it. Wherever a model pools, a frame that keeps more vectors than
+it has pooled slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 144 on `llava_next_video`, `pllava` and
+`longva`.
 `ratio` is a share of these slots there, so that it means the same for every method of a sweep.
 """
 
 
 QUOTAS = """## Spans and quotas
 
-A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision` and
-`llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and one for the
-thumbnail; on `llava` pictures that follow each other are the frames of one video, since their tokens cannot be told
-from such. Methods keep their share of each span, with two exceptions:
+A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision`,
+`llava_next` and `llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and
+one for the thumbnail; on `llava` pictures that follow each other are the frames of one video, since their tokens cannot
+be told from such. Methods keep their share of each span, with two exceptions:
 
 - those with the option `scope` rank over all visual tokens of the prompt by `scope=prompt`, on every family alike, and
   give each span a quota of its own by `scope=span`. The default is what the method's code does (FastV, PDrop, AIM,

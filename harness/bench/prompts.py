@@ -38,7 +38,7 @@ class Prompts:
 
     def __init__(self, model: ModelConfig, loaded: Loaded, batch: int, folder: Path) -> None:
         self._loaded, self._frames, self._text = loaded, model.frames, model.nominal.text
-        side = _side(model, loaded)
+        side = frame_side(model, loaded)
         self._paths = [folder / f"{number}.mp4" for number in range(batch)]
         for number, path in enumerate(self._paths):
             spots = -(-side // GRAIN)
@@ -85,9 +85,10 @@ class Prompts:
         return inputs
 
 
-def _side(model: ModelConfig, loaded: Loaded) -> int:
+def frame_side(model: ModelConfig, loaded: Loaded) -> int:
     """Pixels along an edge of a frame that give the nominal number of tokens."""
     vision = model.arch["vision"]
     if loaded.family.any_size:
         return round(math.sqrt(model.nominal.tokens_per_frame)) * 2 * int(vision["patch"])
-    return int(vision["image"])
+    views = model.nominal.frames // model.frames  # of a picture that is cut into tiles, and shown whole
+    return int(vision["image"]) * max(1, math.isqrt(views))

@@ -96,7 +96,7 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
     check(found, device, limits, settings.warmup + settings.rounds, encodings, settings.minutes)
     with progress("loading"):
         loaded = load_model(cell.seen)
-    env = environment.describe(loaded.model) | {"before": clocks(device), "kernels": kernels()}
+    env = environment.describe(loaded) | {"before": clocks(device), "kernels": kernels()}
     with TemporaryDirectory() as place, files.writable(folder):
         prompts = Prompts(cell.seen, loaded, cell.batch_size, Path(place))
         total = len(found) * (settings.warmup + settings.rounds)

@@ -87,15 +87,14 @@ class Cell:
     @property
     def has_budget(self) -> bool:
         """Whether a compute budget takes the place of the ratio."""
-        return self.budget.mean is not None or self.budget.flops is not None
+        return self.budget.asked is not None
 
     @property
     def asked(self) -> str:
         """What was asked for, as tables print it."""
-        if self.budget.mean is not None:
-            return f"mean {self.budget.mean:g}"
-        if self.budget.flops is not None:
-            return f"flops {self.budget.flops:g}"
+        if self.budget.asked is not None:
+            kind, value = self.budget.asked
+            return f"{kind} {value:g}{' by tile' if kind == 'tokens' and self.budget.scope == 'tile' else ''}"
         return "" if self.method.ratio is None else f"{self.method.ratio:g}"
 
 

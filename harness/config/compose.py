@@ -28,6 +28,8 @@ from winnow.harness.config.schema import (
 from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice
 from winnow.reducers.core.errors import WinnowError
 
+PICTURE, TILE = SCOPES = ("picture", "tile")
+"""Over what `BudgetConfig.tokens` counts."""
 CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
 
 
@@ -100,9 +102,9 @@ def _method(name: str, plain: dict[str, Any], budget: BudgetConfig, depth: int |
     budget = check_budget(budget, asked) if takes else BudgetConfig()
     ratio = None
     native = next((key for key in known.native if args[key] is not None), None)
-    if takes and native and (budget.mean is not None or budget.flops is not None):
+    if takes and native and budget.asked is not None:
         raise WinnowError(f"a budget solves the ratio, but reducer.{native}={args[native]} fixes it: give only one")
-    if takes and not native and budget.mean is None and budget.flops is None:
+    if takes and not native and budget.asked is None:
         ratio = asked if asked is not None else known.ratio
     return Method(name, target, args, schedule, ratio, takes, known.seeded), budget
 
@@ -121,7 +123,7 @@ def _composed(
     plain: dict[str, Any], tasks: TasksConfig, budget: BudgetConfig, depth: int | None
 ) -> tuple[Method, BudgetConfig]:
     """Resolve the two parts, each as if it stood alone."""
-    given = {"ratio": plain["ratio"], "budget.mean": budget.mean, "budget.flops": budget.flops}
+    given = _given(plain["ratio"], budget)
     for name, value in given.items():
         if value is not None:
             raise WinnowError(
@@ -146,14 +148,24 @@ def check_share(value: object, name: str) -> float | None:
     return float(value)
 
 
+def _given(ratio: object, budget: BudgetConfig) -> dict[str, object]:
+    """What may say how much is kept, by the names that users know."""
+    kinds = {f"budget.{kind}": getattr(budget, kind) for kind in ("mean", "flops", "tokens")}
+    return {"ratio": ratio} | kinds
+
+
 def check_budget(budget: BudgetConfig, ratio: float | None) -> BudgetConfig:
-    """Refuse budgets outside (0, 1], and more than one of ratio, budget.mean and budget.flops."""
-    given = {"ratio": ratio, "budget.mean": budget.mean, "budget.flops": budget.flops}
+    """Refuse budgets out of their range, and more than one of ratio, budget.mean, budget.flops and budget.tokens."""
+    given = _given(ratio, budget)
     chosen = [f"{name}={value}" for name, value in given.items() if value is not None]
     if len(chosen) > 1:
         raise WinnowError(f"{' and '.join(chosen)} exclude each other: give only one of them")
     check_share(budget.mean, "budget.mean")
     check_share(budget.flops, "budget.flops")
+    if budget.tokens is not None and budget.tokens < 1:
+        raise WinnowError(f"budget.tokens={budget.tokens} is not allowed: choose a number of visual tokens, 1 or more")
+    if budget.scope not in SCOPES:
+        raise WinnowError(f"budget.scope={budget.scope} is not allowed: choose {' | '.join(SCOPES)}")
     if not budget.tol >= 0:
         raise WinnowError(f"budget.tol={budget.tol} is not allowed: choose 0 or more")
     return budget

@@ -70,7 +70,15 @@ class BudgetConfig:
 
     mean: float | None = None
     flops: float | None = None
+    tokens: int | None = None
+    scope: str = "picture"
     tol: float = 0.02
+
+    @property
+    def asked(self) -> tuple[str, float] | None:
+        """The kind that was given, and its value."""
+        kinds = ("mean", "flops", "tokens")
+        return next(((kind, getattr(self, kind)) for kind in kinds if getattr(self, kind) is not None), None)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from winnow.harness.tasks.benchmark import Benchmark
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 TOKENS = 16
 """Longest answer where neither the task nor the configuration sets a limit."""
@@ -21,6 +21,8 @@ GENERATION = (
     "length_penalty",
     "repetition_penalty",
     "no_repeat_ngram_size",
+    "suppress_tokens",
+    "begin_suppress_tokens",
 )
 """What of a task's generation settings reaches the model; decoding is greedy."""
 
@@ -94,6 +96,22 @@ def greedy(name: str, settings: Mapping[str, Any], tokens: int) -> tuple[dict[st
     until = settings.get("until") or []
     stops = (until,) if isinstance(until, str) else tuple(until)
     return {"max_new_tokens": tokens} | {k: settings[k] for k in GENERATION if k in settings}, stops
+
+
+def check_generation(asked: Mapping[str, Any]) -> None:
+    """Refuse what ``tasks.generation`` asks for and greedy decoding cannot do.
+
+    Raises
+    ------
+    WinnowError
+        Names the setting, and those that are honoured.
+    """
+    for name, value in asked.items():
+        if name not in (*GENERATION, "until") and not (name == "do_sample" and value is False):
+            raise WinnowError(
+                f"tasks.generation.{name}={value} is not honoured: answers are decoded greedily, with a cache; "
+                f"{choose(name, (*GENERATION, 'until'))}, or do_sample=false"
+            )
 
 
 def fingerprint(*parts: object) -> str:

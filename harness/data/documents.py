@@ -11,7 +11,7 @@ from typing import Any
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.common.folders import locate
 from winnow.harness.config.schema import TasksConfig
-from winnow.harness.data.document import Document, greedy, longest, print_of
+from winnow.harness.data.document import Document, check_generation, greedy, longest, print_of
 from winnow.harness.data.hub import unreachable
 from winnow.harness.data.pictures import mended, strictly
 from winnow.harness.data.places import data_of
@@ -33,6 +33,7 @@ class Tasks:
 
     def __init__(self, config: TasksConfig) -> None:
         prepare()
+        check_generation(config.generation)
         self.config, self.data = config, data_of(config.data)
         folders = _folders(config)
         self.manager = task_manager(folders, config.prompt)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.compose import CUSTOM, REPLAY
+from winnow.harness.config.compose import CUSTOM, PICTURE, REPLAY
 from winnow.harness.config.compose_parts import PARTS
 from winnow.harness.config.schedules import KINDS
 from winnow.harness.plan.budget import Solution, solve
@@ -15,6 +15,7 @@ from winnow.harness.plan.family import family_facts
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts
 from winnow.models.families.support import impossible
+from winnow.reducers.core.absolute import Absolute
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.registry import build, find
@@ -22,6 +23,7 @@ from winnow.reducers.core.schedule import SCHEDULES
 from winnow.reducers.core.tower import Tower
 
 _ANY_TOWER = Tower(blocks=24, used=24, rows=24, cols=24, cls=True)
+TOKENS = "tokens"
 LOWEST = 0.001
 """Smallest retention ratio that a budget is solved with."""
 
@@ -93,11 +95,13 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if method.target == REPLAY:
         values["counts"] = counts(cell, method.args["like"])
     goal = goal or _goal(cell, prompt)
-    solution = _solve(cell, goal, lambda ratio: _make(method, values, ratio)) if goal else None
+    solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
     ratio = solution.ratio if solution else method.ratio
     reducer = _make(method, values, ratio)
     depth = prompt.shape.layers
     acts_in_tower = reducer.acts_in_tower(depth, prompt.tower or _ANY_TOWER)
+    if cell.budget.tokens is not None and solution and cell.budget.scope == PICTURE:
+        reducer = _of_each_picture(cell, prompt, reducer, acts_in_tower)
     if runs or (prompt.tower is None and acts_in_tower):
         _check_support(cell, reducer, depth)
     _check_drops(cell, reducer, prompt)
@@ -112,11 +116,11 @@ def _kept(reducer: Reducer, prompt: Nominal) -> str:
 
 
 def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
-    """The cell's own budget, a share."""
+    """The cell's own budget."""
     budget = cell.budget
-    target = budget.mean if budget.mean is not None else budget.flops
-    if target is None:
+    if budget.asked is None:
         return None
+    kind, target = budget.asked
 
     def measure(reducer: Reducer) -> float:
         visual = prompt.plan(reducer)
@@ -125,13 +129,29 @@ def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
         assert cost is not None
         return cost
 
-    return Goal(target, measure)
+    return Goal(target, measure, TOKENS if kind == TOKENS else "")
 
 
-def _solve(cell: Cell, goal: Goal, make: Callable[[float], Reducer]) -> Solution:
+def _of_each_picture(cell: Cell, prompt: Nominal, reducer: Any, acts_in_tower: bool) -> Reducer:
+    """Let the number hold for pictures of every size; one that the tower sees in one view has one size."""
+    if not acts_in_tower:
+        return Absolute(reducer, reducer.ratio * prompt.visual)
+    if prompt.span.frames > 1:
+        raise WinnowError(
+            f"reducer={cell.method.name} acts on each view of a picture by itself, before their number is known: say "
+            "budget.scope=tile, which gives each view of the nominal prompt its part of budget.tokens"
+        )
+    built: Reducer = reducer
+    return built
+
+
+def _solve(cell: Cell, prompt: Nominal, goal: Goal, make: Callable[[float], Reducer]) -> Solution:
     """Solve the ratio on the nominal prompt; adaptive methods with forced rounds."""
     if "ratio" not in {field.name for field in fields(find(cell.method.target))}:
         raise WinnowError(f"reducer={cell.method.name} has no field 'ratio' that a budget could solve: leave it out")
+    share = goal.target / prompt.visual
+    if goal.unit == TOKENS and share <= 1 and goal.measure(make(share)) == goal.target:
+        return Solution(share, goal.target, goal.target)
     return solve(make, goal.measure, goal.target, LOWEST, 1.0, cell.budget.tol, goal.unit)
 
 

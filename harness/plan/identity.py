@@ -25,7 +25,7 @@ SWITCHES = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 NUMBER = re.compile(r"\d+(e\d+)?")
 STATE = ("code", "folder", "solver")
 """What of a method's inputs is code."""
-SOLVER = ("winnow.harness.plan.budget", "winnow.harness.plan.nominal")
+SOLVER = ("winnow.harness.plan.budget", "winnow.harness.plan.nominal", "winnow.reducers.core.absolute")
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,9 @@ def _extent(cell: Cell) -> dict[str, Any]:
         found["downsample"] = vars(cell.downsample)
     if cell.has_budget:
         budget, nominal = cell.budget, cell.model.nominal
-        found["budget"] = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol, "nominal": vars(nominal)}
+        count = {} if budget.tokens is None else {"tokens": budget.tokens, "scope": budget.scope}
+        asked = {"mean": budget.mean, "flops": budget.flops, "tol": budget.tol} | count
+        found["budget"] = asked | {"nominal": vars(nominal)}
     return found
 
 

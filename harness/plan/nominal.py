@@ -148,6 +148,8 @@ def cost_of(
         return None
     if budget.mean is not None:
         return sum(visual) / len(visual) / full
+    if budget.tokens is not None:
+        return float(visual[-1])
     if budget.flops is None:
         return None
     whole = [full + tokens[0] - visual[0]] * len(tokens)

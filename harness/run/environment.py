@@ -16,8 +16,8 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe(model: Any = None) -> dict[str, Any]:
-    """Versions, machine and code state; with a loaded model also its device and the commit of its weights."""
+def describe(loaded: Any = None) -> dict[str, Any]:
+    """Versions, machine and code state; with a loaded model also its device and weights, and what was set aside."""
     found: dict[str, Any] = {
         "versions": versions(),
         "python": platform.python_version(),
@@ -27,9 +27,11 @@ def describe(model: Any = None) -> dict[str, Any]:
         "git": _git(),
         "log": os.environ.get("WINNOW_LOG"),
     }
-    if model is not None:
+    if loaded is not None:
         from winnow.models.engine.kernels import chosen
 
+        model = loaded.model
+        found["set_aside"] = dict(loaded.habits)
         found["device"] = str(model.device)
         found["probes"] = chosen(model.device, model.dtype)
         found["dtype"] = str(model.dtype).removeprefix("torch.")

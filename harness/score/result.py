@@ -138,7 +138,7 @@ def _flops(
 
 def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | None:
     """What was asked for, planned and achieved, in the budget's unit."""
-    if not cell.has_budget:
+    if cell.budget.asked is None:
         return None
     shape, attn = llm_shape(cell.model), cell.model.attn
     answered = [row for row in rows if row.status == "ok"]
@@ -147,7 +147,7 @@ def _budget(cell: Cell, built: Built, rows: Sequence[Row]) -> dict[str, Any] | N
         for row, mlp in zip(answered, _mlp(cell, built, answered), strict=True)
     ]
     achieved = [value for value in measured if value is not None]
-    kind, asked = ("mean", cell.budget.mean) if cell.budget.mean is not None else ("flops", cell.budget.flops)
+    kind, asked = cell.budget.asked
     mean = sum(achieved) / len(achieved) if achieved else None
     profile = {"profile": physical.NAME} if kind == "flops" else {}
     return {"kind": kind, "asked": asked, "planned": built.planned, "achieved": mean} | profile

@@ -103,7 +103,7 @@ def _answer(
     def share() -> Sharing:
         made = kept.model(works[0].run.cell.seen)
         for work in works:
-            files.write_json(work.run.folder / ENV, environment.describe(made.model))
+            files.write_json(work.run.folder / ENV, environment.describe(made))
         return Sharing(works, made, kept.layers)
 
     pool = kept.pool(works[0].run.cell.media)

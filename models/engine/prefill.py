@@ -249,6 +249,8 @@ class Prefill:
         """
         traces = [recorder.finish() for recorder in self.recorders]
         for trace in () if self.reducer.adaptive else traces:
+            if tower is not None and trace.layout.tiled:  # vectors in a tile's padding go with it
+                continue
             planned = self.reducer.plan([span.grid for span in trace.layout.spans], self.depth, tower)
             if planned != trace.visual_per_layer:
                 executed = trace.visual_per_layer

@@ -23,7 +23,7 @@ from winnow.models.families.base import Family, Parts
 from winnow.models.transformers_api import attention_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe
@@ -170,7 +170,7 @@ class TowerSession:
     def _copies(frames: TowerPass | None, tower: int, layouts: Sequence[Layout]) -> int:
         """How many prompts share each picture: beams and samples of one prompt do."""
         passed = 0 if frames is None else len(frames.index)
-        total = sum(span.frames for layout in layouts for span in layout.spans if span.tower == tower)
+        total = sum(len(span.cells) for layout in layouts for span in layout.spans if span.tower == tower)
         copies, rest = divmod(total, passed) if passed else (0, 0)
         if rest or not copies:
             raise WinnowError(f"{passed} frames went through the tower, but the prompts have {total}")
@@ -178,11 +178,13 @@ class TowerSession:
 
     def _answer(self, layout: Layout, kept: Mapping[int, Iterator[Tensor]]) -> Reduction | None:
         keep = [
-            positions[next(kept[span.tower])]
+            span.positions[cells[cells >= 0]]
             for span in layout.spans
-            for positions in span.positions.view(span.frames, -1)
+            for cells in [patches[next(kept[span.tower])] for patches in span.cells]
         ]
-        return Reduction(torch.cat(keep), positions=getattr(self.reducer, "positions", "keep")) if keep else None
+        if not keep:
+            return None
+        return Reduction(torch.cat(keep).sort().values, positions=getattr(self.reducer, "positions", "keep"))
 
     def provenance(self, recorders: Sequence[Recorder]) -> None:
         """Tell the traces which patch was merged into which; unknown where the model pools."""
@@ -194,7 +196,17 @@ class TowerSession:
         copies = max((self._copies(self.passes[tower], tower, layouts) for tower in anchors), default=1)
         for number in range(0, len(recorders), copies):
             spans = layouts[number].spans
-            found = [next(anchors[span.tower]) for span in spans if span.tower in anchors for _ in range(span.frames)]
-            moved = [anchor + i * self.tower.patches for i, anchor in enumerate(found)]
-            for recorder in recorders[number : number + copies] if moved else ():
-                recorder.anchor = torch.cat(moved)
+            found = [_anchors(span, anchors[span.tower]) for span in spans if span.tower in anchors]
+            starts = torch.tensor([0, *map(len, found)]).cumsum(0)
+            for recorder in recorders[number : number + copies] if found else ():
+                recorder.anchor = torch.cat([own + start for own, start in zip(found, starts, strict=False)])
+
+
+def _anchors(span: Span, anchors: Iterator[Tensor]) -> Tensor:
+    """Per cell of a span the cell that it was merged into, itself where that was cut off; `anchors` are of patches."""
+    merged = torch.arange(len(span))
+    for cells in span.cells:
+        into = cells[next(anchors)]
+        known = (cells >= 0) & (into >= 0)
+        merged[cells[known]] = into[known]
+    return merged

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "internvl": "winnow.models.families.internvl:InternVL",
     "llava": "winnow.models.families.llava:Llava",
+    "llava_next": "winnow.models.families.llava_next:LlavaNext",
     "llava_next_video": "winnow.models.families.llava_next_video:LlavaNextVideo",
     "llava_onevision": "winnow.models.families.llava_onevision:LlavaOnevision",
     "qwen2_vl": "winnow.models.families.qwen2_vl:Qwen2VL",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from transformers import LlamaConfig, PretrainedConfig, Qwen2Config
+from transformers import LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config, Qwen3Config
 
 from winnow.reducers.core.errors import WinnowError
 
-LLMS: dict[str, type[PretrainedConfig]] = {"qwen2": Qwen2Config, "llama": LlamaConfig}
+LLMS: dict[str, Callable[..., PretrainedConfig]] = {
+    "qwen2": Qwen2Config,
+    "qwen3": Qwen3Config,
+    "llama": LlamaConfig,
+    "mistral": partial(MistralConfig, sliding_window=None),
+}
 
 OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack")
 """Numbers that make no sense on a smaller model; a family has its own for those."""
@@ -21,7 +27,7 @@ def llm_config(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> Pretrained
     Parameters
     ----------
     arch : mapping
-        ``llm`` (qwen2 or llama), ``layers``, ``hidden``, ``heads``, ``kv_heads``, ``mlp``, ``vocab``, ``tied``.
+        ``llm`` (one of `LLMS`), ``layers``, ``hidden``, ``heads``, ``kv_heads``, ``mlp``, ``vocab``, ``tied``.
     tokens : mapping
         Ids of the special tokens ``<pad>``, ``<s>``, ``</s>``.
     """
@@ -36,6 +42,7 @@ def llm_config(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> Pretrained
         num_key_value_heads=arch["kv_heads"],
         max_position_embeddings=arch.get("context", 32768),
         tie_word_embeddings=arch["tied"],
+        **({"head_dim": arch["head_dim"]} if "head_dim" in arch else {}),
         pad_token_id=tokens["<pad>"],
         bos_token_id=tokens["<s>"],
         eos_token_id=tokens["</s>"],

@@ -90,7 +90,7 @@ def _layout(ids: Tensor, token: int, side: int) -> Layout:
             spans.append(Span(torch.cat(places), len(places), side, side))
             separators += [torch.arange(stop, start) for (_, stop), (start, _) in pairwise(frames)]
         else:
-            spans += [Span(tile, 1, side, side) for tile in places[0].chunk(tiles)]
+            spans += [Span(tile, 1, side, side, view=view) for view, tile in enumerate(places[0].chunk(tiles))]
     return Layout(len(ids), tuple(spans), torch.cat(separators) if separators else ids[:0])
 
 

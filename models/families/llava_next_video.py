@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, CLIPVisionConfig, LlavaNextVideoConfig, PretrainedConfig, ProcessorMixin
 
-from winnow.models.families.anyres import Piece, encoded_piece, image_piece, lay, tile_grid
+from winnow.models.families.anyres import Piece, image_pieces, lay, pinpoints
 from winnow.models.families.arch import llm_config, vit_numbers
 from winnow.models.families.base import Family
 from winnow.models.families.llava import CHAT_TEMPLATE, encode_pictures
@@ -34,7 +34,7 @@ class LlavaNextVideo(Family):
 
     def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
         """See `Family.layouts`."""
-        images, videos = _images(outer, inputs), _videos(outer.config, inputs)
+        images, videos = image_pieces(outer, inputs), _videos(outer.config, inputs)
         return [lay(ids, outer.config, images, videos) for ids in prompts]
 
     def pooled_slots(self, config: PretrainedConfig) -> int:
@@ -47,13 +47,12 @@ class LlavaNextVideo(Family):
 
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """See `Family.config`; five shapes of tile grids, as in the released checkpoints."""
-        side = arch["vision"]["image"]
         return LlavaNextVideoConfig(
             vision_config=CLIPVisionConfig(**vit_numbers(arch)),
             text_config=llm_config(arch, tokens),
             image_token_index=tokens["<image>"],
             video_token_index=tokens["<video>"],
-            image_grid_pinpoints=[[side * r, side * c] for r, c in ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))],
+            image_grid_pinpoints=pinpoints(arch["vision"]["image"]),
             tie_word_embeddings=arch["tied"],
         )
 
@@ -72,19 +71,6 @@ class LlavaNextVideo(Family):
             num_additional_image_tokens=1,
             chat_template=CHAT_TEMPLATE,
         )
-
-
-def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
-    """One piece per image, in the order of the batch; `generate` may have encoded the pixels beforehand."""
-    config, made = outer.config, encoded(inputs, "image")
-    side = config.vision_config.image_size // config.vision_config.patch_size
-    if made is not None:
-        for features in made.pooler_output:
-            yield encoded_piece(side, features, outer.image_newline)
-        return
-    sizes = inputs.get("image_sizes")
-    for size in () if sizes is None else sizes:
-        yield image_piece(side, *tile_grid(config, size))
 
 
 def _videos(config: PretrainedConfig, inputs: Mapping[str, Any]) -> Iterator[Piece]:

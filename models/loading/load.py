@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
@@ -14,6 +15,7 @@ from winnow.models.families.base import Family
 from winnow.models.families.mrope import position_ids
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.byte_tokenizer import byte_tokenizer
+from winnow.models.loading.habits import set_aside
 from winnow.models.loading.options import SPREAD, check_attention, check_device, numbering
 from winnow.models.loading.pretrained import locate, pretrained
 from winnow.models.loading.random_weights import random_config, random_model
@@ -23,13 +25,24 @@ from winnow.reducers.core.errors import WinnowError
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model ready to answer."""
+    """A model ready to answer.
+
+    Attributes
+    ----------
+    model : nn.Module
+    processor : ProcessorMixin
+    family : Family
+    positions : str or None
+        Who numbers prompts, see `ModelSpec`.
+    habits : mapping
+        How the checkpoint would have generated, see `set_aside`.
+    """
 
     model: nn.Module
     processor: ProcessorMixin
     family: Family
     positions: str | None = None
-    """See `ModelSpec`."""
+    habits: Mapping[str, Any] = field(default_factory=dict)
 
     def encode(self, prompts: Sequence[Prompt]) -> BatchFeature:
         """Turn prompts into the model's inputs; see `Family.encode`."""
@@ -61,7 +74,7 @@ def load(spec: ModelSpec) -> Loaded:
         loaded = Loaded(*pretrained(family, spec, device), family, positions)
     if spec.max_pixels or spec.pixels > 1:
         family.cap(loaded.processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
-    return loaded
+    return replace(loaded, habits=set_aside(loaded.model))
 
 
 def load_processor(spec: ModelSpec) -> tuple[ProcessorMixin, Family, bool]:

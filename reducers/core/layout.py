@@ -23,11 +23,12 @@ def _no_positions() -> Tensor:
 
 
 class Grid(NamedTuple):
-    """The size of a span: frames, tokens in each, and columns where they are known."""
+    """The size of a span: frames, tokens in each, and columns where they are known; which view of its picture it is."""
 
     frames: int
     tokens_per_frame: int
     columns: int | None = None
+    view: int = 0
 
     @property
     def tokens(self) -> int:
@@ -54,8 +55,8 @@ def pools(grids: Sequence[Grid], scope: Scope) -> list[Grid]:
     if scope == "span" or len(grids) < 2:
         return list(grids)
     frames, tokens = sum(grid.frames for grid in grids), sum(grid.tokens for grid in grids)
-    alike = len({grid[1:] for grid in grids}) == 1
-    return [Grid(frames, *grids[0][1:]) if alike else Grid(1, tokens, tokens)]
+    alike = len({grid[1:3] for grid in grids}) == 1
+    return [Grid(frames, *grids[0][1:3]) if alike else Grid(1, tokens, tokens)]
 
 
 class Width(NamedTuple):
@@ -78,6 +79,11 @@ class Span:
         The grid.
     tower : int
         Which of the model's vision towers it went through, where there are several.
+    view : int
+        Which view of its picture it is, where a picture is shown as several spans in a row: 0 for the first.
+    patches : Tensor or None
+        Where the tower's frames are not those of the grid (tiles, whose padding was cut off): the cell of each of their
+        patches, -1 where it was cut off, shape ``(tower frames, patches)``. None: each frame is one of the tower's.
     """
 
     positions: Tensor
@@ -85,6 +91,8 @@ class Span:
     rows: int
     cols: int
     tower: int = 0
+    view: int = 0
+    patches: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse a grid that does not fit its positions."""
@@ -94,7 +102,12 @@ class Span:
     @property
     def grid(self) -> Grid:
         """The size."""
-        return Grid(self.frames, self.rows * self.cols, self.cols)
+        return Grid(self.frames, self.rows * self.cols, self.cols, self.view)
+
+    @property
+    def cells(self) -> Tensor:
+        """The cell of each patch of the tower's frames, -1 where it was cut off, ``(tower frames, patches)``."""
+        return torch.arange(len(self)).view(self.frames, -1) if self.patches is None else self.patches
 
     def __len__(self) -> int:
         """Visual tokens in the span."""
@@ -154,6 +167,11 @@ class Layout:
         mask = torch.zeros(self.length, dtype=torch.bool)
         mask[self.visual] = True
         return mask
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the tower saw any picture in tiles that the prompt shows without their padding."""
+        return any(span.patches is not None for span in self.spans)
 
     @cached_property
     def question(self) -> Tensor:

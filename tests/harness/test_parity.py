@@ -109,6 +109,7 @@ def ours(folder: Path, family: str, tasks: Tasks, name: str, frames: int) -> Ite
     ("family", "wrapper", "task", "frames"),
     [
         ("llava", "llava_hf:LlavaHf", "pope", 1),
+        ("llava_next", "llava_hf:LlavaHf", "pope", 1),
         ("llava_onevision", "llava_hf:LlavaHf", "pope", 1),
         ("llava_onevision", "llava_hf:LlavaHf", "videomme", 7),
         ("qwen2_vl", "qwen2_vl:Qwen2_VL", "pope", 1),

@@ -55,6 +55,7 @@ FAMILIES = (
     "qwen2_5_vl",
     "qwen3_vl",
     "internvl",
+    "llava_next",
     "llava_next_video",
     "video_llava",
     "llava_video",

@@ -56,7 +56,7 @@ def test_onevision_video_is_pooled_and_closed_by_a_newline() -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (100, 20), (20, 20), (61, 43), (300, 290)])
-@pytest.mark.parametrize("family", ["llava_onevision", "llava_next_video"])
+@pytest.mark.parametrize("family", ["llava_onevision", "llava_next", "llava_next_video"])
 def test_the_grid_of_tiles_matches_the_model(family: str, size: tuple[int, int]) -> None:
     """Both ways of finding the grid, from image sizes and from encoded features, find the model's newlines."""
     loaded: Any = tiny_model(family, "sdpa")

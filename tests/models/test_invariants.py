@@ -130,6 +130,9 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
 THOROUGH = {"llava": ("eager", "padded"), "llava_onevision": ("sdpa", "video"), "qwen2_vl": ("sdpa", "films")}
 """Families of unlike kinds, on which every method is checked in each run of the tests."""
 
+COVERING = {"llava_next": ("sdpa", "image")}
+"""Where another batch than the padded one stands for the family: each frame is a picture of several tiles there."""
+
 TILED = {"llava_onevision", "llava_next_video"}
 """Families that cut images into tiles behind the tower, which needs the whole grid."""
 
@@ -141,9 +144,9 @@ KINDS = {
 
 def matrix() -> Iterator[Any]:
     for family in FAMILIES:
+        usual = COVERING.get(family, ("sdpa", "films" if "films" in batches(family) else "padded"))
         for attn, batch, method in itertools.product(BACKENDS, batches(family), METHODS):
-            usual = "films" if "films" in batches(family) else "padded"
-            covering = THOROUGH.get(family, ("sdpa", usual) if method in KINDS else None)
+            covering = THOROUGH.get(family, usual if method in KINDS else None)
             marks = () if (attn, batch) == covering else pytest.mark.full
             yield pytest.param(family, attn, batch, method, marks=marks)
 

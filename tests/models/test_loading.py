@@ -1,11 +1,12 @@
 """Loading: every axis reaches transformers, and every faulty checkpoint is one clear line."""
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from winnow.models.engine import attach, reuse_tower
 from winnow.models.loading import pretrained
 from winnow.models.loading.load import load
 from winnow.models.loading.spec import ModelSpec
+from winnow.models.transformers_api import cache_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.schedule import Cuts, First, K
@@ -31,6 +33,7 @@ from winnow.reducers.tome import ToMe
 
 PUBLISHED = {
     "llava15": 7.06, "llava15_13b": 13.35, "llava_ov": 8.03, "llava_ov_05b": 0.894, "llava_next_video": 7.06,
+    "llava_next": 7.06, "llava_next_13b": 13.35, "llava16_mistral": 7.57,
     "llava_video": 8.03, "internvl3": 7.94, "qwen2_vl": 8.29, "qwen2_5_vl": 8.29, "qwen3_vl": 8.77,
 }  # fmt: skip
 """Billions of parameters, as the hub's pages round them; tied weights count once. For PLLaVA, LongVA, VILA1.5 and
@@ -290,3 +293,30 @@ def test_a_revision_is_the_commit_in_the_cache(tmp_path: Path, monkeypatch: pyte
     assert hub.commit("someone/model", "b" * 40) == "b" * 40
     assert hub.commit("someone/model", "v1") is None
     hub.commit.cache_clear()
+
+
+HABITS = {
+    "use_cache": False, "num_beams": 3, "repetition_penalty": 1.7, "suppress_tokens": [5, 6], "do_sample": True,
+    "temperature": 0.3, "cache_implementation": "static", "min_new_tokens": 9,
+}  # fmt: skip
+
+
+def test_a_checkpoints_habits_are_set_aside_and_told(copy: Path) -> None:
+    """Whatever its files say of generating, answers are those of greedy decoding with a cache."""
+    plain = load(spec_of(copy))
+    assert not plain.habits
+    (copy / "generation_config.json").write_text(json.dumps(HABITS | {"eos_token_id": 2}))
+    config = json.loads((copy / "config.json").read_text())
+    config["text_config"]["use_cache"] = False
+    (copy / "config.json").write_text(json.dumps(config))
+    made = load(spec_of(copy))
+    assert {**made.habits} == HABITS
+    assert cast(Any, made.model).generation_config.eos_token_id == 2
+    told = []
+    for loaded in (plain, made):
+        inputs = loaded.family.encode(loaded.processor, [video_prompt()])
+        with torch.no_grad(), attach(loaded.model, FastV(ratio=0.5)) as trace:
+            answer = cast(Any, loaded.model).generate(**inputs, max_new_tokens=4, do_sample=False, pad_token_id=0)
+            passed = cast(Any, loaded.model)(**inputs)
+        told.append((answer, [prompt.tokens_per_layer for prompt in trace.prompts], cache_of(passed) is None))
+    assert torch.equal(told[0][0], told[1][0]) and told[0][1:] == told[1][1:] and not told[0][2]

@@ -59,7 +59,7 @@ def _row(
     shares, cost, budget = result["shares"], result["cost"], result["budget"]
     asked = result["asked"]
     if budget and budget["achieved"] is not None:
-        asked += f" → {budget['achieved']:.3g}"
+        asked += f" → {budget['achieved']:{'.1f' if budget['kind'] == 'tokens' else '.3g'}}"
     row = {"model": result["model"], "reducer": result["label"], "at": _place(result), "ratio": asked}
     for name in ("entrance", "mean", "last"):
         row[name] = f"{100 * shares[name]:.1f}" if shares else ""

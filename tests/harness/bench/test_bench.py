@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from winnow.harness.bench.cells import BASELINE, COMMON, Variant, variants
 from winnow.harness.bench.clock import FIRST, PHASES, PREFILL, PROJECTOR, REDUCER, REST, TOWER, Clock
 from winnow.harness.bench.measure import Measurement, measure
 from winnow.harness.bench.memory import peak_memory
-from winnow.harness.bench.prompts import Prompts
+from winnow.harness.bench.prompts import Prompts, frame_side
 from winnow.harness.bench.record import identity
 from winnow.harness.bench.report import ratios, times
 from winnow.harness.bench.runner import Settings
@@ -28,6 +29,7 @@ from winnow.harness.run.loaded import load_model
 from winnow.harness.score.stats import median_interval
 from winnow.models.check import tiny_model
 from winnow.models.check.cases import video_prompt
+from winnow.models.families import find_family
 from winnow.models.loading.load import Loaded
 from winnow.reducers.core.errors import WinnowError
 
@@ -145,6 +147,15 @@ def test_prompts_differ_within_a_batch(prompts: Prompts) -> None:
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.parametrize(
+    ("model", "side"), [("llava15", 336), ("llava_next", 672), ("llava_ov", 384), ("qwen2_vl", 448)]
+)
+def test_frames_have_the_size_that_gives_the_nominal_tokens(model: str, side: int) -> None:
+    """A picture of 672 pixels is what LLaVA-NeXT cuts into four tiles."""
+    config = variants([f"model={model}", "model.weights=random"])[0].cell.seen
+    assert frame_side(config, cast(Loaded, SimpleNamespace(family=find_family(config.family)))) == side
+
+
 def test_methods_take_turns(
     found: list[Variant], loaded: Loaded, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +248,7 @@ def test_a_measurement_from_end_to_end(winnow: Callable[..., tuple[int, str, str
     (path,) = tmp_path.glob("*.json")
     made = json.loads(path.read_text())
     assert path.stem == made["id"]
-    assert {"before", "after", "versions", "probes", "kernels"} <= set(made["env"])
+    assert {"before", "after", "versions", "probes", "kernels", "set_aside"} <= set(made["env"])
     assert path.name in out
     for one in (one for method in made["methods"].values() for one in method["rounds"]):
         assert sum(one["phases"].values()) == pytest.approx(one["ttft"], rel=0.05, abs=5e-3)

@@ -47,6 +47,9 @@ MISTAKES = {
         ["reducer=fastv", "schedule=pico", "budget.mean=0.1"],
         "out of reach: this method attains 0.62",
     ),
+    "ratio and tokens": (["reducer=fastv", "ratio=0.5", "budget.tokens=64"], "ratio=0.5 and budget.tokens=64 exclude"),
+    "no tokens": (["reducer=fastv", "budget.tokens=0"], "budget.tokens=0 is not allowed: choose a number"),
+    "unknown scope": (["reducer=fastv", "budget.tokens=9", "budget.scope=all"], "choose picture | tile"),
     "budget and native knob": (["reducer=fastv", "reducer.R=0.5", "budget.mean=0.5"], "give only one"),
     "wrong type": (["model.frames=abc"], "model.frames=abc is not allowed: give a value of type integer"),
     "wrong type of a knob": (

@@ -8,6 +8,7 @@ import pytest
 
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.label import headline, label
+from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
 from winnow.harness.plan.build import build_method
 from winnow.harness.plan.nominal import nominal
@@ -142,3 +143,44 @@ def test_headline_prints_the_knobs() -> None:
     assert line == "pico · fastv ratio=0.5 at k=4 for mean 0.75 (planned 0.75, ratio 0.5) · t · run abc"
     numbered = replace(cell(FASTV), model=replace(MODEL, positions="library"))
     assert headline(numbered, "abc", {}, None, None) == "pico positions=library · fastv · t · run abc"
+
+
+LLAVA_NEXT = [(1, 576, 24, 0), (1, 1728, 48, 1)]
+"""The views of a picture of 640 x 480 pixels on LLaVA-NeXT."""
+
+
+def of(model: str, *words: str) -> Any:
+    return build_method(cell_from([f"model={model}", "model.weights=random", *words])).reducer
+
+
+@pytest.mark.parametrize("tokens", [640, 320, 160])
+def test_a_number_of_tokens_holds_for_pictures_of_every_size(tokens: int) -> None:
+    """By picture the number itself; by tile the share of the nominal prompt, so a smaller one keeps less."""
+    words = ["reducer=fastv", f"budget.tokens={tokens}"]
+    by_picture, by_tile = of("llava_next", *words), of("llava_next", *words, "budget.scope=tile")
+    assert by_picture.plan([(5, 576)], 32) == by_tile.plan([(5, 576)], 32) == [2880] * 2 + [tokens] * 30
+    assert by_picture.plan(LLAVA_NEXT, 32)[-1] == tokens
+    assert by_tile.plan(LLAVA_NEXT, 32)[-1] == round(2304 * tokens / 2880)
+    assert by_picture.plan(LLAVA_NEXT * 2, 32)[-1] == 2 * tokens
+    assert by_picture.plan([(1, 100)], 32)[-1] == min(100, tokens)
+    assert by_picture.plan([], 32) == [0] * 32
+
+
+@pytest.mark.parametrize("tokens", [192, 128, 64])
+@pytest.mark.parametrize("reducer", ["fastv", "divprune", "visionzip", "prumerge"])
+def test_a_number_of_tokens_is_the_papers(reducer: str, tokens: int) -> None:
+    made = of("llava15", f"reducer={reducer}", f"budget.tokens={tokens}")
+    assert nominal(cell_from(["model=llava15"]).model).plan(made)[-1] == tokens
+
+
+def test_methods_in_the_tower_keep_a_number_by_tile() -> None:
+    words = ["model=llava_next", "model.weights=random", "reducer=visionzip", "budget.tokens=640"]
+    built = build_method(cell_from([*words, "budget.scope=tile"]))
+    assert built.planned == 640 and built.ratio == pytest.approx(128 / 576, abs=1e-3)
+    with pytest.raises(WinnowError, match=r"reducer=visionzip acts on each view .* say budget.scope=tile"):
+        build_method(cell_from(words))
+
+
+def test_a_number_of_tokens_that_no_ratio_leaves_is_refused() -> None:
+    with pytest.raises(WinnowError, match="budget 64 tokens is out of reach: this method attains 0 to 0 tokens"):
+        of("llava15", "reducer=aim", "budget.tokens=64")

@@ -1,5 +1,6 @@
 """Whole runs of pico on its real videos: what they leave behind, share and refuse."""
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ def test_cell_leaves_a_complete_folder(
         "DONE", "config.yaml", "env.json", "result.json", "samples_pico_video.jsonl", "scores.parquet", "traces.parquet"
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert json.loads((folder / "env.json").read_text())["set_aside"] == {}
     result = result_of(folder)
     assert result["shares"] == {"entrance": 1.0, "mean": pytest.approx(5 / 8 + 3 / 8 / 4), "last": 0.25}
     (task,) = result["tasks"]
@@ -106,6 +108,15 @@ def test_budget_is_met(run: Run, results: Path) -> None:
     result = result_of(only(results))
     assert result["shares"]["mean"] == pytest.approx(0.75, abs=0.02)
     assert result["budget"]["achieved"] == pytest.approx(result["shares"]["mean"])
+
+
+def test_a_number_of_tokens_is_kept_of_every_picture(run: Run, results: Path) -> None:
+    """Of pico's pictures, which have fewer tokens than the video of its nominal prompt, too."""
+    ran = run("reducer=fastv", "budget.tokens=10", "schedule=pico", "tasks=pico_image", "limit=8")
+    assert ran.code == 0 and "tokens=10" in ran.out and "for tokens 10 (planned 10" in ran.out
+    result = result_of(only(results))
+    assert result["asked"] == "tokens 10" and result["budget"]["achieved"] == 10
+    assert result["shares"]["last"] == pytest.approx(10 / 25)
 
 
 def test_flops_budget_of_an_adaptive_method_shows_what_was_achieved(run: Run, results: Path) -> None:

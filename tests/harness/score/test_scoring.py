@@ -121,6 +121,17 @@ def test_settings_can_be_overridden_but_not_into_sampling(bench: Bench) -> None:
         bench.tasks("plain").documents("plain", None)
     tasks = bench.tasks("plain", generation={"do_sample": False, "num_beams": 2})
     assert tasks.documents("plain", None)[0].generation == {"max_new_tokens": 4, "num_beams": 2}
+    tasks = bench.tasks("plain", generation={"do_sample": False, "suppress_tokens": [7]})
+    assert tasks.documents("plain", None)[0].generation == {"max_new_tokens": 4, "suppress_tokens": [7]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("do_sample", True), ("use_cache", False), ("top_p", 0.9), ("num_beam", 2)]
+)
+def test_settings_that_are_not_honoured_are_refused(bench: Bench, name: str, value: object) -> None:
+    bench.add("plain", ["a"])
+    with pytest.raises(WinnowError, match=rf"^tasks\.generation\.{name}={value} is not honoured: .*num_beams"):
+        bench.tasks("plain", generation={name: value})
 
 
 def test_fingerprint_follows_the_data(bench: Bench) -> None:
