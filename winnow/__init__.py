@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from winnow.reducers.core.registry import METHODS
 
 if TYPE_CHECKING:
+    from winnow.harness.results.tables.tidy import load_runs as load_runs
     from winnow.models.engine import PromptTrace as PromptTrace
     from winnow.models.engine import Trace as Trace
     from winnow.models.engine import attach as attach
@@ -90,6 +91,7 @@ _HOMES |= dict.fromkeys(
     ),
     "reducers.core",
 )
+_HOMES["load_runs"] = "harness.results.tables.tidy"
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 _HOMES |= dict.fromkeys(
     ("Keys", "LookAhead", "PageRank", "Rows", "page_rank", "received_attention"), "reducers.core.probes"

@@ -34,9 +34,19 @@ def tables(
     form: Annotated[Form, typer.Option("--format", help="How to print it.")] = "rich",
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
     outdated: Annotated[bool, typer.Option("--all", help="Also runs of older code, versions or data.")] = False,
+    columns: Annotated[str, typer.Option(help="Of the table, in this order: reducer,ratio,mean,pico_video.")] = "",
+    sort: Annotated[str, typer.Option(help="Column of --format csv; a minus before it: falling.")] = "",
+    where: Annotated[
+        list[str] | None, typer.Option(help="Condition on such columns, may be repeated: reducer=fastv, mean<0.5.")
+    ] = None,
+    pivot: Annotated[Literal["", "task"], typer.Option(help="task: a column for each task, figures alone.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write the numbers, a row a run and task: .csv, .parquet.")] = None,
 ) -> None:
-    """Print the table of all runs, or tables of the papers: ours beside the printed numbers."""
-    from winnow.harness.results.tables.runs import show
+    """Print the table of all runs, or tables of the papers: ours beside the printed numbers.
+
+    On a terminal columns that do not fit follow below. --format csv and --out hold numbers, one row a run and task.
+    """
+    from winnow.harness.results.tables.runs import View, show
     from winnow.harness.run.result import newest, results_below
 
     every = results_below(results, outdated=True)
@@ -45,10 +55,13 @@ def tables(
         from winnow.harness.cli.commands.tables import show_tables
 
         show_tables(names, found, results, form)
-    elif form in ("rich", "md", "csv"):
-        show(_some(found, results), results, form)
+    elif out is not None:
+        from winnow.harness.results.tables.tidy import save
+
+        save(_some(found, results), results, out, where or (), sort)
     else:
-        raise WinnowError(f"--format {form} is for the tables of the papers: name one, or choose rich, md or csv")
+        wanted = tuple(name.strip() for name in columns.split(",") if name.strip())
+        show(_some(found, results), results, form, View(wanted, sort, where or (), pivot == "task"))
     hidden = len(every) - len(found)
     if hidden:
         runs, them = ("run", "it") if hidden == 1 else ("runs", "them")

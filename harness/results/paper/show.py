@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from winnow.harness.common.console import as_csv
+from winnow.harness.common.plain import visible
 from winnow.harness.results.paper.cell import Entry, Table
 from winnow.harness.results.paper.formats import Form
-from winnow.harness.results.paper.html import html
-from winnow.harness.results.paper.latex import latex
-from winnow.harness.results.paper.text import CellText, Sheet, sheet
+from winnow.harness.results.paper.text import sheet
+from winnow.harness.results.tables.sheet import CellText, Sheet, html, latex
+
+LONGEST = 170
+"""Columns of a line of text."""
 
 
 def render(table: Table, form: Form) -> str:
@@ -26,7 +29,6 @@ def show(table: Table, form: Form) -> None:
         print(render(table, form))
         return
     from rich import box
-    from rich.markup import escape as plain
     from rich.table import Table as Drawn
 
     from winnow.harness.common.console import output
@@ -35,24 +37,31 @@ def show(table: Table, form: Form) -> None:
     for line in found.above:
         console.print(plain(line), style="bold red")
     drawn = Drawn(box=box.SIMPLE_HEAD, title=found.title, title_justify="left", pad_edge=False)
-    drawn.add_column("", no_wrap=True)
+    whole = not console.is_terminal
+    drawn.add_column("", no_wrap=whole, overflow="fold")
     for name in found.columns:
-        drawn.add_column(name.replace(" (", "\n("), justify="right", no_wrap=True)
+        drawn.add_column(plain(name.replace(" (", "\n(")), justify="right", no_wrap=whole, overflow="fold")
     for heading, rows in found.groups:
         if heading:
             drawn.add_row(f"[italic]{plain(heading)}[/]")
         for label, cells in rows:
             drawn.add_row(plain(label), *map(_rich, cells))
-    console.width = max(console.width, console.measure(drawn, options=console.options.update(width=1000)).maximum)
     console.print(drawn)
     for line in _tail(found):
-        console.print(plain(line), soft_wrap=line.startswith("  "))
+        console.print(plain(line), soft_wrap=line.startswith("  "), width=min(console.width, LONGEST))
+
+
+def plain(text: str) -> str:
+    """Text that neither rich nor the terminal obeys."""
+    from rich.markup import escape
+
+    return escape(visible(text, keep="\n"))
 
 
 def _rich(cell: CellText) -> str:
     """Ours above, printed below, so that a lone number is never taken for the other."""
-    ours = f"{cell.ours}{cell.marks}"
-    rest = " ".join(filter(None, [cell.printed + cell.note, cell.difference]))
+    ours = plain(f"{cell.ours}{cell.marks}")
+    rest = plain(" ".join(filter(None, [cell.printed + cell.note, cell.difference])))
     return (f"[bold]{ours}[/]" if cell.best else ours) + (f"\n[dim]{rest}[/]" if rest else "")
 
 

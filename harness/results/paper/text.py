@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_lowercase
 
 from winnow.harness.config.printed import MODELLED, SHARE
 from winnow.harness.results.paper.cell import EXECUTED, Entry, Line, Table
+from winnow.harness.results.tables.sheet import CellText, Sheet
 from winnow.harness.score.benchmarks import FAILED
 
 RETAINED = "retained %"
@@ -28,46 +29,6 @@ MODEL_LEGEND = (
     "FLOPs and times are modelled as the papers do (llm-viewer-compat, LLM alone, batch 1), never measured; "
     f"'FLOPs' as the paper schedules the tokens, '{EXECUTED}' as the method really drops them."
 )
-
-
-@dataclass(frozen=True)
-class CellText:
-    """The text of one cell; every part may be empty."""
-
-    ours: str = ""
-    printed: str = ""
-    difference: str = ""
-    marks: str = ""
-    note: str = ""
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table as text.
-
-    Attributes
-    ----------
-    title : str
-    columns : list of str
-        Without the first one, which names the rows.
-    groups : list of (str, list)
-        Heading, and its rows: label and cells.
-    above, below : list of str
-        Warnings, and what explains the table.
-    notes : dict
-        Footnote letter -> text.
-    commands : dict
-        What is missing -> the command that fills it.
-    """
-
-    title: str
-    columns: list[str]
-    groups: list[tuple[str, list[tuple[str, list[CellText]]]]]
-    above: list[str]
-    below: list[str]
-    notes: dict[str, str]
-    commands: dict[str, str]
 
 
 def sheet(table: Table) -> Sheet:

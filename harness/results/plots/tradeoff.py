@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -73,17 +73,19 @@ def draw(
     results = [result for result in results if result["model"] == model]
     task = only(task, {found["task"] for result in results for found in result["tasks"]}, "task")
     curves: Curves = defaultdict(list)
+    results = [result for result in results if any(found["task"] == task for found in result["tasks"])]
+    told = apart(results)
     for result in results:
         cost = AXES[axis].of(result)
         for found in result["tasks"]:
             if found["task"] == task and cost is not None and found["mean"] is not None:
-                curves[curve(result)].append((cost, found))
+                curves[curve(result) + told[result.get("context", "")]].append((cost, found))
     if not curves:
         hint = "time them with winnow bench" if axis == "ttft" else "choose another --x"
         raise WinnowError(f"--x {axis}: none of these runs has it; {hint}")
     profiles = {result["cost"]["profile"] for result in results if result["cost"]}
     with figure(out, width) as axes:
-        _fill(axes, curves)
+        _fill(axes, curves, one=len(told) < 2)
         label = AXES[axis].label.format(profile=", ".join(sorted(profiles)))
         axes.set(xlabel=label, ylabel="accuracy (%)", title=f"{model} on {task}")
         axes.grid(alpha=0.3, linewidth=0.5)
@@ -108,6 +110,21 @@ def curve(result: Result) -> str:
     return f"{result['label']} ({place})" if place else str(result["label"])
 
 
+def apart(results: Iterable[Result]) -> dict[str, str]:
+    """What tells the curves of one model and task apart where documents, settings or versions are not the same.
+
+    Returns
+    -------
+    dict
+        By `Result.context` the words behind the name of a curve; empty ones where there is one context.
+    """
+    limits = {result.get("context", ""): result.get("limit") for result in results}
+    if len(limits) < 2:
+        return dict.fromkeys(limits, "")
+    words = {context: "" if limit is None else f" limit={limit}" for context, limit in limits.items()}
+    return {context: f" ({context[:4]}{word})" for context, word in words.items()}
+
+
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The points, cost and accuracy, that none beats in one without losing in the other, by rising cost."""
     front: list[tuple[float, float]] = []
@@ -117,14 +134,16 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return front
 
 
-def _fill(axes: Any, curves: Curves) -> None:
-    base = curves.pop(BASELINE, None)
-    if base:
+def _fill(axes: Any, curves: Curves, one: bool) -> None:
+    """Draw the curves; a Pareto front only where all are of one context."""
+    bases = {name: curves.pop(name) for name in list(curves) if name.split(" (")[0] == BASELINE}
+    for name, base in bases.items():
         mean, low, high = (base[0][1][key] for key in ("mean", "low", "high"))
-        axes.axhline(mean, color="grey", linestyle="--", linewidth=1, label="all tokens")
+        label = f"all tokens{name.removeprefix(BASELINE)}"
+        axes.axhline(mean, color="grey", linestyle="--", linewidth=1, label=label)
         axes.axhspan(low, high, color="grey", alpha=0.12, linewidth=0)
     front = pareto([(cost, found["mean"]) for points in curves.values() for cost, found in points])
-    if len(front) > 1:
+    if len(front) > 1 and one:
         axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=3, alpha=0.5, label="Pareto front")
     for number, (name, points) in enumerate(sorted(curves.items())):
         points.sort(key=lambda point: point[0])

@@ -13,7 +13,7 @@ import yaml
 
 from winnow.harness.common import files
 from winnow.harness.common.run_files import CONFIG, ENV, read_samples
-from winnow.harness.results.plots.tradeoff import curve
+from winnow.harness.results.plots.tradeoff import apart, curve
 from winnow.harness.results.tables.runs import rows as run_rows
 from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import BASELINE
@@ -33,17 +33,29 @@ def table(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
 def points(results: Sequence[Result]) -> list[dict[str, Any]]:
     """One point per run and task: accuracy with its interval, and every cost."""
     found = []
+    alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        shares, cost = result["shares"], result["cost"]
-        if not shares or not cost or result["status"] != "complete":
-            continue
-        costs = {"visual tokens %": 100 * shares["mean"], "TFLOPs": cost["tflops"], "KV MB": cost["kv_bytes"] / 1e6}
-        name = {"model": result["model"], "method": curve(result), "asked": result["asked"], "run": result["id"]}
-        for task in result["tasks"]:
+        for task in result["tasks"] if result["shares"] and result["cost"] and result["status"] == "complete" else ():
             if task["mean"] is not None:
-                figures = {"accuracy": task["mean"], "low": task["low"], "high": task["high"]}
-                found.append({**name, "task": task["task"], **figures, **costs})
+                alike.setdefault((result["model"], task["task"]), []).append(result)
+    for (model, name), group in alike.items():
+        told = apart(group)
+        for result in group:
+            figures = next(task for task in result["tasks"] if task["task"] == name)
+            point: dict[str, Any] = {
+                "model": model,
+                "method": curve(result) + told[result.get("context", "")],
+                "asked": result["asked"],
+            }
+            point |= {"run": result["id"], "task": name, "accuracy": figures["mean"]}
+            found.append(point | {"low": figures["low"], "high": figures["high"]} | _costs(result))
     return found
+
+
+def _costs(result: Result) -> dict[str, float]:
+    shares, cost = result["shares"], result["cost"]
+    assert shares is not None and cost is not None
+    return {"visual tokens %": 100 * shares["mean"], "TFLOPs": cost["tflops"], "KV MB": cost["kv_bytes"] / 1e6}
 
 
 def details(result: Result, folder: Path) -> dict[str, str]:

@@ -44,8 +44,8 @@ def write(
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from winnow.harness.results.paper.html import html
     from winnow.harness.results.paper.text import sheet
+    from winnow.harness.results.tables.sheet import html
 
     points, samples = collect.points(results), collect.samples(results, folder, most)
     collect.pictures(samples, folder, shown, trust)

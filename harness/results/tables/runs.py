@@ -1,19 +1,27 @@
-"""The table of runs: one row each, on the terminal or as Markdown or CSV."""
+"""The table of runs: one row each, on the terminal or in any other format."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from winnow.harness.common.console import Format, print_table
-from winnow.harness.run.result import DifferenceResult, Result
-from winnow.harness.score.paired_runs import BASELINE, baselines, drops, replays, settle
+from winnow.harness.common.console import as_csv, print_table
+from winnow.harness.common.console import render as as_text
+from winnow.harness.results.tables import tidy
+from winnow.harness.results.tables.sheet import CellText, Sheet, html, latex
+from winnow.harness.run.result import Result
+from winnow.harness.score.paired_runs import settle
 from winnow.harness.score.pooled import figures
+from winnow.reducers.core.errors import WinnowError, choose
 
-Compared = Mapping[str, DifferenceResult]
+Form = Literal["rich", "md", "csv", "latex", "html"]
 WIDEST = 4
 """So many tasks have columns of their own on the terminal."""
+LEFT = ("model", "reducer", "at", "run", "task")
+KEYS = ("reducer", "ratio", "run")
 CAPTION = (
     "Shares of visual tokens and FLOPs are what really happened in the prefill, averaged over documents. Accuracy: all "
     "documents, 95 % interval. Δ: paired, against reducer=none; Δ random: against random dropping of as many tokens, "
@@ -22,45 +30,55 @@ CAPTION = (
 )
 
 
+@dataclass(frozen=True)
+class View:
+    """Which part of a table is wanted, and how.
+
+    Attributes
+    ----------
+    columns : sequence of str
+        Of the printed table; empty: all.
+    sort : str
+        A column of `tidy.COLUMNS`, with a minus for falling order; empty: by model and method.
+    where : sequence of str
+        Conditions on these columns.
+    pivot : bool
+        One column for each task, and nothing else of it.
+    """
+
+    columns: Sequence[str] = ()
+    sort: str = ""
+    where: Sequence[str] = ()
+    pivot: bool = False
+
+
 def rows(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
     """One row per result: column -> text. Rows of a model stand together, the unreduced run first."""
-    unreduced, random = baselines(results), replays(results)
-    tasks = list(dict.fromkeys(name for result in results for name in figures(result)))
-    profiles = list(dict.fromkeys(result["cost"]["profile"] for result in results if result["cost"]))
-    ordered = sorted(results, key=_order)
-    compared = (
-        (
-            result,
-            drops(result, unreduced.get(result["context"]), folder),
-            drops(result, random.get(result["id"]), folder, "gain"),
-        )
-        for result in ordered
-    )
-    return [_row(result, tasks, profiles, drop, gain) for result, drop, gain in compared]
+    return _texts(tidy.compared(results, folder), _names(results), _profiles(results))
 
 
-def _order(result: Result) -> tuple[Any, ...]:
-    share = (result["shares"] or {}).get("mean", 0.0)
-    names = [task["task"] for task in result["tasks"]]
-    return (
-        result["model"],
-        names,
-        result["context"],
-        result["reducer"] != BASELINE,
-        result["label"],
-        -share,
-        result["id"],
-    )
+def _texts(
+    found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]], tasks: Sequence[str], profiles: Sequence[str]
+) -> list[dict[str, str]]:
+    return [_row(result, tasks, profiles, drop, gain) for result, drop, gain, _ in found]
+
+
+def _names(results: Iterable[Result]) -> list[str]:
+    return list(dict.fromkeys(name for result in results for name in figures(result)))
+
+
+def _profiles(results: Iterable[Result]) -> list[str]:
+    return list(dict.fromkeys(result["cost"]["profile"] for result in results if result["cost"]))
 
 
 def _row(
-    result: Result, tasks: Sequence[str], profiles: Sequence[str], drop: Compared, gain: Compared
+    result: Result, tasks: Sequence[str], profiles: Sequence[str], drop: tidy.Compared, gain: tidy.Compared
 ) -> dict[str, str]:
     shares, cost, budget = result["shares"], result["cost"], result["budget"]
     asked = result["asked"]
     if budget and budget["achieved"] is not None:
         asked += f" → {budget['achieved']:{'.1f' if budget['kind'] == 'tokens' else '.3g'}}"
-    row = {"model": result["model"], "reducer": result["label"], "at": _place(result), "ratio": asked}
+    row = {"model": result["model"], "reducer": result["label"], "at": tidy.place(result), "ratio": asked}
     for name in ("entrance", "mean", "last"):
         row[name] = f"{100 * shares[name]:.1f}" if shares else ""
     scored = figures(result)
@@ -76,10 +94,6 @@ def _row(
     row["n"] = str(result["documents"])
     row["run"] = result["id"] + (f" incomplete: {result['failed']} failed" if result["failed"] else "")
     return row
-
-
-def _place(result: Result) -> str:
-    return str(result["knobs"].get("schedule") or result["knobs"].get("llm.schedule") or "")
 
 
 def _figure(task: Mapping[str, Any] | None) -> str:
@@ -104,19 +118,59 @@ def _plus_minus(value: Mapping[str, Any] | None, sign: bool = False) -> str:
     return f"{value['mean']:{'+' if sign else ''}.1f} ± {half:.1f}"
 
 
-def show(results: Sequence[Result], folder: Path, form: Format = "rich") -> None:
-    """Print the table of some results."""
+def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: View | None = None) -> None:
+    """Print the table of some results; CSV holds numbers, one row a run and task."""
     if not results:
         return
+    view = view or View()
     settle(results, folder)
-    table = rows(results, folder)
-    names = list(dict.fromkeys(name for result in results for name in figures(result)))
-    long = _by_task(table, names) if form == "rich" and len(names) > WIDEST else []
-    if long:
-        hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in names}
+    found = {each[0]["id"]: each for each in tidy.compared(results, folder)}
+    numbers = tidy.kept([row for each in found.values() for row in tidy.rows_of(*each)], view.where)
+    numbers = tidy.ordered(numbers, view.sort) if view.sort else numbers
+    if form == "csv":
+        for name in view.columns:
+            tidy.check_column("--columns", name)
+        print(as_csv(numbers, view.columns or tidy.COLUMNS))
+        return
+    chosen = [found[run] for run in dict.fromkeys(row["run"] for row in numbers)]
+    tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
+    table = _texts(chosen, tasks, _profiles(each[0] for each in chosen))
+    long = _by_task(table, tasks) if form == "rich" and len(tasks) > WIDEST and not view.pivot else []
+    if long or view.pivot:
+        hidden = {f"{prefix}{name}" for prefix in ("Δ ", "Δ random ", *([""] if long else [])) for name in tasks}
         table = [{key: value for key, value in row.items() if key not in hidden} for row in table]
-        print_table(long, form, left=("task", "model", "reducer"), wrap=("reducer",))
-    print_table(table, form, left=("model", "reducer", "at", "run"), caption=CAPTION, wrap=("run",))
+    caption = " ".join([CAPTION, *_reasons(why for *_, why in chosen)])
+    _print([long] if long else [], _chosen(table, view.columns), form, caption)
+
+
+def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], form: Form, caption: str) -> None:
+    if form == "rich":
+        for long in before:
+            print_table(long, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
+        print_table(table, form, left=LEFT, caption=caption, wrap=("run",), keys=KEYS)
+    elif form == "md":
+        print(as_text(table, "md"))
+    else:
+        print((latex if form == "latex" else html)(_sheet(table, caption)))
+
+
+def _reasons(reasons: Iterable[str]) -> list[str]:
+    """Say why no difference stands where one could."""
+    return [f"No Δ of {count}: {why}." for why, count in Counter(filter(None, reasons)).items()]
+
+
+def _chosen(table: list[dict[str, str]], columns: Sequence[str]) -> list[dict[str, str]]:
+    for name in columns:
+        if table and name not in table[0]:
+            raise WinnowError(f"--columns {name}: the table has no such column, {choose(name, table[0])}")
+    return [{name: row[name] for name in columns} for row in table] if columns else table
+
+
+def _sheet(table: Sequence[dict[str, str]], caption: str) -> Sheet:
+    """The same as a sheet for print: the first column names the rows."""
+    names = [name for name in (table[0] if table else {}) if any(row[name] for row in table)]
+    lines = [(row[names[0]], [CellText(row[name]) for name in names[1:]]) for row in table]
+    return Sheet("Runs", names[1:], [("", lines)], [], [caption], {}, {}, first=names[0])
 
 
 def _by_task(table: Sequence[dict[str, str]], names: Sequence[str]) -> list[dict[str, str]]:

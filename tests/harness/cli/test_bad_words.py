@@ -13,7 +13,6 @@ MISTAKES = {
     "missing argument": (["compare", "a"], "Missing argument 'second'"),
     "unknown format": (["tables", "aim_table_D", "--format", "pdf"], "'--format': 'pdf' is not one of 'rich', 'md'"),
     "unknown table": (["tables", "nope"], "unknown table 'nope': choose aim_poster_adaptive, "),
-    "format of tables": (["tables", "--format", "latex", "--results", "RUNS"], "--format latex is for the tables of"),
     "empty store": (["tables", "--results", "EMPTY"], "there are no runs in EMPTY: make some with run.py"),
     "nothing to export": (["export", "EMPTY/x.csv", "--results", "EMPTY"], "there are no finished runs in EMPTY"),
     "nothing to report": (["report", "--results", "EMPTY"], "there are no runs in EMPTY"),

@@ -229,8 +229,8 @@ def test_latex_compiles(name: str, tmp_path: Path) -> None:
     assert text.count("{") == text.count("}") and len({row.count(" & ") for row in rows}) == 1
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed: the structure alone was checked")
-    body = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{text}\end{{document}}"
-    (tmp_path / "t.tex").write_text(body.replace("% \\usepackage{booktabs,graphicx}\n", ""))
+    body = rf"\documentclass{{article}}\usepackage{{booktabs,multirow}}\begin{{document}}{text}\end{{document}}"
+    (tmp_path / "t.tex").write_text(body.replace("% \\usepackage{booktabs,multirow}\n", ""))
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "t.tex"],
         cwd=tmp_path, capture_output=True, text=True, check=False,

@@ -15,7 +15,7 @@ from winnow.harness.cli.commands.plot import plot, schedules
 from winnow.harness.common import files
 from winnow.harness.results import plots
 from winnow.harness.results.plots import style
-from winnow.harness.results.plots.tradeoff import pareto
+from winnow.harness.results.plots.tradeoff import apart, pareto
 from winnow.harness.results.tables import measured
 from winnow.reducers.core.errors import WinnowError
 
@@ -127,3 +127,9 @@ def test_measured_times_are_found_by_model_and_settings(tmp_path: Path) -> None:
     files.write_json(tmp_path / "x.json", made)
     key = measured.method_key(inputs | {"code": "another"})
     assert measured.times(tmp_path)["pico", key] == measured.Time(200.0, 2.0)
+
+
+def test_runs_of_other_documents_are_other_curves() -> None:
+    runs: Any = [{"context": "aaaa1", "limit": None}, {"context": "bbbb2", "limit": 10}, {"context": "aaaa1"}]
+    assert apart(runs) == {"aaaa1": " (aaaa)", "bbbb2": " (bbbb limit=10)"}
+    assert apart(runs[:1]) == {"aaaa1": ""}

@@ -236,7 +236,7 @@ def test_plot_asks_where_there_is_a_choice(results: Path, tmp_path: Path) -> Non
 
 def test_commands_in_this_process(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.tables(form="csv", results=results)
-    assert capsys.readouterr().out.splitlines()[0].startswith("model,reducer,at,ratio")
+    assert capsys.readouterr().out.splitlines()[0].startswith("run,model,reducer,label,at,asked,ratio")
     cli.plot(out=tmp_path / "curve.png", results=results)
     assert capsys.readouterr().out.strip() == str(tmp_path / "curve.png")
     assert json.loads((results / "fast" / "result.json").read_text())["drop"]["tasks"]["quiz"]["mean"] == -30
