@@ -34,7 +34,7 @@ PROMPT = Nominal(
 
 @dataclass(frozen=True)
 class Cuts(Reducer):
-    """Leaves 300 patches behind block 1, 144 at the features, a quarter at layer 5, and a tenth of it inside layer 9."""
+    """Leaves 300 patches behind block 1, 144 at the features, a quarter at layer 5, a tenth of it inside layer 9."""
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         vision = (Site.tower(1, tower), Site.features(tower)) if tower else ()
