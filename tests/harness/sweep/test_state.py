@@ -1,11 +1,12 @@
 """Where cells stand, from what lies in their folders: a table of files."""
 
+import json
 from pathlib import Path
 
 import pytest
 from planned import answer, fail, finish, sweep
 
-from winnow.harness.run.claim import Claim, part_name
+from winnow.harness.run.claim import Claim, _identity, part_name
 from winnow.harness.sweep.state import (
     State,
     Watch,
@@ -54,6 +55,13 @@ def test_what_a_folder_holds_says_where_its_cell_stands(tmp_path: Path, made: tu
         claim.release()
     if "fail" in made and "finish" not in made:
         assert state_of(next(planned.cells()), planned.results).kind == "failed"
+
+
+def test_a_cell_whose_worker_died_is_pending(tmp_path: Path) -> None:
+    planned = sweep(tmp_path, "a")
+    (answer(planned, "a", 3) / "claim.000001").write_text(json.dumps(_identity() | {"started": "0"}))
+    found = state_of(next(planned.cells()), planned.results)
+    assert (found.kind, found.answered) == ("pending", 3)
 
 
 def test_a_changed_result_is_no_finished_one(tmp_path: Path) -> None:
