@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from winnow.harness.tasks.benchmark import Benchmark
 from winnow.reducers.core.errors import WinnowError
 
 HUB, FIXTURES = "hub", "fixtures"
@@ -65,17 +63,6 @@ class Data:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
             _forget_folder()
-
-    def describe(self, benchmarks: Sequence[Benchmark]) -> dict[str, Any]:
-        """Say which data they are: the hub's datasets by name, copies by the names and sizes of their files."""
-        if self.mirror is None:
-            return {benchmark.repo or benchmark.task: None for benchmark in benchmarks}
-        folders = {self.mirror / b.repo for b in benchmarks if b.repo} | {
-            self.place / b.media for b in benchmarks if b.media
-        }
-        files = (path for folder in sorted(folders) for path in sorted(folder.rglob("*")) if path.is_file())
-        roots = (self.mirror, self.place)
-        return {str(next(p.relative_to(r) for r in roots if p.is_relative_to(r))): p.stat().st_size for p in files}
 
 
 def hub_home() -> Path:

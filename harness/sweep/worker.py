@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from winnow.harness.common import files
 from winnow.harness.common.errors import first_line
-from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
+from winnow.harness.common.exits import BUSY, INCOMPLETE, OK, worst
 from winnow.harness.common.run_files import FAILED
 from winnow.harness.config.label import label
 from winnow.harness.plan.build import Built, build_method
@@ -70,11 +70,14 @@ class Worker:
                     worked = True
             self.stop.raise_if_requested()
             if not self.share.left():
-                return INCOMPLETE if self.share.failed() or self.share.refused else OK
+                return self._code(OK)
             if not worked:
                 if not self.wait:
-                    return BUSY
+                    return self._code(BUSY)
                 time.sleep(POLL)
+
+    def _code(self, rest: int) -> int:
+        return worst([rest, INCOMPLETE if self.share.failed() or self.share.refused else OK])
 
     def some(self, group: Sequence[SweepCell]) -> bool:
         """Claim some cells of a group, or a part of one, and run them; return whether there were any."""

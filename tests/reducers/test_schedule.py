@@ -40,3 +40,13 @@ def test_interval_must_come() -> None:
 
 def test_forced_rounds() -> None:
     assert list(Rounds(6, -4, 3).resolve(32).forced()) == [6, 9, 12, 15, 18, 21, 24, 27]
+
+
+@pytest.mark.parametrize(
+    ("layer", "of", "depth", "expected"),
+    [(3, 32, 28, 3), (2, 32, 28, 2), (5, 28, 32, 6), (3, 28, 32, 3), (1, 32, 80, 2), (9, 28, 60, 19)],
+)
+def test_scaled_numbers_are_rounded_to_the_nearest_layer(layer: int, of: int, depth: int, expected: int) -> None:
+    """2.625, 1.75, 5.71, 3.43, 2.5 (to even) and 19.29."""
+    assert K(layer, of=of).resolve(depth) == K(expected)
+    assert Rounds(layer, -1, 3, of=of).resolve(depth).start == expected

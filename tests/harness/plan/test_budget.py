@@ -46,3 +46,22 @@ def test_just_outside_but_within_tol_takes_the_end() -> None:
 def test_a_gap_wider_than_tol_is_out_of_reach() -> None:
     with pytest.raises(WinnowError, match=r"the nearest is 0\.5"):
         solve(lambda ratio: [1 if ratio < 0.5 else 2], lambda tokens: tokens[0] / 2, 0.7, 0.0, 1.0, 0.02)
+
+
+def test_the_tolerance_is_absolute_for_shares_and_relative_for_what_has_a_unit() -> None:
+    """A step of 100 from 950 to 1050, asked for 1000: 50 off, 5 % of it, and far more than 0.06."""
+
+    def stepped(ratio: float) -> list[int]:
+        return [950 if ratio < 0.5 else 1050]
+
+    found = solve(stepped, lambda tokens: float(tokens[0]), 1000, 0.01, 1.0, 0.06, "ms")
+    assert abs(found.achieved - 1000) == 50
+    for unit, tol in (("ms", 0.04), ("", 0.06)):
+        with pytest.raises(WinnowError, match=rf"the budget 1000{' ms' if unit else ''} is out of reach"):
+            solve(stepped, lambda tokens: float(tokens[0]), 1000, 0.01, 1.0, tol, unit)
+
+
+def test_the_tolerance_of_a_share_does_not_shrink_with_it() -> None:
+    # A tenth is 0.015 off: within 0.02, though that is 15 % of it.
+    found = solve(lambda ratio: [115 if ratio > 0.5 else 85], lambda tokens: tokens[0] / 1000, 0.1, 0.01, 1.0, 0.02)
+    assert found.achieved in (0.115, 0.085)

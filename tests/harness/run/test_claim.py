@@ -216,3 +216,18 @@ def test_a_process_that_the_system_hides_is_not_dead(tmp_path: Path, monkeypatch
         assert claim.alive(held.path)
         os.utime(held.path, (1, 1))
         assert not claim.alive(held.path)
+
+
+def test_a_holder_that_died_and_was_not_waited_for_is_dead(tmp_path: Path) -> None:
+    """A zombie still has its number and its time of birth."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    born = Path(f"/proc/{pid}/stat")
+    while born.read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.001)
+    started = born.read_text().rpartition(")")[2].split()[19]
+    try:
+        assert not claim.alive(forge(tmp_path, pid=pid, started=started)) and Claim(tmp_path).held
+    finally:
+        os.waitpid(pid, 0)

@@ -118,3 +118,16 @@ def test_shares() -> None:
     assert mean_shares([half, text, failed]) == (1.0, 0.75, 0.5)
     with pytest.raises(WinnowError, match="no document was answered"):
         mean_shares([failed])
+
+
+def test_a_new_segment_comes_behind_all_others_whatever_is_missing_between(tmp_path: Path) -> None:
+    """Segments are read by their numbers, and the last row wins: a number given twice could bring back an old row."""
+    for number in ("00002", "00010"):
+        (tmp_path / f"{number}-host-1-x.jsonl").write_bytes(b"")
+    first, second = journal.Journal(tmp_path), None
+    assert first.path.name.startswith("00011-")
+    first.append([row(0, "old")])
+    (tmp_path / "00002-host-1-x.jsonl").unlink()
+    second = journal.Journal(tmp_path)
+    second.append([row(0, "new")])
+    assert second.path.name.startswith("00012-") and journal.read(tmp_path)["task", 0].answer == "new"

@@ -1,0 +1,116 @@
+"""Masks as pure functions of places: against a mask of loops, over any batch, window and implementation."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from winnow.models.engine.ledger import Held
+from winnow.models.engine.masks import attention_mask
+
+NONE = torch.float32
+
+
+def held(places: list[list[int]], padding: list[int]) -> Held:
+    """Places of a batch's columns; each row begins with so many columns of padding."""
+    columns = torch.tensor(places)
+    return Held(columns, torch.arange(columns.shape[1]) >= torch.tensor(padding)[:, None])
+
+
+def by_hand(rows: Held, columns: Held, window: int | None) -> list[list[list[bool]]]:
+    """Who sees whom: what came before, within the window, and no padding; a row of padding sees its own place."""
+    found = []
+    for b in range(len(rows.columns)):
+        table = []
+        for i, real in zip(rows.columns[b].tolist(), rows.valid[b].tolist(), strict=True):
+            keys = zip(columns.columns[b].tolist(), columns.valid[b].tolist(), strict=True)
+            table.append(
+                [
+                    (j <= i and there and (window is None or i - j < window)) or (i == j and not real)
+                    for j, there in keys
+                ]
+            )
+        found.append(table)
+    return found
+
+
+def mask(rows: Held, columns: Held, how: str = "sdpa", window: int | None = None, wanted: bool = True) -> Tensor | None:
+    return attention_mask(rows, columns, window, how, NONE, wanted)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[Held, Held]:
+    """Survivors of several prompts of one padded width, of which the last some ask."""
+    batch, n = draw(st.integers(1, 3)), draw(st.integers(1, 7))
+    places, padding = [], []
+    for _ in range(batch):
+        pad = draw(st.integers(0, n - 1))
+        kept = sorted(draw(st.sets(st.integers(0, 30), min_size=n - pad, max_size=n - pad)))
+        places.append([kept[0]] * pad + kept)
+        padding.append(pad)
+    columns = held(places, padding)
+    return columns.last(draw(st.integers(1, n))), columns
+
+
+@given(batches(), st.one_of(st.none(), st.integers(1, 20)))
+def test_it_is_the_mask_of_loops_in_every_form(pair: tuple[Held, Held], window: int | None) -> None:
+    rows, columns = pair
+    seen = mask(rows, columns, window=window)
+    assert seen is not None and seen.dtype == torch.bool and seen.shape == (len(rows.columns), 1, *_shape(pair))
+    assert seen[:, 0].tolist() == by_hand(rows, columns, window)
+    added = mask(rows, columns, "eager", window)
+    assert added is not None and torch.equal(added == 0, seen) and bool((added[~seen] == torch.finfo(NONE).min).all())
+
+
+def _shape(pair: tuple[Held, Held]) -> tuple[int, int]:
+    return pair[0].columns.shape[1], pair[1].columns.shape[1]
+
+
+@given(batches(), st.one_of(st.none(), st.integers(1, 20)))
+def test_no_row_is_without_a_key_and_none_but_padding_sees_padding(pair: tuple[Held, Held], window: int | None) -> None:
+    rows, columns = pair
+    seen = mask(rows, columns, window=window)
+    assert seen is not None and bool(seen.any(-1).all())
+    assert not bool((seen[:, 0] & rows.valid[:, :, None] & ~columns.valid[:, None, :]).any())
+    weights = torch.zeros(seen.shape).masked_fill(~seen, float("-inf")).softmax(-1)
+    assert not bool(weights.isnan().any())
+
+
+@given(batches())
+def test_flash_attention_gets_which_columns_are_real(pair: tuple[Held, Held]) -> None:
+    found = mask(*pair, "flash_attention_2")
+    if bool(pair[1].valid.all()):
+        assert found is None
+    else:
+        assert found is not None and found.dtype == torch.long and torch.equal(found.bool(), pair[1].valid)
+
+
+@pytest.mark.parametrize(
+    ("rows", "window", "wanted", "needed"),
+    [
+        (5, None, False, False),  # all ask, nothing is padded: the kernel's own causal mask is right
+        (1, None, False, False),  # one asks, and sees all
+        (3, None, False, True),  # the last three of five: causal masks of kernels begin at the first column
+        (5, None, True, True),
+        (5, 12, False, True),  # places are 0 to 12
+        (5, 13, False, False),
+    ],
+)
+def test_there_is_none_where_the_kernels_own_is_right(
+    rows: int, window: int | None, wanted: bool, needed: bool
+) -> None:
+    columns = held([[0, 2, 7, 8, 12]], [0])
+    assert (mask(columns.last(rows), columns, window=window, wanted=wanted) is not None) == needed
+
+
+def test_windows_count_what_was_dropped() -> None:
+    """Three back of place 12 are 10, 11 and 12, though the survivors before it stand in the two columns before."""
+    columns = held([[0, 2, 10, 12]], [0])
+    assert mask(columns.last(1), columns, window=3) is not None
+    assert mask(columns.last(1), columns, window=3)[0, 0].tolist() == [[False, False, True, True]]  # type: ignore[index]
+
+
+def test_padding_is_closed_though_transformers_made_no_mask() -> None:
+    columns = held([[4, 4, 9], [0, 4, 9]], [1, 0])
+    assert mask(columns, columns, wanted=False) is not None and mask(columns.last(1), columns, wanted=False) is not None
