@@ -16,7 +16,7 @@ import torch
 from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import determinant
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -83,13 +83,13 @@ class CDPruner(Chooser):
         own, picks = size / halves, self._kept(size) / halves
         return frames * halves * (2 * own**2 * width.hidden + own * picks**2)
 
-    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
         text = torch.ones(view.layout.length, dtype=torch.bool)
         text[view.layout.separators] = False
         spoken = text[view.index] & ~view.layout.is_visual[view.index]
         words = _unit(view.hidden[spoken.to(view.hidden.device)].to(tokens.dtype))
-        size, kept = self._parts(grid)[1], []
+        size, kept = self._parts(span.grid)[1], []
         for start in range(0, len(tokens), size):
             count, middle = self._kept(size), start + size // 2
             halves = ((start, middle, count // 2), (middle, start + size, count - count // 2))

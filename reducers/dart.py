@@ -17,7 +17,7 @@ from winnow.reducers.core.base import check_ratio, top
 from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
-from winnow.reducers.core.layout import Grid, Scope, Width
+from winnow.reducers.core.layout import Grid, Scope, Span, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -82,9 +82,9 @@ class DART(Chooser):
         """See `Reducer.work`: two norms per token, one cosine per token and pivot."""
         return (4 + 2 * (self.pivots + self.text_pivots)) * present * width.hidden
 
-    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        target = self.count(view.site, grid, len(tokens))
+        target = self.count(view.site, span.grid, len(tokens))
         visual = view.layout.is_visual[view.index].to(tokens.device)
         text = view.hidden[~visual].to(tokens.dtype)
         own = _longest(tokens, min(self.pivots, target))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from winnow.reducers.core.entrance import Chooser, Variant
 from winnow.reducers.core.greedy import max_min
-from winnow.reducers.core.layout import Grid, Scope, Width
+from winnow.reducers.core.layout import Grid, Scope, Span, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -45,7 +45,7 @@ class DivPrune(Chooser):
         """See `Reducer.work`: all pairs once, then a minimum over the tokens per pick."""
         return 2 * present**2 * width.hidden + 2 * present * self.count(site, grid, present)
 
-    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        count, again = self.count(view.site, grid, len(tokens)), self.variant == "official"
+        count, again = self.count(view.site, span.grid, len(tokens)), self.variant == "official"
         return view.ranked(("max_min", again), count, lambda n: max_min(tokens, n, again)).sort().values

@@ -14,7 +14,7 @@ import torch
 
 from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.entrance import Chooser, Variant
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -71,17 +71,17 @@ class DyCoke(Chooser):
         """See `Reducer.work`: one cosine and two norms per token."""
         return 6 * present * width.hidden
 
-    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        frames = tokens.unflatten(0, (grid.frames, -1))
-        places = torch.arange(len(tokens)).view(grid.frames, -1)
+        frames = tokens.unflatten(0, (span.frames, -1))
+        places = torch.arange(len(tokens)).view(span.frames, -1)
         kept = []
         for number, frame in enumerate(places):
-            fate = self._fate(number, grid.frames)
+            fate = self._fate(number, span.frames)
             if fate == "compared":
                 other = number - (2 if number % GROUP == 2 else 1)
                 alike = torch.nn.functional.cosine_similarity(frames[number], frames[other], dim=-1)
-                least = alike.sort(stable=True).indices[: self._kept(grid)].cpu()
+                least = alike.sort(stable=True).indices[: self._kept(span.grid)].cpu()
                 kept.append(frame[least if self.variant == "official" else least.sort().values])
             elif fate == "whole":
                 kept.append(frame)

@@ -13,7 +13,7 @@ import torch
 
 from winnow.reducers.core.base import check_ratio, top
 from winnow.reducers.core.entrance import Chooser
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -63,9 +63,9 @@ class EVS(Chooser):
         """See `Reducer.work`: one cosine and two norms per token."""
         return 6 * present * width.hidden
 
-    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        frames = tokens.unflatten(0, (grid.frames, -1)).to(view.hidden.dtype)  # engines compare in the model's own type
+        frames = tokens.unflatten(0, (span.frames, -1)).to(view.hidden.dtype)  # engines compare in the model's own type
         changed = 1 - torch.nn.functional.cosine_similarity(frames[1:], frames[:-1], dim=-1)
         value = torch.cat([torch.full_like(frames[:1, :, 0], FIRST), changed]).flatten()
-        return top(value, self.count(view.site, grid, len(tokens))).cpu()
+        return top(value, self.count(view.site, span.grid, len(tokens))).cpu()

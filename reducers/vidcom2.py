@@ -14,7 +14,7 @@ import torch
 from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.greedy import unit
-from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 
@@ -77,14 +77,14 @@ class VidCom2(Chooser):
         """See `Reducer.work`: variances, then norms and two distances on half of the channels."""
         return 9 * present * width.hidden
 
-    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        to_video, to_frame = view.once("similarities", lambda: _similarities(_of_frames(tokens, grid)))
+        to_video, to_frame = view.once("similarities", lambda: _similarities(_of_frames(tokens, span.grid)))
         typical = to_video + to_frame
         place = typical.argsort(dim=1, stable=True).argsort(dim=1)
         kept = (place < self._shares(to_video)[:, None]).flatten()
         if self.counts == "exact":
-            kept = _reconciled(kept, typical.flatten(), self.count(view.site, grid, len(tokens)))
+            kept = _reconciled(kept, typical.flatten(), self.count(view.site, span.grid, len(tokens)))
         return kept.nonzero().flatten().cpu()
 
     def _shares(self, to_video: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from winnow.reducers.fastv import FastV as FastV
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
     from winnow.reducers.grid import GridSample as GridSample
+    from winnow.reducers.holov import HoloV as HoloV
     from winnow.reducers.none import NoReduction as NoReduction
     from winnow.reducers.oracle import Oracle as Oracle
     from winnow.reducers.pdrop import PDrop as PDrop

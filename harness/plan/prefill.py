@@ -93,6 +93,7 @@ def whole(prompt: Nominal, visual: Sequence[int], reducer: Reducer | None = None
     depth = prompt.shape.layers
     if reducer and prompt.tower and reducer.acts_in_tower(depth, prompt.tower):
         kept = reducer.plan_tower(depth, prompt.tower)
+    if reducer and prompt.tower:
         own += method.tower_ops(reducer, prompt.vision, prompt.tower, depth, frames, width)
     parts = {
         TOWER: tower_ops(prompt.vision, frames, kept[:-1] if kept else None, attn, width),

@@ -75,8 +75,8 @@ class Session:
         tower = family.tower(outer.config)
         self.depth = len(parts.layers)
         checks.check_sites(reducer, self.depth, tower)
-        acts = reducer.acts_in_tower(self.depth, tower)
-        self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and acts else None
+        asked = tower is not None and (reducer.acts_in_tower(self.depth, tower) or reducer.tower_probes(tower))
+        self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and asked else None
         llm: Any = parts.llm
         self.fit = Fit(parts, windows(llm.config, self.depth))
         self.numbering = Numbering(family, outer)
@@ -183,6 +183,7 @@ class Session:
         if self.tower is not None:
             embeds = prefill.apply(self.tower.answers(prefill.layouts), entrance, embeds, positions)
             self.tower.provenance(prefill.recorders)
+            prefill.signals.read(self.tower.read(prefill.layouts))
         if self.trunk is not None and not torch.is_grad_enabled():
             prefill.notes = self.trunk.notes(prefill.index, embeds)
         return prefill.reduce(entrance, embeds, positions)

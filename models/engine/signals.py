@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from winnow.models.engine.kernels import kernels
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import Keys, LookAhead, PageRank, Probe, Rows, page_rank, received_attention
+from winnow.reducers.core.tower import TowerProbe
 
 Wanted = Sequence[tuple[Probe, int]]
 
@@ -59,7 +61,12 @@ class Signals:
     def __init__(self, wanted: Wanted, layouts: Sequence[Layout]) -> None:
         self._wanted, self._layouts = wanted, layouts
         self.extra: set[Probe] = set()
-        self.values: list[dict[tuple[Probe, int], Tensor]] = [{} for _ in layouts]
+        self.values: list[dict[tuple[Any, int], Tensor]] = [{} for _ in layouts]
+
+    def read(self, told: Sequence[Mapping[tuple[TowerProbe, int], Tensor]]) -> None:
+        """Add what the vision tower computed for each prompt."""
+        for values, more in zip(self.values, told, strict=True):
+            values.update(more)
 
     def observe(
         self, layer: int, index: Sequence[Tensor], query: Tensor, key: Tensor, scaling: float, around: Around = ALONE

@@ -166,6 +166,49 @@ class TowerSession:
             )
         return [answer for layout in layouts[::times] for answer in [self._answer(layout, kept)] * times]
 
+    def read(self, layouts: Sequence[Layout]) -> list[dict[tuple[TowerProbe, int], Tensor]]:
+        """What the blocks computed, on the axis of each prompt, for a method that acts at the entrance alone."""
+        towers = {span.tower for layout in layouts for span in layout.spans}
+        if self.sites or not towers:
+            return [{} for _ in layouts]
+        passes = {tower: self.passes[tower] for tower in towers}
+        try:
+            times = max(self._copies(frames, tower, layouts) for tower, frames in passes.items())
+        except WinnowError as error:
+            raise self._unread() from error
+        left = {tower: iter(frames.signals) for tower, frames in passes.items()}
+        return [found for layout in layouts[::times] for found in [self._read(layout, left)] * times]
+
+    def _read(
+        self, layout: Layout, left: Mapping[int, Iterator[Mapping[tuple[TowerProbe, int], Tensor]]]
+    ) -> dict[tuple[TowerProbe, int], Tensor]:
+        found: dict[tuple[TowerProbe, int], Tensor] = {}
+        for span in layout.spans:
+            for positions in span.positions.view(span.frames, -1):
+                signals = next(left[span.tower], None)
+                if signals is None:
+                    raise self._unread()
+                for probe, value in signals.items():
+                    value = self._pooled(value.float().cpu(), len(positions))
+                    row = found.setdefault(probe, value.new_zeros(layout.length, *value.shape[1:]))
+                    row[positions] = value
+        return found
+
+    def _pooled(self, value: Tensor, tokens: int) -> Tensor:
+        """One value for each token of a frame, pooled as the model pools its features."""
+        if len(value) == tokens:
+            return value
+        if tokens != self.slots:
+            raise self._unread()
+        pool: Any = getattr(self.parts.outer, self.pooling)
+        return torch.as_tensor(pool(value.reshape(1, len(value), -1))[0]).view(tokens, *value.shape[1:])
+
+    def _unread(self) -> UnsupportedError:
+        return UnsupportedError(
+            f"reducer={self.reducer.name} reads the vision tower, through which tiles of an any-resolution image, or "
+            "pictures beside videos, go apart: use videos alone, or a model with a pointwise projector"
+        )
+
     @staticmethod
     def _copies(frames: TowerPass | None, tower: int, layouts: Sequence[Layout]) -> int:
         """How many prompts share each picture: beams and samples of one prompt do."""

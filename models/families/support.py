@@ -40,11 +40,13 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
     tower = Tower(blocks=24, used=23 if family.cls else 24, rows=24, cols=24, cls=family.cls)
     try:
         acts = reducer.acts_in_tower(depth, tower)
-        reducer.tower_probes(tower)
+        reads = reducer.tower_probes(tower)
     except UnsupportedError as error:
         return str(error)
     if acts and family.no_tower:
         return f"acts in the vision tower, but {family.no_tower}"
+    if reads and family.no_tower:
+        return "reads the vision tower, whose statistics methods cannot have here"
     if family.mrope and getattr(reducer, "positions", "keep") != "keep":
         return f"positions={getattr(reducer, 'positions', '')} is undefined under M-RoPE: use positions=keep"
     return ""

@@ -89,7 +89,11 @@ class Reducer:
         return ()
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """The statistics of the vision tower that the method needs, with the block of each."""
+        """The statistics of the vision tower that the method needs, with the block of each.
+
+        A method that acts at the LLM's entrance, and not in the tower, finds them in `View.signals`, pooled as the
+        model pools its features.
+        """
         return ()
 
     def reduce(self, view: Any) -> Reduction | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from winnow.reducers.core.base import Reducer, check_ratio
-from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.layout import Grid, Span
 from winnow.reducers.core.matching import one_each
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import Site
@@ -44,15 +44,15 @@ class Chooser(Reducer, ABC):
         super().__post_init__()
 
     @abstractmethod
-    def choose(self, tokens: Tensor, grid: Grid, view: View) -> Tensor:
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """Choose among the tokens of one span; with ``scope=prompt``, of all spans as one.
 
         Parameters
         ----------
         tokens : Tensor
-            Their embeddings in raster order, shape ``(grid.tokens, width)``, in single precision or better.
-        grid : Grid
-            The span.
+            Their embeddings in raster order, shape ``(len(span), width)``, in single precision or better.
+        span : Span
+            Where they stand.
         view : View
             The whole prompt; its notes are those of this span, see `View.ranked`.
 
@@ -60,7 +60,7 @@ class Chooser(Reducer, ABC):
         -------
         Tensor
             Places of the tokens kept in the order in which they are to stand, on the CPU; a place that is named twice
-            stands twice.
+            stands twice; -1 is a vector of zeros.
         """
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
@@ -80,7 +80,7 @@ class Chooser(Reducer, ABC):
         exact = torch.promote_types(view.hidden.dtype, torch.float32)
         notes = [view.once((self.scope, place), dict[Hashable, Any]) for place in range(len(spans))]
         views = [replace(view, notes=of) for of in notes]
-        chosen = [self.choose(x.to(exact), s.grid, v) for x, s, v in zip(embeddings, spans, views, strict=True)]
+        chosen = [self.choose(x.to(exact), s, v) for x, s, v in zip(embeddings, spans, views, strict=True)]
         return arrange([span.positions for span in spans], chosen, view.visual, self.positions)
 
 
@@ -106,14 +106,15 @@ def arrange(
         None if every token stays where it is.
     """
     keep = torch.cat([span[fill(picks, len(span))] for span, picks in zip(spans, chosen, strict=True)])
-    content = torch.cat([span[picks] for span, picks in zip(spans, chosen, strict=True)])
+    content = torch.cat([span[picks].where(picks >= 0, -1) for span, picks in zip(spans, chosen, strict=True)])
     if not torch.equal(keep, content):
-        return Reduction(keep, one_each(torch.searchsorted(visual, content), len(visual)), positions)
+        own = torch.searchsorted(visual, content).where(content >= 0, -1)
+        return Reduction(keep, one_each(own, len(visual)), positions)
     return None if len(keep) == len(visual) else Reduction(keep, positions=positions)
 
 
 def fill(picks: Tensor, size: int) -> Tensor:
     """As many different places as there are picks, ascending: those picked; for repeated ones the first unpicked."""
-    named = torch.zeros(size, dtype=torch.bool).index_fill_(0, picks, True)
+    named = torch.zeros(size, dtype=torch.bool).index_fill_(0, picks[picks >= 0], True)
     free = (~named).nonzero().flatten()[: len(picks) - int(named.sum())]
     return named.index_fill_(0, free, True).nonzero().flatten()

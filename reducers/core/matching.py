@@ -43,12 +43,12 @@ def one_each(content: Tensor, tokens: int) -> Tensor:
     Parameters
     ----------
     content : Tensor
-        Which token each row is, shape ``(rows,)``.
+        Which token each row is, -1 for a row of zeros, shape ``(rows,)``.
     tokens : int
         Columns of the result.
     """
-    cells = torch.stack([torch.arange(len(content)), content])
-    return _sparse(cells, torch.ones(len(content)), (len(content), tokens))
+    rows = (content >= 0).nonzero().flatten()
+    return _sparse(torch.stack([rows, content[rows]]), torch.ones(len(rows)), (len(content), tokens))
 
 
 def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tensor | None = None) -> Reduction | None:

@@ -12,6 +12,7 @@ import torch
 from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import TowerProbe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +92,8 @@ class View:
     size : Tensor
         How many tokens were merged into each token of the prompt, itself included, shape ``(length,)``.
     signals : mapping
-        ``(probe, layer) ->`` values on the prompt axis, shape ``(length, ...)``; 0 where a token was absent.
+        ``(probe, layer) ->`` values on the prompt axis, shape ``(length, ...)``; 0 where a token was absent. At the
+        entrance also the tower's, ``(probe, block) ->`` values of the visual tokens.
     notes : dict
         What methods of a sweep that are shown the very same prompt tell one another, see `ranked` and `once`.
     """
@@ -102,7 +104,7 @@ class View:
     site: Site
     removed_at: Tensor
     size: Tensor
-    signals: Mapping[tuple[Probe, int], Tensor] = field(default_factory=dict)
+    signals: Mapping[tuple[Probe | TowerProbe, int], Tensor] = field(default_factory=dict)
     notes: dict[Hashable, Any] = field(default_factory=dict)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -136,7 +138,7 @@ class View:
         layout: Layout,
         hidden: Tensor,
         site: Site,
-        signals: Mapping[tuple[Probe, int], Tensor] | None = None,
+        signals: Mapping[tuple[Probe | TowerProbe, int], Tensor] | None = None,
         removed_at: Tensor | None = None,
     ) -> Self:
         """See a prompt as a method does, from raw tensors.

@@ -32,6 +32,7 @@ METHODS = {
     "fastv": "FastV",
     "frame_pairs": "FramePairs",
     "grid": "GridSample",
+    "holov": "HoloV",
     "none": "NoReduction",
     "oracle": "Oracle",
     "pdrop": "PDrop",

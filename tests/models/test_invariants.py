@@ -33,6 +33,7 @@ from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
+from winnow.reducers.holov import HoloV
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.prumerge import PruMerge
@@ -121,6 +122,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "cdpruner": CDPruner(ratio=0.25),
     "cdpruner-span": CDPruner(ratio=0.3, split=False, parts="span", blend="exponential"),
     "scope": Scope(ratio=0.25),
+    "holov": HoloV(ratio=0.25, runs=3),
+    "holov-official": HoloV(ratio=0.4, runs=5, variant="official", positions="keep"),
     "prunevid": PruneVid(ratio=0.25, tau=0.1),
     "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
@@ -157,7 +160,7 @@ def test_every_invariant_holds(family: str, attn: str, batch: str, method: str) 
     if impossible(case.loaded.family, case.reducer, LAYERS):
         with pytest.raises(UnsupportedError, match=f"on {family}"), attach(case.loaded.model, case.reducer):
             pass
-    elif family in TILED and batch != "video" and acts_in_tower(case):
+    elif needs_tower(case, family in TILED and batch != "video", family == "llava_next"):
         with pytest.raises(UnsupportedError, match=r"tiles of an any-resolution image|slots: keep fewer"):
             INVARIANTS["repeatable"](case)
     else:
@@ -188,7 +191,11 @@ def test_the_invariants_of_a_case_share_what_it_generates(monkeypatch: pytest.Mo
     assert calls == {True: 3, False: 5}
 
 
-def acts_in_tower(case: Case) -> bool:
+def needs_tower(case: Case, to_act: bool, to_read: bool) -> bool:
+    """Whether a method acts in the vision tower, or reads it from the entrance."""
     model: Any = case.loaded.model
     tower = case.loaded.family.tower(model.config)
-    return tower is not None and case.reducer.acts_in_tower(LAYERS, tower)
+    if tower is None or not (to_act or to_read):
+        return False
+    acts = case.reducer.acts_in_tower(LAYERS, tower)
+    return acts if to_act and acts else not acts and bool(case.reducer.tower_probes(tower))
