@@ -152,7 +152,8 @@ def damaged(folder: Path) -> Iterator[tuple[Path, bool]]:
     """Cut off in the middle, or with zeros in it."""
     place = folder / "damaged"
     place.mkdir(exist_ok=True)
-    for name in ("h264_front.mp4", "h264.mkv", "vp9.webm", "h264.avi", "mpeg4.avi", "h264.flv", "hevc.mkv", "av1.mkv"):
+    films = ("h264_front.mp4", "h264.mkv", "vp9.webm", "h264.avi", "mpeg4.avi", "h264.flv", "hevc.mkv", "av1.mkv")
+    for name in (*films, "theora.ogv", "gif.gif"):
         data = (folder / name).read_bytes() if (folder / name).exists() else b""
         if data:
             middle, hole = len(data) // 2, len(data) // 10

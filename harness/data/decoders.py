@@ -9,6 +9,7 @@ from pathlib import Path
 from winnow.harness.common.errors import first_line
 from winnow.harness.data.video.by_av import counting, seeking
 from winnow.harness.data.video.clip import Allocate, Clip, private
+from winnow.harness.data.video.moving import SUFFIXES, by_pillow
 from winnow.harness.data.video.others import by_decord, by_torchcodec
 from winnow.harness.data.video.plan import Plan, make_plan
 from winnow.reducers.core.errors import WinnowError, choose
@@ -66,6 +67,8 @@ def read(
         Names the file and the reason: no video, damaged, or beyond the reader that was asked for.
     """
     try:
+        if path.suffix.lower() in SUFFIXES:
+            return by_pillow(path, frames, until, allocate)
         plan = make_plan(path)
         if plan.damage and not accept:
             raise _damaged(path, plan.damage)

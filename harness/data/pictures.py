@@ -14,14 +14,19 @@ from PIL import Image, ImageFile, ImageOps
 from winnow.harness.common.errors import first_line
 from winnow.reducers.core.errors import WinnowError
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".avif", ".tif", ".tiff", ".gif"}
+PICTURES = {
+    *{".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".webp", ".avif", ".gif", ".tif", ".tiff"},
+    *{".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"},
+}
+MOVING = {".gif", ".webp", ".avif", ".png", ".apng"}
+"""Formats that may move; the pages of a TIFF do not."""
 DEEP = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
 """Grey of 16 bits, which a plain conversion would clip to white."""
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file goes to the reader of pictures; a gif that moves is a video."""
-    return path.suffix.lower() in PICTURES and not (path.suffix.lower() == ".gif" and _moves(path))
+    """Whether a file goes to the reader of pictures; one that moves is a video."""
+    return path.suffix.lower() in PICTURES and not (path.suffix.lower() in MOVING and _moves(path))
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -57,7 +62,7 @@ def whole(picture: Image.Image) -> Image.Image:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says, and make it RGB."""
+    """Turn a picture as its EXIF orientation says, and make it RGB of 8 bits; floats up to 1 are shares of white."""
     picture.load()
     turned = ImageOps.exif_transpose(picture)
     if turned.mode in DEEP:
@@ -66,12 +71,17 @@ def upright(picture: Image.Image) -> Image.Image:
         values = np.asarray(turned).astype(np.int64)
         scale = 257 if turned.mode != "I" or values.max(initial=0) > 255 else 1
         turned = Image.fromarray((values.clip(0, 65535) // scale).astype(np.uint8))
+    if turned.mode == "F":
+        import numpy as np
+
+        shares = np.asarray(turned)
+        turned = Image.fromarray(np.clip(shares * (255 if shares.max(initial=0) <= 1 else 1), 0, 255).astype(np.uint8))
     return turned.convert("RGB")
 
 
 def mended(row: dict[str, Any]) -> dict[str, Any]:
-    """Scale a row's pictures of 16 bits, which the task's own conversion would clip."""
-    deep = {name: value for name, value in row.items() if isinstance(value, Image.Image) and value.mode in DEEP}
+    """Scale a row's pictures of more than 8 bits, which the task's own conversion would clip."""
+    deep = {name: value for name, value in row.items() if isinstance(value, Image.Image) and value.mode in {*DEEP, "F"}}
     return row | {name: whole(value) for name, value in deep.items()}
 
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -50,14 +51,18 @@ def main(words: Sequence[str]) -> None:
 
 def _readers(given: argparse.Namespace, folder: Path, scratch: Path) -> None:
     table = Table("codec", "length", "before", "before, s", "now, s", "ratio", "exact", "now / lmms-eval")
-    for row in readers.rows(folder, given.minutes, given.rival):
-        table.add_row(*row)
-    Console(width=120).print(table)
+    _print(table, readers.rows(folder, given.minutes, given.rival))
 
 
 def _walks(given: argparse.Namespace, folder: Path, scratch: Path) -> None:
     table = Table("run", "one process ahead, beside", "ratio", "by round", "share waited for media")
-    for row in walks.rows(scratch / "before", copies(folder, given.videos), given.rounds, given.rival):
+    _print(table, walks.rows(scratch / "before", copies(folder, given.videos), given.rounds, given.rival))
+
+
+def _print(table: Table, rows: Iterable[tuple[str, ...]]) -> None:
+    """Print a table, and each row as soon as it is known."""
+    for row in rows:
+        print(" · ".join(filter(None, row)), file=sys.stderr, flush=True)
         table.add_row(*row)
     Console(width=120).print(table)
 

@@ -10,6 +10,8 @@ from typing import BinaryIO
 SEGMENT = bytes.fromhex("18538067")
 PACKET = 188
 SYNC = 0x47
+PAGE = 27 + 255 + 255 * 255
+"""Bytes of the largest page of Ogg."""
 
 
 def missing(path: Path, kind: str) -> str:
@@ -121,14 +123,79 @@ def _tags(file: BinaryIO, size: int) -> int:
     return size if int.from_bytes(head[1:], "big") + 11 == length else size + 1
 
 
+def _gif(file: BinaryIO, size: int) -> int:
+    """Where the trailer of a gif stands; beyond the file where its blocks end before one comes."""
+    file.seek(10)
+    flags = file.read(3)[:1] or b"\0"
+    file.seek(13 + _colours(flags[0]))
+    while kind := file.read(1):
+        if kind == b";":
+            return file.tell()
+        if kind == b",":
+            head = file.read(9).ljust(9, b"\0")
+            file.seek(_colours(head[8]) + 1, os.SEEK_CUR)
+        elif kind == b"!":
+            file.seek(1, os.SEEK_CUR)
+        else:
+            break
+        while length := file.read(1)[:1]:
+            if not length[0]:
+                break
+            file.seek(length[0], os.SEEK_CUR)
+    return size + 1
+
+
+def _colours(flags: int) -> int:
+    """Bytes of a table of colours."""
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
+
+
+def _pages(file: BinaryIO, size: int) -> int:
+    """Where the last page of an Ogg file ends; beyond the file where that page is not said to be the last one."""
+    place = max(0, size - 2 * PAGE)
+    file.seek(place)
+    tail = file.read()
+    begin = tail.rfind(b"OggS")
+    head = tail[begin : begin + 27]
+    if begin < 0 or len(head) < 27:
+        return size + 1
+    lengths = tail[begin + 27 : begin + 27 + head[26]]
+    end = place + begin + 27 + head[26] + sum(lengths)
+    return end if head[5] & 4 else max(end, size + 1)
+
+
+def _chain(file: BinaryIO, size: int) -> int:
+    """The first byte of an Ogg file where no page begins that should; the size if all do."""
+    place = 0
+    while place + 27 <= size:
+        file.seek(place)
+        head = file.read(27)
+        if not head.startswith(b"OggS"):
+            return place
+        place += 27 + head[26] + sum(file.read(head[26]))
+    return size
+
+
+def _ivf(file: BinaryIO, size: int) -> int:
+    """Where the last frame of an IVF file ends."""
+    place = 32
+    while place + 12 <= size:
+        file.seek(place)
+        place += 12 + int.from_bytes(file.read(4), "little")
+    return place
+
+
 MEASURES: dict[str, Callable[[BinaryIO, int], int]] = {
     "mov": _boxes,
     "matroska": _segment,
     "avi": _chunks,
     "mpegts": _packets,
     "flv": _tags,
+    "gif": _gif,
+    "ogg": _pages,
+    "ivf": _ivf,
 }
 """By container: how many bytes the file should have."""
 
-WALKS: dict[str, Callable[[BinaryIO, int], int]] = {"mpegts": _sync, "avi": _walk}
+WALKS: dict[str, Callable[[BinaryIO, int], int]] = {"mpegts": _sync, "avi": _walk, "ogg": _chain}
 """By container: where its packets break off, of those that FFmpeg reads over without a word."""

@@ -113,6 +113,27 @@ def test_decoder_that_dies_is_started_anew(tmp_path: Path, monkeypatch: pytest.M
     decoder.stop()
 
 
+@pytest.mark.parametrize(("ending", "codec"), [("ogv", "libvpx"), ("gif", "gif"), ("ivf", "libvpx")])
+def test_cut_and_holes_are_told_of_further_containers(tmp_path: Path, ending: str, codec: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    noise = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "rgb8" if codec == "gif" else "yuv420p"
+        for _ in range(20):
+            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (64, 64, 3), dtype=np.uint8), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode())
+    assert read(path, 4).indices == [0, 6, 12, 19]
+    content = path.read_bytes()
+    middle, hole = len(content) // 2, len(content) // 8
+    spoilt = [content[:middle]] + [content[:middle] + bytes(hole) + content[middle + hole :]] * (ending != "ivf")
+    for data in spoilt:
+        path.write_bytes(data)
+        with pytest.raises(WinnowError, match=rf"a\.{ending} (is damaged|cannot be decoded)"):
+            read(path, 4)
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameCache:
     monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))

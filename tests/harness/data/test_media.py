@@ -108,13 +108,18 @@ def test_formats_of_pictures(tmp_path: Path, ending: str) -> None:
     assert [picture.size for picture in prompt.images] == [(32, 16)] and not prompt.videos
 
 
-def test_gif_that_moves_is_a_video(tmp_path: Path) -> None:
-    pictures = [Image.new("RGB", (32, 16), (60 * n, 0, 0)) for n in range(4)]
-    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
-    prompt = make_prompt("?", [str(tmp_path / "a.gif")], 4)
+@pytest.mark.parametrize("ending", ["gif", "webp", "avif", "png"])
+def test_picture_that_moves_is_a_video(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    pictures = [Image.new("RGB", (32, 16), (60 * number, 0, 0)) for number in range(4)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    prompt = make_prompt("?", [str(path)], 4)
     assert not prompt.images and prompt.videos[0].shape == (4, 16, 32, 3)
     assert [int(frame[0, 0, 0]) for frame in prompt.videos[0]] == pytest.approx([0, 60, 120, 180], abs=4)
     assert prompt.rates == [pytest.approx(10)]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(WinnowError, match=rf"a\.{ending} (cannot be|is damaged)"):
+        make_prompt("?", [str(path)], 4)
 
 
 def test_pictures_are_upright_and_scaled(tmp_path: Path) -> None:
@@ -128,6 +133,10 @@ def test_pictures_are_upright_and_scaled(tmp_path: Path) -> None:
     deep.save(tmp_path / "deep.png")
     assert make_prompt("?", [tmp_path / "deep.png"], 8).images[0].getpixel((0, 0)) == (128, 128, 128)
     assert mended({"image": deep, "text": "x"})["image"].getpixel((0, 0)) == (128, 128, 128)
+    for white, level in ((1.0, 127), (255.0, 127)):  # floats: shares of white, or levels
+        Image.fromarray(np.array([[white, white / 2]], np.float32)).save(tmp_path / "float.tif")
+        shown = make_prompt("?", [tmp_path / "float.tif"], 8).images[0]
+        assert shown.getpixel((0, 0)) == (255,) * 3 and shown.getpixel((1, 0)) == (level,) * 3
 
 
 def test_folder_of_frames_is_a_video(tmp_path: Path) -> None:
