@@ -1,6 +1,6 @@
 """What sharing prefills saves: cells of a sweep that prefill each by itself, and in one tree.
 
-    python scripts/bench.py share [--rows ROW ...] model.arch.vision.layers=2
+    python scripts/bench.py share [--row ROW ...] model.arch.vision.layers=2
 
 Random weights at the shape of a 0.5B model; other words are overrides as `run.py` takes them (the tower runs once and
 is not timed, so it may be short). What methods and their statistics take is told apart. B is the time that the layers
@@ -182,7 +182,7 @@ def main(words: Sequence[str]) -> None:
     """Print the table, row by row as it is measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="llava_ov_05b")
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="by default all")
+    parser.add_argument("--row", action="append", choices=list(ROWS), help="may be given again; by default all")
     parser.add_argument("--repeats", type=int, default=2, help="each way in turn; of each cell the least counts")
     parser.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
     given, more = parser.parse_known_args(words)
@@ -190,9 +190,7 @@ def main(words: Sequence[str]) -> None:
     titles = ["cells", "number", "none, s", "trunk, s", "times less", "expected", "by FLOPs"]
     titles += ["B, s", "trunk / B", "methods, s", "memory"]
     table = Table(*titles)
-    for row in measure(
-        [f"model={given.model}", "model.weights=random", *more], given.rows or list(ROWS), given.repeats
-    ):
+    for row in measure([f"model={given.model}", "model.weights=random", *more], given.row or list(ROWS), given.repeats):
         table.add_row(*row)
         print(" | ".join(row), flush=True)
     Console(width=130).print(table)
