@@ -1,10 +1,10 @@
 """What sharing prefills saves: cells of a sweep that prefill each by itself, and in one tree.
 
-    python scripts/bench.py share [--rows ROW ...] model.arch.vision.layers=2
+    python scripts/bench.py share [--row ROW ...] model.arch.vision.layers=2
 
 Random weights at the shape of a 0.5B model; other words are overrides as `run.py` takes them (the tower runs once and
-is not timed, so it may be short). B is the time that the layers of the tree take by themselves; "by FLOPs" is how many
-times less is possible.
+is not timed, so it may be short). What methods and their statistics take is told apart. B is the time that the layers
+of the tree take by themselves; "by FLOPs" is how many times less is possible.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import BatchFeature, DynamicCache
 
+from winnow.harness.bench.clock import PREFILL, REDUCER, Clock, watched
 from winnow.harness.bench.memory import peak_memory
 from winnow.harness.bench.prompts import Prompts
 from winnow.harness.config.expand import expand
@@ -32,6 +33,7 @@ from winnow.harness.plan.tree import in_turn, shared_flops, trees
 from winnow.harness.run.loaded import load_model
 from winnow.harness.sweep.cells import cells_of
 from winnow.models.engine import Trunk, attach, reuse_tower
+from winnow.models.engine.session import Session
 from winnow.models.loading.load import Loaded
 from winnow.models.transformers_api import CACHE
 from winnow.reducers.core.base import Reducer
@@ -54,9 +56,20 @@ POINTS = 8
 
 
 class Measured(NamedTuple):
-    """One pass of all cells over one prompt: seconds of each cell, peak memory, tokens of each layer that ran."""
+    """One pass of all cells over one prompt.
 
-    seconds: list[float]
+    Attributes
+    ----------
+    llm, own : list of float
+        Seconds of the LLM in each cell's prefill, and of what the method and its statistics take.
+    bytes : int
+        Peak memory above what was there.
+    ran : list of int
+        Tokens of each layer that was computed, if cells shared.
+    """
+
+    llm: list[float]
+    own: list[float]
     bytes: int
     ran: list[int]
 
@@ -67,46 +80,40 @@ def methods(rows: Sequence[Sequence[str]], words: Sequence[str]) -> list[Reducer
     return [build_method(cell).reducer for cell in found]
 
 
-class Stopwatch:
-    """Seconds of this process that the LLM takes, methods at its entrance included, by hooks on it."""
-
-    def __init__(self, loaded: Loaded, stack: ExitStack) -> None:
-        self.seconds, self._started = list[float](), 0.0
-        llm: Any = loaded.family.parts(loaded.model).llm
-        stack.callback(llm.register_forward_pre_hook(lambda *_: self._start()).remove)
-        self._end = lambda: llm.register_forward_hook(lambda *_: self._stop())
-
-    def _start(self) -> None:
-        self._started = _now()
-
-    def _stop(self) -> None:
-        self.seconds.append(_now() - self._started)
-
-    def until_here(self, stack: ExitStack) -> None:
-        """Stop behind all hooks that are there now."""
-        stack.callback(self._end().remove)
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
-
-
 @torch.inference_mode()
 def prefills(loaded: Loaded, inputs: BatchFeature, cells: Sequence[Reducer], share: bool) -> Measured:
     """Prefill one batch under each method in turn."""
     model: Any = loaded.model
-    trunk = Trunk(cells) if share else None
-    with ExitStack() as stack:
-        peak = stack.enter_context(peak_memory(model.device))
-        watch = Stopwatch(loaded, stack)
+    trunk, clock = Trunk(cells) if share else None, Clock(model.device, "cpu")
+    phases = []
+    with peak_memory(model.device) as peak, _layers(clock), watched(loaded.family.parts(model), clock):
         for cell in cells:
-            with attach(model, cell, trunk=trunk), ExitStack() as inner:
-                watch.until_here(inner)
+            with attach(model, cell, trunk=trunk):
+                clock.start()
                 model.generate(**inputs, do_sample=False, max_new_tokens=1)
-    return Measured(watch.seconds, peak.bytes or 0, trunk.ran if trunk is not None else [])
+                clock.stop()
+            clock.wait()
+            phases.append(clock.phases())
+    llm, own = ([phase.get(name, 0.0) for phase in phases] for name in (PREFILL, REDUCER))
+    return Measured(llm, own, peak.bytes or 0, trunk.ran if trunk is not None else [])
+
+
+@contextmanager
+def _layers(clock: Clock) -> Iterator[None]:
+    """Charge layers that run on behalf of a tree to the LLM, though it is the engine that calls them."""
+    before = Session.run_layer
+    Session.run_layer = clock.charge(PREFILL, before)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Session.run_layer = before  # type: ignore[method-assign]
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+    return time.process_time()
 
 
 @torch.inference_mode()
@@ -119,9 +126,9 @@ def layer_seconds(loaded: Loaded, n: int, repeats: int) -> float:
     taken = []
     for number in range(repeats):
         layer = llm.layers[number % len(llm.layers)]
-        started = _now()
+        started = _now(weight.device)
         layer(hidden, attention_mask=None, position_embeddings=rotary, **{CACHE: DynamicCache()})
-        taken.append(_now() - started)
+        taken.append(_now(weight.device) - started)
     return min(taken)
 
 
@@ -153,7 +160,8 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
         with reuse_tower(loaded.model):
             prefills(loaded, inputs, ordered[:1], share=False)  # warms up, and encodes once for all
             runs = [[prefills(loaded, inputs, ordered, way) for way in (False, True)] for _ in range(repeats)]
-        alone, shared = (sum(map(min, zip(*(run[way].seconds for run in runs), strict=True))) for way in (0, 1))
+        alone, shared = (_least([run[way].llm for run in runs]) for way in (0, 1))
+        own = " > ".join(f"{_least([run[way].own for run in runs]):.2f}" for way in (0, 1))
         ran = runs[0][1].ran
         of = layer_time(loaded, ran, 2 * repeats + 1)
         bound = sum(map(of, ran))
@@ -161,26 +169,28 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
         peaks = [max(run[way].bytes for run in runs) for way in (0, 1)]
         yield (
             name, str(len(found)), f"{alone:.2f}", f"{shared:.2f}", f"{alone / shared:.2f}", f"{expected:.2f}",
-            f"{single / once:.2f}", f"{bound:.2f}", f"{shared / bound:.3f}", f"{peaks[1] / max(1, peaks[0]):.2f}",
+            f"{single / once:.2f}", f"{bound:.2f}", f"{shared / bound:.3f}", own, f"{peaks[1] / max(1, peaks[0]):.2f}",
         )  # fmt: skip
+
+
+def _least(seconds: Sequence[Sequence[float]]) -> float:
+    """Of each cell the least of all passes, summed."""
+    return sum(map(min, zip(*seconds, strict=True)))
 
 
 def main(words: Sequence[str]) -> None:
     """Print the table, row by row as it is measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="llava_ov_05b")
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="by default all")
+    parser.add_argument("--row", action="append", choices=list(ROWS), help="may be given again; by default all")
     parser.add_argument("--repeats", type=int, default=2, help="each way in turn; of each cell the least counts")
     parser.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
     given, more = parser.parse_known_args(words)
     torch.set_num_threads(given.threads)
-    titles = (
-        "cells", "number", "none, s", "trunk, s", "times less", "expected", "by FLOPs", "B, s", "trunk / B", "memory"
-    )  # fmt: skip
+    titles = ["cells", "number", "none, s", "trunk, s", "times less", "expected", "by FLOPs"]
+    titles += ["B, s", "trunk / B", "methods, s", "memory"]
     table = Table(*titles)
-    for row in measure(
-        [f"model={given.model}", "model.weights=random", *more], given.rows or list(ROWS), given.repeats
-    ):
+    for row in measure([f"model={given.model}", "model.weights=random", *more], given.row or list(ROWS), given.repeats):
         table.add_row(*row)
         print(" | ".join(row), flush=True)
     Console(width=130).print(table)
