@@ -24,6 +24,6 @@ def step_op(shape: LLMShape, tokens_per_layer: Sequence[int], done: int = 0, wid
         Bytes per element of weights and cache.
     """
     cached = [n + done for n in tokens_per_layer]
-    weights = shape.parameters + shape.hidden * shape.vocab
+    weights = shape.active_parameters + shape.hidden * shape.vocab
     attention = 2 * LINEAR_FLOPS * shape.heads * shape.head_dim * sum(cached)
     return Op("step", LINEAR_FLOPS * weights + attention, weights * width, kv_load=kv_bytes(shape, cached, width))

@@ -45,13 +45,14 @@ def weight_bytes(
 def layer_bytes(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2) -> float:
     """Largest live set of one decoder layer on `n` tokens, its input included, as plain torch modules hold it.
 
-    In the MLP: the residual, its norm, and gate, up and their product. In attention: residual and norm, queries, keys,
-    values and the output, and with ``eager`` the scores, once as computed and once in float32 behind the softmax.
+    In the MLP: the residual, its norm, and gate, up and their product, of all experts at once where it is a mixture. In
+    attention: residual and norm, queries, keys, values and the output, and with ``eager`` the scores, once as computed
+    and once in float32 behind the softmax.
     """
     inner = n * (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim
     scores = shape.heads * n * n * (width + SOFTMAX_BYTES) if attn == EAGER else 0.0
     attention = width * (2 * n * shape.hidden + inner) + scores
-    return max(attention, width * n * (2 * shape.hidden + 3 * shape.mlp))
+    return max(attention, width * n * (2 * shape.hidden + 3 * shape.inner))
 
 
 def block_bytes(shape: TowerShape, frames: int, attn: str = "sdpa", width: float = 2) -> float:

@@ -46,7 +46,7 @@ def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
 
 
 def _elementwise(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
-    inner, rotated = mlp * shape.mlp, n * (shape.heads + shape.kv_heads) * shape.head_dim
+    inner, rotated = mlp * shape.inner, n * (shape.heads + shape.kv_heads) * shape.head_dim
     sizes = {"attn": n * shape.hidden, "mlp": mlp * shape.hidden}
     return [
         *(Op(f"{at}_norm", NORM_FLOPS * x, load=x * width, store=x * width) for at, x in sizes.items()),

@@ -22,6 +22,7 @@ FAMILIES = {
     "video_llava": "winnow.models.families.video_llava:VideoLlava",
     "qwen2_5_vl": "winnow.models.families.qwen2_5_vl:Qwen25VL",
     "qwen3_vl": "winnow.models.families.qwen3_vl:Qwen3VL",
+    "qwen3_vl_moe": "winnow.models.families.qwen3_vl_moe:Qwen3VLMoe",
     "pllava": "winnow.models.families.pllava:Pllava",
     "vila": "winnow.models.families.vila:Vila",
     "longva": "winnow.models.families.longva:LongVA",

@@ -42,7 +42,7 @@ def llm_config(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> Pretrained
         num_key_value_heads=arch["kv_heads"],
         max_position_embeddings=arch.get("context", 32768),
         tie_word_embeddings=arch["tied"],
-        **({"head_dim": arch["head_dim"]} if "head_dim" in arch else {}),
+        **({"head_dim": arch.get("head_dim", arch["hidden"] // arch["heads"])} if arch["llm"] == "qwen3" else {}),
         pad_token_id=tokens["<pad>"],
         bos_token_id=tokens["<s>"],
         eos_token_id=tokens["</s>"],
@@ -71,5 +71,7 @@ def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
     vision |= {"layers": 3, "hidden": 32, "heads": 4, "mlp": 64, "image": image, "patch": 4}
     llm = {"layers": arch.get("tiny_layers", 6), "hidden": 64, "heads": 4, "mlp": 128, "vocab": 320}
     kv_heads = 2 if arch["kv_heads"] < arch["heads"] else 4
+    if "experts" in arch:
+        llm |= {"experts": 4, "experts_per_token": 2, "expert_mlp": 32}
     kept = {key: value for key, value in arch.items() if key not in OF_FULL_SIZE}
     return kept | llm | {"kv_heads": kv_heads, "vision": vision}

@@ -50,6 +50,7 @@ def spec(model: str, device: str = "cpu") -> ModelSpec:
         ("video_llava", 8, (8, 16, 16), 8),
         ("llava_next_video", 16, (16, 12, 12), 0),
         ("internvl3", 12, (12, 16, 16), 11 * 11 + 3),
+        ("internvl3_5", 12, (12, 16, 16), 11 * 11 + 3),
         ("qwen2_vl", 32, (16, 16, 16), 0),
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from winnow.harness.config.choices import options
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import ModelConfig
 from winnow.harness.cost import LLMShape, physical
+from winnow.harness.cost.experts import Experts
 from winnow.harness.cost.op import Op
 from winnow.harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
 from winnow.harness.plan.nominal import model_spec, vision_tower
@@ -72,11 +73,19 @@ def linears(modules: Iterable[nn.Module]) -> list[tuple[int, int]]:
     return [(inner.in_features, inner.out_features) for inner in found]
 
 
-@pytest.fixture(scope="module", params=MODELS)
+def distinct() -> list[str]:
+    """The first of the models that are the same once they are narrow."""
+    found = {repr((config(name).family, narrow(config(name)), config(name).nominal)): name for name in MODELS[::-1]}
+    return sorted(found.values())
+
+
+@pytest.fixture(scope="module", params=distinct())
 def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     model = config(request.param, attn="eager", dtype="float32", device="cpu")
     arch = narrow(model)
     loaded = load(model_spec(replace(model, arch=arch)))
+    if "experts" in arch:  # one by one, as torch counts nothing of grouped products
+        cast(Any, loaded.model).set_experts_implementation("eager")
     frames = 2 * int(model.arch["vision"].get("temporal_patch", 1))
     video = np.zeros((frames, PICTURE, PICTURE, 3), dtype=np.uint8)
     inputs = loaded.family.encode(loaded.processor, [Prompt("what is this", videos=[video])])
@@ -130,6 +139,56 @@ def test_projector(counted: tuple[ModelConfig, Counted]) -> None:
     assert len(found.projectors) == sum(passes)
     narrowed = [Linear(layers[0].tokens, *size) for size in found.projectors]
     assert found.parts["projector"] == products(projector_ops(narrowed, found.frames))
+
+
+A3B = LLMShape.from_arch(config("qwen3_vl_30b_a3b").arch)
+
+
+def test_a_mixture_is_counted_by_hand() -> None:
+    """Qwen3-VL-30B-A3B, one layer, 16 bit: 8 of 128 experts of width 768, a router, no shared expert."""
+    ops = {op.name: op for op in physical.layer_ops(A3B, 1000)}
+    assert ops["router"].flops == 2 * 1000 * 2048 * 128
+    assert ops["experts"].flops == 2 * 1000 * 8 * 3 * 2048 * 768 == 75_497_472_000
+    one = {op.name: op for op in physical.layer_ops(A3B, 1)}
+    assert one["experts"].weight == pytest.approx(2 * 8 * 3 * 2048 * 768)
+    assert ops["experts"].weight == pytest.approx(2 * 128 * 3 * 2048 * 768)
+    few = {op.name: op for op in physical.layer_ops(A3B, 16)}["experts"].weight / (2 * 3 * 2048 * 768)
+    assert few == pytest.approx(128 * (1 - (15 / 16) ** 16)) and 82 < few < 83
+    assert not {"gate_proj", "up_proj", "down_proj"} & set(ops)
+
+
+def test_experts_that_tokens_meet_are_those_of_a_draw() -> None:
+    """The expected number of distinct experts, against drawing them."""
+    experts = Experts(16, 3, 8)
+    for n in (1, 4, 20):
+        chosen = torch.stack([torch.rand(4000, 16).topk(3).indices for _ in range(n)], 1).flatten(1)
+        met = torch.zeros(4000, 16).scatter_(1, chosen, 1).sum(1).mean()
+        assert float(met) == pytest.approx(experts.met(n), rel=0.02)
+
+
+@pytest.mark.parametrize("shared", [0, 24])
+def test_shared_experts_are_passed_by_every_token(shared: int) -> None:
+    alone, both = Experts(16, 3, 8), Experts(16, 3, 8, shared)
+    more = sum(op.flops for op in both.ops(32, 10, 2)) - sum(op.flops for op in alone.ops(32, 10, 2))
+    assert more == (2 * 10 * 32 * (3 * shared + 1) if shared else 0)
+    assert both.weights(32, 16) == 32 * (16 + 3 * 16 * 8) + 32 * (3 * shared + bool(shared))
+
+
+@pytest.mark.parametrize(
+    ("name", "billions", "active"),
+    [
+        ("qwen3_vl_2b", 1.4, 1.4),
+        ("qwen3_vl_4b", 3.6, 3.6),
+        ("qwen3_vl", 6.95, 6.95),
+        ("qwen3_vl_32b", 31.2, 31.2),
+        ("qwen3_vl_30b_a3b", 29.9, 2.7),
+    ],
+)
+def test_parameters_of_the_decoder_are_those_of_its_card(name: str, billions: float, active: float) -> None:
+    """Without embeddings, as the cards of Qwen3 say; of 3.3 active billions 0.6 are embedding and head."""
+    shape = LLMShape.from_arch(config(name).arch)
+    assert shape.parameters / 1e9 == pytest.approx(billions, abs=0.06)
+    assert shape.active_parameters / 1e9 == pytest.approx(active, abs=0.06)
 
 
 @pytest.mark.parametrize("name", MODELS)
