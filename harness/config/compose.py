@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,19 @@ PICTURE, TILE = SCOPES = ("picture", "tile")
 CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
 
 
+@dataclass(frozen=True)
+class Settings:
+    """A configuration in plain types, checked as far as the schema goes: reading it takes most of the time."""
+
+    plain: dict[str, Any]
+    model: ModelConfig
+    tasks: TasksConfig
+    budget: BudgetConfig
+    downsample: DownsampleConfig
+    media: MediaConfig
+    share: ShareConfig
+
+
 def compose(config: DictConfig, reducer: str) -> Cell:
     """Resolve one configuration.
 
@@ -48,16 +62,38 @@ def compose(config: DictConfig, reducer: str) -> Cell:
     WinnowError
         Names the value, what is allowed and how to mend it.
     """
+    return cell_of(settings(config, reducer), reducer)
+
+
+def settings(config: DictConfig, reducer: str) -> Settings:
+    """Read a configuration; arguments and errors as of `compose`."""
     _check_keys(config, RunConfig)
     _check_reducer_keys(config.reducer, reducer)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     model: ModelConfig = OmegaConf.to_object(config.model)  # type: ignore[assignment]
     tasks: TasksConfig = OmegaConf.to_object(config.tasks)  # type: ignore[assignment]
     budget = BudgetConfig(**rounded(vars(OmegaConf.to_object(config.budget))))
-    plain = rounded(plain)
+    media: MediaConfig = OmegaConf.to_object(config.media)  # type: ignore[assignment]
     _check_model(model)
-    _check_counts(plain, model)
     smaller = check_downsample(OmegaConf.to_object(config.downsample), model)  # type: ignore[arg-type]
+    share = _share(OmegaConf.to_object(config.share))  # type: ignore[arg-type]
+    return Settings(rounded(plain), model, tasks, budget, smaller, media, share)
+
+
+def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = None) -> Cell:
+    """Make a cell of settings.
+
+    Parameters
+    ----------
+    found : Settings
+    reducer : str
+        The choice in the group ``reducer``.
+    numbers : mapping or None
+        Values of `ratio`, `seed`, `limit` and `batch_size` in the place of those of the settings.
+    """
+    plain = found.plain | rounded(dict(numbers or {}))
+    model, tasks, budget, smaller = found.model, found.tasks, found.budget, found.downsample
+    _check_counts(plain, model)
     known = _declared(reducer, plain["reducer"])
     _check_relevance(known, reducer, tasks)
     if known.needs_relevance and smaller != DownsampleConfig():
@@ -68,11 +104,9 @@ def compose(config: DictConfig, reducer: str) -> Cell:
         method, budget = _replay(reducer, plain), BudgetConfig()
     else:
         method, budget = _method(reducer, plain, budget, depth_of(model))
-    numbers = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
-    media: MediaConfig = OmegaConf.to_object(config.media)  # type: ignore[assignment]
-    share = _share(OmegaConf.to_object(config.share))  # type: ignore[arg-type]
-    where = Path(plain["results"])
-    return Cell(model, method, tasks, budget, where, downsample=smaller, media=media, share=share, **numbers)
+    more = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
+    more |= {"media": found.media, "share": found.share}
+    return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, **more)
 
 
 def _share(share: ShareConfig) -> ShareConfig:

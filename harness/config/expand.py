@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
@@ -27,15 +29,58 @@ class Job:
     ----------
     words : list of str
         The overrides that lead to it.
-    config : DictConfig
-        As composed, without Hydra's own node: a cell, or a table.
+    base : DictConfig
+        What jobs that choose the same options of the groups have in common.
     choices : mapping
         The option chosen of each group.
+    values : tuple of Override
+        What is set on a copy of the base.
+    free : bool
+        Whether nothing in the base refers to one of `NUMBERS`.
     """
 
     words: list[str]
-    config: DictConfig
+    base: DictConfig
     choices: Mapping[str, Any]
+    values: tuple[Override, ...] = ()
+    free: bool = False
+
+    @cached_property
+    def config(self) -> DictConfig:
+        """As composed, without Hydra's own node: a cell, or a table."""
+        return self._set(self.values)
+
+    @cached_property
+    def numbers(self) -> dict[str, Any]:
+        """Values of numbers that nothing else depends on, which a cell takes without another configuration."""
+        found = {value.key_or_group: value.value() for value in self.values if _is_number(value)}
+        return found if found and self.free else {}
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        """The other values, as words."""
+        return tuple(value.input_line or "" for value in self.values if value.key_or_group not in self.numbers)
+
+    def without_numbers(self) -> DictConfig:
+        """The configuration as it is without its `numbers`."""
+        return self._set([value for value in self.values if value.key_or_group not in self.numbers])
+
+    def _set(self, values: Sequence[Override]) -> DictConfig:
+        made = self.base.copy()
+        ConfigLoaderImpl._apply_overrides_to_config([*values], made)
+        return made
+
+
+NUMBERS: Mapping[str, tuple[type, ...]] = {
+    "ratio": (int, float), "seed": (int,), "limit": (int,), "batch_size": (int,)
+}  # fmt: skip
+_REFERRED = re.compile(rf"\$\{{({'|'.join(NUMBERS)})\}}")
+
+
+def _is_number(value: Override) -> bool:
+    kinds = NUMBERS.get(value.key_or_group)
+    plain = value.type == OverrideType.CHANGE and value.package is None
+    return kinds is not None and plain and type(value.value()) in kinds
 
 
 @dataclass(frozen=True)
@@ -100,13 +145,13 @@ def _composed(
     """Compose each choice of groups once, and set the values of each job on a copy."""
     choosing = {word for word, override in parsed.items() if _chooses(override, loader)}
     bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
+    free: dict[tuple[str, ...], bool] = {}
     for job in jobs:
         chosen = tuple(word for word in job if word in choosing)
         if chosen not in bases:
             bases[chosen] = _split(loader.load_sweep_config(whole, list(chosen)))
-        config, choices = bases[chosen][0].copy(), bases[chosen][1]
-        ConfigLoaderImpl._apply_overrides_to_config([parsed[word] for word in job if word not in choosing], config)
-        yield Job(job, config, choices)
+            free[chosen] = not _REFERRED.search(str(bases[chosen][0]))
+        yield Job(job, *bases[chosen], tuple(parsed[word] for word in job if word not in choosing), free[chosen])
 
 
 def _refuse_lists(overrides: Sequence[Override], loader: Any) -> None:

@@ -24,6 +24,7 @@ REPORTING = tuple(f"winnow.harness.score.{name}" for name in ("stats", "paired",
 APART = ("winnow.harness.score.judge", "winnow.harness.tasks.fixtures", "winnow.harness.tasks.pico.data")
 """Modules of the scoring rooms that touch no score: verdicts are a stage of their own, miniatures are data."""
 
+SOLVER = ("winnow.harness.plan.budget", "winnow.harness.plan.nominal", "winnow.reducers.core.absolute")
 EVERYWHERE = ("torch", "transformers", "tokenizers", "numpy", "pillow", "torchvision")
 READERS = {"auto": "av", "av": "av", "decord": "decord", "torchcodec": "torchcodec"}
 """Which library reads videos; PyAV plans which frames are read, whoever reads them."""
@@ -57,15 +58,25 @@ def reporting() -> str:
     return fingerprint([*there, *modules_below("winnow.harness.cost"), "winnow.harness.plan.nominal"], follow=())
 
 
+@cache
+def solving() -> str:
+    """Fingerprint the code that solves a budget."""
+    return fingerprint(SOLVER, follow=("winnow.harness.plan", "winnow.harness.cost"))
+
+
 def forget() -> None:
     """Look at the code anew."""
-    for remembered in (answering, scoring, reporting):
+    for remembered in (answering, scoring, reporting, solving, _of_module, installed):
         remembered.cache_clear()
 
 
 def of_method(method: Method) -> dict[str, str]:
     """Fingerprint a method: its module with what it imports, and of a class from elsewhere the whole folder."""
-    module = method.target.partition(":")[0]
+    return dict(_of_module(method.target.partition(":")[0]))
+
+
+@cache
+def _of_module(module: str) -> dict[str, str]:
     path = module_file(module)
     if path is None:
         return {}
@@ -99,4 +110,10 @@ def libraries(cell: Cell, videos: bool) -> dict[str, str | None]:
     names += ["accelerate"] if model.quant or model.device == "spread" else []
     names += ["flash-attn"] if "flash" in model.attn else []
     names += ["triton"] if model.device != CPU else []
-    return {name: version(name) for name in names}
+    return {name: installed(name) for name in names}
+
+
+@cache
+def installed(name: str) -> str | None:
+    """The version of a package, looked up once until `forget`: that reads all that its wheel says of it."""
+    return version(name)

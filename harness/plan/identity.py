@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from winnow.harness.common.folders import locate
-from winnow.harness.common.sources import content_files, digest, fingerprint, version
+from winnow.harness.common.sources import content_files, digest
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.schema import DownsampleConfig
 from winnow.harness.data.hub import commit
@@ -25,7 +25,6 @@ SWITCHES = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 NUMBER = re.compile(r"\d+(e\d+)?")
 STATE = ("code", "folder", "solver")
 """What of a method's inputs is code."""
-SOLVER = ("winnow.harness.plan.budget", "winnow.harness.plan.nominal", "winnow.reducers.core.absolute")
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ def _score(cell: Cell, documents: Inventory | None) -> dict[str, Any]:
         "failed_above": tasks.failed_above,
         "files": content_files(folder) if folder else None,
         "code": code.scoring(),
-        "versions": {name: version(name) for name in code.SCORERS},
+        "versions": {name: code.installed(name) for name in code.SCORERS},
     }
 
 
@@ -250,5 +249,4 @@ def _extent(cell: Cell) -> dict[str, Any]:
 
 def _more(cell: Cell) -> dict[str, Any]:
     """The same with the code that solves a budget."""
-    solver = {"solver": fingerprint(SOLVER, follow=("winnow.harness.plan", "winnow.harness.cost"))}
-    return _extent(cell) | (solver if cell.has_budget else {})
+    return _extent(cell) | ({"solver": code.solving()} if cell.has_budget else {})

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.config.cell import Cell
-from winnow.harness.config.compose import compose
+from winnow.harness.config.compose import Settings, cell_of, compose, settings
 from winnow.harness.config.expand import Expanded, Job
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.config.preset_cells import UNCONTROLLED, Planned, composed, planned_by
@@ -18,23 +18,46 @@ from winnow.harness.plan.identity import settings_of
 from winnow.harness.run.result import results_below
 from winnow.reducers.core.errors import WinnowError
 
+Known = dict[tuple[int, tuple[str, ...]], Settings]
 
-def cells_of(asked: Expanded) -> list[Cell]:
+
+def cells_of(asked: Expanded, left: list[tuple[str, str]] | None = None) -> list[Cell]:
     """The cells of all jobs, in order.
+
+    Parameters
+    ----------
+    asked : Expanded
+    left : list or None
+        Takes what of several jobs cannot be a cell, and why, instead of an error.
 
     Raises
     ------
     WinnowError
         For mistakes in the input.
     """
+    known = Known()
     with hydra():
-        return [*chain.from_iterable(map(job_cells, asked.jobs))]
+        if left is None or len(asked.jobs) < 2:
+            return [*chain.from_iterable(job_cells(job, known) for job in asked.jobs)]
+        return [*chain.from_iterable(_possible(job, known, left) for job in asked.jobs)]
 
 
-def job_cells(job: Job) -> list[Cell]:
-    """The one cell of a job, or those of its table."""
-    if not job.config.table:
-        return [compose(job.config, str(job.choices["reducer"]))]
+def _possible(job: Job, known: Known, left: list[tuple[str, str]]) -> list[Cell]:
+    try:
+        return job_cells(job, known)
+    except WinnowError as error:
+        left.append((" ".join(job.words), str(error)))
+        return []
+
+
+def job_cells(job: Job, known: Known | None = None) -> list[Cell]:
+    """The one cell of a job, or those of its table; jobs that differ in numbers alone share their settings."""
+    if not job.base.table:
+        reducer, known = str(job.choices["reducer"]), {} if known is None else known
+        alike = (id(job.base), job.rest)
+        if alike not in known:
+            known[alike] = settings(job.without_numbers(), reducer)
+        return [cell_of(known[alike], reducer, job.numbers)]
     found = planned_by(job.config, str(job.choices["experiment"]), job.words)
     return controls(found) if found and job.config.controls else [each.cell for each in found]
 

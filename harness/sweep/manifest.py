@@ -37,6 +37,8 @@ class SweepCell:
     cell : Cell
     score, report : str
         By what it is to be scored and reported: `Identity.score` and `Identity.report` when it was planned.
+    kept : str
+        Which visual tokens the layers are planned to see, and the ratio that a budget was solved to.
     """
 
     id: str
@@ -46,6 +48,7 @@ class SweepCell:
     cell: Cell
     score: str = ""
     report: str = ""
+    kept: str = ""
 
     @property
     def marks(self) -> tuple[str, str, str]:
@@ -69,6 +72,8 @@ class Manifest:
         Runs of the sweep that were finished when it was planned.
     basis : str
         What the times were estimated from.
+    left : list of (str, str)
+        What of the sweep cannot run, and why; known when it is planned.
     """
 
     path: Path
@@ -76,6 +81,7 @@ class Manifest:
     groups: list[list[SweepCell]]
     stored: list[str] = field(default_factory=list)
     basis: str = ""
+    left: list[tuple[str, str]] = field(default_factory=list)
 
     def cells(self) -> Iterator[SweepCell]:
         """All cells to be run."""

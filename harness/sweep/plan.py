@@ -7,7 +7,7 @@ from pathlib import Path
 
 from winnow.harness.config.expand import expand
 from winnow.harness.config.label import label
-from winnow.harness.plan.build import build_method
+from winnow.harness.plan.build import Built, build_method
 from winnow.harness.plan.weights import check_weights
 from winnow.harness.run.store import runs_of
 from winnow.harness.sweep.cells import cells_of
@@ -31,9 +31,13 @@ def plan(overrides: Sequence[str], out: Path | None = None, dry: bool = False) -
     Raises
     ------
     WinnowError
-        For mistakes in the input, also those that show only when a method is made for its model.
+        For mistakes in the input, also those that show only when a method is made for its model, unless others of the
+        sweep can run: the manifest then says what was left out.
     """
-    runs = runs_of(cells_of(expand(overrides)), fetch=False)
+    left: list[tuple[str, str]] = []
+    runs = runs_of(cells_of(expand(overrides), left), fetch=False)
+    if not runs and left:
+        raise WinnowError(left[0][1])
     folders = {run.cell.results for run in runs}
     if len(folders) != 1:
         raise WinnowError(f"results has {len(folders)} values in one sweep: give one folder")
@@ -50,13 +54,28 @@ def plan(overrides: Sequence[str], out: Path | None = None, dry: bool = False) -
     groups: dict[str, list[SweepCell]] = {}
     sources = []
     for run in runs:
-        built = build_method(run.cell)
+        words = label(run.cell) + (f" {run.cell.asked}" if run.cell.asked else "")
+        try:
+            built = build_method(run.cell)
+        except WinnowError as error:
+            if len(runs) == 1:
+                raise
+            left.append((f"{run.cell.model.name} {words}", str(error)))
+            continue
         if not run.done:
             seconds, documents, source = estimate(run.cell, run.identity.settings, built, past)
             sources.append(source)
-            words = label(run.cell) + (f" {run.cell.asked}" if run.cell.asked else "")
             made = run.identity.score, run.identity.report
-            groups.setdefault(run.cell.group, []).append(SweepCell(run.id, words, seconds, documents, run.cell, *made))
+            groups.setdefault(run.cell.group, []).append(
+                SweepCell(run.id, words, seconds, documents, run.cell, *made, _kept(built))
+            )
     path = out or results / "sweeps" / name_of([run.id for run in runs]) / NAME
     stored = [run.id for run in runs if run.done]
-    return Manifest(path.resolve(), results, list(groups.values()), stored, basis(sources))
+    if left and not groups and not stored:
+        raise WinnowError(left[0][1])
+    return Manifest(path.resolve(), results, list(groups.values()), stored, basis(sources), left)
+
+
+def _kept(built: Built) -> str:
+    solved = f"ratio {built.ratio:.4g} (planned {built.planned:.4g}), " if built.planned and built.ratio else ""
+    return f"{solved}{built.kept}"

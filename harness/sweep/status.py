@@ -31,17 +31,32 @@ def describe(manifest: Manifest, every: bool) -> str:
         cell = group[0].cell
         limit = f", limit={cell.limit}" if cell.limit else ""
         lines.append(f"group {place}: {cell.model.name} on {cell.tasks.name}{limit}: {_cells(group)}")
-        lines += [f"  {one.id}  {one.label}{_estimate(one)}" for one in group if every]
+        lines += [
+            f"  {one.id}  {one.label}{f'  keeps {one.kept}' if one.kept else ''}{_estimate(one)}"
+            for one in group
+            if every
+        ]
+    lines += [f"cannot run: {', '.join(names)}: {why}" for why, names in _left(manifest).items()]
     cells = list(manifest.cells())
     stored = f", {len(manifest.stored)} stored before" if manifest.stored else ""
     lines.append(f"{_cells(cells)}{stored}" + (f"; estimated from {manifest.basis}" if manifest.basis else ""))
     return "\n".join(lines)
 
 
+def _left(manifest: Manifest) -> dict[str, list[str]]:
+    """What was left out of a plan, by the reason."""
+    found: dict[str, list[str]] = {}
+    for name, why in manifest.left:
+        found.setdefault(why, []).append(name)
+    return found
+
+
 def _cells(cells: list[SweepCell]) -> str:
     known = [cell.seconds for cell in cells if cell.seconds is not None]
     some = "" if len(known) == len(cells) else f" for {len(known)} of them"
-    return number(len(cells), "cell") + (f", about {duration(sum(known))} of one worker{some}" if known else "")
+    return number(len(cells), "cell") + (
+        f", about {duration(sum(known))} of one worker{some}, loading models aside" if known else ""
+    )
 
 
 def _estimate(cell: SweepCell) -> str:

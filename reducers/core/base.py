@@ -6,11 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import torch
 
 from winnow.reducers.core.errors import WinnowError, choose
+from winnow.reducers.core.field_types import hints_of
 from winnow.reducers.core.layout import Grid, Scope, Width, pools
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.reduction import Positions, Reduction, View
@@ -48,7 +49,7 @@ class Reducer:
 
     def __post_init__(self) -> None:
         """Check every field that is declared with a fixed set of choices."""
-        for name, hint in get_type_hints(type(self)).items():
+        for name, hint in hints_of(type(self)).items():  # type: ignore[arg-type]
             choices = get_args(hint)
             if getattr(hint, "__origin__", None) is Literal and getattr(self, name) not in choices:
                 given = getattr(self, name)

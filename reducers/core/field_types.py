@@ -5,9 +5,16 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from winnow.reducers.core.errors import WinnowError
+
+
+@cache
+def hints_of(cls: type) -> Mapping[str, Any]:
+    """The annotations of a class, resolved once."""
+    return get_type_hints(cls)
 
 
 def check_types(cls: type, values: Mapping[str, Any], prefix: str) -> None:
@@ -18,7 +25,7 @@ def check_types(cls: type, values: Mapping[str, Any], prefix: str) -> None:
     WinnowError
         Names the value and what is allowed.
     """
-    hints = get_type_hints(cls)
+    hints = hints_of(cls)
     for field in fields(cls):
         if field.name in values and not _fits(values[field.name], hints[field.name]):
             value, allowed = values[field.name], _allowed(hints[field.name])

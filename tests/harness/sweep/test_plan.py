@@ -1,0 +1,63 @@
+"""What of a sweep cannot run is told beside what can, and the plan goes on."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from winnow.harness.config.expand import expand
+from winnow.harness.sweep import plan as planning
+from winnow.harness.sweep.cells import cells_of
+from winnow.harness.sweep.status import describe
+from winnow.reducers.core.errors import WinnowError
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs be named without their documents, which take seconds."""
+
+    def runs_of(cells: Any, fetch: bool) -> list[Any]:
+        identity = SimpleNamespace(known=True, settings="", score="", report="")
+        return [
+            SimpleNamespace(cell=cell, id=f"{n:012x}", identity=identity, done=False) for n, cell in enumerate(cells)
+        ]
+
+    monkeypatch.setattr(planning, "runs_of", runs_of)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_an_impossible_cell_is_told_and_the_others_are_planned(tmp_path: Path) -> None:
+    words = ["reducer=fastv,vtw", "schedule.k=3,12", f"results={tmp_path}"]
+    manifest = planning.plan(words, dry=True)
+    assert [cell.label for cell in manifest.cells()] == ["fastv 0.5", "vtw"] and len(manifest.left) == 2
+    said = describe(manifest, every=True)
+    assert "cannot run: pico fastv 0.5, pico vtw: schedule.k=12 lies beyond the LLM's 8 layers" in said
+    assert "keeps 68.8 % of the visual tokens (100 % at first, 50 % at last)" in said
+    with pytest.raises(WinnowError, match=r"schedule\.k=12 lies beyond"):
+        planning.plan(["reducer=fastv", "schedule.k=12,13", f"results={tmp_path}"], dry=True)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_a_budget_shows_the_ratio_that_it_was_solved_to(tmp_path: Path) -> None:
+    manifest = planning.plan(["reducer=fastv", "schedule=pico", "budget.mean=0.75", f"results={tmp_path}"], dry=True)
+    (cell,) = manifest.cells()
+    assert re.match(r"ratio 0\.3\d* \(planned 0\.7\d*\), 7\d.* % of the visual tokens", cell.kept)
+
+
+def test_a_combination_that_composes_to_nothing_is_left_out() -> None:
+    left: list[tuple[str, str]] = []
+    found = cells_of(expand(["reducer=fastv,vas", "schedule=k", "ratio=0.5,0.25"]), left)
+    assert [cell.method.name for cell in found] == ["fastv", "fastv"]
+    assert [words for words, _ in left] == ["reducer=vas schedule=k ratio=0.5", "reducer=vas schedule=k ratio=0.25"]
+
+
+def test_numbers_make_the_cells_that_whole_configurations_make() -> None:
+    asked = expand(["reducer=random", "ratio=0.5,0.25", "seed=0,1", "limit=3,4", "schedule=k", "schedule.k=2,3"])
+    fast, slow = cells_of(asked), [cell for job in asked.jobs for cell in cells_of(expand(job.words, multirun=False))]
+    assert fast == slow and len(fast) == 16
+    with pytest.raises(WinnowError, match="limit=x is not allowed"):
+        cells_of(expand(["limit=1,x"]))
+    with pytest.raises(WinnowError, match=r"ratio=1\.5 is not allowed"):
+        cells_of(expand(["reducer=fastv", "ratio=0.5,1.5"]))
