@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-media lint audit format lock clean
+.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-media test-mutants lint audit format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,10 @@ test-media: setup ## Frames of over 100 awkward videos beside ffmpeg's; skipped 
 test-slurm: setup ## Sweeps on a private Slurm of two nodes; skipped where Slurm is not installed.
 	$(BIN)/python -m pytest -m slurm -rs tests/slurm $(SLURM_TESTS)
 
+test-mutants: .venv-mutants/.stamp ## Do the tests notice small faults? SAMPLE=300 SEED=1; ROOMS="…" and TESTS="…" take less of the code and of the tests.
+	.venv-mutants/bin/python scripts/mutants.py --sample $(or $(SAMPLE),300) --seed $(or $(SEED),1) --workers $(WORKERS) \
+		$(if $(ROOMS),--rooms $(ROOMS)) $(if $(TESTS),--tests $(TESTS))
+
 test-compat: .venv-5.17/.stamp .venv-5.24/.stamp ## The covering tests on the oldest and the newest supported transformers.
 	.venv-5.17/bin/python -m pytest -n $(WORKERS)
 	.venv-5.24/bin/python -m pytest -n $(WORKERS)
@@ -55,7 +59,8 @@ test-transformers: .venv-$(TRANSFORMERS)/.stamp ## Likewise on one version of tr
 
 .venv-5.17/.stamp: PINS = transformers==5.17.0 huggingface-hub==1.33.0
 .venv-5.24/.stamp: PINS = transformers==5.24.0
-.venv-newest/.stamp .venv-lowest/.stamp: PINS =
+.venv-newest/.stamp .venv-lowest/.stamp .venv-mutants/.stamp: PINS =
+.venv-mutants/.stamp: export EXTRAS = mutants
 .venv-newest/.stamp .venv-lowest/.stamp: export CONSTRAINTS = /dev/null
 .venv-lowest/.stamp: export RESOLUTION = lowest-direct
 .venv-%/.stamp: PINS = transformers==$*

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rm -rf .venv-lock
-CONSTRAINTS=/dev/null scripts/setup_env.sh .venv-lock "$@"
+CONSTRAINTS=/dev/null EXTRAS=mutants scripts/setup_env.sh .venv-lock "$@"
 .venv-lock/bin/python - > constraints.new <<'PYTHON'
 from importlib.metadata import distributions
 
