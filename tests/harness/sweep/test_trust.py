@@ -159,7 +159,10 @@ def test_no_run_executes_what_it_names(stored: Path, tmp_path: Path, command: st
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_picture_is_drawn_once_the_word_is_given(stored: Path, tmp_path: Path) -> None:
+def test_what_a_run_names_is_executed_once_the_word_is_given(
+    stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the task without its true `prepare` looks for data there
     winnow("view", stored.name, "--sample", 0, "--results", stored.parent, "--out", tmp_path / "a.png", "--trust")
     assert (tmp_path / "mark").read_text() == "executed"
 
