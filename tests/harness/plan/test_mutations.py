@@ -14,7 +14,11 @@ import pytest
 from winnow.harness.common import sources
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.data import hub
+from winnow.harness.data.inventory import _stamp
+from winnow.harness.data.needs import cached
 from winnow.harness.plan.identity import Identity, identify
+from winnow.harness.tasks.catalogue import BENCHMARKS
 
 ROWS = [
     {"question": f"what is {kind}?", "media": f"{kind}.{end}", "answer": word, "source": "a page"}
@@ -215,6 +219,22 @@ def own(target: str) -> Act:
     return method(name="custom", target=target, args={}, schedule=None)
 
 
+def branch(commit: str, repo: str = "models--o--m") -> Act:
+    """The hub's cache holds a branch at this commit."""
+
+    def point(world: World) -> Cell:
+        world.patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(world.root / "hub"))
+        file(f"hub/{repo}/refs/main", commit.encode())(world)
+        hub.commit.cache_clear()
+        return replace(world.cell, model=replace(world.cell.model, repo="o/m", revision="main"))
+
+    return point
+
+
+def by_commit(world: World) -> Cell:
+    return replace(world.cell, model=replace(world.cell.model, revision="a" * 40))
+
+
 def none(world: World) -> None:
     """Nothing is different from the fixture."""
 
@@ -248,6 +268,7 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     "who numbers prompts": (ANSWERS, model(positions="trained"), model(positions="library")),
     "largest picture": (ANSWERS, none, model(max_pixels=10000)),
     "commit of a hub model": (ANSWERS, model(repo="o/m", revision="a" * 40), model(repo="o/m", revision="b" * 40)),
+    "a branch of a hub model that moved": (ANSWERS, branch("a" * 40), branch("b" * 40)),
     "batch size below float32": (ANSWERS, model(dtype="float16"), lambda world: replace(world.cell, batch_size=1)),
     # the method
     "an argument": (ANSWERS, none, method(args={"rows": "all", "R": None})),
@@ -277,6 +298,12 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     "version of accelerate where layers are spread": (ANSWERS, model(device="spread"), library("accelerate")),
     "the decoder": (ANSWERS, none, variable("WINNOW_DECODER", "decord")),
     "version of the decoder in use": (ANSWERS, lambda w: w.patch.setenv("WINNOW_DECODER", "decord"), library("decord")),
+    "version of torchcodec in use": (
+        ANSWERS, lambda w: w.patch.setenv("WINNOW_DECODER", "torchcodec"), library("torchcodec")
+    ),
+    "version of flash-attn in use": (ANSWERS, model(attn="flash_attention_2"), library("flash-attn")),
+    "version of triton on a GPU": (ANSWERS, model(device="cuda"), library("triton")),
+    "version of torchao in use": (ANSWERS, model(quant="torchao-int8"), library("torchao")),
     "TF32": (ANSWERS, none, variable("NVIDIA_TF32_OVERRIDE", "1")),
     # scores
     "a label": (SCORE, none, rows(lambda found: found[0].update(answer="green"))),
@@ -303,6 +330,8 @@ CASES: dict[str, tuple[str, Act, Act]] = {
             "weights/README.md", "tasks/__pycache__/utils.pyc", "media/unused.mp4", "data/notes.txt",
         )
     },
+    "a commit for the branch that stands at it": (NOTHING, branch("a" * 40), by_commit),
+    "version of triton without a GPU": (NOTHING, model(device="cpu"), library("triton")),
     "a video's time": (NOTHING, none, lambda world: os.utime(world.root / "media/one.mp4", (1, 1))),
     "a comment": (NOTHING, none, edit("tasks/utils.py", '"""Ask."""', '"""Put the question."""  # well')),
     "the length of answers where the task sets its own": (NOTHING, none, tasks(max_new_tokens=5)),
@@ -323,7 +352,10 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     },
     **{
         f"version of {name}": (NOTHING, none, library(name))
-        for name in ("decord", "bitsandbytes", "accelerate", "datasets", "hydra-core", "pandas")
+        for name in (
+            "decord", "torchcodec", "flash-attn", "torchao", "bitsandbytes", "accelerate", "datasets", "hydra-core",
+            "pandas",
+        )
     },
 }  # fmt: skip
 
@@ -342,6 +374,18 @@ def test_a_change_leads_to_what_it_must(world: World, name: str) -> None:
     assert first.known and first == identify(world.cell)
     second = identify(change(world) or world.cell)
     assert outcome(first, second) == expected
+
+
+def test_rows_of_another_commit_are_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found of a hub's dataset holds for the commit that the cache stood at."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    tasks, found = TasksConfig(name="t", tasks=["videomme"], data="hub"), []
+    for commit in "a" * 40, "b" * 40, "a" * 40:
+        reference = cached(BENCHMARKS["videomme"].repo) / "refs/main"
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        reference.write_text(commit)
+        found.append(_stamp(tasks, None))
+    assert found[0] == found[2] != found[1]
 
 
 def test_there_are_enough() -> None:
