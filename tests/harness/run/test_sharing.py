@@ -14,7 +14,6 @@ from winnow.harness.plan.build import build_method
 from winnow.harness.run import answer as answering
 from winnow.harness.run import sharing
 from winnow.harness.run.sharing import Sharing, out_of_memory
-from winnow.harness.run.stop import Stop, StoppedError
 from winnow.models.engine import Trunk
 
 SWEEP = ("-m", "reducer=none,fastv,pdrop", "ratio=0.5,0.25", "schedule=pico", "limit=2", "batch_size=2")
@@ -48,25 +47,13 @@ def test_rows_are_those_of_single_runs(
     assert len(told) == 5
 
 
-def test_a_stop_between_cells_keeps_what_they_answered_and_lack_of_memory_costs_nothing(
+def test_without_memory_cells_go_on_one_by_one(
     run: Run, results: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
-
-    def third(self: Stop) -> None:
-        asked.append(1)
-        if len(asked) == 3:
-            raise StoppedError("told to")
-
-    with monkeypatch.context() as stopped:
-        stopped.setattr(Stop, "raise_if_requested", third)
-        with pytest.raises(StoppedError):
-            run(*SWEEP)
-    assert len([path for path in results.glob("*/journal/*.jsonl") if path.stat().st_size]) == 2
     begin = Trunk.begin
 
     def full(self: Trunk, *args: Any) -> Any:
-        if len(self.waiting) < 3:
+        if len(self.waiting) < 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return begin(self, *args)
 
