@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from winnow.harness.cli.commands import evaluate, look, methods, sweep
+from winnow.harness.cli.commands import doctor, evaluate, look, methods, sweep
 from winnow.harness.cli.commands.data import app as data
 from winnow.harness.cli.commands.figures import figures
 from winnow.harness.cli.commands.frames import frames
@@ -20,7 +20,7 @@ USAGE: Any = typer.BadParameter.__bases__[0]
 """What typer raises for words that no command takes; it has no name of its own there."""
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-for part in (evaluate, sweep, look, methods):
+for part in (evaluate, sweep, look, methods, doctor):
     app.add_typer(part.commands)
 app.add_typer(data, name="data")
 app.command()(judge)

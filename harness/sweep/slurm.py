@@ -112,17 +112,10 @@ def submit(
         If nothing is left to be run, submitit or Slurm is missing, or Slurm refuses.
     """
     submitit = _submitit()
-    found = counts(Watch(manifest).look())
-    left = found["running"] + found["pending"]
-    if not left:
-        failed = f"; {number(found['failed'], 'cell')} failed: `winnow retry` lets them be run again"
-        raise WinnowError(f"nothing of this sweep is left to be run{failed if found['failed'] else ''}")
-    count = min(tasks or parallel, left * parts)
+    count = _tasks(manifest, tasks, parallel, parts)
     manifest.cancel.unlink(missing_ok=True)
-    executor = submitit.SlurmExecutor(folder=manifest.path.parent / "slurm", max_num_timeout=TIMEOUTS)
-    given = {"job_name": "winnow", "time": minutes, "array_parallelism": parallel, "ntasks_per_node": 1} | options
     try:
-        executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
+        executor = _executor(submitit.SlurmExecutor, manifest, parallel, minutes, options)
         with executor.batch():
             jobs = [executor.submit(Task(str(manifest.path), index, count, parts, trust)) for index in range(count)]
     except (submitit.core.utils.FailedJobError, ValueError, TypeError) as error:
@@ -132,12 +125,56 @@ def submit(
     return job
 
 
-def _submitit() -> Any:
+def script(
+    manifest: Manifest, tasks: int | None, parallel: int, minutes: int, parts: int, options: dict[str, Any]
+) -> str:
+    """The file that `submit` gives to sbatch, which need not be on this machine; nothing is sent.
+
+    Raises
+    ------
+    WinnowError
+        As of `submit`.
+    """
+    submitit = _submitit(here=False)
+
+    class Written(submitit.SlurmExecutor):  # type: ignore[name-defined]
+        """Writes for a cluster from a machine that is none."""
+
+        @classmethod
+        def affinity(cls) -> int:
+            return 1
+
+    try:
+        executor: Any = _executor(Written, manifest, parallel, minutes, options)
+    except (ValueError, TypeError) as error:
+        raise WinnowError(f"submitit does not take these options: {' '.join(str(error).split())}") from error
+    executor.parameters["map_count"] = _tasks(manifest, tasks, parallel, parts)
+    return str(executor._make_submission_file_text(executor._submitit_command_str, "dry"))
+
+
+def _tasks(manifest: Manifest, tasks: int | None, parallel: int, parts: int) -> int:
+    """How many tasks the array has."""
+    found = counts(Watch(manifest).look())
+    left = found["running"] + found["pending"]
+    if not left:
+        failed = f"; {number(found['failed'], 'cell')} failed: `winnow retry` lets them be run again"
+        raise WinnowError(f"nothing of this sweep is left to be run{failed if found['failed'] else ''}")
+    return min(tasks or parallel, left * parts)
+
+
+def _executor(kind: Any, manifest: Manifest, parallel: int, minutes: int, options: dict[str, Any]) -> Any:
+    executor = kind(folder=manifest.path.parent / "slurm", max_num_timeout=TIMEOUTS)
+    given = {"job_name": "winnow", "time": minutes, "array_parallelism": parallel, "ntasks_per_node": 1} | options
+    executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
+    return executor
+
+
+def _submitit(here: bool = True) -> Any:
     try:
         import submitit
     except ImportError as error:
         raise WinnowError("submitit is not installed: say `pip install 'winnow-vlm[slurm]'`") from error
-    if not submitit.SlurmExecutor.affinity() > 0:
+    if here and not submitit.SlurmExecutor.affinity() > 0:
         raise WinnowError("there is no Slurm on this machine (no sbatch): use a login node, or say `winnow run`")
     return submitit
 

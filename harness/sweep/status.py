@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from winnow.harness.common import files
 from winnow.harness.common.find_run import find_run
@@ -80,6 +83,33 @@ def standing(manifest: Manifest, every: bool) -> tuple[str, bool]:
         summary(states, seconds_left(states, workers)) + (f" with {number(workers, 'worker')}" if workers else "")
     )
     return "\n".join(lines), all(state.kind == "finished" for state in states)
+
+
+def follow(manifest: Manifest, every: bool, seconds: float) -> None:
+    """Show how a sweep stands until nothing of it is left to be run: in place on a terminal, else a line a change.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    every : bool
+        As of `standing`.
+    seconds : float
+        Between two looks.
+    """
+    from rich.live import Live
+    from rich.text import Text
+
+    console, watch = Console(), Watch(manifest)
+    with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live:
+        said = ""
+        while any(state.kind in ("running", "pending") for state in watch.look()):
+            text, _ = standing(manifest, every)
+            if live is not None:
+                live.update(Text(text), refresh=True)
+            elif text != said:
+                print(text, flush=True)
+            said = text
+            time.sleep(seconds)
 
 
 def _still(folder: Path) -> str:

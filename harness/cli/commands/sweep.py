@@ -118,8 +118,10 @@ def submit(
     option: Annotated[list[str] | None, typer.Option(help="Any other of sbatch, e.g. --option account=me.")] = None,
     parts: Parts = 1,
     trust: Trust = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what sbatch would get, send nothing.")] = False,
 ) -> None:
     """Send a sweep to Slurm as one job array, and return at once; `winnow status` then tells how it stands."""
+    from winnow.harness.sweep.slurm import script
     from winnow.harness.sweep.slurm import submit as send
 
     manifest = _trusted(where, trust)
@@ -133,6 +135,9 @@ def submit(
         "setup": setup,
         "additional_parameters": {"requeue": True} | extra,
     }
+    if dry_run:
+        print(script(manifest, tasks, array_parallelism, time, parts, options))
+        return
     with files.writable(manifest.path.parent):
         job = send(manifest, tasks, array_parallelism, time, parts, options, trust)
     print(f"job array {job}; `winnow status {manifest.path.parent}` tells how it stands")
@@ -142,12 +147,17 @@ def submit(
 def status(
     where: Where,
     cells: Annotated[bool, typer.Option("--cells", help="One line for each cell.")] = False,
+    watch: Annotated[
+        float | None, typer.Option(min=0.1, help="Look again after so many seconds, until nothing is left to be run.")
+    ] = None,
 ) -> None:
     """Say how a sweep stands, from its runs alone: finished, running, failed, pending, time left."""
     from winnow.harness.sweep.manifest import load
-    from winnow.harness.sweep.status import standing
+    from winnow.harness.sweep.status import follow, standing
 
     manifest = load(where)
+    if watch is not None:
+        follow(manifest, cells, watch)
     text, complete = standing(manifest, cells)
     print(text)
     raise typer.Exit(OK if complete else INCOMPLETE)

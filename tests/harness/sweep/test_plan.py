@@ -9,7 +9,9 @@ import pytest
 
 from winnow.harness.config.expand import expand
 from winnow.harness.sweep import plan as planning
+from winnow.harness.sweep import status
 from winnow.harness.sweep.cells import cells_of
+from winnow.harness.sweep.slurm import script
 from winnow.harness.sweep.status import describe
 from winnow.reducers.core.errors import WinnowError
 
@@ -61,3 +63,33 @@ def test_numbers_make_the_cells_that_whole_configurations_make() -> None:
         cells_of(expand(["limit=1,x"]))
     with pytest.raises(WinnowError, match=r"ratio=1\.5 is not allowed"):
         cells_of(expand(["reducer=fastv", "ratio=0.5,1.5"]))
+
+
+@pytest.mark.usefixtures("nameless")
+def test_what_sbatch_would_get_is_printed_and_nothing_sent(tmp_path: Path) -> None:
+    manifest = planning.plan(["reducer=fastv,vtw", "ratio=0.5", f"results={tmp_path}"], dry=True)
+    text = script(manifest, None, 16, 240, 2, {"partition": "gpu", "gres": "gpu:1", "setup": ["module load cuda"]})
+    for line in (
+        "--partition=gpu",
+        "--array=0-3%4",
+        "--gres=gpu:1",
+        "--time=240",
+        "module load cuda",
+        "submitit.core._submit",
+    ):
+        assert line in text, line
+    assert not list(tmp_path.rglob("*.pkl"))
+    with pytest.raises(WinnowError, match="submitit does not take these options"):
+        script(manifest, None, 16, 240, 1, {"nope": 1})
+
+
+@pytest.mark.usefixtures("nameless")
+def test_a_sweep_is_followed_until_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = planning.plan(["reducer=fastv", f"results={tmp_path}"], dry=True)
+    looks = iter([["pending"], ["running"], ["finished"]])
+    monkeypatch.setattr(status.Watch, "look", lambda self: [SimpleNamespace(kind=kind) for kind in next(looks)])
+    monkeypatch.setattr(status, "standing", lambda manifest, every: ("0 of 1 cell", False))
+    status.follow(manifest, False, 0.001)
+    assert capsys.readouterr().out == "0 of 1 cell\n"
