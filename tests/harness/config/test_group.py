@@ -13,6 +13,7 @@ from winnow.harness.config.schema import (
     MediaConfig,
     ModelConfig,
     NominalConfig,
+    ShareConfig,
     TasksConfig,
 )
 
@@ -34,6 +35,7 @@ APART: dict[str, Any] = {
     "limit": 8,
     "downsample": DownsampleConfig(frames=2),
     "media": MediaConfig(accept_damaged=True),
+    "share": ShareConfig(memory=1.0),
 }
 
 

@@ -13,6 +13,7 @@ from winnow.harness.config.schema import (
     MediaConfig,
     ModelConfig,
     NominalConfig,
+    ShareConfig,
     TasksConfig,
 )
 from winnow.harness.data.inventory import Inventory
@@ -59,6 +60,7 @@ CASES = [
     case("model.max_pixels", 1000, MODEL),
     case("model.pixels", 2, MODEL),
     case("model.quant", "bnb-int8", MODEL),
+    case("model.positions", "sequential", MODEL),
     case("model.trust_remote_code", "org/model", MODEL),
     case("model.has_cls", False, set()),
     case("model.mlp_add", False, {REPORT}),
@@ -89,6 +91,9 @@ CASES = [
     case("tasks.generation", {"num_beams": 2}, {SETTINGS}),
     case("budget.mean", 0.5, {REPORT, *METHOD}),
     case("budget.flops", 0.5, {REPORT, *METHOD}),
+    case("budget.tokens", 64, {REPORT, *METHOD}),
+    case("budget.scope", "tile", {REPORT}),
+    case("budget.scope", "tile", {REPORT, *METHOD}, budget__tokens=64),
     case("budget.tol", 0.1, {REPORT}),
     case("budget.tol", 0.1, {REPORT, *METHOD}, budget__mean=0.5),
     case("downsample.frames", 2, METHOD),
@@ -96,6 +101,7 @@ CASES = [
     case("media.workers", 3, set()),
     case("media.ahead_mb", 3, set()),
     case("media.accept_damaged", True, MODEL),
+    case("share", ShareConfig(memory=1.0), set()),
     case("seed", 1, set()),
     case("seed", 1, METHOD, method__seeded=True),
     case("batch_size", 1, set()),

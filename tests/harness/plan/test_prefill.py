@@ -98,11 +98,16 @@ def test_the_methods_own_work_is_counted_where_it_acts() -> None:
 
 
 def test_decoder_and_head_process_visual_and_text_tokens() -> None:
+    """What goes inside layer 9 is gone before its MLP."""
     made = whole(PROMPT, VISUAL, Cuts())
-    assert [sum(flops(ops)) for ops in made.layers] == [sum(flops(physical.layer_ops(QWEN2, n + TEXT))) for n in VISUAL]
-    assert made.parts[LLM] == [op for ops in made.layers for op in ops] and flops(made.parts[HEAD]) == [
-        2 * 3584 * 152064
-    ]
+    behind = [*VISUAL[:9], VISUAL[10], *VISUAL[10:]]
+    counts = [(n + TEXT, left + TEXT) for n, left in zip(VISUAL, behind, strict=True)]
+    layers = [physical.layer_ops(QWEN2, n, "sdpa", 2, left) for n, left in counts]
+    assert [sum(flops(ops)) for ops in made.layers] == [sum(flops(ops)) for ops in layers]
+    inner = [op.flops for op in made.parts[LLM] if op.name == "up_proj"]
+    assert inner == [2 * left * 3584 * 18944 for _, left in counts]
+    assert made.parts[LLM] == [op for ops in made.layers for op in ops]
+    assert flops(made.parts[HEAD]) == [2 * 3584 * 152064]
 
 
 def test_without_a_method_nothing_is_cut_and_nothing_is_added() -> None:
@@ -147,14 +152,14 @@ def test_memory_of_a_prompt() -> None:
 def test_a_budget_is_a_share_of_the_unreduced_prompt() -> None:
     """Half of the tokens at the entrance are half of the budget, not all of what entered."""
     visual, tokens = [50] * 8 + [25] * 20, [50 + 60] * 8 + [25 + 60] * 20
-    mean = cost_of(BudgetConfig(mean=0.5), QWEN2, tokens, visual, 100, "sdpa")
+    mean = cost_of(BudgetConfig(mean=0.5), QWEN2, tokens, tokens, visual, 100, "sdpa")
     assert mean == pytest.approx((8 * 50 + 20 * 25) / 28 / 100)
-    share = cost_of(BudgetConfig(flops=0.5), QWEN2, tokens, visual, 100, "sdpa")
+    share = cost_of(BudgetConfig(flops=0.5), QWEN2, tokens, tokens, visual, 100, "sdpa")
     whole_prompt = physical.prefill_flops(QWEN2, [160] * 28)
     assert share == pytest.approx(physical.prefill_flops(QWEN2, tokens) / whole_prompt) and share < 0.7
-    eager = cost_of(BudgetConfig(flops=0.5), QWEN2, tokens, visual, 100, "eager")
+    eager = cost_of(BudgetConfig(flops=0.5), QWEN2, tokens, tokens, visual, 100, "eager")
     assert eager == pytest.approx(
         physical.prefill_flops(QWEN2, tokens, "eager") / physical.prefill_flops(QWEN2, [160] * 28, "eager")
     )
-    assert cost_of(BudgetConfig(), QWEN2, tokens, visual, 100, "sdpa") is None
-    assert cost_of(BudgetConfig(mean=0.5), QWEN2, tokens, [0] * 28, 0, "sdpa") is None
+    assert cost_of(BudgetConfig(), QWEN2, tokens, tokens, visual, 100, "sdpa") is None
+    assert cost_of(BudgetConfig(mean=0.5), QWEN2, tokens, tokens, [0] * 28, 0, "sdpa") is None

@@ -22,8 +22,8 @@ CELL = Cell(
 def kept(monkeypatch: pytest.MonkeyPatch) -> loaded.LoadedModel:
     monkeypatch.setattr(loaded, "Tasks", lambda config: config)
     monkeypatch.setattr(loaded, "stamped", lambda tasks, limit: {name: [limit] for name in tasks.tasks})
-    monkeypatch.setattr(loaded, "load_model", lambda wanted: SimpleNamespace(model=wanted))
-    monkeypatch.setattr(loaded, "reuse_tower", lambda model: nullcontext(SimpleNamespace(passes=2, spared=1)))
+    monkeypatch.setattr(loaded, "load_model", lambda wanted, *more: SimpleNamespace(model=wanted))
+    monkeypatch.setattr(loaded, "reuse_tower", lambda model, *more: nullcontext(SimpleNamespace(passes=2, spared=1)))
     return loaded.LoadedModel()
 
 

@@ -17,7 +17,16 @@ from winnow.harness.score.result import summarise
 from winnow.harness.score.scoring import Scored
 from winnow.reducers.none import NoReduction
 
-ARCH = {"layers": 4, "hidden": 64, "heads": 4, "kv_heads": 2, "mlp": 96, "vocab": 100, "tied": True}
+ARCH = {
+    "layers": 4,
+    "hidden": 64,
+    "heads": 4,
+    "kv_heads": 2,
+    "mlp": 96,
+    "vocab": 100,
+    "tied": True,
+    "vision": {"merge": 2},
+}
 SHAPE = LLMShape(layers=4, hidden=64, heads=4, kv_heads=2, head_dim=16, mlp=96, vocab=100)
 IDENTITY = Identity("run", "context", "line", "settings", "score", "report", {})
 
