@@ -54,7 +54,7 @@ class HoloV(Chooser):
 
     by_frame: ClassVar[bool] = True
 
-    ratio: float = 64 / 576
+    ratio: float = 0.1111111111111111  # 64 of 576
     runs: int = 16
     guide: Guide = "auto"
     variant: Variant = "mended"

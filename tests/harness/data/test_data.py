@@ -67,7 +67,7 @@ def test_plan_needs_no_network_and_guesses_nothing(monkeypatch: pytest.MonkeyPat
 
 
 def test_plan_of_what_is_no_benchmark() -> None:
-    with pytest.raises(WinnowError, match="'nope' is no benchmark: choose activitynetqa, "):
+    with pytest.raises(WinnowError, match=r"'nope' is no benchmark: did you mean pope\? choose activitynetqa, "):
         winnow("data", "plan", "nope")
 
 

@@ -133,9 +133,9 @@ def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
         return Inventory({name: ["print"] for name in tasks.tasks}, dict.fromkeys(tasks.tasks, "label"), {}, True, True)
 
     monkeypatch.setattr(identity, "inventory", inventory)
-    monkeypatch.setattr(identity, "fingerprint", lambda names, follow=(): str(names))
     monkeypatch.setattr(identity, "commit", lambda repo, revision: None)
-    for name, value in {"answering": {}, "scoring": "s", "reporting": "r", "of_method": {}, "libraries": {}}.items():
+    known = {"answering": {}, "scoring": "s", "reporting": "r", "solving": "b", "of_method": {}, "libraries": {}}
+    for name, value in known.items():
         monkeypatch.setattr(identity.code, name, lambda *args, value=value: value)
     monkeypatch.setattr(identity.code, "forget", lambda: None)
     model = ModelConfig(

@@ -28,7 +28,7 @@ def test_cell_leaves_a_complete_folder(
         "DONE", "config.yaml", "env.json", "result.json", "samples_pico_video.jsonl", "scores.parquet", "traces.parquet"
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
-    assert json.loads((folder / "env.json").read_text())["set_aside"] == {}
+    assert json.loads((folder / "env.json").read_text())["set_aside"] == {"do_sample": False, "max_new_tokens": 16}
     result = result_of(folder)
     assert result["shares"] == {"entrance": 1.0, "mean": pytest.approx(5 / 8 + 3 / 8 / 4), "last": 0.25}
     (task,) = result["tasks"]
