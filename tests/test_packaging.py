@@ -63,7 +63,7 @@ def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
     assert tops == {"winnow"}
     inside = {name.split("/")[1] for name in wheel.namelist() if name.startswith("winnow/")}
-    assert inside == {*PACKAGES, "published", "__init__.py", "py.typed"}
+    assert inside == {*PACKAGES, "published", "__init__.py", "py.typed", "testing.py"}
 
 
 def test_console_script_points_at_the_cli(wheel: zipfile.ZipFile) -> None:

@@ -160,7 +160,8 @@ def check(call: Draw) -> float:
             given = inputs | {"input_ids": asked, "attention_mask": mask} | _cache(call, cache, loaded)
             torch.manual_seed(1)
             try:
-                out = ask(model, given, steps=STEPS, **call.options, output_scores=True)
+                never = {"suppress_tokens": _placeholders(model)}  # an oracle has no picture for one in an answer
+                out = ask(model, given, steps=STEPS, **call.options, **never, output_scores=True)
             except (ValueError, WinnowError) as fault:
                 return _as_plain(str(fault))
             told.append(list(trace.prompts))
@@ -170,6 +171,11 @@ def check(call: Draw) -> float:
     assert out is not None
     whole = [_alone(call, loaded, b, asked[b][mask[b, : asked.shape[1]].bool()]) for b in range(batch)]
     return _gap(call, loaded, out, told, whole)
+
+
+def _placeholders(model: Any) -> list[int]:
+    names = (f"{kind}_token_{word}" for kind in ("image", "video") for word in ("id", "index"))
+    return [token for name in names if (token := getattr(model.config, name, None)) is not None]
 
 
 def _as_plain(fault: str) -> float:

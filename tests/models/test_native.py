@@ -21,6 +21,7 @@ from winnow.models.loading.spec import ModelSpec
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.evit import EViT
 from winnow.reducers.none import NoReduction
+from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.vtw import VTW
 
 FAMILIES = ["internvl", "llava_next_video", "video_llava"]
@@ -129,7 +130,7 @@ def test_a_pooled_frame_has_no_slot_for_more_vectors(family: str) -> None:
     with (
         torch.no_grad(),
         pytest.raises(UnsupportedError, match="the pooled frame has only 9 slots"),
-        attach(loaded.model, EViT(ratio=0.6)),
+        attach(loaded.model, ToMeTower(r=1)),
     ):
         loaded.model(**inputs)
 

@@ -79,6 +79,7 @@ def test_nothing_is_executed_before_the_word_is_given(
     (tmp_path / "own").mkdir()
     (tmp_path / "own/marker_module.py").write_text(MARKER.replace("MARK", repr(str(mark))))
     monkeypatch.syspath_prepend(tmp_path / "own")
+    monkeypatch.chdir(tmp_path / "own")  # the task without its true `prepare` looks for data there
     forge(planned, prepare)
     for command in ("run", "work", "status", "retry", "cancel"):
         winnow(command, planned.path)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
 from winnow.harness.config.choices import options
-from winnow.harness.run import answer
+from winnow.harness.run import preparing
 
 TINY = ("model=llava_ov", "model.weights=random", "model.scale=tiny", "model.frames=2", "model.dtype=float32")
 SHORT = "+tasks.generation.max_new_tokens=4"
@@ -48,7 +48,7 @@ def test_group_of_tasks_is_one_column_with_its_mean(run: Run, results: Path, fix
 
 def test_sweep_decodes_and_encodes_each_batch_once(run: Run, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the number of methods: those that act behind the tower share its features."""
-    decodes = counted(monkeypatch, answer, "make_prompt")
+    decodes = counted(monkeypatch, preparing, "make_prompt")
     reducers = ("reducer=none,random,fastv,vas", "ratio=0.5,0.25", "schedule=pico")
     ran = run("-m", *reducers, "tasks=mlvu_dev", f"tasks.data={fixtures}", "batch_size=3")
     assert ran.code == 0 and len(decodes) == 8
