@@ -74,12 +74,10 @@ def attach(
     family = family_of(model)
     parts = family.parts(model)
     check_model(model, parts, family, method)
-    if MARK in vars(parts.llm):
-        raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
     session = Session(parts, family, method, keys, relevance, trunk)
     _warn_if_idle(method, len(parts.layers), session)
     with ExitStack() as stack:
-        stack.enter_context(replaced(parts.llm, MARK, session))
+        _claim(stack, parts.llm, session)
         _hook(stack, session, model)
         hook_generate(stack, session, model)
         _probe(stack, session)
@@ -90,6 +88,13 @@ def attach(
         if session.tower is not None:
             session.tower.hook(stack)
         yield session.trace
+
+
+def _claim(stack: ExitStack, llm: nn.Module, session: Session) -> None:
+    """Mark a model as attached, in one step, so that of two threads one alone gets it."""
+    if vars(llm).setdefault(MARK, session) is not session:
+        raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
+    stack.callback(vars(llm).pop, MARK)
 
 
 def _warn_if_idle(method: Reducer, depth: int, session: Session) -> None:

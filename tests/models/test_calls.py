@@ -273,6 +273,32 @@ def test_two_models_in_two_threads() -> None:
     assert LOOKUP not in vars(ATTENTION_TABLE)
 
 
+def test_one_model_in_two_threads_is_attached_in_one() -> None:
+    """Both come at once, again and again: one gets it, the other is told so, and the model is as it was afterwards."""
+    talk = Talk("llava", [image_prompt()])
+    gate, said = threading.Barrier(2, timeout=60), []
+
+    def work() -> None:
+        for _ in range(20):
+            gate.wait()
+            try:
+                with attach(talk.model, LAYER):
+                    gate.wait()
+                    said.append("attached")
+            except UnsupportedError as refused:
+                gate.wait()
+                said.append(str(refused))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refusal = "a reducer is attached to this model already: leave its `with attach(...)` block first"
+    assert sorted(said) == [refusal] * 20 + ["attached"] * 20
+    assert not any(module._forward_pre_hooks for module in talk.model.modules())
+
+
 @pytest.mark.parametrize("options", [{"num_beams": 3}, {"do_sample": True, "num_return_sequences": 3}])
 def test_sequences_of_one_prompt_share_a_random_subset(options: dict[str, Any]) -> None:
     talk = Talk("llava", [image_prompt(), image_prompt("red ?")])
@@ -284,38 +310,52 @@ def test_sequences_of_one_prompt_share_a_random_subset(options: dict[str, Any]) 
     assert not torch.equal(kept[0], kept[3])
 
 
-def refused(match: str, **options: Any) -> None:
+def refusal(**options: Any) -> tuple[str, int]:
+    """What a call of `generate` is refused with, and how many forwards there were before."""
     talk = Talk("llava", [image_prompt()])
     ran: list[int] = []
     handles = [
         module.register_forward_pre_hook(lambda *_: ran.append(1))
         for module in (talk.model.model.vision_tower, talk.model.model.language_model)
     ]
-    with attach(talk.model, options.pop("reducer", LAYER)), pytest.raises(UnsupportedError, match=match) as refusal:
+    with attach(talk.model, LAYER), pytest.raises(UnsupportedError) as refused:
         talk.model.generate(**(dict(talk.inputs) | {"max_new_tokens": 2} | options))
     for handle in handles:
         handle.remove()
-    assert "\n" not in str(refusal.value)
-    assert not ran  # before the first forward
+    return str(refused.value), len(ran)
 
 
-def test_refusals_come_before_the_first_forward() -> None:
-    refused("prefill_chunk_size=8", prefill_chunk_size=8)
-    refused("cache_implementation=static", cache_implementation="static")
-    refused("cache_implementation=paged", cache_implementation="paged")
-    refused("custom_generate", custom_generate=lambda *_, **__: None)
-    refused("assistant_early_exit=2", assistant_early_exit=2)
-    refused("token_healing=True", token_healing=True)
-    refused("use_mtp", use_mtp=True)
-    refused("penalty_alpha", penalty_alpha=0.6, top_k=4)
-    refused("pass input_ids", input_ids=None, inputs_embeds=torch.zeros(1, 5, 64))
-    refused("0 and 1", attention_mask=torch.full((1, 5), -1e9))
-    refused(
-        "padded on the left", attention_mask=torch.tensor([[1] * 10 + [0] * 200]), input_ids=torch.ones(1, 210).long()
-    )
-    filled = DynamicCache()
-    filled.update(torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 3, 4), 0)
-    refused("outside of this attach", past_key_values=filled)
+def filled_elsewhere() -> DynamicCache:
+    cache = DynamicCache()
+    cache.update(torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 3, 4), 0)
+    return cache
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("prefill_chunk_size=8", {"prefill_chunk_size": 8}),
+        ("cache_implementation=static", {"cache_implementation": "static"}),
+        ("cache_implementation=paged", {"cache_implementation": "paged"}),
+        ("custom_generate", {"custom_generate": lambda *_, **__: None}),
+        ("assistant_early_exit=2", {"assistant_early_exit": 2}),
+        ("token_healing=True", {"token_healing": True}),
+        ("use_mtp", {"use_mtp": True}),
+        ("penalty_alpha", {"penalty_alpha": 0.6, "top_k": 4}),
+        ("pass input_ids", {"input_ids": None, "inputs_embeds": torch.zeros(1, 5, 64)}),
+        ("0 and 1", {"attention_mask": torch.full((1, 5), -1e9)}),
+        (
+            "padded on the left",
+            {"attention_mask": torch.tensor([[1] * 10 + [0] * 200]), "input_ids": torch.ones(1, 210).long()},
+        ),
+        ("outside of this attach", {"past_key_values": filled_elsewhere()}),
+    ],
+)
+def test_refusals_come_before_the_first_forward(words: str, options: dict[str, Any]) -> None:
+    said, forwards = refusal(**options)
+    assert words in said
+    assert "\n" not in said
+    assert forwards == 0
 
 
 def test_continuous_batching_is_refused() -> None:
