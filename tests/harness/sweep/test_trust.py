@@ -1,6 +1,7 @@
 """A manifest executes what Winnow registers; anything else needs the user's word."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def test_nothing_is_executed_before_the_word_is_given(
 ) -> None:
     mark = tmp_path / "mark"
     (tmp_path / "own").mkdir()
+    monkeypatch.delitem(sys.modules, "marker_module", raising=False)
     (tmp_path / "own/marker_module.py").write_text(MARKER.replace("MARK", repr(str(mark))))
     monkeypatch.syspath_prepend(tmp_path / "own")
     monkeypatch.chdir(tmp_path / "own")  # the task without its true `prepare` looks for data there
@@ -128,6 +130,7 @@ def test_files_of_another_user_are_told_once(
 @pytest.fixture
 def stored(planned: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of somebody else's, whose configuration names a function that leaves a mark."""
+    monkeypatch.delitem(sys.modules, "marker_module", raising=False)
     (tmp_path / "marker_module.py").write_text(MARKER.replace("MARK", repr(str(tmp_path / "mark"))))
     monkeypatch.syspath_prepend(tmp_path)
     (planned_cell,) = planned.cells()
@@ -163,7 +166,8 @@ def test_no_run_executes_what_it_names(stored: Path, tmp_path: Path, command: st
 def test_what_a_run_names_is_executed_once_the_word_is_given(
     stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # the task without its true `prepare` looks for data there
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")  # the task without its true `prepare` looks for data there
     winnow("view", stored.name, "--sample", 0, "--results", stored.parent, "--out", tmp_path / "a.png", "--trust")
     assert (tmp_path / "mark").read_text() == "executed"
 
