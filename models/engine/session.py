@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.models.engine import checks
+from winnow.models.engine.branch import Branch
 from winnow.models.engine.calls import FORWARD, Call, check_call
 from winnow.models.engine.final import Final, picked
 from winnow.models.engine.fit import Fit
@@ -23,7 +24,7 @@ from winnow.models.engine.opening import Opening, fresh, last
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
-from winnow.models.engine.trunk import Branch, Trunk
+from winnow.models.engine.trunk import Trunk
 from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
@@ -216,7 +217,7 @@ class Session:
             return None
         if self.watched or forward.start or forward.tail or torch.is_grad_enabled() or not shareable(forward.cache):
             return None
-        return self.trunk.begin(self.reducer, prefill, self.family.tower(outer.config), forward.cache)
+        return Branch(self.trunk, self.reducer, prefill, self.family.tower(outer.config), forward.cache)
 
     def run_layer(self, layer: int, compute: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """In place of a decoder layer's forward: its output, which may be known."""
