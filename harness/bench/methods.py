@@ -5,13 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 from dataclasses import fields
-from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import yaml
-
 from winnow import configs
-from winnow.harness.config.choices import options
+from winnow.harness.config.choices import listed, options
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.probes import LookAhead, PageRank, Probe, Rows
@@ -25,16 +22,9 @@ ATTENTION = (Rows, PageRank, LookAhead, ClsRow, ColumnMean, Headless)
 """Statistics that the released codes read off attention matrices, which fused kernels do not give."""
 
 
-@cache
-def listed(name: str) -> dict[str, Any]:
-    """The YAML of a method."""
-    found: dict[str, Any] = yaml.safe_load((configs.FOLDER / "reducer" / f"{name}.yaml").read_text(encoding="utf-8"))
-    return found
-
-
 def methods() -> dict[str, Reducer]:
     """Every method of Winnow's own that works without further arguments, by its name, with its defaults."""
-    targets = {name: listed(name).get("_target_") for name in sorted(METHODS) if name in options("reducer")}
+    targets = {name: listed("reducer", name).get("_target_") for name in sorted(METHODS) if name in options("reducer")}
     return {name: find(target)() for name, target in targets.items() if target}
 
 
@@ -83,7 +73,7 @@ def described(name: str, reducer: Reducer) -> dict[str, Any]:
         run on fused kernels (Winnow computes what it needs beside any kernel). ``knobs``: of each field ``default``,
         ``choices`` (empty: any value) and ``says``, what its YAML says of it.
     """
-    source = listed(name).get("_source_", {})
+    source = listed("reducer", name).get("_source_", {})
     return {
         "name": name,
         "class": type(reducer).__qualname__,

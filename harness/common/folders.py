@@ -10,6 +10,11 @@ from winnow.harness.common.sources import package_folder
 PACKAGE = "package://"
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+
+
 def locate(name: str) -> Path | None:
     """Find a folder: an absolute or existing path, or one inside an installed package; None: neither.
 

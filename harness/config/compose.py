@@ -184,8 +184,7 @@ def check_share(value: object, name: str) -> float | None:
 
 def _given(ratio: object, budget: BudgetConfig) -> dict[str, object]:
     """What may say how much is kept, by the names that users know."""
-    kinds = {f"budget.{kind}": getattr(budget, kind) for kind in ("mean", "flops", "tokens")}
-    return {"ratio": ratio} | kinds
+    return {"ratio": ratio} | {f"budget.{kind}": value for kind, value in budget.kinds.items()}
 
 
 def check_budget(budget: BudgetConfig, ratio: float | None) -> BudgetConfig:

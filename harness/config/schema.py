@@ -77,8 +77,12 @@ class BudgetConfig:
     @property
     def asked(self) -> tuple[str, float] | None:
         """The kind that was given, and its value."""
-        kinds = ("mean", "flops", "tokens")
-        return next(((kind, getattr(self, kind)) for kind in kinds if getattr(self, kind) is not None), None)
+        return next(((kind, value) for kind, value in self.kinds.items() if value is not None), None)
+
+    @property
+    def kinds(self) -> dict[str, float | None]:
+        """What may be given, by its kind."""
+        return {"mean": self.mean, "flops": self.flops, "tokens": self.tokens}
 
 
 @dataclass

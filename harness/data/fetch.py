@@ -13,6 +13,7 @@ import yaml
 
 from winnow.harness.common import files
 from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.common.folders import existing
 from winnow.harness.data.hub import unreachable
 from winnow.harness.data.listing import Listing
 from winnow.harness.data.needs import Need, asked_revision
@@ -68,7 +69,7 @@ def _download(listing: Listing, names: Sequence[str], size: int, data: Data) -> 
     from huggingface_hub import constants, snapshot_download
 
     place = None if data.archives is None else data.archives / listing.repo
-    room = shutil.disk_usage(_existing(data.archives or Path(constants.HF_HUB_CACHE))).free
+    room = shutil.disk_usage(existing(data.archives or Path(constants.HF_HUB_CACHE))).free
     try:
         found = snapshot_download(
             listing.repo,
@@ -84,11 +85,6 @@ def _download(listing: Listing, names: Sequence[str], size: int, data: Data) -> 
             raise WinnowError(f"{listing.repo} {told}: make room") from error
         raise _refused(listing.repo, error) from error
     return Path(found)
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
 
 
 def _refused(repo: str, error: Exception) -> WinnowError:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 from winnow.harness.config.declared import literals
-from winnow.models.families import FAMILIES
-from winnow.reducers.core.errors import WinnowError, choose
+from winnow.models.families import target_of
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,5 @@ class FamilyFacts:
 
 @cache
 def family_facts(name: str) -> FamilyFacts:
-    """Read a family's class.
-
-    Raises
-    ------
-    WinnowError
-        Lists the families.
-    """
-    if name not in FAMILIES:
-        raise WinnowError(f"model family '{name}' is not known: {choose(name, FAMILIES)}")
-    return FamilyFacts(**literals(FAMILIES[name], [field.name for field in fields(FamilyFacts)]))
+    """Read a family's class; errors as of `target_of`."""
+    return FamilyFacts(**literals(target_of(name), [field.name for field in fields(FamilyFacts)]))

@@ -49,15 +49,14 @@ def in_turn(plans: Sequence[Sequence[int]]) -> list[int]:
 
 def trees(prompt: Nominal, reducers: Sequence[Reducer]) -> list[Node]:
     """The trees of some methods on the nominal prompt: one for each way in which they enter the LLM."""
-    ways = [_way(prompt, reducer) for reducer in reducers]
     plans = [prompt.plan(reducer) for reducer in reducers]
+    ways = [_way(prompt, reducer, plan) for reducer, plan in zip(reducers, plans, strict=True)]
     return _grow(tuple(in_turn(plans)), 0, ways, [[count + prompt.text for count in plan] for plan in plans])
 
 
-def _way(prompt: Nominal, reducer: Reducer) -> list[Hashable]:
+def _way(prompt: Nominal, reducer: Reducer, planned: Sequence[int]) -> list[Hashable]:
     """Per layer all that was done to the prompt until then: equal for cells that see the same there."""
-    depth, planned = prompt.shape.layers, prompt.plan(reducer)
-    sites = reducer.sites(depth, prompt.tower)
+    sites = reducer.sites(prompt.shape.layers, prompt.tower)
     way: list[Hashable] = []
     done: tuple[Hashable, ...] = ()
     for layer, count in enumerate(planned):

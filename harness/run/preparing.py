@@ -74,11 +74,8 @@ class Preparer:
         try:
             with self.spent.on("prepare"):
                 return self.ahead.visuals(document)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # a task that exits the interpreter over a missing file fails like others
-            return error
+        except (Exception, SystemExit) as error:
+            return error  # a task that exits the interpreter over a missing file fails like others
 
     def _prepare(
         self,

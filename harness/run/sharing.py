@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 
@@ -93,6 +92,6 @@ class Sharing:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory left."""
-    told: Any = str(error)
+    told = str(error)
     short = isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or short

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def _plain(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in _schema().names[:-2]} | {"last_layer": last_layer, "anchor": anchor}
 
 
+@cache
 def _schema() -> pa.Schema:
     """The columns; those of one kind of number each, so that all parts of a table agree, the empty ones too."""
     import pyarrow as pa

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from winnow.models.check.invariants import InvariantError as InvariantError
     from winnow.models.check.outcomes import outcome as outcome
 
-_HOMES = {"INVARIANTS": "invariants", "InvariantError": "invariants"} | dict.fromkeys(
+_HOMES = {"INVARIANTS": "invariants", "InvariantError": "invariants", "outcome": "outcomes"} | dict.fromkeys(
     ("BACKENDS", "Case", "batches", "tiny_model"), "cases"
 )
-_HOMES["outcome"] = "outcomes"
 
 
 def __getattr__(name: str) -> Any:

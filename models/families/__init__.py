@@ -31,8 +31,8 @@ FAMILIES = {
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face, or ``config.family`` of our own."""
 
 
-def find_family(name: str) -> Family:
-    """Find a family by name.
+def target_of(name: str) -> str:
+    """Where the class of a family is, ``module:Class``.
 
     Raises
     ------
@@ -41,7 +41,12 @@ def find_family(name: str) -> Family:
     """
     if name not in FAMILIES:
         raise WinnowError(f"model family '{name}' is not known: {choose(name, FAMILIES)}")
-    module, _, cls = FAMILIES[name].partition(":")
+    return FAMILIES[name]
+
+
+def find_family(name: str) -> Family:
+    """Find a family by name; errors as of `target_of`."""
+    module, _, cls = target_of(name).partition(":")
     made: Family = getattr(importlib.import_module(module), cls)()
     return made
 

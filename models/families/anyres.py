@@ -7,7 +7,7 @@ each row; an image that is not tiled has one newline behind its base view.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from winnow.reducers.core.layout import Layout, Span
 
 Piece = tuple[int, list[Span], list[int]]
 """Tokens of one picture, its spans and its separators, counted from its first token."""
+Tiles = Callable[[int, Tensor], tuple[int, int]]
 
 
 def lay(
@@ -50,8 +51,18 @@ def lay(
     return Layout(len(ids), tuple(spans), torch.tensor(separators, dtype=torch.long))
 
 
-def image_pieces(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
-    """One piece per image, in the order of the batch; `generate` may have encoded the pixels beforehand."""
+def image_pieces(outer: Any, inputs: Mapping[str, Any], tiles: Tiles | None = None) -> Iterator[Piece]:
+    """One piece per image, in the order of the batch; `generate` may have encoded the pixels beforehand.
+
+    Parameters
+    ----------
+    outer : nn.Module
+        The multimodal model, see `Parts`.
+    inputs : mapping
+        Of its forward.
+    tiles : callable or None
+        Place and size of an image to rows and columns of its grid of tiles; None: `tile_grid`.
+    """
     config, made = outer.config, encoded(inputs, "image")
     side = config.vision_config.image_size // config.vision_config.patch_size
     if made is not None:
@@ -59,8 +70,8 @@ def image_pieces(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
             yield encoded_piece(side, features, outer.image_newline)
         return
     sizes = inputs.get("image_sizes")
-    for size in () if sizes is None else sizes:
-        yield image_piece(side, *tile_grid(config, size))
+    for number, size in enumerate(() if sizes is None else sizes):
+        yield image_piece(side, *(tile_grid(config, size) if tiles is None else tiles(number, size)))
 
 
 def image_piece(side: int, rows: int, cols: int) -> Piece:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, LlavaOnevisionConfig, PretrainedConfig, ProcessorMixin, SiglipVisionConfig
 
-from winnow.models.families.anyres import Piece, encoded_piece, image_piece, lay, tile_grid
+from winnow.models.families.anyres import Piece, image_pieces, lay, tile_grid
 from winnow.models.families.arch import llm_config, vit_numbers
 from winnow.models.families.base import Family
 from winnow.models.families.llava import CHAT_TEMPLATE, question
@@ -96,16 +96,14 @@ def _pooled_side(config: PretrainedConfig) -> int:
 
 def _images(outer: Any, inputs: Mapping[str, Any]) -> Iterator[Piece]:
     """One piece per image, in the order of the batch; several images in a prompt are not tiled."""
-    config, made = outer.config, encoded(inputs, "image")
+    config, numbers = outer.config, inputs.get("batch_num_images")
     side = config.vision_config.image_size // config.vision_config.patch_size
-    if made is not None:
-        for features in made.pooler_output:
-            yield encoded_piece(side, features, outer.image_newline)
-        return
-    sizes, numbers = inputs.get("image_sizes"), inputs.get("batch_num_images")
-    for number, size in enumerate([] if sizes is None else sizes):
-        tiled = numbers is None or [n for n in numbers for _ in range(int(n))][number] == 1
-        yield image_piece(side, *(_tiles(config, size, side) if tiled else (1, 0)))
+    together = [] if numbers is None else [int(n) for n in numbers for _ in range(int(n))]
+
+    def tiles(number: int, size: Tensor) -> tuple[int, int]:
+        return _tiles(config, size, side) if not together or together[number] == 1 else (1, 0)
+
+    return image_pieces(outer, inputs, tiles)
 
 
 def _tiles(config: PretrainedConfig, size: Tensor, side: int) -> tuple[int, int]:

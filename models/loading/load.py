@@ -72,8 +72,7 @@ def load(spec: ModelSpec) -> Loaded:
         loaded = Loaded(*_random(family, spec, device), family, positions)
     else:
         loaded = Loaded(*pretrained(family, spec, device), family, positions)
-    if spec.max_pixels or spec.pixels > 1:
-        family.cap(loaded.processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
+    _cap(family, loaded.processor, spec)
     return replace(loaded, habits=set_aside(loaded.model))
 
 
@@ -90,16 +89,20 @@ def load_processor(spec: ModelSpec) -> tuple[ProcessorMixin, Family, bool]:
     WinnowError
         For a model of an unknown family.
     """
-    family = find_family(spec.family)
-    config, own = random_config(family, spec), True
+    family, own = find_family(spec.family), True
     try:
         source = locate(spec.repo if spec.weights == "pretrained" else spec.weights)
         processor = AutoProcessor.from_pretrained(source, revision=spec.revision, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError):
-        processor, own = family.processor(config, byte_tokenizer()), False
+        processor, own = family.processor(random_config(family, spec), byte_tokenizer()), False
+    _cap(family, processor, spec)
+    return processor, family, own
+
+
+def _cap(family: Family, processor: ProcessorMixin, spec: ModelSpec) -> None:
+    """Let pictures be no larger than was asked for."""
     if spec.max_pixels or spec.pixels > 1:
         family.cap(processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
-    return processor, family, own
 
 
 def _random(family: Family, spec: ModelSpec, device: str) -> tuple[nn.Module, ProcessorMixin]:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from winnow.harness.common.exits import INCOMPLETE, OK
+from winnow.harness.common.folders import existing
 from winnow.reducers.core.errors import WinnowError
 
 commands = typer.Typer()
@@ -64,7 +65,7 @@ def storage(results: Path) -> Iterator[Finding]:
         ("results", results, "say --results FOLDER, results=FOLDER"),
         ("weights, data", hub_home(), "set HF_HOME"),
     ):
-        there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
+        there = existing(place)
         free = shutil.disk_usage(there).free / 1e9
         writable = os.access(there, os.W_OK)
         amiss = (
