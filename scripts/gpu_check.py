@@ -88,8 +88,8 @@ def keeping(reducer: Reducer) -> Reducer:
     return replace(made, positions="keep") if hasattr(reducer, "positions") else reducer
 
 
-def subject(name: str, args: argparse.Namespace) -> Subject:
-    """Build a model and its prompt."""
+def subject(name: str, args: argparse.Namespace, frames: int | None = None) -> Subject:
+    """Build a model and its prompt, of as many frames as its paper has unless told otherwise."""
     node = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     family, arch = find_family(node["family"]), node["arch"]
     spec = ModelSpec(node["family"], "", "random", args.scale, dtype=args.dtype, device=args.device, arch=arch)
@@ -97,8 +97,8 @@ def subject(name: str, args: argparse.Namespace) -> Subject:
     model = random_model(config, spec, args.device)
     sharpen(model, family)
     vision = (tiny(arch, family.tiny_image) if args.scale == "tiny" else arch)["vision"]
-    frames = 4 if args.scale == "tiny" else node["frames"]
-    made = prompt(family.name, config, vision, frames, getattr(torch, args.dtype))
+    shown = frames or (4 if args.scale == "tiny" else node["frames"])
+    made = prompt(family.name, config, vision, shown, getattr(torch, args.dtype))
     return Subject(name, family, model, {key: value.to(args.device) for key, value in made.items()})
 
 

@@ -40,3 +40,14 @@ def test_bench_sweep_shows_what_two_cells_share() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert "videos decoded: 1, found decoded on the disk: 0; passes of the vision tower: 1, spared: 3" in done.stdout
     assert "single" in done.stdout
+
+
+def test_gpu_share_compares_both_rows_without_a_gpu() -> None:
+    command = "scripts/gpu_share.py --scale tiny --device cpu --dtype float32 --frames 1 --repeats 1"
+    done = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    _, _, first, second = done.stdout.splitlines()
+    assert first.startswith("none, fastv, vas, pdrop: 13 cells") and second.startswith("aim_poster_pruning: 10 cells")
+    for line in (first, second):
+        ran, _, alone = line.partition(" layers run")[0].split("; ")[-1].split()[-3:]
+        assert int(ran) < 0.75 * int(alone), line

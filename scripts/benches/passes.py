@@ -1,0 +1,115 @@
+"""Prefills of several methods over one prompt, each by itself or in one tree, and what a layer takes by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from winnow.harness.bench.clock import PREFILL, REDUCER, Clock, watched
+from winnow.harness.bench.memory import peak_memory
+from winnow.models.engine import Trunk, attach
+from winnow.models.engine.session import Session
+from winnow.models.families.base import Parts
+from winnow.models.transformers_api import CACHE
+from winnow.reducers.core.base import Reducer
+
+POINTS = 8
+"""Numbers of tokens at which a layer is timed; between them a straight line holds."""
+
+
+class Measured(NamedTuple):
+    """One pass of all methods over one prompt.
+
+    Attributes
+    ----------
+    llm, own : list of float
+        Seconds of the LLM in each method's prefill, and of what the method and its statistics take.
+    bytes : int
+        Peak memory above what was there.
+    ran : list of int
+        Tokens of each layer that was computed.
+    plans : list of list of int
+        Of each method the tokens of each layer.
+    """
+
+    llm: list[float]
+    own: list[float]
+    bytes: int
+    ran: list[int]
+    plans: list[list[int]]
+
+
+@torch.inference_mode()
+def prefills(model: Any, parts: Parts, inputs: Mapping[str, Any], methods: Sequence[Reducer], share: bool) -> Measured:
+    """Prefill one batch under each method in turn."""
+    trunk, clock = Trunk(methods) if share else None, Clock(model.device, "cpu")
+    phases, plans = [], []
+    with peak_memory(model.device) as peak, _layers(clock), watched(parts, clock):
+        for method in methods:
+            with attach(model, method, trunk=trunk) as trace:
+                clock.start()
+                model.generate(**inputs, do_sample=False, max_new_tokens=1, pad_token_id=0)
+                clock.stop()
+            clock.wait()
+            phases.append(clock.phases())
+            plans.append(trace.prompts[0].tokens_per_layer)
+    llm, own = ([phase.get(name, 0.0) for phase in phases] for name in (PREFILL, REDUCER))
+    ran = [n for plan in plans for n in plan] if trunk is None else trunk.ran
+    return Measured(llm, own, peak.bytes or 0, ran, plans)
+
+
+@contextmanager
+def _layers(clock: Clock) -> Iterator[None]:
+    """Charge layers that run on behalf of a tree to the LLM, though it is the engine that calls them."""
+    before = Session.run_layer
+    Session.run_layer = clock.charge(PREFILL, before)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Session.run_layer = before  # type: ignore[method-assign]
+
+
+def in_order(measured: Measured, methods: Sequence[Reducer]) -> list[Reducer]:
+    """The methods in the order in which they should take their turns: who kept most for longest comes first."""
+    return [methods[at] for at in sorted(range(len(methods)), key=lambda at: [-n for n in measured.plans[at]])]
+
+
+def least(seconds: Sequence[Sequence[float]]) -> float:
+    """Of each method the least of all passes, summed."""
+    return sum(map(min, zip(*seconds, strict=True)))
+
+
+def layer_time(parts: Parts, counts: Sequence[int], repeats: int) -> Callable[[int], float]:
+    """Seconds of a decoder layer by its tokens."""
+    points = sorted({round(n) for n in np.geomspace(min(counts), max(counts), POINTS)})
+    known = [_layer_seconds(parts, n, repeats) for n in points]
+    return lambda n: float(np.interp(n, points, known))
+
+
+@torch.inference_mode()
+def _layer_seconds(parts: Parts, n: int, repeats: int) -> float:
+    """Seconds of one decoder layer at n tokens, the least of some passes."""
+    llm: Any = parts.llm
+    weight = next(llm.layers[0].parameters())
+    hidden = torch.randn(1, n, llm.config.hidden_size, device=weight.device, dtype=weight.dtype)
+    rotary = llm.rotary_emb(hidden, torch.arange(n, device=weight.device)[None])
+    taken = []
+    for number in range(repeats):
+        layer = llm.layers[number % len(llm.layers)]
+        started = _now(weight.device)
+        layer(hidden, attention_mask=None, position_embeddings=rotary, **{CACHE: DynamicCache()})
+        taken.append(_now(weight.device) - started)
+    return min(taken)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+    return time.process_time()
