@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from winnow.harness.bench.clock import Clock
 from winnow.harness.cost.hardware import UNITS, Hardware, Peak
 from winnow.harness.cost.physical import NAME
+from winnow.harness.cost.shape import LLMShape
 from winnow.harness.plan.nominal import Nominal
 from winnow.harness.plan.prefill import LLM, METHOD, cost, whole
 from winnow.reducers.core.base import Reducer
@@ -43,13 +45,34 @@ def machine(device: torch.device, dtype: str, clock: Clock) -> Hardware:
     """Measure what a roofline needs: a product of large matrices in the model's type, and a copy."""
     kind: Any = getattr(torch, dtype)
     side, size = SIDE.get(device.type, 1024), COPIED.get(device.type, 2**28)
-    matrix = torch.ones(side, side, device=device, dtype=kind)
+    matrix = torch.randn(side, side, device=device).to(kind)
     block, out = torch.ones(size // 4, device=device), torch.empty_like(matrix)
     target = torch.empty_like(block)
     product = _least(clock, lambda: torch.mm(matrix, matrix, out=out))
     copy = _least(clock, lambda: target.copy_(block))
     peak = Peak(**{UNITS[dtype]: 2 * side**3 / product / 1e12})
     return Hardware(f"this machine, {device.type}", 2 * size / copy / 1e9, peak=peak)
+
+
+def layer_rate(shape: LLMShape, tokens: int, device: torch.device, dtype: str, clock: Clock) -> float:
+    """Measure the FLOP/s that the seven products of one decoder layer with a dense MLP reach, over random operands.
+
+    Parameters
+    ----------
+    shape : LLMShape
+    tokens : int
+        Rows of each product: all tokens of a batch.
+    """
+    kind: Any = getattr(torch, dtype)
+    inner, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    sizes = {(shape.hidden, inner): 1, (shape.hidden, kv): 2, (inner, shape.hidden): 1}
+    mlp = {(shape.hidden, shape.mlp): 2, (shape.mlp, shape.hidden): 1}
+    flops = seconds = 0.0
+    for (wide, out), times in [*sizes.items(), *mlp.items()]:
+        rows, weight = (torch.randn(many, wide, device=device).to(kind) for many in (tokens, out))
+        flops += times * 2.0 * tokens * wide * out
+        seconds += times * _least(clock, partial(torch.nn.functional.linear, rows, weight))
+    return flops / seconds
 
 
 def _least(clock: Clock, work: Callable[[], object]) -> float:

@@ -18,7 +18,7 @@ from winnow.harness.cost.hardware import Hardware
 from winnow.harness.plan.identity import method_inputs, short
 from winnow.harness.plan.nominal import nominal
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "decord", "numpy")
+LIBRARIES = ("torch", "transformers", "tokenizers", "av", "numpy")
 
 
 def identity(found: Sequence[Variant], settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def record(
     settings: Mapping[str, Any],
     device: torch.device,
     machine: Hardware,
+    layer_flops: float,
     env: dict[str, Any],
 ) -> dict[str, Any]:
     """Gather a file's content."""
@@ -60,6 +61,7 @@ def record(
         "baseline": BASELINE,
         "profile": PROFILE,
         "roofline": asdict(machine),
+        "layer_flops": layer_flops,
         "env": env,
         "methods": {
             variant.name: _method(variant, [taken[variant.name] for taken in rounds], machine) for variant in found

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from winnow.harness.bench.clock import PHASES
+from winnow.harness.bench.clock import PHASES, REDUCER
 from winnow.harness.common.console import Format, print_table
 from winnow.harness.score.stats import median_interval
 
@@ -27,9 +27,16 @@ def _times(name: str, found: dict[str, Any], once: bool) -> dict[str, str]:
     for phase in PHASES:
         row[phase] = _ms([one["phases"].get(phase, 0.0) for one in rounds])
     row["TPOT ms"] = _ms([one["tpot"] for one in rounds])
+    row["LLM TFLOP/s"] = _rate(found)
     row["peak MB"] = _number([one["peak_bytes"] for one in rounds], 1e-6, "{:.0f}")
     row["KV MB"] = f"{found['kv_bytes'] / 1e6:.1f}"
     return row
+
+
+def _rate(found: dict[str, Any]) -> str:
+    """Modelled FLOPs of the LLM's prefill with the method's own work, by the seconds that both took."""
+    seconds = float(np.median([one["llm"] for one in found["rounds"]]))
+    return f"{found['modelled']['flops'] / seconds / 1e12:.3g}" if seconds else ""
 
 
 def _values(values: Sequence[float | None]) -> list[float]:
@@ -62,10 +69,18 @@ def _ratios(name: str, found: dict[str, Any], base: dict[str, Any], once: bool) 
     for what, key in (("LLM prefill", "llm"), ("TTFT", "ttft"), ("TPOT", "tpot")):
         row[f"{MEASURED}: {what}"] = "" if once and key == "ttft" else paired(found, base, key)
     row[f"{MEASURED}: KV cache"] = f"{found['kv_bytes'] / base['kv_bytes']:.3f}"
+    row[f"{MEASURED}: own work"] = _own(found, base)
     ours, whole = found["modelled"], base["modelled"]
     row[f"{MODELLED}: FLOPs"] = f"{ours['flops'] / whole['flops']:.3f}"
     row[f"{MODELLED}: roofline"] = f"{ours['seconds'] / whole['seconds']:.3f}"
     return row
+
+
+def _own(found: dict[str, Any], base: dict[str, Any]) -> str:
+    """The reducer's phase, against the unreduced model's prefill in the same round."""
+    pairs = zip(found["rounds"], base["rounds"], strict=True)
+    shares = [ours["phases"].get(REDUCER, 0.0) / whole["llm"] for ours, whole in pairs if whole["llm"]]
+    return f"{100 * float(np.median(shares)):.2f} %" if shares else ""
 
 
 def _share(found: dict[str, Any], base: dict[str, Any]) -> str:
@@ -101,7 +116,8 @@ def caption(made: dict[str, Any]) -> str:
         f"Medians of {rounds} rounds in which the methods took turns; TTFT with quartiles, {level}. "
         f"LLM prefill includes the reducer's work.\n"
         f"Modelled: profile {made['profile']}, LLM prefill and the method's own work, from the tokens that each layer "
-        f"processed; roofline by {_peaks(made['roofline'])}, a product of matrices and a copy on this machine."
+        f"processed; roofline by {_peaks(made['roofline'])}, a product of matrices and a copy on this machine. "
+        f"The products of a decoder layer reach {made['layer_flops'] / 1e12:.3g} TFLOP/s here."
     )
 
 

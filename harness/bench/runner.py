@@ -16,11 +16,12 @@ from winnow.harness.bench.clock import Clock
 from winnow.harness.bench.estimate import check
 from winnow.harness.bench.hardware import clocks, kernels
 from winnow.harness.bench.measure import Measurement, measure
-from winnow.harness.bench.modelled import machine
+from winnow.harness.bench.modelled import layer_rate, machine
 from winnow.harness.bench.prompts import Prompts
 from winnow.harness.bench.record import record
 from winnow.harness.common import files
 from winnow.harness.common.progress import progress
+from winnow.harness.plan.nominal import llm_shape, nominal
 from winnow.harness.run import environment
 from winnow.harness.run.loaded import load_model
 from winnow.models.engine import reuse_tower
@@ -92,8 +93,12 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
     if settings.clock == "cpu" and device.type != "cpu":
         raise WinnowError(f"--clock cpu does not see what {device} computes: choose wall")
     encodings = 1 if settings.tower == "once" else len(found) * (settings.warmup + settings.rounds)
-    limits = machine(device, cell.seen.dtype, Clock(device, settings.clock))
+    clock, dtype = Clock(device, settings.clock), cell.seen.dtype
+    limits = machine(device, dtype, clock)
     check(found, device, limits, settings.warmup + settings.rounds, encodings, settings.minutes)
+    tokens = cell.batch_size * (nominal(cell.seen).visual + nominal(cell.seen).text)
+    with torch.inference_mode():
+        reached = layer_rate(llm_shape(cell.seen), tokens, device, dtype, clock)
     with progress("loading"):
         loaded = load_model(cell.seen)
     env = environment.describe(loaded) | {"before": clocks(device), "kernels": kernels()}
@@ -102,7 +107,7 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
         total = len(found) * (settings.warmup + settings.rounds)
         with progress("timing", total) as advance:
             rounds = list(_rounds(found, loaded, prompts, settings, advance))[settings.warmup :]
-        made = record(found, rounds, asdict(settings), device, limits, env | {"after": clocks(device)})
+        made = record(found, rounds, asdict(settings), device, limits, reached, env | {"after": clocks(device)})
         files.write_json(folder / f"{made['id']}.json", made)
     return made
 
