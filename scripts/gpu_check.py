@@ -226,7 +226,7 @@ def report(subject: Subject, attn: str, runs: int) -> bool:
         good &= holds
         print(f"  {'ok    ' if holds else 'FAILED'} {name:<18} {figures}", flush=True)
     depth, base = len(subject.family.parts(subject.model).layers), 0.0
-    for name, method in methods(depth).items():
+    for name, method in methods(depth).items() if runs else ():
         median, spread = prefill(subject, subject.fit(method), runs)
         base = base or median
         print(f"  prefill {name:<10} {median:9.2f} ms (spread {spread:.2f}), {median / base:.3f} of none", flush=True)
@@ -240,7 +240,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", choices=["full", "tiny"], default="full")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], default="bfloat16")
-    parser.add_argument("--runs", type=int, default=5, help="timed prefills of each method, after 2 to warm up")
+    parser.add_argument("--runs", type=int, default=5, help="timed prefills of each method, after 2 to warm up; 0: none")
     args = parser.parse_args(words)
     machine = torch.cuda.get_device_name() if args.device.startswith("cuda") else "CPU"
     print(f"torch {torch.__version__}, {machine}, {args.dtype}, scale {args.scale}")

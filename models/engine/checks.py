@@ -162,14 +162,22 @@ def check_reduction(answer: Reduction, view: View, reducer: Reducer, mrope: bool
         Names the reducer and the fault.
     """
     keep, where = answer.keep, f"reducer {reducer.name} at {view.site}"
-    if not bool(torch.isin(keep, view.visual).all()):
+    if not _within(keep, view.visual, view.layout.length):
         raise WinnowError(f"{where} keeps tokens that are not visual tokens of this prompt, or already gone")
     if bool((keep[1:] <= keep[:-1]).any()):
         raise WinnowError(f"{where} returned indices that are not strictly ascending: sort them")
     if mrope and answer.positions != "keep":
         raise UnsupportedError(f"{where} answers positions={answer.positions}, undefined under M-RoPE: use keep")
-    if answer.drop_text is not None and not bool(torch.isin(answer.drop_text, view.index[1:-1]).all()):
+    if answer.drop_text is not None and not _within(answer.drop_text, view.index[1:-1], view.layout.length):
         raise WinnowError(f"{where} drops text that is gone, or the first or last token of the prompt: these must stay")
     if answer.weights is not None and answer.weights.shape != (len(keep), len(view.visual)):
         expected = (len(keep), len(view.visual))
         raise WinnowError(f"{where} returned weights of shape {tuple(answer.weights.shape)}, expected {expected}")
+
+
+def _within(places: Tensor, allowed: Tensor, length: int) -> bool:
+    """Whether all places of a prompt are among those allowed."""
+    known = torch.zeros(length, dtype=torch.bool)
+    known[allowed] = True
+    inside = (places >= 0) & (places < length)
+    return bool(inside.all()) and bool(known[places].all())

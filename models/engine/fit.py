@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from winnow.models.engine.fetched import onto
 from winnow.models.engine.forward import Forward
 from winnow.models.engine.masks import attention_mask
 from winnow.models.engine.sequence import take
@@ -38,7 +39,7 @@ class Fit:
         if known not in forward.known:
             positions = forward.moved(layer)
             if positions is not None:
-                made = self._angles(layer, hidden, positions.to(hidden.device))
+                made = self._angles(layer, hidden, onto(positions, hidden.device))
             else:
                 made = (cos, sin) if stage is None else (take(cos, stage.columns, 1), take(sin, stage.columns, 1))
             forward.known[known] = cos, made
@@ -61,8 +62,8 @@ class Fit:
         known = ("mask", id(forward.stage(layer)), id(forward.ledger.held[layer]), window, held, hidden.device)
         if known not in forward.known:
             rows, keys = forward.seen(layer)
-            rows, keys = rows.to(hidden.device), keys.last(held + rows.columns.shape[1]).to(hidden.device)
-            forward.known[known] = attention_mask(rows, keys, window, attention_of(llm.config), hidden.dtype, wanted)
+            keys, attn = keys.last(held + rows.columns.shape[1]), attention_of(llm.config)
+            forward.known[known] = attention_mask(rows, keys, window, attn, hidden.dtype, wanted, hidden.device)
         found: Tensor | None = forward.known[known]
         return found
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from winnow.models.engine.fetched import onto
 from winnow.models.engine.ledger import Held, Ledger, everything
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.sequence import Stage, take
@@ -93,7 +94,7 @@ class Forward:
         elif held is not None and positions is not None and not self.numbered:
             positions = positions + self.start - self.ledger.entered
         if self.ledger.shift is not None and positions is not None:
-            positions = positions - self.ledger.shift.to(device)[:, None]
+            positions = positions - onto(self.ledger.shift, device)[:, None]
         return positions
 
     def follow(self, positions: Tensor | None) -> None:
@@ -102,7 +103,7 @@ class Forward:
             return
         seen = torch.tensor([self.start + self.new]) if self.mask is None else self.mask.sum(1)
         largest = positions[-3:].amax((0, 2)) if positions.ndim > 2 else positions.amax(1)
-        self.ledger.offset = (largest + 1 - seen.to(largest.device))[:, None]
+        self.ledger.offset = (largest + 1 - onto(seen, largest.device))[:, None]
 
     def llm_inputs(self, embeds: Tensor, positions: Tensor | None, given: Tensor | None) -> dict[str, Any]:
         """Inputs of the LLM where layer 0 misses something.
@@ -120,14 +121,14 @@ class Forward:
         """
         keys, entry = self.seen(0)[1], self.entry
         if entry is not None and entry.positions is not None:
-            positions = entry.positions.to(embeds.device)
+            positions = onto(entry.positions, embeds.device)
         elif entry is not None:
-            columns = entry.columns.to(embeds.device)
+            columns = onto(entry.columns, embeds.device)
             positions = torch.arange(self.new, device=embeds.device)[None] if positions is None else positions
             positions = positions.expand(*positions.shape[:-2], *embeds.shape[:1], positions.shape[-1])
             positions = positions.gather(-1, columns.expand(*positions.shape[:-1], -1))
         plain = self.prefill is None and given is None and bool(keys.valid.all())
-        mask = None if plain else keys.valid.long().to(embeds.device)
+        mask = None if plain else onto(keys.valid.long(), embeds.device)
         return {"inputs_embeds": embeds, "attention_mask": mask, "position_ids": positions}
 
     def moved(self, layer: int) -> Tensor | None:

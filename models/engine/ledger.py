@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from winnow.models.engine.fetched import onto
 from winnow.models.engine.trace import PromptTrace
 from winnow.reducers.core.errors import UnsupportedError
 
@@ -45,7 +46,7 @@ class Held:
 
     def to(self, device: torch.device) -> Held:
         """The same on another device."""
-        return replace(self, columns=self.columns.to(device), valid=self.valid.to(device))
+        return replace(self, columns=onto(self.columns, device), valid=onto(self.valid, device))
 
     def less(self, number: int) -> Held:
         """The same without the last columns."""

@@ -8,11 +8,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from winnow.models.engine.fetched import onto
 from winnow.models.engine.ledger import Held
 
 
 def attention_mask(
-    rows: Held, columns: Held, window: int | None, implementation: str, dtype: torch.dtype, wanted: bool
+    rows: Held,
+    columns: Held,
+    window: int | None,
+    implementation: str,
+    dtype: torch.dtype,
+    wanted: bool,
+    device: torch.device | None = None,
 ) -> Tensor | None:
     """The mask of one layer in one forward.
 
@@ -30,6 +37,8 @@ def attention_mask(
         Of the hidden states.
     wanted : bool
         Whether transformers made a mask for the whole sequence.
+    device : torch.device or None
+        Where the mask is needed; whether one is needed is seen on the host, which so waits for nothing. None: there.
 
     Returns
     -------
@@ -39,11 +48,13 @@ def attention_mask(
     """
     padded = not bool(columns.valid.all())
     if "flash" in implementation:
-        return columns.valid.long() if padded else None
+        valid = columns.valid if device is None else onto(columns.valid, device)
+        return valid.long() if padded else None
     n, k = rows.columns.shape[1], columns.columns.shape[1]
     passed = window is not None and int((rows.columns[:, -1] - columns.columns[:, 0]).max()) >= window
     if not (wanted or padded or passed or 1 < n < k):
         return None
+    rows, columns = (rows, columns) if device is None else (rows.to(device), columns.to(device))
     distance = rows.columns[:, :, None] - columns.columns[:, None, :]
     seen = (distance >= 0) & columns.valid[:, None, :]
     if window is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from winnow.models.engine.checks import check_reduction
+from winnow.models.engine.fetched import onto
 from winnow.models.engine.sequence import Stage, compact_positions, mean_positions, pad_left, take
 from winnow.models.engine.signals import Signals
 from winnow.models.engine.trace import PromptTrace, Recorder, Step
@@ -178,7 +179,9 @@ class Prefill:
             if answer is not None:
                 self._merge(b, states, answer)
                 places = self._places(b, answer)
-                self.recorders[b].remove(before[b][~torch.isin(before[b], before[b][places])], start)
+                gone = torch.ones(len(before[b]), dtype=torch.bool)
+                gone[places] = False
+                self.recorders[b].remove(before[b][gone], start)
                 self.recorders[b].steps.append(Step(site, answer))
             self.index[b] = before[b][places]
             columns.append(torch.cat([places + width - len(before[b]), behind]))
@@ -189,11 +192,11 @@ class Prefill:
 
     def _places(self, b: int, answer: Reduction) -> Tensor:
         """Places of the survivors among the tokens present."""
-        index = self.index[b]
-        stays = ~self.layouts[b].is_visual[index] | torch.isin(index, answer.keep)
+        stays = ~self.layouts[b].is_visual
+        stays[answer.keep] = True
         if answer.drop_text is not None:
-            stays &= ~torch.isin(index, answer.drop_text)
-        return stays.nonzero().flatten()
+            stays[answer.drop_text] = False
+        return stays[self.index[b]].nonzero().flatten()
 
     def _merge(self, b: int, states: Sequence[Tensor], answer: Reduction) -> None:
         """Write the merged tokens over their anchors, in place; the sums run in float32."""
@@ -205,8 +208,8 @@ class Prefill:
         self.recorders[b].merge(index[here], answer.keep, answer.weights)
         for state in states:
             weights = answer.weights.to(state.device, torch.float32)
-            merged = torch.sparse.mm(weights, state[b, (here + start).to(state.device)].float())
-            state[b, (anchors + start).to(state.device)] = merged.to(state.dtype)
+            merged = torch.sparse.mm(weights, state[b, onto(here + start, state.device)].float())
+            state[b, onto(anchors + start, state.device)] = merged.to(state.dtype)
 
     def _push(
         self,

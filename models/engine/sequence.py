@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from winnow.models.engine.fetched import onto
 from winnow.reducers.core.reduction import Reduction
 
 
@@ -102,5 +103,5 @@ def mean_positions(
 def take(values: Tensor, columns: Tensor, dim: int) -> Tensor:
     """Gather per sample along `dim`; the batch dimension is 0 and may be 1, trailing dimensions are carried along."""
     values = values.expand(len(columns), *values.shape[1:])
-    index = columns.to(values.device).view(len(columns), *[1] * (dim - 1), -1, *[1] * (values.ndim - dim - 1))
+    index = onto(columns, values.device).view(len(columns), *[1] * (dim - 1), -1, *[1] * (values.ndim - dim - 1))
     return values.gather(dim, index.expand(*values.shape[:dim], columns.shape[1], *values.shape[dim + 1 :]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from winnow.models.engine.fetched import Fetch, Told, onto
 from winnow.models.engine.kernels import kernels
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
@@ -61,7 +62,7 @@ class Signals:
     def __init__(self, wanted: Wanted, layouts: Sequence[Layout]) -> None:
         self._wanted, self._layouts = wanted, layouts
         self.extra: set[Probe] = set()
-        self.values: list[dict[tuple[Any, int], Tensor]] = [{} for _ in layouts]
+        self.values = [Told() for _ in layouts]
 
     def read(self, told: Sequence[Mapping[tuple[TowerProbe, int], Tensor]]) -> None:
         """Add what the vision tower computed for each prompt."""
@@ -100,7 +101,8 @@ class Signals:
         end = key.shape[2] - tail
         for b, layout in enumerate(self._layouts if probe in self._asked(layer, (Keys,)) else ()):
             if layout.spans:
-                self._put(b, probe, layer, index[b], key[b, :, end - len(index[b]) : end].transpose(0, 1))
+                values = key[b, :, end - len(index[b]) : end].transpose(0, 1)
+                self.values[b][probe, layer] = _spread(values, index[b], layout.length)
 
     def wants_ahead(self, layer: int) -> bool:
         """Whether something is asked of `layer` before it runs that nobody has looked at yet."""
@@ -129,13 +131,20 @@ class Signals:
                 q, k = _own(b, len(index[b]), query, key, around)
                 with nullcontext() if (probe, layer) in self._wanted else suppress(UnsupportedError):
                     _check_window(layer, k.shape[1], around.window)
-                    self._put(b, probe, layer, index[b], _value(probe, layout, index[b], q, k, scaling).cpu())
+                    coming = Fetch(_value(probe, layout, index[b], q, k, scaling))
+                    self.values[b].put((probe, layer), partial(_placed, coming, index[b], layout.length))
 
-    def _put(self, b: int, probe: Probe, layer: int, index: Tensor, values: Tensor) -> None:
-        """Store values of the tokens present on the prompt axis."""
-        full = values.new_zeros(self._layouts[b].length, *values.shape[1:])
-        full[index.to(values.device)] = values
-        self.values[b][probe, layer] = full
+
+def _placed(coming: Fetch, index: Tensor, length: int) -> Tensor:
+    """Values that arrived, on the prompt axis."""
+    return _spread(coming.wait(), index, length)
+
+
+def _spread(values: Tensor, index: Tensor, length: int) -> Tensor:
+    """Values of the tokens present, on the prompt axis."""
+    full = values.new_zeros(length, *values.shape[1:])
+    full[onto(index, values.device)] = values
+    return full
 
 
 def _own(b: int, n: int, query: Tensor, key: Tensor, around: Around) -> tuple[Tensor, Tensor]:
@@ -143,7 +152,7 @@ def _own(b: int, n: int, query: Tensor, key: Tensor, around: Around) -> tuple[Te
     held, end = key.shape[2] - query.shape[2], query.shape[2] - around.tail
     own = key[b, :, held + end - n : held + end]
     if held and around.past is not None:
-        real = around.past[b, -held:].to(key.device)
+        real = onto(around.past[b, -held:], key.device)
         own = torch.cat([key[b, :, :held][:, real], own], 1)
     return query[b, :, end - n : end], own
 
@@ -179,5 +188,7 @@ def _voters(which: str, layout: Layout, index: Tensor) -> Tensor:
     if which == "last":
         return torch.tensor([len(index) - 1])
     if which == "text":
-        return torch.isin(index, layout.question).nonzero().flatten()
+        asking = torch.zeros(layout.length, dtype=torch.bool)
+        asking[layout.question] = True
+        return asking[index].nonzero().flatten()
     return torch.arange(len(index))

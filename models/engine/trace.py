@@ -103,11 +103,15 @@ class Recorder:
         self.tokens: list[int] = []
         self.visual: list[int] = []
         self.steps: list[Step] = []
+        self._seen: Tensor | None = None
+        self._visual = 0
 
     def layer(self, index: Tensor) -> None:
         """Note the prompt indices that the next layer processes."""
+        if index is not self._seen:
+            self._seen, self._visual = index, int(self.layout.is_visual[index].sum())
         self.tokens.append(len(index))
-        self.visual.append(int(self.layout.is_visual[index].sum()))
+        self.visual.append(self._visual)
 
     def remove(self, index: Tensor, layer: int) -> None:
         """Note the prompt indices that are gone from the input of `layer` on."""

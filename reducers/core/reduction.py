@@ -68,7 +68,7 @@ class Reduction:
         """
         if self.weights is None:
             places = self.keep if index is None else torch.searchsorted(index, self.keep.contiguous())
-            return hidden[places.to(hidden.device)]
+            return hidden[places.to(hidden.device, non_blocking=True)]
         weights = self.weights.to(hidden.device, torch.float32)
         return torch.sparse.mm(weights, hidden.float()).to(hidden.dtype)
 
@@ -176,7 +176,8 @@ class View:
     @property
     def visual_hidden(self) -> Tensor:
         """Hidden states of the visual tokens present, shape ``(present, width)``."""
-        return self.hidden[self.layout.is_visual[self.index].to(self.hidden.device)]
+        places = self.layout.is_visual[self.index].nonzero().flatten()
+        return self.hidden[places.to(self.hidden.device, non_blocking=True)]  # the host waits for nothing
 
     def present(self, span: Span) -> Tensor:
         """Mask over the cells of a span: which are still here, shape ``(frames * rows * cols,)``."""
