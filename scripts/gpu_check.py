@@ -16,6 +16,8 @@ import argparse
 import statistics
 import sys
 import time
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,10 +161,12 @@ def checks(subject: Subject) -> Iterator[tuple[str, bool, str]]:
     """The outcome of each check: its name, whether it holds, and the figures."""
     depth = len(subject.family.parts(subject.model).layers)
     plain, path, out = generate(subject, NoReduction())
+    again, _, _ = generate(subject, NoReduction())
+    repeats = gap(plain, again)  # bits may depend on the run, where a library chooses its products anew
     steps = 16 if subject.model.dtype == torch.float32 else 2  # roundings that add up where one alone is small
     rounding = steps * torch.finfo(subject.model.dtype).eps * float(plain.abs().max())
     floor = max(gap(plain, oracle(subject, out, path)), rounding)
-    yield "none oracle", bool(plain.isfinite().all()), f"unreduced model to its own oracle {floor:.1e}"
+    yield "none oracle", bool(plain.isfinite().all()), f"unreduced to its own oracle {floor:.1e}, again {repeats:.1e}"
     for name, method in methods(depth).items():
         reducer = keeping(method)
         everything = reducer.keep_all()
@@ -187,6 +191,19 @@ def checks(subject: Subject) -> Iterator[tuple[str, bool, str]]:
         apart, moved = gap(logits, oracle(subject, out, path)), gap(logits[0], plain[0])
         weak = ", too little to tell" if moved < 8 * floor else ""
         yield f"{name} oracle", apart < 4 * floor, f"{apart:.1e} apart; the reduction changes {moved:.1e}{weak}"
+
+
+def waits(subject: Subject, reducer: Reducer) -> Counter[str]:
+    """Lines at which a prefill made the host wait for all that CUDA had been given; statistics' own events do not."""
+    with reuse_tower(subject.model), attach(subject.model, reducer, keys=["prompt"]):
+        subject.model(**subject.inputs, use_cache=True, logits_to_keep=1)
+        torch.cuda.synchronize()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            subject.model(**subject.inputs, use_cache=True, logits_to_keep=1)
+            torch.cuda.set_sync_debug_mode("default")
+    return Counter(f"{Path(line.filename).name}:{line.lineno}" for line in told)
 
 
 def gap(a: Tensor, b: Tensor) -> float:
@@ -230,6 +247,8 @@ def report(subject: Subject, attn: str, runs: int) -> bool:
         median, spread = prefill(subject, subject.fit(method), runs)
         base = base or median
         print(f"  prefill {name:<10} {median:9.2f} ms (spread {spread:.2f}), {median / base:.3f} of none", flush=True)
+        if torch.cuda.is_available():
+            print(f"    waits at {dict(waits(subject, subject.fit(method)).most_common(5))}", flush=True)
     return good
 
 
@@ -240,7 +259,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", choices=["full", "tiny"], default="full")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], default="bfloat16")
-    parser.add_argument("--runs", type=int, default=5, help="timed prefills of each method, after 2 to warm up; 0: none")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="timed prefills of each method, after 2 to warm up; 0: none"
+    )
     args = parser.parse_args(words)
     machine = torch.cuda.get_device_name() if args.device.startswith("cuda") else "CPU"
     print(f"torch {torch.__version__}, {machine}, {args.dtype}, scale {args.scale}")

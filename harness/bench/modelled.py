@@ -65,13 +65,13 @@ def layer_rate(shape: LLMShape, tokens: int, device: torch.device, dtype: str, c
     """
     kind: Any = getattr(torch, dtype)
     inner, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    sizes = {(shape.hidden, inner): 1, (shape.hidden, kv): 2, (inner, shape.hidden): 1}
-    mlp = {(shape.hidden, shape.mlp): 2, (shape.mlp, shape.hidden): 1}
+    sizes = [(shape.hidden, inner), (shape.hidden, kv), (shape.hidden, kv), (inner, shape.hidden)]
+    sizes += [(shape.hidden, shape.mlp), (shape.hidden, shape.mlp), (shape.mlp, shape.hidden)]
     flops = seconds = 0.0
-    for (wide, out), times in [*sizes.items(), *mlp.items()]:
+    for wide, out in sizes:
         rows, weight = (torch.randn(many, wide, device=device).to(kind) for many in (tokens, out))
-        flops += times * 2.0 * tokens * wide * out
-        seconds += times * _least(clock, partial(torch.nn.functional.linear, rows, weight))
+        flops += 2.0 * tokens * wide * out
+        seconds += _least(clock, partial(torch.nn.functional.linear, rows, weight))
     return flops / seconds
 
 

@@ -19,9 +19,10 @@ from winnow.harness.bench.cells import BASELINE, COMMON, Variant, variants
 from winnow.harness.bench.clock import FIRST, PHASES, PREFILL, PROJECTOR, REDUCER, REST, TOWER, Clock
 from winnow.harness.bench.measure import Measurement, measure
 from winnow.harness.bench.memory import peak_memory
+from winnow.harness.bench.modelled import layer_rate
 from winnow.harness.bench.prompts import Prompts, frame_side
 from winnow.harness.bench.record import identity
-from winnow.harness.bench.report import ratios, times
+from winnow.harness.bench.report import _own, _rate, ratios, times
 from winnow.harness.bench.runner import Settings
 from winnow.harness.cost.hardware import Hardware, Peak
 from winnow.harness.plan.nominal import llm_shape
@@ -336,3 +337,25 @@ def test_the_interval_covers_the_true_median() -> None:
     draws = np.random.default_rng(0).normal(size=(2000, 9))
     held = [low <= 0 <= high for _, low, high, _ in map(median_interval, draws)]
     assert np.mean(held) == pytest.approx(median_interval(draws[0])[3], abs=0.02)
+
+
+def test_a_layers_rate_counts_its_seven_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Query, output, twice keys and values, twice up and once down, each over all tokens of the batch."""
+    shape, clock = llm_shape(variants(list(PICO))[0].cell.seen), Clock(CPU)
+    monkeypatch.setattr("winnow.harness.bench.modelled._least", lambda clock, work: 0.5)
+    inner, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    weights = 2 * shape.hidden * (inner + kv) + 3 * shape.hidden * shape.mlp
+    assert layer_rate(shape, 11, CPU, "float32", clock) == pytest.approx(2 * 11 * weights / (7 * 0.5))
+
+
+def test_own_work_and_rate_are_those_of_the_rounds() -> None:
+    base = {"rounds": [{"llm": 2.0, "phases": {}}, {"llm": 4.0, "phases": {}}], "modelled": {"flops": 6e12}}
+    ours = {"rounds": [{"llm": 1.5, "phases": {REDUCER: 0.1}}, {"llm": 1.5, "phases": {REDUCER: 0.4}}]}
+    assert _own(ours, base) == "7.50 %"
+    assert _rate(base) == "2"
+
+
+def test_what_is_not_installed_keeps_no_measurement(found: list[Variant]) -> None:
+    """decord stood in the identity, and is not installed where PyAV reads: the run was lost at its very end."""
+    named = identity(found, {}, CPU)["versions"]
+    assert "decord" not in named and {"torch", "transformers", "av"} <= set(named)
