@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from winnow.models.engine.ledger import Ledger
 from winnow.models.engine.windows import windows
@@ -40,7 +40,7 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
 
 
 def whole(model: nn.Module) -> nn.Module:
-    """The model of transformers behind a wrapper of PEFT.
+    """The model of transformers behind a wrapper of PEFT, or behind its tuner (``peft_model.base_model``).
 
     Raises
     ------
@@ -49,6 +49,8 @@ def whole(model: nn.Module) -> nn.Module:
     """
     unwrap = getattr(model, "get_base_model", None)
     model = model if unwrap is None else unwrap()
+    inner = getattr(model, "model", None)
+    model = inner if isinstance(inner, PreTrainedModel) and not isinstance(model, PreTrainedModel) else model
     check_compiled(model)
     if hasattr(model, "language_model") and not hasattr(model, "lm_head"):
         raise UnsupportedError(

@@ -451,6 +451,26 @@ def test_a_wrapper_of_peft_is_seen_through() -> None:
         assert torch.equal(through.sequences, ask(talk.model, talk.inputs).sequences)
 
 
+def test_a_tuner_of_peft_is_seen_through() -> None:
+    """In PEFT 0.21 ``peft_model.base_model`` is a tuner, whose ``model`` is the model, and which shows that."""
+    talk = Talk("llava", [image_prompt()])
+
+    class Tuner(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = talk.model
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(super().__getattr__("model"), name)
+
+    with attach(Tuner(), LAYER) as trace:
+        ask(talk.model, talk.inputs)
+    assert trace.prompts[0].shares[2] < 0.5
+
+
 def test_a_cropped_prompt_is_refused() -> None:
     talk = Talk("llava", [image_prompt()])
     with attach(talk.model, LAYER), torch.no_grad():
