@@ -79,7 +79,7 @@ def unknown_option(key: str, known: list[str] | None = None) -> str:
     parent, _, name = key.rpartition(".")
     choices = known or (_fields(RunConfig) if not parent else [])
     where = f" of {parent}" if parent else ""
-    return f"unknown option '{name}'{where}: {choose(name, sorted(choices) or [ASK])}"
+    return f"unknown option '{name}'{where}: {choose(name, sorted(choices)) if choices else ASK}"
 
 
 def _fields(cls: type) -> list[str]:

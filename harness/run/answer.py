@@ -14,6 +14,7 @@ from winnow.harness.data.document import Document
 from winnow.harness.data.pool import Pool
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, encode
+from winnow.harness.run.preflight import preflight
 from winnow.harness.run.preparing import Prepared, Preparer, free_memory
 from winnow.harness.run.record import Row
 from winnow.harness.run.sharing import Sharing
@@ -72,6 +73,8 @@ def answer_all(
     ------
     StoppedError
         If that was asked for; everything answered is on the disk.
+    WinnowError
+        See `preflight`.
     """
     cell = works[0].run.cell
     index, parts = part
@@ -79,7 +82,7 @@ def answer_all(
     wanted = (batch for batch in mine if any(work.missing(batch) for work in works))
     ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames)
     steps = (step for step in _steps(works, mine) if step.wanted())
-    preparer, step, begun = Preparer(ahead, spent), next(steps, None), None
+    preparer, step, begun, flown = Preparer(ahead, spent), next(steps, None), None, False
     try:
         while step is not None:
             sharing = share()
@@ -89,6 +92,9 @@ def answer_all(
             after, begun = next(steps, None), None
             if after is not None and not step.suspect and not after.suspect and ahead.room(len(after.documents)):
                 begun = preparer.begin(after.works, after.documents, sharing.loaded)
+            if prepared.prompts and not flown:
+                preflight(sharing.loaded, *prepared.prompts[0])
+                flown = True
             _answer_step(step, prepared, sharing, advance, stop, spent)
             step = after
     finally:
@@ -130,9 +136,10 @@ def _answer_step(step: _Step, prepared: Prepared, sharing: Sharing, advance: Adv
             failed = [work.fail(document, error) for document, error in prepared.broken]
             with spent.on("llm"):
                 answered = _shared(work, encoded, trunk, sharing)
-                rows = [*(answered or _answer_batch(work, sharing.loaded, prepared.prompts, encoded)), *failed]
-            rows = [replace(row, **prepared.seen.get(row.key, {})) for row in rows]
+                answered = answered or _answer_batch(work, sharing.loaded, prepared.prompts, encoded)
+            rows = [replace(row, **prepared.seen.get(row.key, {})) for row in [*answered, *failed]]
             advance(work.keep(rows, missing), f"({spent.seconds['wait']:.0f} s waited for media)")
+            work.note(answered)
 
 
 def _shared(work: CellRun, batch: Batch | None, trunk: Trunk | None, sharing: Sharing) -> list[Row] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.document import Document
+from winnow.harness.data.faults import grouped
 from winnow.harness.plan.build import Built
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.journal import Deaths, Journal
@@ -22,6 +23,8 @@ ALONE = 2
 """Processes that may die on a document alone; kills from outside seldom hit one so often."""
 DEATHS = 4
 """Processes that may die on a document in all."""
+ALIKE = 10
+"""Documents that may fail alike at the beginning of a run before the others are left alone."""
 
 
 @dataclass(eq=False)
@@ -40,6 +43,8 @@ class CellRun:
         Documents that processes died on.
     given_up : set
         Documents that are not to be tried again by this process.
+    stopped : str
+        Why the others are not tried either; empty: they are.
     """
 
     run: Run
@@ -49,12 +54,14 @@ class CellRun:
     claim: Claim
     died: dict[tuple[str, int], Deaths] = field(default_factory=dict)
     given_up: set[tuple[str, int]] = field(default_factory=set)
+    stopped: str = ""
+    _failed: list[tuple[int, str]] = field(default_factory=list)
 
     def needs(self, document: Document) -> bool:
         """Whether the document has no good answer yet."""
         row = self.rows.get(key_of(document))
         answered = row is not None and row.status == "ok" and row.doc == document.fingerprint
-        return not answered and key_of(document) not in self.given_up
+        return not answered and not self.stopped and key_of(document) not in self.given_up
 
     def missing(self, documents: Sequence[Document]) -> set[tuple[str, int]]:
         """Those of some documents that have no good answer yet."""
@@ -85,6 +92,15 @@ class CellRun:
             return 0
         self.rows |= {row.key: row for row in kept}
         return len(kept)
+
+    def note(self, rows: Iterable[Row]) -> None:
+        """Look at what the model made of some documents: stop where the first ones all fail alike, and none did not."""
+        if self.stopped or any(row.status == "ok" for row in self.rows.values()):
+            return
+        self._failed += [(row.doc_id, row.reason) for row in rows if row.status != "ok"]
+        most = next(iter(grouped(self._failed)), None)
+        if most is not None and len(most.documents) >= ALIKE:
+            self.stopped = f"its first {len(most.documents)} documents fail alike ({most.reason})"
 
     def fail(self, document: Document, error: BaseException) -> Row:
         """The row of a document that could not be answered; the traceback goes into ``failures.log``."""

@@ -66,9 +66,7 @@ def run_group(
             _adopt(work, documents)
         _answer(works, tasks, documents, kept, stop, part)
         if part[1] > 1:
-            for work in works:
-                part_mark(work.run.folder, *part).touch()
-            return BUSY
+            return worst([_close_part(work, part) for work in works])
         return worst([_close(work, tasks, documents, stop, kept.spent, before) for work in works])
 
 
@@ -117,6 +115,22 @@ def _answer(
                 answer_all(works, found, share, advance, stop, pool, kept.spent, part)
 
 
+def _close_part(work: CellRun, part: tuple[int, int]) -> int:
+    """Mark a part as answered; the last one that is scores the run."""
+    if work.stopped:
+        return _stopped(work)
+    part_mark(work.run.folder, *part).touch()
+    return BUSY
+
+
+def _stopped(work: CellRun) -> int:
+    """Say why a run was not answered to its end; its documents are tried again when it is asked for again."""
+    why = f"{work.stopped}: mend that, and run the same command again"
+    print(f"run {work.run.id} is stopped, {why}", file=sys.stderr)
+    work.run.fail(f"stopped, {work.stopped}")
+    return INCOMPLETE
+
+
 def _close(
     work: CellRun,
     tasks: Tasks,
@@ -131,6 +145,8 @@ def _close(
     if work.claim.lost(look=True):
         print(f"run {work.run.id} was taken over while this process stood still: left to the other", file=sys.stderr)
         return BUSY
+    if work.stopped:
+        return _stopped(work)
     try:
         with progress(f"scoring {work.built.reducer.name}"), spent.on("score"):
             scored = [score_task(tasks, name, found, work.rows, limit, folder) for name, found in documents.items()]

@@ -90,7 +90,7 @@ def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:
                     errors.append(error)
         if len(pending) > 1:
             print(kept.shared())
-        elif kept.spent.seconds:
+        elif kept.spent.seconds and not errors:
             print(kept.told(), file=sys.stderr)
     return _report(errors, codes, len(groups))
 

@@ -1,0 +1,41 @@
+"""One prompt on blank media before the first document: what no document could survive is one line at the start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from winnow.harness.common.errors import first_line, root_cause
+from winnow.harness.data.document import Document
+from winnow.harness.run.generate import answer, encode
+from winnow.models.families.prompt import Prompt
+from winnow.models.loading.load import Loaded
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.none import NoReduction
+
+
+def preflight(loaded: Loaded, document: Document, prompt: Prompt) -> None:
+    """Let processor and unreduced model answer one token to a document's prompt, with its media blank.
+
+    A checkpoint without patch size, pad token or chat template, with another image size, or that needs more frames than
+    it gets, fails here and not at each document.
+
+    Raises
+    ------
+    WinnowError
+        Names the task and what went wrong.
+    """
+    blank = replace(
+        prompt,
+        videos=[np.zeros(video.shape, video.dtype) for video in prompt.videos],
+        images=[Image.new("RGB", image.size) for image in prompt.images],
+    )
+    length = {"max_new_tokens": 1, "min_new_tokens": 1}
+    first = replace(document, generation=document.generation | length)
+    try:
+        answer(loaded, NoReduction(), encode(loaded, [first], [blank]), seed=0)
+    except Exception as error:
+        reason = first_line(root_cause(error))
+        raise WinnowError(f"the model cannot answer {document.task}, even about blank media: {reason}") from error
