@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.document import Document
 from winnow.harness.run.generate import answer, encode
+from winnow.models.engine.reuse import fresh_tower
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
 from winnow.reducers.core.errors import WinnowError
@@ -35,7 +37,10 @@ def preflight(loaded: Loaded, document: Document, prompt: Prompt) -> None:
     length = {"max_new_tokens": 1, "min_new_tokens": 1}
     first = replace(document, generation=document.generation | length)
     try:
-        answer(loaded, NoReduction(), encode(loaded, [first], [blank]), seed=0)
+        with ExitStack() as stack:  # what the tower remembers is of documents
+            for tower, _ in loaded.family.parts(loaded.model).towers:
+                stack.enter_context(fresh_tower(tower))
+            answer(loaded, NoReduction(), encode(loaded, [first], [blank]), seed=0)
     except Exception as error:
         reason = first_line(root_cause(error))
         raise WinnowError(f"the model cannot answer {document.task}, even about blank media: {reason}") from error
