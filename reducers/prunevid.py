@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.clusters import contiguous, density_peaks
 from winnow.reducers.core.greedy import unit
-from winnow.reducers.core.layout import Grid, Width
-from winnow.reducers.core.matching import block_diagonal, group_mean
-from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.layout import Grid, Span, Width
+from winnow.reducers.core.matching import group_mean
+from winnow.reducers.core.merger import Merger, raster
+from winnow.reducers.core.reduction import Positions, View
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import Tower
 from winnow.reducers.core.tower_methods import Order
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ NEIGHBOURS, FEW = 7, 14
 
 
 @dataclass(frozen=True)
-class PruneVid(Reducer):
+class PruneVid(Merger):
     """Merge each span: scenes by density peaks on frame means, then static places, then similar tokens.
 
     A place is static in a scene if its mean cosine over all pairs of frames is above `tau`. The official code stops at
@@ -63,17 +63,12 @@ class PruneVid(Reducer):
 
     def __post_init__(self) -> None:
         """Check the shares, then the choices."""
-        check_ratio(self.ratio)
         check_ratio(self.scenes, "scenes")
         super().__post_init__()
 
     def keep_all(self) -> PruneVid:
         """See `Reducer.keep_all`."""
         return replace(self, ratio=1.0, tau=2.0)
-
-    def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
-        """See `Reducer.sites`."""
-        return (Site.entrance(depth),)
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: an estimate, of a video in which nothing stands still."""
@@ -83,19 +78,11 @@ class PruneVid(Reducer):
         """See `Reducer.work`: distances inside frames and between them, then sums."""
         return (2 * grid.frames * grid.tokens_per_frame**2 + 2 * grid.frames**2 + 6 * present) * width.hidden
 
-    def reduce(self, view: View) -> Reduction | None:
-        """Merge each span."""
-        spans, exact = view.layout.spans, torch.promote_types(view.hidden.dtype, torch.float32)
-        tokens = view.visual_hidden.to(exact).split([len(span) for span in spans])
-        keep, weights = [], []
-        for span, states in zip(spans, tokens, strict=True):
-            group, slots = self._groups(states.unflatten(0, (span.frames, -1)))
-            mean, places = group_mean(group, len(slots)), slots.sort()
-            weights.append(mean.index_select(0, places.indices) if self.order == "raster" else mean)
-            keep.append(span.positions[places.values])
-        if sum(map(len, keep)) == len(view.visual):
-            return None
-        return Reduction(torch.cat(keep), block_diagonal(weights), self.positions)
+    def merge(self, tokens: Tensor, span: Span, view: View) -> tuple[Tensor, Tensor]:
+        """See `Merger.merge`."""
+        group, slots = self._groups(tokens.unflatten(0, (span.frames, -1)))
+        merged = slots, group_mean(group, len(slots))
+        return raster(*merged) if self.order == "raster" else merged
 
     def _clusters(self, tokens: int) -> int:
         return int(tokens * self.ratio) if tokens > FEW else tokens

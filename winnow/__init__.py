@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from winnow.reducers.vidcom2 import VidCom2 as VidCom2
     from winnow.reducers.visionzip import VisionZip as VisionZip
     from winnow.reducers.vispruner import VisPruner as VisPruner
+    from winnow.reducers.vscan import VScan as VScan
     from winnow.reducers.vtw import VTW as VTW
 
 _HOMES = {cls: f"reducers.{module}" for module, cls in METHODS.items()}

@@ -1,9 +1,9 @@
-"""Clusters that several methods share: density peaks among tokens, and labels of frames made contiguous."""
+"""Clusters that several methods share: density peaks among tokens, segments of a video, labels made contiguous."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby, takewhile
+from itertools import groupby, pairwise, takewhile
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def density_peaks(tokens: Tensor, clusters: int, neighbours: int) -> tuple[Tensor, Tensor]:
+def density_peaks(tokens: Tensor, clusters: int, neighbours: int, raster: bool = False) -> tuple[Tensor, Tensor]:
     """Cluster tokens around those that are dense and far from denser ones (DPC-kNN).
 
     Distances are Euclidean over the root of the width; density is exp of minus the mean square distance to the nearest
@@ -28,12 +28,14 @@ def density_peaks(tokens: Tensor, clusters: int, neighbours: int) -> tuple[Tenso
         Clusters, at most n.
     neighbours : int
         Nearest tokens, itself included; at most n count.
+    raster : bool
+        Whether the centres come by their places.
 
     Returns
     -------
     tuple of Tensor
         Places of the centres by falling score, ties to the lower place, ``(clusters,)``; and the cluster of each token,
-        that of the nearest centre, ``(n,)``; on the CPU.
+        that of the nearest centre, the first of them where several are, ``(n,)``; on the CPU.
     """
     distance = torch.cdist(tokens, tokens) / tokens.shape[1] ** 0.5
     nearest = distance.topk(min(neighbours, len(tokens)), largest=False).values
@@ -42,9 +44,32 @@ def density_peaks(tokens: Tensor, clusters: int, neighbours: int) -> tuple[Tenso
     denser = (density > density[:, None]) | ((density == density[:, None]) & (place < place[:, None]))
     apart = torch.where(denser, distance, distance.max()).min(1).values
     centres = (apart * density).sort(descending=True, stable=True).indices[:clusters]
+    centres = centres.sort().values if raster else centres
     cluster = distance[centres].argmin(0)
     cluster[centres] = place[:clusters]
     return centres.cpu(), cluster.cpu()
+
+
+def segments(alike: Tensor, least: int, tau: float) -> list[tuple[int, int]]:
+    """Cut a video where neighbouring frames are least alike (FastVID, FlashVID).
+
+    Parameters
+    ----------
+    alike : Tensor
+        How similar each frame is to the next, shape ``(frames - 1,)``.
+    least : int
+        Segments that there are at least, as far as there are frames; ties go to the earlier cut.
+    tau : float
+        Frames less alike are always cut apart.
+
+    Returns
+    -------
+    list of (int, int)
+        First frame of each segment, and the one behind its last.
+    """
+    cut = (alike < tau).index_fill_(0, alike.argsort(stable=True)[: max(0, least - 1)], True)
+    ends = [0, *(cut.nonzero().flatten() + 1).tolist(), len(alike) + 1]
+    return list(pairwise(ends))
 
 
 def contiguous(labels: Sequence[int]) -> list[int]:

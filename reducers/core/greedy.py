@@ -48,10 +48,11 @@ class Cosines:
             yield self._unit @ block.mT
 
 
-def max_min(tokens: Tensor, count: int, again: bool = False) -> Tensor:
+def max_min(tokens: Tensor, count: int, again: bool = False, weight: Tensor | None = None) -> Tensor:
     """Pick the token whose nearest other is farthest, then again and again the one farthest from all picks (DivPrune).
 
     Distances are 1 - cosine; the distance to the nearest pick is kept up to date, so that a pick costs one row.
+    "Nearest other" is the second nearest of all, as the official codes take it.
 
     Parameters
     ----------
@@ -61,22 +62,31 @@ def max_min(tokens: Tensor, count: int, again: bool = False) -> Tensor:
         Picks.
     again : bool
         Whether a token may be picked again once only duplicates of picks are left, as in the official code.
+    weight : Tensor or None
+        Factor on each token's distances to the others, shape ``(n,)``; None: 1 (FlashVID: what it is worth).
 
     Returns
     -------
     Tensor
         Places in the order of the picks, ties to the lower place, shape ``(count,)``, on the CPU.
     """
-    cosines, picks = Cosines(tokens), []
-    other = [(1 - block).topk(min(2, len(tokens)), 0, largest=False).values[-1] for block in cosines.columns()]
-    nearest, far = torch.cat(other), torch.full((len(tokens),), math.inf, dtype=tokens.dtype, device=tokens.device)
+    cosines, picks, second, start = Cosines(tokens), [], [], 0
+    for block in cosines.columns():
+        far = _scaled(1 - block, None if weight is None else weight[start : start + block.shape[1]])
+        second.append(far.topk(min(2, len(tokens)), 0, largest=False).values[-1])
+        start += block.shape[1]
+    nearest, far = torch.cat(second), torch.full((len(tokens),), math.inf, dtype=tokens.dtype, device=tokens.device)
     for _ in range(count):
         picks.append(nearest.argmax())
-        far = torch.minimum(far, 1 - cosines.row(picks[-1]))
+        far = torch.minimum(far, _scaled(1 - cosines.row(picks[-1]), weight))
         if not again:
             far[picks[-1]] = -math.inf
         nearest = far
     return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)
+
+
+def _scaled(distances: Tensor, weight: Tensor | None) -> Tensor:
+    return distances if weight is None else distances * weight
 
 
 def coverage(similarity: Tensor, count: int, weight: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def group_mean(group: Tensor, groups: int, size: Tensor | None = None) -> Tensor
     rows = group[member]
     mass = torch.ones(len(member)) if size is None else size[member].float()
     total = torch.zeros(groups).index_add_(0, rows, mass)
-    return _sparse(torch.stack([rows, member]), mass / total[rows], (groups, len(group)))
+    return sparse(torch.stack([rows, member]), mass / total[rows], (groups, len(group)))
 
 
 def one_each(content: Tensor, tokens: int) -> Tensor:
@@ -48,7 +48,7 @@ def one_each(content: Tensor, tokens: int) -> Tensor:
         Columns of the result.
     """
     rows = (content >= 0).nonzero().flatten()
-    return _sparse(torch.stack([rows, content[rows]]), torch.ones(len(rows)), (len(content), tokens))
+    return sparse(torch.stack([rows, content[rows]]), torch.ones(len(rows)), (len(content), tokens))
 
 
 def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tensor | None = None) -> Reduction | None:
@@ -102,10 +102,11 @@ def block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
     places = [block.coalesce().indices() + start[:, None] for block, start in zip(blocks, starts.T, strict=True)]
     values = torch.cat([block.coalesce().values() for block in blocks])
     shape = int(rows.sum()), int(cols.sum())
-    return _sparse(torch.cat(places, 1), values, shape)
+    return sparse(torch.cat(places, 1), values, shape)
 
 
-def _sparse(places: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+def sparse(places: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Weights from their rows and columns, ``(2, entries)``, and values; entries of one place are added up."""
     if not torch.sparse.check_sparse_tensor_invariants.is_enabled():
         torch.sparse.check_sparse_tensor_invariants.disable()  # as it is, but said aloud: else torch warns on first use
     return torch.sparse_coo_tensor(places, values, shape, check_invariants=False).coalesce()

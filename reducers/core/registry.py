@@ -49,6 +49,7 @@ METHODS = {
     "vidcom2": "VidCom2",
     "visionzip": "VisionZip",
     "vispruner": "VisPruner",
+    "vscan": "VScan",
     "vtw": "VTW",
 }
 """Each method's name, which is that of its module in `winnow.reducers`, and its class."""

@@ -49,6 +49,7 @@ from winnow.reducers.vcc import VCC
 from winnow.reducers.vidcom2 import VidCom2
 from winnow.reducers.visionzip import VisionZip
 from winnow.reducers.vispruner import VisPruner
+from winnow.reducers.vscan import VScan
 from winnow.reducers.vtw import VTW
 
 LAYERS = 6
@@ -126,6 +127,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "holov-official": HoloV(ratio=0.4, runs=5, variant="official", positions="keep"),
     "prunevid": PruneVid(ratio=0.25, tau=0.1),
     "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep"),
+    "vscan": VScan(ratio=0.25, second=0.5, windows=2, schedule=K(3)),
+    "vscan-exact": VScan(ratio=0.4, second=1.0, windows=2, counts="exact", positions="keep", schedule=K(2)),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

@@ -1,29 +1,11 @@
-import math
-
 import pytest
 import torch
+from peaks import peaks, video
 from tokens import Rows, cosine, prompt_of
 from views import layout, view
 
 from winnow.reducers.core.clusters import contiguous, density_peaks
 from winnow.reducers.prunevid import PruneVid
-
-
-def peaks(tokens: Rows, clusters: int, k: int = 7) -> list[list[int]]:
-    """Clusters by falling score, the centre first."""
-    n, width = len(tokens), len(tokens[0])
-    apart = [[math.dist(a, b) / math.sqrt(width) for b in tokens] for a in tokens]
-    density = [math.exp(-sum(x * x for x in sorted(row)[:k]) / min(k, n)) for row in apart]
-    largest, score = max(map(max, apart)), []
-    for i in range(n):
-        denser = [apart[i][j] for j in range(n) if (density[j], -j) > (density[i], -i)]
-        score.append(density[i] * min(denser, default=largest))
-    centres = sorted(range(n), key=lambda i: (-score[i], i))[:clusters]
-    made = [[centre] for centre in centres]
-    for i in range(n):
-        if i not in centres:
-            made[min(range(clusters), key=lambda c: (apart[centres[c]][i], c))].append(i)
-    return made
 
 
 def refined(labels: list[int]) -> list[int]:
@@ -91,15 +73,6 @@ def by_hand(frames: list[Rows], ratio: float, tau: float) -> list[list[int]]:
 
 def grouped(tokens: Rows, ratio: float) -> list[list[int]]:
     return peaks(tokens, int(len(tokens) * ratio)) if len(tokens) > 14 else [[i] for i in range(len(tokens))]
-
-
-def video(seed: int, frames: int, per: int) -> torch.Tensor:
-    """Scenes with still and moving places."""
-    random = torch.Generator().manual_seed(seed)
-    scene = torch.randn(3, per, 5, generator=random, dtype=torch.double)[torch.arange(frames) * 3 // frames]
-    moving = torch.rand(per, generator=random) < 0.5
-    noise = torch.randn(frames, per, 5, generator=random, dtype=torch.double)
-    return scene + noise * torch.where(moving, 1.0, 0.1)[:, None]
 
 
 @pytest.mark.parametrize("seed", range(120))
