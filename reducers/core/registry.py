@@ -30,6 +30,7 @@ METHODS = {
     "evit": "EViT",
     "evs": "EVS",
     "fastv": "FastV",
+    "fastvid": "FastVID",
     "frame_pairs": "FramePairs",
     "grid": "GridSample",
     "holov": "HoloV",

@@ -31,6 +31,7 @@ from winnow.reducers.dycoke import DyCoke
 from winnow.reducers.evit import EViT
 from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
+from winnow.reducers.fastvid import FastVID
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
 from winnow.reducers.holov import HoloV
@@ -129,6 +130,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep"),
     "vscan": VScan(ratio=0.25, second=0.5, windows=2, schedule=K(3)),
     "vscan-exact": VScan(ratio=0.4, second=1.0, windows=2, counts="exact", positions="keep", schedule=K(2)),
+    "fastvid": FastVID(ratio=0.5, segments=2),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

@@ -1,0 +1,80 @@
+"""FastVID against its released code, written as loops."""
+
+import pytest
+import torch
+from peaks import mean, peaks, segments, video
+from tokens import Rows, cosine, prompt_of
+from views import layout, view
+
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Grid
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower
+from winnow.reducers.fastvid import FastVID
+
+Weights = dict[int, list[dict[int, float]]]
+
+
+def released(frames: list[Rows], attention: list[list[float]], method: FastVID) -> Weights:
+    """At each place the merged tokens that stand there, as weights of places."""
+    per, total = len(frames[0]), max(1, int(len(frames[0]) * method.ratio))
+    context = int(total * method.context)
+    chosen = [sorted(range(per), key=lambda p: (-row[p], p))[: total - context] for row in attention]
+    out: Weights = {f * per + p: [{f * per + p: 1.0}] for f, picks in enumerate(chosen) for p in picks}
+    others = [[p for p in range(per) if p not in picks] for picks in chosen]
+    for segment in segments([mean(frame) for frame in frames], method.segments, method.tau):
+        holding = [f for f in segment if (segment[-1] - f) % method.every == 0]
+        members = [(f, p) for f in segment for p in others[f]]
+        for f in holding:
+            anchors = min(context * len(segment) // len(holding), len(others[f]))
+            dense = peaks([frames[f][p] for p in others[f]], anchors, 4) if anchors else []
+            own = [others[f][group[0]] for group in dense]
+            joined: dict[int, list[int]] = {p: [] for p in own}
+            for g, q in members if own else ():
+                best = max(own, key=lambda p: (round(cosine(frames[g][q], frames[f][p]), 9), -own.index(p)))
+                joined[best].append(g * per + q)
+            for p, inside in joined.items():
+                weight = max(method.beta, 1 / (len(inside) + 1))
+                row = {place: (1 - weight) / len(inside) for place in inside}
+                row[f * per + p] = row.get(f * per + p, 0) + weight
+                out[f * per + p] = [row]
+    return out
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_it_is_the_released_code(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    frames, per = (int(n) for n in torch.randint(1, 11, (2,), generator=random))
+    prompt, states = layout((frames, 1, per)), video(seed, frames, per)
+    attention = torch.randint(0, 9, (prompt.length,), generator=random).double()
+    method = FastVID(ratio=[0.5, 0.25, 0.8][seed % 3], segments=[3, 8, 1][seed // 3 % 3], every=[4, 2, 1][seed % 2])
+    state = view(prompt, hidden=prompt_of(states.flatten(0, 1), prompt), signals={(ColumnMean(), 25): attention})
+    expected = released(states.tolist(), attention[prompt.visual].view(frames, per).tolist(), method)
+    answer = method.reduce(state)
+    if answer is None:
+        assert [row for _, (row,) in sorted(expected.items())] == [{p: 1.0} for p in range(frames * per)]
+        return
+    assert (answer.keep - 3).tolist() == sorted(expected)
+    dense = torch.zeros(len(expected), frames * per)
+    for number, place in enumerate(sorted(expected)):
+        for member, weight in expected[place][0].items():
+            dense[number, member] = weight
+    assert torch.allclose(answer.weights.to_dense(), dense, atol=1e-6)
+    assert len(expected) <= method.plan([prompt.spans[0].grid], 28)[0]
+
+
+def test_counts_of_the_paper() -> None:
+    """19 of 196 in each of 32 frames: 12 salient, and 7 for each frame of a segment."""
+    assert FastVID(ratio=0.1).plan([Grid(32, 196, 14)], 28) == [608] * 28
+    assert FastVID(ratio=1.0).plan([Grid(32, 196, 14)], 28) == [6272] * 28
+    assert FastVID().tower_probes(Tower(26, 26, 27, 27, cls=False)) == ((ColumnMean(), 25),)
+    assert FastVID().tower_probes(Tower(24, 23, 24, 24, cls=True)) == ((ClsRow(), 22),)
+    with pytest.raises(WinnowError, match="segments=0 is not allowed"):
+        FastVID(segments=0)
+
+
+def test_everything_may_stay() -> None:
+    prompt = layout((2, 1, 4))
+    signals = {(ColumnMean(), 25): torch.zeros(prompt.length)}
+    whole = view(prompt, Site.entrance(28), signals, hidden=torch.ones(prompt.length, 4))
+    assert FastVID(ratio=1.0).reduce(whole) is None
