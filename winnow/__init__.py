@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from winnow.reducers.fastvid import FastVID as FastVID
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
     from winnow.reducers.grid import GridSample as GridSample
+    from winnow.reducers.holitom import HoliTom as HoliTom
     from winnow.reducers.holov import HoloV as HoloV
     from winnow.reducers.none import NoReduction as NoReduction
     from winnow.reducers.oracle import Oracle as Oracle

@@ -33,6 +33,7 @@ METHODS = {
     "fastvid": "FastVID",
     "frame_pairs": "FramePairs",
     "grid": "GridSample",
+    "holitom": "HoliTom",
     "holov": "HoloV",
     "none": "NoReduction",
     "oracle": "Oracle",

@@ -34,6 +34,7 @@ from winnow.reducers.fastv import FastV
 from winnow.reducers.fastvid import FastVID
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
+from winnow.reducers.holitom import HoliTom
 from winnow.reducers.holov import HoloV
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
@@ -131,6 +132,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "vscan": VScan(ratio=0.25, second=0.5, windows=2, schedule=K(3)),
     "vscan-exact": VScan(ratio=0.4, second=1.0, windows=2, counts="exact", positions="keep", schedule=K(2)),
     "fastvid": FastVID(ratio=0.5, segments=2),
+    "holitom": HoliTom(ratio=0.3, tau=0.3),
+    "holitom-outer": HoliTom(ratio=0.4, tau=0.2, D=0.5, second=1.0, order="raster", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
