@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from winnow.reducers.evs import EVS as EVS
     from winnow.reducers.fastv import FastV as FastV
     from winnow.reducers.fastvid import FastVID as FastVID
+    from winnow.reducers.flashvid import FlashVID as FlashVID
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
     from winnow.reducers.grid import GridSample as GridSample
     from winnow.reducers.holitom import HoliTom as HoliTom

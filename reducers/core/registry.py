@@ -31,6 +31,7 @@ METHODS = {
     "evs": "EVS",
     "fastv": "FastV",
     "fastvid": "FastVID",
+    "flashvid": "FlashVID",
     "frame_pairs": "FramePairs",
     "grid": "GridSample",
     "holitom": "HoliTom",

@@ -32,6 +32,7 @@ from winnow.reducers.evit import EViT
 from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.fastvid import FastVID
+from winnow.reducers.flashvid import FlashVID
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
 from winnow.reducers.holitom import HoliTom
@@ -134,6 +135,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "fastvid": FastVID(ratio=0.5, segments=2),
     "holitom": HoliTom(ratio=0.3, tau=0.3),
     "holitom-outer": HoliTom(ratio=0.4, tau=0.2, D=0.5, second=1.0, order="raster", positions="keep"),
+    "flashvid": FlashVID(ratio=0.3, segments=1, schedule=K(3)),
+    "flashvid-official": FlashVID(ratio=0.3, variant="official", version="v1", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
