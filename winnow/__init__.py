@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from winnow.reducers.core.probes import Keys as Keys
     from winnow.reducers.core.probes import LookAhead as LookAhead
     from winnow.reducers.core.probes import PageRank as PageRank
+    from winnow.reducers.core.probes import Raters as Raters
     from winnow.reducers.core.probes import Rows as Rows
     from winnow.reducers.core.probes import page_rank as page_rank
+    from winnow.reducers.core.probes import rated_attention as rated_attention
     from winnow.reducers.core.probes import received_attention as received_attention
     from winnow.reducers.core.schedule import Cuts as Cuts
     from winnow.reducers.core.schedule import First as First
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from winnow.reducers.random import RandomDrop as RandomDrop
     from winnow.reducers.scope import Scope as Scope
     from winnow.reducers.sequential import Sequential as Sequential
+    from winnow.reducers.sparsevlm import SparseVLM as SparseVLM
     from winnow.reducers.tome import ToMe as ToMe
     from winnow.reducers.tome_tower import ToMeTower as ToMeTower
     from winnow.reducers.uniform import Uniform as Uniform
@@ -99,7 +102,8 @@ _HOMES |= dict.fromkeys(
 _HOMES["load_runs"] = "harness.results.tables.tidy"
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 _HOMES |= dict.fromkeys(
-    ("Keys", "LookAhead", "PageRank", "Rows", "page_rank", "received_attention"), "reducers.core.probes"
+    ("Keys", "LookAhead", "PageRank", "Raters", "Rows", "page_rank", "rated_attention", "received_attention"),
+    "reducers.core.probes",
 )
 _HOMES |= dict.fromkeys(("ClsRow", "ColumnMean", "Headless", "TowerKeys", "TowerValues"), "reducers.core.tower")
 _HOMES |= dict.fromkeys(("cls_attention", "headless_attention", "mean_attention"), "reducers.core.tower_statistics")

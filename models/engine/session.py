@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 from uuid import uuid4
@@ -30,7 +31,7 @@ from winnow.models.families.base import Family, Parts
 from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
-from winnow.reducers.core.probes import Keys
+from winnow.reducers.core.probes import Keys, Raters
 from winnow.reducers.core.site import Site
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
@@ -90,6 +91,7 @@ class Session:
         self.watched = False
         self.trunk = trunk
         self.branch: Branch | None = None
+        self.rotary: tuple[Tensor, Tensor] | None = None
         self.probes = {*reducer.probes(self.depth), *(trunk.probes(self.depth) if trunk is not None else ())}
 
     @property
@@ -187,7 +189,10 @@ class Session:
             prefill.signals.read(self.tower.read(prefill.layouts))
         if self.trunk is not None and not torch.is_grad_enabled():
             prefill.notes = self.trunk.notes(prefill.index, embeds)
-        return prefill.reduce(entrance, embeds, positions)
+        embeds = prefill.reduce(entrance, embeds, positions)
+        if any(isinstance(probe, Raters) for probe, _ in self.probes):
+            prefill.signals.rate(prefill.index, embeds, prefill.tail)
+        return embeds
 
     def before_layer(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs | None:
         """At a decoder layer: reduce where the method acts, and fit mask and positions to what is left."""
@@ -200,6 +205,8 @@ class Session:
             self.branch = self._branch(forward)
         if forward.prefill is not None:
             hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)
+            if any(isinstance(probe, Raters) and at == layer for probe, at in self.probes):
+                self.rotary = self.fit.rotary(forward, layer, hidden, kwargs)
         plain = forward.entry is None and forward.ledger.held[0] is None
         if forward.whole(layer) and (plain or self.fit.windows[layer] is None):
             return None
@@ -267,12 +274,12 @@ class Session:
 
     def after_outer(self) -> None:
         """At the end of a forward, also of one that failed."""
-        self.forward = self.branch = None
+        self.forward = self.branch = self.rotary = None
 
     def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
         """At a tapped attention: compute the statistics that were asked for, in prefill."""
         if self.forward is not None and self.prefill is not None:
-            around = self.fit.around(self.forward, layer)
+            around = replace(self.fit.around(self.forward, layer), rotary=self.rotary)
             self.prefill.signals.observe(layer, self.prefill.index, query, key, scaling, around)
 
     def after_key_projection(self, layer: int, keys: Tensor) -> None:

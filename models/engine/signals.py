@@ -14,7 +14,18 @@ from winnow.models.engine.fetched import Fetch, Told, onto
 from winnow.models.engine.kernels import kernels
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
-from winnow.reducers.core.probes import Keys, LookAhead, PageRank, Probe, Rows, page_rank, received_attention
+from winnow.reducers.core.probes import (
+    Keys,
+    LookAhead,
+    PageRank,
+    Probe,
+    Raters,
+    Rows,
+    page_rank,
+    rated_attention,
+    raters,
+    received_attention,
+)
 from winnow.reducers.core.tower import TowerProbe
 
 Wanted = Sequence[tuple[Probe, int]]
@@ -32,11 +43,14 @@ class Around:
         Columns behind the prompts.
     window : int or None
         How many tokens back a row sees; None: all.
+    rotary : (Tensor, Tensor) or None
+        Rotary cosine and sine of the tokens, ``(batch or 1, n, head_dim)``, where they are wanted.
     """
 
     past: Tensor | None = None
     tail: int = 0
     window: int | None = None
+    rotary: tuple[Tensor, Tensor] | None = None
 
 
 ALONE = Around()
@@ -63,6 +77,17 @@ class Signals:
         self._wanted, self._layouts = wanted, layouts
         self.extra: set[Probe] = set()
         self.values = [Told() for _ in layouts]
+        self.raters: list[Tensor | None] = [None for _ in layouts]
+
+    def rate(self, index: Sequence[Tensor], hidden: Tensor, tail: int) -> None:
+        """Find the raters of each prompt in what enters the LLM, ``(batch, n, width)``."""
+        end = hidden.shape[1] - tail
+        for b, (layout, here) in enumerate(zip(self._layouts, index, strict=True)):
+            state, visual = hidden[b, end - len(here) : end], layout.is_visual[here]
+            text = torch.isin(here, layout.question)
+            if bool(visual.any()) and bool(text.any()):
+                chosen = raters(*(state[mask.to(state.device)] for mask in (visual, text)))
+                self.raters[b] = here[text][chosen]
 
     def read(self, told: Sequence[Mapping[tuple[TowerProbe, int], Tensor]]) -> None:
         """Add what the vision tower computed for each prompt."""
@@ -87,7 +112,7 @@ class Signals:
         around : Around
             What stands before and behind them.
         """
-        self._each(layer, index, query, key, scaling, around, (Rows, PageRank))
+        self._each(layer, index, query, key, scaling, around, (Rows, PageRank, Raters))
         self.keys(Keys(rope=True), layer, index, key, around.tail)
 
     def ahead(
@@ -131,8 +156,28 @@ class Signals:
                 q, k = _own(b, len(index[b]), query, key, around)
                 with nullcontext() if (probe, layer) in self._wanted else suppress(UnsupportedError):
                     _check_window(layer, k.shape[1], around.window)
-                    coming = Fetch(_value(probe, layout, index[b], q, k, scaling))
+                    value = (
+                        self._rated(probe, b, index[b], q, k, scaling, around)
+                        if isinstance(probe, Raters)
+                        else _value(probe, layout, index[b], q, k, scaling)
+                    )
+                    coming = Fetch(value)
                     self.values[b].put((probe, layer), partial(_placed, coming, index[b], layout.length))
+
+    def _rated(
+        self, probe: Raters, b: int, index: Tensor, query: Tensor, key: Tensor, scaling: float, around: Around
+    ) -> Tensor:
+        """Attention of a prompt's raters, shape ``(present,)``."""
+        rows, visual = self.raters[b], self._layouts[b].is_visual[index]
+        if rows is None or key.shape[1] > query.shape[1]:
+            raise UnsupportedError("raters are text behind the pictures of one prompt: pass the conversation as one")
+        rotary = None
+        if probe.corrected and around.rotary is not None:
+            end = around.rotary[0].shape[-2] - around.tail
+            cos, sin = (x[b if len(x) > 1 else 0, end - len(index) : end] for x in around.rotary)
+            rotary = cos, sin
+        places = torch.isin(index, rows).nonzero().flatten()
+        return rated_attention(query, key, places, visual.nonzero().flatten(), scaling, probe.heads, rotary)
 
 
 def _placed(coming: Fetch, index: Tensor, length: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.probes import Raters
 from winnow.reducers.core.tower import Tower
 
 
@@ -47,6 +48,8 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
         return f"acts in the vision tower, but {family.no_tower}"
     if reads and family.no_tower:
         return "reads the vision tower, whose statistics methods cannot have here"
+    if family.mrope and any(isinstance(probe, Raters) and probe.corrected for probe, _ in reducer.probes(depth)):
+        return "corrects attention by the position of a token, of which M-RoPE has three"
     if family.mrope and getattr(reducer, "positions", "keep") != "keep":
         return f"positions={getattr(reducer, 'positions', '')} is undefined under M-RoPE: use positions=keep"
     return ""

@@ -67,6 +67,86 @@ class Keys(Probe):
     rope: bool = False
 
 
+@dataclass(frozen=True)
+class Raters(Probe):
+    """Attention that each token receives from the raters, see `raters`: their mean, over heads too (SparseVLM).
+
+    Parameters
+    ----------
+    heads : int or None
+        Only so many heads count, those whose attention from raters to visual tokens is largest in sum; None: all.
+    corrected : bool
+        Divide each weight by what RoPE alone would make of it, see `rated_attention`.
+    """
+
+    heads: int | None = None
+    corrected: bool = False
+
+
+def raters(visual: Tensor, text: Tensor) -> Tensor:
+    """Which tokens of the text rate the visual ones: those that get more than their share of these tokens' softmax.
+
+    Parameters
+    ----------
+    visual, text : Tensor
+        Embeddings, shapes ``(n, width)`` and ``(m, width)``.
+
+    Returns
+    -------
+    Tensor
+        Mask of shape ``(m,)``, on the CPU; all, where none gets more than another.
+    """
+    share = (visual.float() @ text.float().mT).softmax(1).mean(0)
+    chosen = (share > share.mean()).cpu()
+    return chosen if bool(chosen.any()) else torch.ones_like(chosen)
+
+
+def rated_attention(
+    query: Tensor,
+    key: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    scaling: float,
+    heads: int | None = None,
+    rotary: tuple[Tensor, Tensor] | None = None,
+    chunk: int = 16,
+) -> Tensor:
+    """Mean over some query rows, and over heads, of the causal softmax attention, for `Raters`.
+
+    Parameters
+    ----------
+    query, key, rows, scaling
+        As in `received_attention`.
+    columns : Tensor
+        Places of the visual tokens, by which heads are chosen, on the CPU.
+    heads : int or None
+        See `Raters`; at most those that there are.
+    rotary : (Tensor, Tensor) or None
+        Rotary cosine and sine of each token, ``(n, head_dim)``: weights are divided by the logits that a query and a
+        key of ones would have. None: they are not.
+    chunk : int
+        Rows per block.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n,)``, float32.
+    """
+    key = key.float()
+    received = key.new_zeros(len(query), key.shape[1])
+    for block in rows.split(chunk):
+        weights = _rows(query, key, block, scaling).flatten(0, 1)
+        seen = weights.shape[-1]
+        if rotary is not None:
+            own, others = ([x[part].float() for x in rotary] for part in (_to(block, key), slice(seen)))
+            weights = weights / (sum((a @ b.mT for a, b in zip(own, others, strict=True)), key.new_zeros(())) * scaling)
+        received[:, :seen] += weights.sum(1)
+    if heads is not None:
+        towards = received[:, _to(columns, key)].sum(1)
+        received = received[towards.sort(descending=True, stable=True).indices[:heads]]
+    return received.mean(0) / len(rows)
+
+
 def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int | None = None) -> Tensor:
     """Sum over query rows of the causal softmax attention, averaged over heads, without an n x n matrix.
 

@@ -44,6 +44,7 @@ METHODS = {
     "random": "RandomDrop",
     "scope": "Scope",
     "sequential": "Sequential",
+    "sparsevlm": "SparseVLM",
     "tome": "ToMe",
     "tome_tower": "ToMeTower",
     "uniform": "Uniform",

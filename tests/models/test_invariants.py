@@ -44,6 +44,7 @@ from winnow.reducers.prunevid import PruneVid
 from winnow.reducers.random import RandomDrop
 from winnow.reducers.scope import Scope
 from winnow.reducers.sequential import Sequential
+from winnow.reducers.sparsevlm import SparseVLM
 from winnow.reducers.tome import ToMe
 from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.uniform import Uniform
@@ -137,6 +138,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "holitom-outer": HoliTom(ratio=0.4, tau=0.2, D=0.5, second=1.0, order="raster", positions="keep"),
     "flashvid": FlashVID(ratio=0.3, segments=1, schedule=K(3)),
     "flashvid-official": FlashVID(ratio=0.3, variant="official", version="v1", positions="keep"),
+    "sparsevlm": SparseVLM(schedule=Cuts((2, 3, 5))),
+    "sparsevlm-plus": SparseVLM(ratio=0.5, version="+", heads=2, schedule=Cuts((1, 3, 4))),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

@@ -25,6 +25,7 @@ from winnow.reducers.grid import GridSample
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.random import RandomDrop
 from winnow.reducers.sequential import Sequential
+from winnow.reducers.sparsevlm import SparseVLM
 from winnow.reducers.tome import ToMe
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.vas import VAS
@@ -66,6 +67,8 @@ METHODS: dict[str, Reducer] = {
     "cdpruner": CDPruner(ratio=0.3),
     "cdpruner-span": CDPruner(ratio=0.1, split=False, parts="span"),
     "dart": DART(R=0.778),
+    "sparsevlm": SparseVLM(ratio=0.5, schedule=Cuts((1, 3, 5))),
+    "sparsevlm-plus": SparseVLM(version="+", scope="span", schedule=Cuts((1, 3, 5))),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
     "compose-scores": Compose(RandomDrop(ratio=0.6, scope="span"), VCC(stride=3, schedule=K(2))),
