@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -71,7 +71,7 @@ class Opening:
         numbered = forward.numbered if call is None else call.numbered
         checks.check_turn(self.family, self.parts, prompts, start > 0 and not numbered)
         layouts = self.family.layouts(self.parts.outer, prompts, _without(kwargs, tail))
-        inside = bool((mask[:, :-1] & ~mask[:, 1:]).any())
+        inside, llm = bool((mask[:, :-1] & ~mask[:, 1:]).any()), cast(Any, self.parts.llm)
         return Prefill(
             self.reducer,
             layouts,
@@ -83,6 +83,7 @@ class Opening:
             tail=tail,
             mrope=self.family.mrope,
             real=[row.nonzero().flatten() for row in mask] if inside else None,
+            norm=llm.norm,
             starts=[start] * len(own) if forward.mask is None else forward.mask[:, :start].sum(1).tolist(),
         )
 

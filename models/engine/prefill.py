@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -52,6 +52,8 @@ class Prefill:
         See `PromptTrace.start`; empty: all begin a conversation.
     real : sequence of Tensor or None
         See `settle`; None: padding stands on the left already.
+    norm : callable or None
+        The LLM's final norm, for `View.norm`.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class Prefill:
         mrope: bool = False,
         starts: Sequence[int] = (),
         real: Sequence[Tensor] | None = None,
+        norm: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         batch = len(layouts)
         names = repeat_per_sequence(keys or [str(i) for i in range(batch // copies)], batch, "keys")
@@ -82,6 +85,7 @@ class Prefill:
         self.layouts = [replace(x, key=k, relevance=r) for x, k, r in zip(layouts, names, extras, strict=True)]
         self.reducer, self.width, self.depth = reducer, width, depth
         self.copies, self.tail, self.mrope, self.real = copies, tail, mrope, real
+        self.more = {} if norm is None else {"norm": norm}
         pictures = any(x.spans for x in layouts)
         self.sites = set(reducer.sites(depth)) if pictures else set()
         self.index = [torch.arange(x.length) for x in self.layouts]
@@ -127,7 +131,7 @@ class Prefill:
         state = hidden[b, end - len(index) : end]
         recorder, signals = self.recorders[b], self.signals.values[b]
         notes = self.notes[b] if site.kind == "entrance" else {}
-        view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals, notes)
+        view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals, notes, **self.more)
         answer = self._asked(view) if len(view.visual) or (layout.spans and site.number) else None
         if answer is None:
             return None

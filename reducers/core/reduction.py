@@ -73,6 +73,10 @@ class Reduction:
         return torch.sparse.mm(weights, hidden.float()).to(hidden.dtype)
 
 
+def _same(states: Tensor) -> Tensor:
+    return states
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """One prompt at one site of the LLM, unpadded. Indices and signals live on the CPU, hidden states on the device.
@@ -96,6 +100,8 @@ class View:
         entrance also the tower's, ``(probe, block) ->`` values of the visual tokens.
     notes : dict
         What methods of a sweep that are shown the very same prompt tell one another, see `ranked` and `once`.
+    norm : callable
+        The LLM's final norm, for methods that compare states as the LM head would see them.
     """
 
     layout: Layout
@@ -106,6 +112,7 @@ class View:
     size: Tensor
     signals: Mapping[tuple[Probe | TowerProbe, int], Tensor] = field(default_factory=dict)
     notes: dict[Hashable, Any] = field(default_factory=dict)
+    norm: Callable[[Tensor], Tensor] = _same
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """A value that another method may have computed of this prompt; `key` names all else that it depends on."""

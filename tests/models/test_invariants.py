@@ -121,6 +121,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "dycoke": DyCoke(positions="keep"),
     "dycoke-official": DyCoke(k=0.5, variant="official"),
     "dart": DART(ratio=0.3),
+    "dart-layer": DART(ratio=0.3, at="layer"),
+    "dart-official": DART(R=0.6, at="layer", variant="official", scope="span", schedule=K(3)),
     "vispruner": VisPruner(ratio=0.25),
     "visionzip": VisionZip(ratio=0.25, positions="keep"),
     "visionzip-mean": VisionZip(ratio=0.2, contextual="mean", order="raster"),

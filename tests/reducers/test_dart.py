@@ -1,6 +1,7 @@
-"""DART at the embeddings against the rule of TensorRT-Edge-LLM, written as loops."""
+"""DART at the embeddings against the rule of TensorRT-Edge-LLM, at a layer against the released code, as loops."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from tokens import Rows, cosine, natural, prompt_of, tied
 from views import layout, view
 
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Scope
+from winnow.reducers.core.layout import Grid, Scope
+from winnow.reducers.core.probes import Keys
+from winnow.reducers.core.schedule import K
 from winnow.reducers.dart import DART
 
 
@@ -53,6 +56,40 @@ def test_the_mask_is_the_engines(seed: int) -> None:
     kept = prompt.visual.tolist() if answer is None else answer.keep.tolist()
     spans = [span.positions.tolist() for span in prompt.spans] if scope == "span" else [prompt.visual.tolist()]
     assert kept == engine(states.tolist(), spans, removed, pivots, text)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_the_official_loop_at_a_layer(seed: int) -> None:
+    """Keys rank, states under the final norm are compared, and a Python set says whose turn it is."""
+    random = torch.Generator().manual_seed(seed)
+    frames, per = (int(n) for n in torch.randint(2, 7, (2,), generator=random))
+    prompt = layout((frames, 2, per), tail=6)
+    gone = torch.full((prompt.length,), -1)
+    gone[prompt.visual[torch.rand(len(prompt.visual), generator=random) < 0.2]] = 1
+    states, scale = torch.randn(prompt.length, 5, generator=random, dtype=torch.double), torch.rand(5).double() + 0.5
+    keys = torch.randint(-3, 4, (prompt.length, 2, 2), generator=random).double()
+    method = DART(R=[0.5, 0.778, 0.3][seed % 3], at="layer", variant="official", schedule=K(3))
+    state = replace(view(prompt, 3, {(Keys(rope=True), 2): keys}, gone, 8, states), norm=lambda x: x * scale)
+    norms, seen = keys.abs().sum((1, 2)).tolist(), (states * scale).tolist()
+    visual = [p for p in prompt.visual.tolist() if gone[p] < 0]
+    text = range(int(prompt.visual[-1]) + 1, prompt.length)
+    pivots = [sorted(among, key=lambda p: (-norms[p], p))[:4] for among in (visual, text)]
+    part = int(len(visual) * method.ratio / 8)
+    kept, candidates = list(pivots[0]), [p for p in visual if p not in pivots[0]]
+    for pivot in set(pivots[0] + pivots[1]):
+        best = sorted(candidates, key=lambda p: (round(cosine(seen[pivot], seen[p]), 9), p))[:part]
+        kept += best
+        candidates = [p for p in candidates if p not in best]
+    answer = method.reduce(state)
+    assert answer.keep.tolist() == sorted(kept) and answer.positions == "keep"
+    assert len(kept) == method.count(state.site, prompt.spans[0].grid, len(visual))
+
+
+def test_counts_of_the_paper() -> None:
+    """4 + 8 x 15 of 576 at R=0.778 behind layer 1, where the budget would be 128."""
+    grid = Grid(1, 576, 24)
+    assert DART(R=0.778, at="layer", variant="official").plan([grid], 32) == [576] * 2 + [124] * 30
+    assert DART(R=0.778, at="layer").plan([grid], 32) == [576] * 2 + [128] * 30
 
 
 def test_every_picture_gets_its_own_quota() -> None:

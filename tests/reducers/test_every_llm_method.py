@@ -69,6 +69,7 @@ METHODS: dict[str, Reducer] = {
     "dart": DART(R=0.778),
     "sparsevlm": SparseVLM(ratio=0.5, schedule=Cuts((1, 3, 5))),
     "sparsevlm-plus": SparseVLM(version="+", scope="span", schedule=Cuts((1, 3, 5))),
+    "dart-layer": DART(R=0.5, at="layer", schedule=K(3)),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
     "compose-scores": Compose(RandomDrop(ratio=0.6, scope="span"), VCC(stride=3, schedule=K(2))),
