@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from winnow.reducers.grid import GridSample as GridSample
     from winnow.reducers.holitom import HoliTom as HoliTom
     from winnow.reducers.holov import HoloV as HoloV
+    from winnow.reducers.mmtok import MMTok as MMTok
     from winnow.reducers.none import NoReduction as NoReduction
     from winnow.reducers.oracle import Oracle as Oracle
     from winnow.reducers.pdrop import PDrop as PDrop

@@ -15,6 +15,10 @@ LARGEST = 200 * 2**20
 """Bytes of the largest matrix of all pairs that is held at once; beyond it rows are computed as they are needed."""
 
 
+ASKED = 32
+"""Tokens that are asked at once what they would add."""
+
+
 def unit(tokens: Tensor) -> Tensor:
     """Tokens of length one; a zero vector stays zero, and so is similar to nothing (cosine 0)."""
     return torch.nn.functional.normalize(tokens, dim=-1, eps=torch.finfo(tokens.dtype).tiny)
@@ -89,30 +93,37 @@ def _scaled(distances: Tensor, weight: Tensor | None) -> Tensor:
     return distances if weight is None else distances * weight
 
 
-def coverage(similarity: Tensor, count: int, weight: Tensor) -> Tensor:
+def coverage(stands: Tensor, count: int, weight: Tensor) -> Tensor:
     """Pick again and again the token that adds most to what the picks are similar to (facility location).
+
+    What a token adds only falls, so that what it added once bounds it: only tokens whose bound is among the largest are
+    asked anew.
 
     Parameters
     ----------
-    similarity : Tensor
-        Column j says how well token j stands for each row, shape ``(rows, n)``; below zero counts as not at all.
+    stands : Tensor
+        Row j says how well token j stands for what is to be covered, shape ``(n, m)``; below zero: not at all.
     count : int
         Picks, at most n.
     weight : Tensor
-        Factor on what each token adds, shape ``(n,)``.
+        Factor on what each token adds, not below zero, shape ``(n,)``.
 
     Returns
     -------
     Tensor
         Places in the order of the picks, ties to the lower place, shape ``(count,)``, on the CPU.
     """
-    covered, picks = similarity.new_zeros(len(similarity), 1), []
-    taken = torch.zeros(similarity.shape[1], dtype=torch.bool, device=similarity.device)
-    for _ in range(count):
-        gain = (similarity - covered).clamp_min(0).sum(0) * weight
-        picks.append(gain.masked_fill(taken, -math.inf).argmax())
-        taken[picks[-1]] = True
-        covered = torch.maximum(covered, similarity[:, picks[-1], None])
+    covered, picks = stands.new_zeros(stands.shape[1]), []
+    bound = torch.cat([part.clamp_min(0).sum(1) for part in stands.split(ASKED)]) * weight
+    asked = torch.zeros(len(stands), dtype=torch.long, device=stands.device)
+    for step in range(count):
+        while int(asked[best := bound.argmax()]) != step:
+            anew = torch.cat([best[None], bound.topk(min(ASKED, len(bound))).indices])
+            bound[anew] = bound[anew].minimum((stands[anew] - covered).clamp_min(0).sum(1) * weight[anew])
+            asked[anew] = step
+        picks.append(best)
+        bound[best] = -math.inf
+        covered = torch.maximum(covered, stands[best])
     return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)
 
 

@@ -36,6 +36,7 @@ METHODS = {
     "grid": "GridSample",
     "holitom": "HoliTom",
     "holov": "HoloV",
+    "mmtok": "MMTok",
     "none": "NoReduction",
     "oracle": "Oracle",
     "pdrop": "PDrop",

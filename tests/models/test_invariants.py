@@ -37,6 +37,7 @@ from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
 from winnow.reducers.holitom import HoliTom
 from winnow.reducers.holov import HoloV
+from winnow.reducers.mmtok import MMTok
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.prumerge import PruMerge
@@ -142,6 +143,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "flashvid-official": FlashVID(ratio=0.3, variant="official", version="v1", positions="keep"),
     "sparsevlm": SparseVLM(schedule=Cuts((2, 3, 5))),
     "sparsevlm-plus": SparseVLM(ratio=0.5, version="+", heads=2, schedule=Cuts((1, 3, 4))),
+    "mmtok": MMTok(ratio=0.3),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

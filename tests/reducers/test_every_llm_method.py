@@ -22,6 +22,7 @@ from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
+from winnow.reducers.mmtok import MMTok
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.random import RandomDrop
 from winnow.reducers.sequential import Sequential
@@ -70,6 +71,7 @@ METHODS: dict[str, Reducer] = {
     "sparsevlm": SparseVLM(ratio=0.5, schedule=Cuts((1, 3, 5))),
     "sparsevlm-plus": SparseVLM(version="+", scope="span", schedule=Cuts((1, 3, 5))),
     "dart-layer": DART(R=0.5, at="layer", schedule=K(3)),
+    "mmtok": MMTok(),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
     "compose-scores": Compose(RandomDrop(ratio=0.6, scope="span"), VCC(stride=3, schedule=K(2))),
