@@ -123,12 +123,26 @@ def load(name: str) -> Preset:
 
 
 def parse(name: str, node: Mapping[str, Any]) -> Preset:
-    """Make a preset of the key ``table`` of a configuration."""
-    rows = tuple(PaperRow(key, **{k: _frozen(v) for k, v in value.items()}) for key, value in node["rows"].items())
+    """Make a preset of the key ``table`` of a configuration: its `rows`, and those of its `grid`, see `_crossed`."""
+    told = {**node.get("rows", {}), **_crossed(node.get("grid", {}))}
+    rows = tuple(PaperRow(key, **{k: _frozen(v) for k, v in value.items()}) for key, value in told.items())
     words = {key: _frozen(node.get(key, [])) for key in ("set", "smoke", "notes")}
     published = node.get("published", name)
     more = {key: node[key] for key in ("pivot", "machine") if key in node}
     return Preset(name, node["title"], published or None, node.get("tasks", {}), rows=rows, **words, **more)
+
+
+def _crossed(grid: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every method of each block at every of its budgets, whose numbers stand in for ``{name}`` in overrides."""
+    return {
+        f"{block}_{budget}_{method}": {
+            "label": f"{block} {budget}: {method}",
+            "set": [*node["set"], *(word.format(**numbers) for word in words)],
+        }
+        for block, node in grid.items()
+        for budget, numbers in node["budgets"].items()
+        for method, words in node["methods"].items()
+    }
 
 
 def _frozen(value: Any) -> Any:
