@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from winnow.reducers.tome_tower import ToMeTower as ToMeTower
     from winnow.reducers.uniform import Uniform as Uniform
     from winnow.reducers.vas import VAS as VAS
+    from winnow.reducers.vcast import VCast as VCast
     from winnow.reducers.vcc import VCC as VCC
     from winnow.reducers.vidcom2 import VidCom2 as VidCom2
     from winnow.reducers.visionzip import VisionZip as VisionZip

@@ -50,6 +50,7 @@ METHODS = {
     "tome_tower": "ToMeTower",
     "uniform": "Uniform",
     "vas": "VAS",
+    "vcast": "VCast",
     "vcc": "VCC",
     "vidcom2": "VidCom2",
     "visionzip": "VisionZip",

@@ -50,6 +50,7 @@ from winnow.reducers.tome import ToMe
 from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.vas import VAS
+from winnow.reducers.vcast import VCast
 from winnow.reducers.vcc import VCC
 from winnow.reducers.vidcom2 import VidCom2
 from winnow.reducers.visionzip import VisionZip
@@ -144,6 +145,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "sparsevlm": SparseVLM(schedule=Cuts((2, 3, 5))),
     "sparsevlm-plus": SparseVLM(ratio=0.5, version="+", heads=2, schedule=Cuts((1, 3, 4))),
     "mmtok": MMTok(ratio=0.3),
+    "vcast": VCast(ratio=0.25),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

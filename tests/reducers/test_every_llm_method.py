@@ -30,6 +30,7 @@ from winnow.reducers.sparsevlm import SparseVLM
 from winnow.reducers.tome import ToMe
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.vas import VAS
+from winnow.reducers.vcast import VCast
 from winnow.reducers.vcc import VCC
 from winnow.reducers.vidcom2 import VidCom2
 from winnow.reducers.vtw import VTW
@@ -72,6 +73,7 @@ METHODS: dict[str, Reducer] = {
     "sparsevlm-plus": SparseVLM(version="+", scope="span", schedule=Cuts((1, 3, 5))),
     "dart-layer": DART(R=0.5, at="layer", schedule=K(3)),
     "mmtok": MMTok(),
+    "vcast": VCast(ratio=0.3),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
     "compose-scores": Compose(RandomDrop(ratio=0.6, scope="span"), VCC(stride=3, schedule=K(2))),
