@@ -65,7 +65,11 @@ class EVS(Chooser):
 
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        frames = tokens.unflatten(0, (span.frames, -1)).to(view.hidden.dtype)  # engines compare in the model's own type
-        changed = 1 - torch.nn.functional.cosine_similarity(frames[1:], frames[:-1], dim=-1)
-        value = torch.cat([torch.full_like(frames[:1, :, 0], FIRST), changed]).flatten()
-        return top(value, self.count(view.site, span.grid, len(tokens))).cpu()
+        return top(changed(tokens, span.frames, view), self.count(view.site, span.grid, len(tokens))).cpu()
+
+
+def changed(tokens: Tensor, frames: int, view: View) -> Tensor:
+    """1 - cosine of each token to the same place one frame earlier, `FIRST` in the first frame, ``(tokens,)``."""
+    states = tokens.unflatten(0, (frames, -1)).to(view.hidden.dtype)  # engines compare in the model's own type
+    unlike = 1 - torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)
+    return torch.cat([torch.full_like(states[:1, :, 0], FIRST), unlike]).flatten()

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core.tower_statistics import mean_attention as mean_attention
     from winnow.reducers.dart import DART as DART
     from winnow.reducers.divprune import DivPrune as DivPrune
+    from winnow.reducers.dtd import DTD as DTD
     from winnow.reducers.dycoke import DyCoke as DyCoke
     from winnow.reducers.evit import EViT as EViT
     from winnow.reducers.evs import EVS as EVS

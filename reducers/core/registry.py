@@ -26,6 +26,7 @@ METHODS = {
     "compose": "Compose",
     "dart": "DART",
     "divprune": "DivPrune",
+    "dtd": "DTD",
     "dycoke": "DyCoke",
     "evit": "EViT",
     "evs": "EVS",

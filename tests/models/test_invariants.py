@@ -27,6 +27,7 @@ from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
 from winnow.reducers.dart import DART
 from winnow.reducers.divprune import DivPrune
+from winnow.reducers.dtd import DTD
 from winnow.reducers.dycoke import DyCoke
 from winnow.reducers.evit import EViT
 from winnow.reducers.evs import EVS
@@ -146,6 +147,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "sparsevlm-plus": SparseVLM(ratio=0.5, version="+", heads=2, schedule=Cuts((1, 3, 4))),
     "mmtok": MMTok(ratio=0.3),
     "vcast": VCast(ratio=0.25),
+    "dtd": DTD(tau=0.1),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 

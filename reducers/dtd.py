@@ -1,0 +1,69 @@
+"""DTD: drop the tokens that look like the same place one frame earlier, by a threshold.
+
+Yao et al., "TimeChat-Online: 80% Visual Tokens are Naturally Redundant in Streaming Videos" (ACM MM 2025); official
+code for Qwen2.5-VL, by features. It is EVS with a threshold for the global rank; its thresholds are for a model that
+was trained with it. Comparing pixels instead of features, and a relative threshold, are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from winnow.reducers.core.entrance import Chooser
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.layout import Span, Width
+from winnow.reducers.core.reduction import View
+from winnow.reducers.evs import FIRST, changed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from winnow.reducers.core.layout import Grid
+    from winnow.reducers.core.site import Site
+
+
+@dataclass(frozen=True)
+class DTD(Chooser):
+    """Keep the first frame, and of each other the tokens whose cosine to the frame before is at most `tau`.
+
+    The frame before counts whole, also what was dropped of it; a frame may lose all its tokens.
+
+    Parameters
+    ----------
+    ratio : float
+        Only estimates what stays, for plans; how much it is the video decides.
+    tau : float
+        Cosine above which a token goes. Official demo: 0.5.
+    positions : {"keep", "compact"}
+        Official: keep.
+    """
+
+    adaptive: ClassVar[bool] = True
+
+    ratio: float = 0.5
+    tau: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the threshold, then the rest."""
+        if self.tau < -1:
+            raise WinnowError(f"reducer.tau={self.tau} is not allowed: choose a cosine; above 1 nothing goes")
+        super().__post_init__()
+
+    def keep_all(self) -> DTD:
+        """See `Reducer.keep_all`."""
+        return replace(self, tau=2.0)
+
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`: an estimate, but for the first frame."""
+        estimate = grid.tokens_per_frame + round((grid.tokens - grid.tokens_per_frame) * self.ratio)
+        return present if self.tau > 1 else min(present, estimate)
+
+    def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
+        """See `Reducer.work`: one cosine and two norms per token."""
+        return 6 * present * width.hidden
+
+    def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
+        """See `Chooser.choose`."""
+        value = changed(tokens, span.frames, view)
+        return ((value == FIRST) | (1 - value <= self.tau)).nonzero().flatten().cpu()
