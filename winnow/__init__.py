@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from winnow.reducers.flashvid import FlashVID as FlashVID
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
     from winnow.reducers.grid import GridSample as GridSample
+    from winnow.reducers.hiprune import HiPrune as HiPrune
     from winnow.reducers.holitom import HoliTom as HoliTom
     from winnow.reducers.holov import HoloV as HoloV
     from winnow.reducers.mmtok import MMTok as MMTok

@@ -35,6 +35,7 @@ METHODS = {
     "flashvid": "FlashVID",
     "frame_pairs": "FramePairs",
     "grid": "GridSample",
+    "hiprune": "HiPrune",
     "holitom": "HoliTom",
     "holov": "HoloV",
     "mmtok": "MMTok",

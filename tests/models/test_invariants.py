@@ -36,6 +36,7 @@ from winnow.reducers.fastvid import FastVID
 from winnow.reducers.flashvid import FlashVID
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
+from winnow.reducers.hiprune import HiPrune
 from winnow.reducers.holitom import HoliTom
 from winnow.reducers.holov import HoloV
 from winnow.reducers.mmtok import MMTok
@@ -148,6 +149,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "mmtok": MMTok(ratio=0.3),
     "vcast": VCast(ratio=0.25),
     "dtd": DTD(tau=0.1),
+    "hiprune": HiPrune(ratio=0.25, alpha=0.5),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
