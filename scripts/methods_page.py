@@ -53,6 +53,28 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
 - vLLM's and SGLang's EVS keep the first frame whole: of three frames at q=0.7 only the first is left.
 
 """
+LEFT_OUT = """## What is left out, and why
+
+A method that cannot be done as it is, at the places where methods may act today, is not done at all.
+
+| method | why |
+| --- | --- |
+| CDPruner and TRIM by CLIP | relevance comes from CLIP's text tower and its projections of the question's words; no model here has a text tower, and methods see tokens, not words. `cdpruner` is OpenVINO's form, by embeddings |
+| DyCoke, second stage | chooses among stored keys at each step of decoding; methods act in the prefill alone |
+| PruneVid inside the LLM | its quotas at layer 10 are those of the scenes found at the entrance, of which nothing is told to later layers, and it takes keys out of the caches of the layers before |
+| FastVID by SigLIP's head | the attention of the pooling head, and the block before it, are not in the models' checkpoints. `fastvid` is the released form for Qwen2.5-VL, on towers that can be read |
+| MMTok by words | the question without stop words and instructions, and CLIP's features before the projector. `mmtok` is the released form for Qwen |
+| VScan on Qwen2.5-VL and LLaVA-NeXT | their towers cannot be read from the entrance |
+| FrameFusion | merges in front of each layer's attention until a layer finds little to merge, and prunes once by what is left of a budget: later layers would have to know what earlier ones did |
+| PACT | weighs merged tokens in the attention of all later layers, which fused kernels cannot without a mask of numbers |
+| V2Drop | ranks by how much a layer changes each token, a statistic that there is not yet |
+| LLaVA-Scissor | not written yet; its numbers are of a base model that was trained again, which is not among the models |
+| HiRED, GlobalCom2 | one tile's budget comes from the attention of the thumbnail, and where a tile lies; methods in the tower see a tile alone |
+| FitPrune | deletes by a table of counts for each layer, made from statistics of LLaVA-1.5, which is part of its release |
+| iLLaVA, FiCoCo-V, MustDrop, EarlyTom | merge inside the vision tower by rules of their own, with thresholds or states that the released codes carry from batch to batch |
+| SparseVLM's + under M-RoPE | corrects attention by the position of a token, of which M-RoPE has three |
+
+"""
 
 
 def page() -> str:
@@ -65,7 +87,7 @@ def page() -> str:
         for entry in found
     ]
     sections = [line for entry in found for line in section(entry)]
-    return INTRODUCTION + "\n".join(lines) + "\n\n" + READINGS + "\n".join(sections[:-1]) + "\n"
+    return INTRODUCTION + "\n".join(lines) + "\n\n" + READINGS + LEFT_OUT + "\n".join(sections[:-1]) + "\n"
 
 
 def section(entry: dict[str, Any]) -> Iterator[str]:
