@@ -71,10 +71,8 @@ class MMTok(Chooser):
 
     def _rank(self, tokens: Tensor, text: Tensor, count: int) -> Tensor:
         """The first picks."""
-        stands, words = tokens @ torch.cat([text, tokens]).mT, len(text)
-        stands[:, :words] /= self.text
-        stands[:, words:] /= self.vision
-        stands = stands.sub_(stands.logsumexp(0)).exp_()
-        stands[:, :words] /= max(1, words)
-        stands[:, words:] *= self.alpha / len(tokens)
+        asked = (tokens @ text.mT / self.text).softmax(0) / max(1, len(text))
+        shown = (tokens @ tokens.mT).sub_(1).div_(self.vision).exp_()
+        shown *= self.alpha / len(tokens) / shown.sum(0)
+        stands = torch.cat([asked, shown], 1)
         return coverage(stands, count, stands.new_ones(len(stands)))

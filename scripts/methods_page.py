@@ -57,22 +57,28 @@ LEFT_OUT = """## What is left out, and why
 
 A method that cannot be done as it is, at the places where methods may act today, is not done at all.
 
-| method | why |
-| --- | --- |
-| CDPruner and TRIM by CLIP | relevance comes from CLIP's text tower and its projections of the question's words; no model here has a text tower, and methods see tokens, not words. `cdpruner` is OpenVINO's form, by embeddings |
-| DyCoke, second stage | chooses among stored keys at each step of decoding; methods act in the prefill alone |
-| PruneVid inside the LLM | its quotas at layer 10 are those of the scenes found at the entrance, of which nothing is told to later layers, and it takes keys out of the caches of the layers before |
-| FastVID by SigLIP's head | the attention of the pooling head, and the block before it, are not in the models' checkpoints. `fastvid` is the released form for Qwen2.5-VL, on towers that can be read |
-| MMTok by words | the question without stop words and instructions, and CLIP's features before the projector. `mmtok` is the released form for Qwen |
-| VScan on Qwen2.5-VL and LLaVA-NeXT | their towers cannot be read from the entrance |
-| FrameFusion | merges in front of each layer's attention until a layer finds little to merge, and prunes once by what is left of a budget: later layers would have to know what earlier ones did |
-| PACT | weighs merged tokens in the attention of all later layers, which fused kernels cannot without a mask of numbers |
-| V2Drop | ranks by how much a layer changes each token, a statistic that there is not yet |
-| LLaVA-Scissor | not written yet; its numbers are of a base model that was trained again, which is not among the models |
-| HiRED, GlobalCom2 | one tile's budget comes from the attention of the thumbnail, and where a tile lies; methods in the tower see a tile alone |
-| FitPrune | deletes by a table of counts for each layer, made from statistics of LLaVA-1.5, which is part of its release |
-| iLLaVA, FiCoCo-V, MustDrop, EarlyTom | merge inside the vision tower by rules of their own, with thresholds or states that the released codes carry from batch to batch |
-| SparseVLM's + under M-RoPE | corrects attention by the position of a token, of which M-RoPE has three |
+- CDPruner and TRIM by CLIP: relevance comes from CLIP's text tower and its projections, of the question's words. No
+  model here has a text tower, and methods see tokens, not words. `cdpruner` is OpenVINO's form, by embeddings.
+- DyCoke's second stage chooses among stored keys at each step of decoding; methods act in the prefill alone.
+- PruneVid inside the LLM: its quotas at layer 10 are those of the scenes found at the entrance, of which nothing is
+  told to later layers, and it takes keys out of the caches of the layers before.
+- FastVID by SigLIP's pooling head: the head, and the block before it, are not in the models' checkpoints. `fastvid` is
+  the released form for Qwen2.5-VL, on towers that can be read.
+- MMTok by words: the question without stop words and instructions, and CLIP's features before the projector. `mmtok` is
+  the released form for Qwen.
+- VScan on Qwen2.5-VL and LLaVA-NeXT: their towers cannot be read from the entrance. SparseVLM's + under M-RoPE: it
+  corrects attention by the position of a token, of which M-RoPE has three.
+- FrameFusion merges in front of each layer's attention until a layer finds little to merge, then prunes once by what is
+  left of a budget: later layers would have to know what earlier ones did.
+- PACT weighs merged tokens in the attention of all later layers, which needs a mask of numbers in each.
+- V2Drop ranks by how much a layer changes each token, a statistic that there is not yet.
+- LLaVA-Scissor is not written yet; its numbers are of a base model that was trained again.
+- HiRED and GlobalCom2: a tile's budget comes from the attention of the thumbnail, and from where the tile lies; methods
+  in the tower see a tile alone.
+- FitPrune deletes by a table of counts for each layer, from statistics of LLaVA-1.5, which is part of its release.
+- iLLaVA and FiCoCo-V are not written yet: both merge inside the vision tower by rules of their own, and the released
+  FiCoCo-V carries state from picture to picture.
+- PixelPrune acts on pixels, in front of the tower, where no method can act yet.
 
 """
 

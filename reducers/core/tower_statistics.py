@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -55,6 +57,9 @@ def headless_attention(query: Tensor, key: Tensor, cls: bool = False) -> Tensor:
 
 
 def _received(rows: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None) -> Tensor:
-    logits = rows.float() @ key.float().mT * scaling
-    weights = (logits if log_sizes is None else logits + log_sizes.to(logits)).softmax(-1)
-    return weights.mean((0, 1)).cpu()
+    step = 1 if rows.device.type == "cpu" else len(rows)  # one head's weights stay in a CPU's cache
+    received = rows.new_zeros(key.shape[1], dtype=torch.float32)
+    for asking, asked in zip(rows.float().mul(scaling).split(step), key.float().split(step), strict=True):
+        logits = asking @ asked.mT
+        received += (logits if log_sizes is None else logits + log_sizes.to(logits)).softmax(-1).sum((0, 1))
+    return (received / rows[..., 0].numel()).cpu()

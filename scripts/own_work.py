@@ -1,0 +1,138 @@
+"""Time every method's own work at LLaVA-OneVision-0.5B's whole video prompt, as a share of the unreduced prefill.
+
+32 frames of 196 tokens and 100 tokens of text, float32, one CPU thread, in process time (another's load does not
+count): each method's probes and answers where it acts, with all tokens present, against 24 times one decoder layer.
+Methods that act layer after layer on what they have left are not timed. ``python scripts/own_work.py [METHOD ...]``
+prints the table of docs/bench.md.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import Qwen2Config, Qwen2Model
+
+from winnow.harness.bench.methods import methods
+from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.probes import Keys, PageRank, Raters, Rows, page_rank, rated_attention, received_attention
+from winnow.reducers.core.reduction import View
+from winnow.reducers.core.site import Site
+from winnow.reducers.core.tower import Tower, TowerKeys, TowerValues, TowerView
+from winnow.reducers.core.tower_statistics import cls_attention, mean_attention
+
+FRAMES, SIDE, WIDTH, TEXT, DEPTH = 32, 14, 896, 100, 24
+HEADS, KV, HEAD, MOST = 14, 2, 64, 3
+TOWER = Tower(26, 26, 27, 27, cls=False, slots=SIDE * SIDE)
+LAYOUT = Layout.of(FRAMES * SIDE * SIDE + TEXT, (20, (FRAMES, SIDE, SIDE)))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Process time of a call, the least of two."""
+    spent = []
+    for _ in range(2):
+        start = time.process_time()
+        work()
+        spent.append(time.process_time() - start)
+    return min(spent)
+
+
+def prefill() -> float:
+    """Process time of the unreduced LLM's prefill, from one layer's."""
+    config = Qwen2Config(
+        hidden_size=WIDTH, intermediate_size=4864, num_hidden_layers=1, num_attention_heads=HEADS,
+        num_key_value_heads=KV, vocab_size=8,
+    )  # fmt: skip
+    model, states = Qwen2Model(config).eval(), torch.randn(1, LAYOUT.length, WIDTH)
+    return DEPTH * seconds(lambda: model(inputs_embeds=states, use_cache=False))
+
+
+def video() -> torch.Tensor:
+    """Embeddings of eight scenes, in which half of the places hardly change."""
+    scene = torch.randn(8, SIDE * SIDE, WIDTH)[torch.arange(FRAMES) * 8 // FRAMES]
+    moving = torch.where(torch.rand(SIDE * SIDE) < 0.5, 1.0, 0.1)
+    states = torch.randn(LAYOUT.length, WIDTH)
+    states[LAYOUT.visual] = (scene + torch.randn(FRAMES, SIDE * SIDE, WIDTH) * moving[:, None]).flatten(0, 1)
+    return states
+
+
+def llm_probe(probe: object) -> tuple[Any, float]:
+    """A statistic of an LLM layer, and its time; keys are there anyway."""
+    query, key = torch.randn(HEADS, LAYOUT.length, HEAD), torch.randn(KV, LAYOUT.length, HEAD)
+    rows = {"text": LAYOUT.question, "all": torch.arange(LAYOUT.length)}
+    if isinstance(probe, Keys):
+        return key.transpose(0, 1), 0.0
+    if isinstance(probe, PageRank):
+        work: Callable[[], Any] = lambda: page_rank(query, key, 0.125)  # noqa: E731
+    elif isinstance(probe, Raters):
+        work = lambda: rated_attention(query, key, LAYOUT.question, LAYOUT.visual, 0.125, probe.heads)  # noqa: E731
+    else:
+        which = probe.which if isinstance(probe, Rows) else "last"
+        chosen = rows.get(which, torch.tensor([LAYOUT.length - 1]))
+        work = lambda: received_attention(query, key, chosen, 0.125)  # noqa: E731
+    return torch.rand(LAYOUT.length), seconds(work)
+
+
+def tower_probe(probe: object, length: int) -> tuple[Any, float]:
+    """A statistic of a vision block, and its time over all frames."""
+    query, key = torch.randn(2, 16, TOWER.patches, 72)
+    if isinstance(probe, TowerKeys | TowerValues):
+        return torch.randn(length, 16, 72), 0.0
+    attention = mean_attention if type(probe).__name__ == "ColumnMean" else cls_attention
+    return torch.rand(length), FRAMES * seconds(lambda: attention(query, key, 0.118))
+
+
+def _answer(reducer: Reducer, states: torch.Tensor, site: Site, told: dict[Any, Any]) -> object:
+    """What a method says of a prompt that it has not seen."""
+    return reducer.reduce(View.of(LAYOUT, states, site, told))
+
+
+def own(reducer: Reducer) -> float:
+    """Process time of a method's probes and answers."""
+    total, states = 0.0, video()
+    signals: dict[Any, Any] = {}
+    frame: dict[Any, Any] = {}
+    for probe, layer in reducer.probes(DEPTH):
+        signals[probe, layer], spent = llm_probe(probe)
+        total += spent
+    in_tower = [site for site in reducer.sites(DEPTH, TOWER) if site.in_tower]
+
+    for seen, block in reducer.tower_probes(TOWER):
+        frame[seen, block], spent = tower_probe(seen, TOWER.patches if in_tower else LAYOUT.length)
+        total += spent
+    for site in in_tower:
+        view = TowerView.of(site, torch.randn(TOWER.patches, 1152), frame)
+        total += FRAMES * seconds(partial(reducer.reduce, view))
+    for site in reducer.sites(DEPTH, TOWER):
+        if not site.in_tower:
+            told = signals if site.number else {**signals, **frame}
+            answer = partial(_answer, reducer, states, site, told)
+            total += seconds(answer)
+    return total
+
+
+def quarter(reducer: Reducer) -> Reducer:
+    """The method at a quarter, where it has a ratio of its own."""
+    asked: dict[str, Any] = {"ratio": 0.25}
+    known = {field.name: field for field in fields(reducer)}
+    return replace(reducer, **asked) if "ratio" in known and known["ratio"].default is not None else reducer
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        whole = prefill()
+        print(f"The unreduced prefill: {whole:.0f} s\n\n| method | own work |\n| --- | --- |")
+        for name, reducer in methods().items():
+            sites = reducer.sites(DEPTH, TOWER)
+            if reducer.needs_relevance:
+                continue
+            if name in (sys.argv[1:] or methods()) and 0 < len(sites) <= MOST and all(s.kind != "tower" for s in sites):
+                print(f"| `{name}` | {100 * own(quarter(reducer)) / whole:.2f} % |", flush=True)
