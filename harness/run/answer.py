@@ -133,7 +133,8 @@ def _answer_step(step: _Step, prepared: Prepared, sharing: Sharing, advance: Adv
     wanted = step.wanted()
     for group, trunk in sharing.turns([*wanted]):
         with spent.on("llm"):
-            there = _joint({work: wanted[work] for work in group}, encoded, trunk, sharing, stop)
+            together = {} if step.suspect else {work: wanted[work] for work in group}  # a death is then told of one
+            there = _joint(together, encoded, trunk, sharing, stop)
         for work in group:
             if work not in there:
                 stop.raise_if_requested()
@@ -156,7 +157,7 @@ def _joint(
     stop: Stop,
 ) -> dict[CellRun, list[Row]]:
     """Answer a batch under several methods that decode together; empty: each has to do so by itself."""
-    if trunk is None or batch is None or not sharing.joint:
+    if not wanted or trunk is None or batch is None or not sharing.joint:
         return {}
     methods = [(work.built.reducer, work.run.cell.seed) for work in wanted]
     with ExitStack() as notes:

@@ -15,11 +15,12 @@ from winnow.reducers import cdpruner, divprune
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.cdpruner import CDPruner
-from winnow.reducers.core.schedule import K, Window
+from winnow.reducers.core.schedule import First, K, Window
 from winnow.reducers.divprune import DivPrune
 from winnow.reducers.fastv import FastV
 from winnow.reducers.none import NoReduction
 from winnow.reducers.random import RandomDrop
+from winnow.reducers.tome import ToMe
 
 
 def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
@@ -61,15 +62,26 @@ def test_each_layer_of_the_trunk_runs_once() -> None:
     assert trunk.spared == [full] * (2 * 2 + 2 * 4)
 
 
-def test_whoever_comes_unexpected_is_answered_all_the_same() -> None:
+@pytest.mark.parametrize("k", [3, 4])
+def test_whoever_comes_unexpected_is_answered_all_the_same(k: int) -> None:
     """Layers that were not remembered, or without the statistics that are asked for, run again."""
     loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["padded"]
-    known, stranger = [NoReduction(), FastV(schedule=K(4))], FastV(ratio=0.25, rows="text", schedule=K(3))
+    known, stranger = [NoReduction(), FastV(schedule=K(k))], FastV(ratio=0.25, rows="text", schedule=K(3))
     expected = answer(loaded, stranger, prompts)
     trunk = Trunk(known)
     answer(loaded, known[0], prompts, trunk)
     assert_same(expected, answer(loaded, stranger, prompts, trunk))
     assert_same(answer(loaded, known[1], prompts), answer(loaded, known[1], prompts, trunk))
+
+
+def test_a_layer_inside_of_which_a_method_acts_is_its_own() -> None:
+    """It is neither taken from others nor left to them."""
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["padded"]
+    cells = [NoReduction(), ToMe(ratio=0.4, schedule=First(1)), *(FastV(schedule=K(k)) for k in (1, 2))]
+    expected, trunk = [answer(loaded, cell, prompts) for cell in cells], Trunk(cells)
+    for cell, alone in zip(cells, expected, strict=True):
+        assert_same(alone, answer(loaded, cell, prompts, trunk))
+    assert len(trunk.spared) == 1 + 2
 
 
 def test_another_batch_shares_nothing() -> None:
@@ -118,6 +130,14 @@ def test_ratios_share_one_ranking_and_parts_one_answer(monkeypatch: pytest.Monke
         assert_same(alone, answer(loaded, cell, prompts, trunk))
     pictured = len(prompts) - 1
     assert [asked.count(name) for name in ("max_min", "reduce", "determinant")] == [pictured, pictured, 2 * pictured]
+
+
+def test_notes_are_those_of_equal_tokens_in_equal_states() -> None:
+    trunk, index, embeds = Trunk([]), [torch.arange(4)], torch.randn(1, 4, 2)
+    found = trunk.notes(index, embeds)
+    assert trunk.notes([index[0].clone()], embeds.clone()) is found
+    assert trunk.notes(index, embeds + 1) is not found
+    assert trunk.notes([index[0] + 1], embeds) is not found
 
 
 def test_draws_of_other_seeds_are_not_shared() -> None:

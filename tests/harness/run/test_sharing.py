@@ -13,8 +13,9 @@ from runs import Run, counted
 from winnow.harness.plan.build import build_method
 from winnow.harness.run import answer as answering
 from winnow.harness.run import generate as generating
-from winnow.harness.run import sharing
+from winnow.harness.run import journal, sharing
 from winnow.harness.run.sharing import Sharing, out_of_memory
+from winnow.harness.run.stop import Stop, StoppedError
 from winnow.models.engine import Trunk
 
 SWEEP = ("-m", "reducer=none,fastv,pdrop", "ratio=0.5,0.25", "schedule=pico", "limit=2", "batch_size=2")
@@ -46,6 +47,33 @@ def test_rows_are_those_of_single_runs(
     assert shared.code == 0 and "layers of shared prefills: 20, spared: 20" in shared.out
     assert len(alone) == 5 and rows(tmp_path / "trunk") == alone
     assert len(told) == 5
+
+
+@pytest.mark.parametrize(("share", "kept"), [("trunk", 2), ("all", 0)])
+def test_a_stop_keeps_what_was_answered_and_the_rest_is_shared_anew(
+    run: Run, results: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch, share: str, kept: int
+) -> None:
+    asked: list[int] = []
+
+    def third(self: Stop) -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise StoppedError("told to")
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Stop, "raise_if_requested", third)
+        with pytest.raises(StoppedError):
+            run(*SWEEP, f"share={share}")
+    assert len([path for path in results.glob("*/journal/*.jsonl") if path.stat().st_size]) == kept
+    assert not list(results.glob("*/journal/*.begun"))
+    both, folders = [("pico_video", 0), ("pico_video", 1)], results.glob("*/journal") if share == "all" else ()
+    dead = [journal.Journal(folder).begun(both) for folder in folders for _ in range(2)]  # two processes die of them
+    for context in dead:
+        context.__enter__()
+    told, single = counted(monkeypatch, answering, "answer_jointly"), counted(monkeypatch, answering, "answer")
+    assert run(*SWEEP, f"share={share}").code == 0
+    assert not told and len(single) == (3 if share == "trunk" else 10)  # suspects are taken one by one
+    assert sorted(map(str, rows(results).values())) == sorted(map(str, alone.values()))
 
 
 def test_without_memory_cells_go_on_one_by_one(
