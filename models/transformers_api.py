@@ -21,11 +21,13 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
+import torch
 import transformers
+from torch.nn.functional import pad
 from transformers import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -99,6 +101,24 @@ def taken_layer(cache: Any, layer: int) -> Any:
 def put_layer(cache: Any, layer: int, taken: Any) -> None:
     """Let a layer of a KV cache, whose layers before are filled, hold what was taken."""
     cache.layers[layer : layer + 1] = [copy(taken)]
+
+
+def stack_caches(caches: Sequence[Any]) -> Any:
+    """One KV cache with the rows of several, whose layers are left empty; shorter ones are padded on the left."""
+    made = copy(caches[0])
+    made.layers = [_stack_layers(layers) for layers in zip(*(cache.layers for cache in caches), strict=True)]
+    return made
+
+
+def _stack_layers(layers: Sequence[Any]) -> Any:
+    made = copy(max(layers, key=lambda layer: layer.get_seq_length()))
+    width = made.keys.shape[-2]
+    for name in ("keys", "values"):
+        parts = [getattr(layer, name) for layer in layers]
+        setattr(made, name, torch.cat([pad(part, (0, 0, width - part.shape[-2], 0)) for part in parts]))
+    for layer in layers:
+        layer.keys = layer.values = None
+    return made
 
 
 ROPE_DELTAS = "rope_deltas"

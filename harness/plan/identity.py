@@ -114,6 +114,7 @@ def _identity(cell: Cell, model: dict[str, Any], documents: Inventory | None) ->
         answers["accept_damaged"] = True
     if cell.model.dtype != "float32":
         answers["batch_size"] = cell.batch_size  # below float32 padding can flip a token
+    answers |= _together(cell)
     score, report = _score(cell, documents), _report(cell)
     inputs = {"asked": _asked(cell), "answers": answers, "score": score, "report": report}
     context, line = without(answers, ("method",)), without(answers, ("documents", "tasks"))
@@ -150,7 +151,13 @@ def _asked(cell: Cell) -> dict[str, Any]:
         "method": _method(cell.method) | _extent(cell),
         **({"batch_size": cell.batch_size} if model.dtype != "float32" else {}),
         **({"accept_damaged": True} if cell.media.accept_damaged else {}),
+        **_together(cell),
     }
+
+
+def _together(cell: Cell) -> dict[str, Any]:
+    """What of sharing can flip a token: rows in a batch of several cells round differently."""
+    return {"share": "all"} if cell.share.name == "all" else {}
 
 
 def _settings(cell: Cell) -> dict[str, Any]:

@@ -113,6 +113,13 @@ def shared_bytes(prompt: Nominal, found: Sequence[Node], batch: int) -> float:
     return kept * width * batch
 
 
+def joint_bytes(prompt: Nominal, reducers: Sequence[Reducer], batch: int, new: int) -> float:
+    """Bytes of the KV cache with which methods decode `new` tokens together: in each layer all are as long as one."""
+    shape, plans = prompt.shape, [prompt.plan(reducer) for reducer in reducers]
+    longest = sum(max(counts) + prompt.text + new for counts in zip(*plans, strict=True))
+    return 2 * shape.kv_heads * shape.head_dim * longest * len(reducers) * batch * WIDTHS[prompt.dtype]
+
+
 def draw(found: Sequence[Node], names: Sequence[str]) -> list[str]:
     """The trees as lines of text."""
     return [line for root in found for line in _draw(root, names, "", "")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -13,12 +14,12 @@ from winnow.harness.data.ahead import Ahead
 from winnow.harness.data.document import Document
 from winnow.harness.data.pool import Pool
 from winnow.harness.run.cell_run import CellRun
-from winnow.harness.run.generate import Batch, answer, encode
+from winnow.harness.run.generate import Batch, answer, answer_jointly, encode
 from winnow.harness.run.preflight import preflight
 from winnow.harness.run.preparing import Prepared, Preparer, free_memory
 from winnow.harness.run.record import Row
-from winnow.harness.run.sharing import Sharing
-from winnow.harness.run.stop import Stop
+from winnow.harness.run.sharing import Sharing, check_together
+from winnow.harness.run.stop import Stop, StoppedError
 from winnow.models.engine import Trunk
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
@@ -74,9 +75,10 @@ def answer_all(
     StoppedError
         If that was asked for; everything answered is on the disk.
     WinnowError
-        See `preflight`.
+        See `preflight`; or if cells are to decode together what they cannot.
     """
     cell = works[0].run.cell
+    check_together(cell, documents)
     index, parts = part
     mine = list(islice(batches(documents, cell.batch_size), index, None, parts))
     wanted = (batch for batch in mine if any(work.missing(batch) for work in works))
@@ -129,17 +131,47 @@ def _answer_step(step: _Step, prepared: Prepared, sharing: Sharing, advance: Adv
     model: Any = sharing.loaded.model
     encoded = None if prepared.batch is None else prepared.batch.on(model.device)
     wanted = step.wanted()
-    for work, trunk in sharing.turns([*wanted]):
-        stop.raise_if_requested()
-        missing = wanted[work]
-        with work.journal.begun(missing):
-            failed = [work.fail(document, error) for document, error in prepared.broken]
-            with spent.on("llm"):
-                answered = _shared(work, encoded, trunk, sharing)
-                answered = answered or _answer_batch(work, sharing.loaded, prepared.prompts, encoded)
-            rows = [replace(row, **prepared.seen.get(row.key, {})) for row in [*answered, *failed]]
-            advance(work.keep(rows, missing), f"({spent.seconds['wait']:.0f} s waited for media)")
-            work.note(answered)
+    for group, trunk in sharing.turns([*wanted]):
+        with spent.on("llm"):
+            together = {} if step.suspect else {work: wanted[work] for work in group}  # a death is then told of one
+            there = _joint(together, encoded, trunk, sharing, stop)
+        for work in group:
+            if work not in there:
+                stop.raise_if_requested()
+            missing = wanted[work]
+            with work.journal.begun(missing):
+                failed = [work.fail(document, error) for document, error in prepared.broken]
+                with spent.on("llm"):
+                    answered = there.get(work) or _shared(work, encoded, trunk, sharing)
+                    answered = answered or _answer_batch(work, sharing.loaded, prepared.prompts, encoded)
+                rows = [replace(row, **prepared.seen.get(row.key, {})) for row in [*answered, *failed]]
+                advance(work.keep(rows, missing), f"({spent.seconds['wait']:.0f} s waited for media)")
+                work.note(answered)
+
+
+def _joint(
+    wanted: Mapping[CellRun, set[tuple[str, int]]],
+    batch: Batch | None,
+    trunk: Trunk | None,
+    sharing: Sharing,
+    stop: Stop,
+) -> dict[CellRun, list[Row]]:
+    """Answer a batch under several methods that decode together; empty: each has to do so by itself."""
+    if not wanted or trunk is None or batch is None or not sharing.joint:
+        return {}
+    methods = [(work.built.reducer, work.run.cell.seed) for work in wanted]
+    with ExitStack() as notes:
+        for work, missing in wanted.items():
+            notes.enter_context(work.journal.begun(missing))
+        try:
+            rows = answer_jointly(sharing.loaded, methods, batch, trunk, stop.raise_if_requested)
+            return dict(zip(wanted, rows, strict=True))
+        except StoppedError:
+            raise
+        except Exception as error:
+            sharing.failed(trunk, error)
+    free_memory()
+    return {}
 
 
 def _shared(work: CellRun, batch: Batch | None, trunk: Trunk | None, sharing: Sharing) -> list[Row] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from transformers import BatchFeature
 from winnow.harness.data.document import Document
 from winnow.harness.run.fate import pack
 from winnow.harness.run.record import Row
-from winnow.models.engine import PromptTrace, Trunk, attach
+from winnow.models.engine import PromptTrace, Trace, Trunk, attach
+from winnow.models.engine.joint import begin, finish
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
 from winnow.reducers.core.base import Reducer
@@ -69,17 +71,60 @@ def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: Tru
     """
     model: Any = loaded.model
     documents = batch.documents
-    keys = [f"{seed}/{document.task}/{document.doc_id}" for document in documents]
-    relevance = [None if d.relevance is None else torch.tensor(d.relevance, dtype=torch.float32) for d in documents]
     started = time.perf_counter()
-    with torch.inference_mode(), attach(model, reducer, keys, relevance, trunk) as trace:
+    with _attached(loaded, reducer, batch, seed, trunk) as trace:
         output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False)
     new = output[:, batch.inputs["input_ids"].shape[1] :]
     texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
-    seconds = (time.perf_counter() - started) / len(documents)
     beams = len(trace.prompts) // len(documents)  # all of a document's keep the same tokens
-    answered = zip(documents, texts, trace.prompts[::beams], strict=True)
-    return [_row(document, text, path, len(documents), seconds) for document, text, path in answered]
+    return _rows(documents, texts, trace.prompts[::beams], time.perf_counter() - started)
+
+
+def answer_jointly(
+    loaded: Loaded, methods: Sequence[tuple[Reducer, int]], batch: Batch, trunk: Trunk, pause: Callable[[], object]
+) -> list[list[Row]]:
+    """Answer a batch under several methods: each prefills by itself, then all decode together.
+
+    Parameters
+    ----------
+    loaded, batch, trunk
+        As of `answer`.
+    methods : sequence of (Reducer, int)
+        In the order in which they take their turns, each with its seed.
+    pause : callable
+        Called before each turn; may raise.
+    """
+    generation, begun, paths, spent = batch.documents[0].generation, [], [], []
+    for method, seed in methods:
+        pause()
+        started = time.perf_counter()
+        with _attached(loaded, method, batch, seed, trunk) as trace:
+            begun.append(begin(loaded.model, batch.inputs, generation))
+        paths.append(trace.prompts)
+        spent.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        answers = finish(loaded.model, begun, generation)
+    texts = [loaded.processor.batch_decode(new, skip_special_tokens=True) for new in answers]
+    part = (time.perf_counter() - started) / len(methods)
+    found = zip(texts, paths, spent, strict=True)
+    return [_rows(batch.documents, told, path, seconds + part) for told, path, seconds in found]
+
+
+@contextmanager
+def _attached(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: Trunk | None) -> Iterator[Trace]:
+    keys = [f"{seed}/{document.task}/{document.doc_id}" for document in batch.documents]
+    known = [document.relevance for document in batch.documents]
+    relevance = [None if one is None else torch.tensor(one, dtype=torch.float32) for one in known]
+    with torch.inference_mode(), attach(loaded.model, reducer, keys, relevance, trunk) as trace:
+        yield trace
+
+
+def _rows(
+    documents: Sequence[Document], texts: Sequence[str], paths: Sequence[PromptTrace], seconds: float
+) -> list[Row]:
+    answered, each = zip(documents, texts, paths, strict=True), seconds / len(documents)
+    return [_row(document, text, path, len(documents), each) for document, text, path in answered]
 
 
 def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: float) -> Row:

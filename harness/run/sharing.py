@@ -8,12 +8,16 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from winnow.harness.config.cell import Cell
+from winnow.harness.data.document import TOKENS, Document
 from winnow.harness.plan.nominal import nominal
-from winnow.harness.plan.tree import in_turn, shared_bytes, trees
+from winnow.harness.plan.tree import in_turn, joint_bytes, shared_bytes, trees
 from winnow.harness.run.cell_run import CellRun
 from winnow.models.engine import Trunk
+from winnow.models.engine.joint import check_joint
 from winnow.models.loading.load import Loaded
 from winnow.models.loading.random_weights import free_bytes
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
 
 PART = 0.25
 """Of the memory that is free, what shared layers may take where nothing is said."""
@@ -31,12 +35,18 @@ class Sharing:
         Their model, which has its memory already.
     layers : Counter
         Takes the number of LLM layers that were ``run``, and that were ``spared``.
+
+    Attributes
+    ----------
+    joint : bool
+        Whether cells decode together.
     """
 
     def __init__(self, works: Sequence[CellRun], loaded: Loaded, layers: Counter[str]) -> None:
         cell, model = works[0].run.cell, loaded.model
         self.loaded, self.layers = loaded, layers
         self.on = cell.share.name != "none" and len(works) > 1
+        self.joint, self.most = cell.share.name == "all", cell.tasks.max_new_tokens or TOKENS
         self.prompt, self.batch = nominal(cell.seen), cell.batch_size
         self._groups: dict[tuple[CellRun, ...], list[list[CellRun]]] = {}
         self.budget = 0
@@ -66,18 +76,21 @@ class Sharing:
         return [works[place] for place in in_turn(plans)]
 
     def _fits(self, works: Sequence[CellRun]) -> bool:
-        found = trees(self.prompt, [work.built.reducer for work in works])
-        return shared_bytes(self.prompt, found, self.batch) <= self.budget
+        reducers = [work.built.reducer for work in works]
+        needed = shared_bytes(self.prompt, trees(self.prompt, reducers), self.batch)
+        if self.joint:
+            needed += joint_bytes(self.prompt, reducers, self.batch, self.most)
+        return needed <= self.budget
 
-    def turns(self, works: Sequence[CellRun]) -> Iterator[tuple[CellRun, Trunk | None]]:
-        """The cells in the order in which they answer a batch, each with what it shares; None: nothing."""
+    def turns(self, works: Sequence[CellRun]) -> Iterator[tuple[list[CellRun], Trunk | None]]:
+        """The cells in the order in which they answer a batch, each group with what it shares; None: nothing."""
         for group in self.groups(works):
             if len(group) == 1:
-                yield group[0], None
+                yield group, None
                 continue
             trunk = Trunk([work.built.reducer for work in group], self.budget)
             try:
-                yield from ((work, trunk) for work in group)
+                yield group, trunk
             finally:
                 self.layers.update(run=len(trunk.ran), spared=len(trunk.spared))
                 trunk.close()
@@ -88,6 +101,23 @@ class Sharing:
         if out_of_memory(error) and self.on:
             self.on = False
             print("share: out of memory, so that cells go on one by one; give less share.memory", file=sys.stderr)
+
+
+def check_together(cell: Cell, documents: Sequence[Document]) -> None:
+    """Refuse tasks whose answers cells cannot decode together, where that is asked for.
+
+    Raises
+    ------
+    WinnowError
+        Names the setting.
+    """
+    if cell.share.name != "all":
+        return
+    for document in documents:
+        try:
+            check_joint(document.generation)
+        except UnsupportedError as error:
+            raise WinnowError(f"share=all on task '{document.task}': {error}; choose share=trunk") from None
 
 
 def out_of_memory(error: BaseException) -> bool:

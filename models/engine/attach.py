@@ -90,6 +90,13 @@ def attach(
         yield session.trace
 
 
+def session_of(model: nn.Module) -> Session:
+    """The session of the method that is attached to a model."""
+    model = whole(model)
+    session: Session = vars(family_of(model).parts(model).llm)[MARK]
+    return session
+
+
 def _claim(stack: ExitStack, llm: nn.Module, session: Session) -> None:
     """Mark a model as attached, in one step, so that of two threads one alone gets it."""
     if vars(llm).setdefault(MARK, session) is not session:

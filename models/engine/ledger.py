@@ -136,6 +136,12 @@ class Ledger:
         self.width -= number
 
 
+def books_on(cache: Any) -> Ledger:
+    """The books that were written on a cache."""
+    ledger: Ledger = vars(cache)[_NAME]
+    return ledger
+
+
 def ledger_of(cache: Any, owner: str, depth: int, batch: int | None) -> Ledger:
     """The books of a cache, brought up to date with what was cropped; new ones for an empty cache.
 

@@ -60,6 +60,8 @@ class Session:
         The call of `generate` that is under way.
     forward : Forward or None
         The forward that is under way.
+    answering : bool
+        Whether all that comes behind a cached prompt is its answer, in a call of its own too: no new turn.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Session:
         self.forward: Forward | None = None
         self.final: Final | None = None
         self.wanted: int | Tensor | None = None
-        self.watched = False
+        self.watched = self.answering = False
         self.trunk = trunk
         self.branch: Branch | None = None
         self.rotary: tuple[Tensor, Tensor] | None = None
@@ -135,7 +137,8 @@ class Session:
         numbered = kwargs.get("position_ids") is not None
         self._recall_offset(ledger, numbered)
         self.forward, self.branch = Forward(ledger, new, mask, numbered), None
-        if not ledger.width or (new > 1 if self.call is None else self.call.first):
+        turn = not self.answering and (new > 1 if self.call is None else self.call.first)
+        if turn or not ledger.width:
             self.forward.prefill = self.opening.begin(self.forward, ids, kwargs, self.call)
         return (), kwargs
 

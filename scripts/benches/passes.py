@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import DynamicCache
+from torch import Tensor
+from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
 
 from winnow.harness.bench.clock import PREFILL, REDUCER, Clock, watched
 from winnow.harness.bench.memory import peak_memory
 from winnow.models.engine import Trunk, attach
+from winnow.models.engine.joint import begin, finish
 from winnow.models.engine.session import Session
 from winnow.models.families.base import Parts
 from winnow.models.transformers_api import CACHE
@@ -62,6 +64,37 @@ def prefills(model: Any, parts: Parts, inputs: Mapping[str, Any], methods: Seque
     llm, own = ([phase.get(name, 0.0) for phase in phases] for name in (PREFILL, REDUCER))
     ran = [n for plan in plans for n in plan] if trunk is None else trunk.ran
     return Measured(llm, own, peak.bytes or 0, ran, plans)
+
+
+@torch.inference_mode()
+def decodings(model: Any, inputs: Mapping[str, Any], methods: Sequence[Reducer], new: int) -> tuple[float, float]:
+    """Seconds that answers of so many tokens take behind their prefills: each method by itself, and all together."""
+    fixed = {"max_new_tokens": new, "min_new_tokens": new, "pad_token_id": 0}
+    alone = 0.0
+    for method in methods:
+        first = _First(model.device)
+        with attach(model, method):
+            model.generate(**inputs, **fixed, do_sample=False, stopping_criteria=StoppingCriteriaList([first]))
+        alone += _now(model.device) - first.at
+    trunk, begun = Trunk(methods), []
+    for method in methods:
+        with attach(model, method, trunk=trunk):
+            begun.append(begin(model, inputs, fixed))
+    started = _now(model.device)
+    finish(model, begun, fixed)
+    return alone, _now(model.device) - started
+
+
+class _First(StoppingCriteria):
+    """Stops nothing; notes when the first token was there."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.at = device, 0.0
+
+    def __call__(self, input_ids: Tensor, scores: Any, **more: Any) -> Tensor:
+        """No row has ended."""
+        self.at = self.at or _now(self.device)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 @contextmanager

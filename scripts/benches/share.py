@@ -13,18 +13,18 @@ import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from transformers import BatchFeature
 
-from scripts.benches.passes import layer_time, least, prefills
+from scripts.benches.passes import decodings, layer_time, least, prefills
 from winnow.harness.bench.prompts import Prompts
 from winnow.harness.config.expand import expand
 from winnow.harness.plan.build import build_method
-from winnow.harness.plan.nominal import nominal
+from winnow.harness.plan.nominal import Nominal, nominal
 from winnow.harness.plan.tree import in_turn, shared_flops, trees
 from winnow.harness.run.loaded import load_model
 from winnow.harness.sweep.cells import cells_of
@@ -47,10 +47,29 @@ ROWS: dict[str, tuple[int, list[tuple[str, ...]], float]] = {
 """Frames of a prompt, so that 800 visual tokens enter the layers; the cells; how many times less is expected."""
 
 
-def methods(rows: Sequence[Sequence[str]], words: Sequence[str]) -> list[Reducer]:
-    """The methods that overrides give, on the model of `words`."""
-    found = [cell for row in rows for cell in cells_of(expand([*row, *words]))]
-    return [build_method(cell).reducer for cell in found]
+DECODING = 5, [("reducer=fastv,pdrop,random", RATIOS), (*VAS, RATIOS)], 3.0
+"""The cells that decode together, likewise."""
+TOKENS = 32
+"""Length of their answers."""
+
+
+class Ready(NamedTuple):
+    """A model with one prompt, and the methods in the order in which they take their turns."""
+
+    loaded: Loaded
+    prompt: Nominal
+    inputs: BatchFeature
+    methods: list[Reducer]
+
+
+def ready(rows: Sequence[Sequence[str]], words: Sequence[str], frames: int) -> Ready:
+    """Load the model that `words` name, and the methods that the rows' overrides give."""
+    words = [*words, f"model.frames={frames}", f"model.nominal.frames={frames}"]
+    (cell,) = cells_of(expand(["reducer=none", *words]))
+    found = [build_method(one).reducer for row in rows for one in cells_of(expand([*row, *words]))]
+    described, loaded = nominal(cell.seen), load_model(cell.seen)
+    turns = in_turn([described.plan(method) for method in found])
+    return Ready(loaded, described, prompt(loaded, cell.seen), [found[place] for place in turns])
 
 
 def prompt(loaded: Loaded, model: Any) -> BatchFeature:
@@ -64,35 +83,44 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
     """The rows of the table."""
     for name in names:
         frames, rows, expected = ROWS[name]
-        long = [*words, f"model.frames={frames}", f"model.nominal.frames={frames}"]
-        (cell,) = cells_of(expand(["reducer=none", *long]))
-        found, described = methods(rows, long), nominal(cell.seen)
-        plans = [described.plan(method) for method in found]
-        ordered = [found[place] for place in in_turn(plans)]
-        loaded = load_model(cell.seen)
+        loaded, described, inputs, methods = ready(rows, words, frames)
         parts = loaded.family.parts(loaded.model)
-        given = loaded.model, parts, prompt(loaded, cell.seen)
+        given = loaded.model, parts, inputs
         with reuse_tower(loaded.model):
-            prefills(*given, ordered[:1], share=False)  # warms up, and encodes once for all
-            runs = [[prefills(*given, ordered, way) for way in (False, True)] for _ in range(repeats)]
+            prefills(*given, methods[:1], share=False)  # warms up, and encodes once for all
+            runs = [[prefills(*given, methods, way) for way in (False, True)] for _ in range(repeats)]
         alone, shared = (least([run[way].llm for run in runs]) for way in (0, 1))
         own = " > ".join(f"{least([run[way].own for run in runs]):.2f}" for way in (0, 1))
         ran = runs[0][1].ran
         of = layer_time(parts, ran, 2 * repeats + 1)
         bound = sum(map(of, ran))
-        once, single = shared_flops(described, trees(described, ordered))
+        once, single = shared_flops(described, trees(described, methods))
         peaks = [max(run[way].bytes for run in runs) for way in (0, 1)]
         yield (
-            name, str(len(found)), f"{alone:.2f}", f"{shared:.2f}", f"{alone / shared:.2f}", f"{expected:.2f}",
+            name, str(len(methods)), f"{alone:.2f}", f"{shared:.2f}", f"{alone / shared:.2f}", f"{expected:.2f}",
             f"{single / once:.2f}", f"{bound:.2f}", f"{shared / bound:.3f}", own, f"{peaks[1] / max(1, peaks[0]):.2f}",
         )  # fmt: skip
+
+
+def measure_decoding(words: Sequence[str]) -> str:
+    """What decoding together saves."""
+    frames, rows, expected = DECODING
+    loaded, _, inputs, methods = ready(rows, words, frames)
+    with reuse_tower(loaded.model):
+        alone, joint = decodings(loaded.model, inputs, methods, TOKENS)
+    return (
+        f"decoding, {TOKENS} tokens of {len(methods)} cells: none {alone:.2f} s, all {joint:.2f} s, "
+        f"{alone / joint:.2f} times less (expected {expected:.2f})"
+    )
 
 
 def main(words: Sequence[str]) -> None:
     """Print the table, row by row as it is measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="llava_ov_05b")
-    parser.add_argument("--row", action="append", choices=list(ROWS), help="may be given again; by default all")
+    parser.add_argument(
+        "--row", action="append", choices=[*ROWS, "decoding"], help="may be given again; by default all"
+    )
     parser.add_argument("--repeats", type=int, default=2, help="each way in turn; of each cell the least counts")
     parser.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
     given, more = parser.parse_known_args(words)
@@ -100,7 +128,11 @@ def main(words: Sequence[str]) -> None:
     titles = ["cells", "number", "none, s", "trunk, s", "times less", "expected", "by FLOPs"]
     titles += ["B, s", "trunk / B", "methods, s", "memory"]
     table = Table(*titles)
-    for row in measure([f"model={given.model}", "model.weights=random", *more], given.row or list(ROWS), given.repeats):
+    words, rows = [f"model={given.model}", "model.weights=random", *more], given.row or [*ROWS, "decoding"]
+    for row in measure(words, [name for name in rows if name in ROWS], given.repeats):
         table.add_row(*row)
         print(" | ".join(row), flush=True)
-    Console(width=130).print(table)
+    if table.row_count:
+        Console(width=130).print(table)
+    if "decoding" in rows:
+        print(measure_decoding(words), flush=True)

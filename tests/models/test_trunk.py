@@ -1,97 +1,26 @@
 """Methods that share the layers they have in common answer as each does by itself, bit by bit."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from sweeping import DEPTH, SWEEP, answer, matrix, single_runs
 
-from winnow.models.check.cases import BACKENDS, BATCHES, tiny_model
+from winnow.models.check.cases import BATCHES, tiny_model
 from winnow.models.engine import Trace, Trunk, attach
-from winnow.models.families import FAMILIES
-from winnow.models.families.prompt import Prompt
-from winnow.models.families.support import impossible
-from winnow.models.loading.load import Loaded
 from winnow.models.transformers_api import cache_of
 from winnow.reducers import cdpruner, divprune
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
-from winnow.reducers.aim_prune import AIMPrune
 from winnow.reducers.cdpruner import CDPruner
-from winnow.reducers.compose import Compose
-from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.errors import UnsupportedError
-from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
-from winnow.reducers.dart import DART
+from winnow.reducers.core.schedule import First, K, Window
 from winnow.reducers.divprune import DivPrune
 from winnow.reducers.fastv import FastV
 from winnow.reducers.none import NoReduction
-from winnow.reducers.pdrop import PDrop
-from winnow.reducers.prumerge import PruMerge
 from winnow.reducers.random import RandomDrop
 from winnow.reducers.tome import ToMe
-from winnow.reducers.vas import VAS
-from winnow.reducers.visionzip import VisionZip
-from winnow.reducers.vtw import VTW
-
-STEPS, DEPTH = 3, 6
-EARLY = Rounds(start=3, end=5, interval=1)
-SWEEP: dict[str, Reducer] = {
-    "none": NoReduction(),
-    "vtw": VTW(schedule=K(4)),
-    "vas": VAS(r=0.3, trigger=0.5, schedule=EARLY),
-    "vas-early": VAS(r=0.3, trigger=0.1, schedule=EARLY),
-    "fastv-late": FastV(ratio=0.25, rows="text", schedule=K(3)),
-    "random-layer": RandomDrop(ratio=0.3, schedule=K(3)),
-    "fastv": FastV(ratio=0.5),
-    "fastv-low": FastV(ratio=0.25),
-    "pdrop": PDrop(ratios=(0.6, 0.2), positions="keep", schedule=Cuts((2, 4))),
-    "pdrop-late": PDrop(ratios=(0.6, 0.3), positions="keep", schedule=Cuts((2, 5))),
-    "aim-prune": AIMPrune(schedule=Window(2, 5)),
-    "random-keep": RandomDrop(ratio=0.3),
-    "random-compact": RandomDrop(ratio=0.3, positions="compact"),
-    "aim": AIM(ratio=0.25, positions="keep", schedule=Window(1, 3)),
-    "aim-later": AIM(ratio=0.25, positions="keep", schedule=Window(2, 5)),
-    "aim-merge": AIMMerge(ratio=0.25, positions="keep"),
-    "aim-keys": AIMMerge(ratio=0.25, metric="keys", positions="keep"),
-    "divprune": DivPrune(ratio=0.5, positions="keep"),
-    "divprune-low": DivPrune(ratio=0.25, positions="keep"),
-    "dart": DART(ratio=0.3),
-    "tome": ToMe(ratio=0.4, schedule=First(3)),
-    "compose": Compose(PruMerge(ratio=0.25, positions="keep"), FastV(ratio=0.5)),
-    "prumerge": PruMerge(ratio=0.25, positions="keep"),
-    "visionzip": VisionZip(ratio=0.25, positions="keep"),
-}
-"""One sweep: ends of the trunk at every kind of site, equal cuts under other methods, equal tokens at other places."""
-COVERING = {
-    "llava": ("eager", "padded", tuple(SWEEP)),
-    "llava_onevision": ("sdpa", "video", tuple(SWEEP)),
-    "qwen2_vl": ("sdpa", "padded", tuple(SWEEP)),
-}
-FEW = ("none", "fastv", "pdrop", "aim", "aim-later")
-
-
-def matrix() -> Iterator[Any]:
-    for family, attn, batch in itertools.product(FAMILIES, BACKENDS, BATCHES):
-        covering = COVERING.get(family, ("sdpa", "padded", FEW))
-        if (attn, batch) == covering[:2]:
-            yield pytest.param(family, attn, batch, covering[2])
-        if covering != (attn, batch, tuple(SWEEP)):
-            yield pytest.param(family, attn, batch, tuple(SWEEP), marks=pytest.mark.full)
-
-
-def answer(
-    loaded: Loaded, reducer: Reducer, prompts: Sequence[Prompt], trunk: Trunk | None = None, **more: Any
-) -> tuple[Any, Trace]:
-    model: Any = loaded.model
-    inputs = loaded.family.encode(loaded.processor, list(prompts))
-    fixed = {"do_sample": False, "max_new_tokens": STEPS, "min_new_tokens": STEPS, "pad_token_id": 0}
-    told = {"output_logits": True, "return_dict_in_generate": True}
-    keys = [prompt.text for prompt in prompts]
-    with torch.no_grad(), attach(model, reducer, keys=keys, trunk=trunk) as trace:
-        return model.generate(**inputs, **fixed, **told, **more), trace
 
 
 def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
@@ -106,17 +35,6 @@ def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
         assert torch.equal(prompt.last_layer, again.last_layer)
         assert torch.equal(prompt.anchor, again.anchor)
         assert [step.site for step in prompt.steps] == [step.site for step in again.steps]
-
-
-def single_runs(loaded: Loaded, names: Sequence[str], prompts: Sequence[Prompt]) -> dict[str, tuple[Any, Trace]]:
-    found = {}
-    for name in names:
-        if not impossible(loaded.family, SWEEP[name], DEPTH):
-            try:
-                found[name] = answer(loaded, SWEEP[name], prompts)
-            except UnsupportedError:  # tiles, or a pooled frame with too few slots: no run to compare with
-                continue
-    return found
 
 
 @pytest.mark.parametrize(("family", "attn", "batch", "names"), matrix())
@@ -144,15 +62,26 @@ def test_each_layer_of_the_trunk_runs_once() -> None:
     assert trunk.spared == [full] * (2 * 2 + 2 * 4)
 
 
-def test_whoever_comes_unexpected_is_answered_all_the_same() -> None:
+@pytest.mark.parametrize("k", [3, 4])
+def test_whoever_comes_unexpected_is_answered_all_the_same(k: int) -> None:
     """Layers that were not remembered, or without the statistics that are asked for, run again."""
     loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["padded"]
-    known, stranger = [NoReduction(), FastV(schedule=K(4))], FastV(ratio=0.25, rows="text", schedule=K(3))
+    known, stranger = [NoReduction(), FastV(schedule=K(k))], FastV(ratio=0.25, rows="text", schedule=K(3))
     expected = answer(loaded, stranger, prompts)
     trunk = Trunk(known)
     answer(loaded, known[0], prompts, trunk)
     assert_same(expected, answer(loaded, stranger, prompts, trunk))
     assert_same(answer(loaded, known[1], prompts), answer(loaded, known[1], prompts, trunk))
+
+
+def test_a_layer_inside_of_which_a_method_acts_is_its_own() -> None:
+    """It is neither taken from others nor left to them."""
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["padded"]
+    cells = [NoReduction(), ToMe(ratio=0.4, schedule=First(1)), *(FastV(schedule=K(k)) for k in (1, 2))]
+    expected, trunk = [answer(loaded, cell, prompts) for cell in cells], Trunk(cells)
+    for cell, alone in zip(cells, expected, strict=True):
+        assert_same(alone, answer(loaded, cell, prompts, trunk))
+    assert len(trunk.spared) == 1 + 2
 
 
 def test_another_batch_shares_nothing() -> None:
@@ -201,6 +130,14 @@ def test_ratios_share_one_ranking_and_parts_one_answer(monkeypatch: pytest.Monke
         assert_same(alone, answer(loaded, cell, prompts, trunk))
     pictured = len(prompts) - 1
     assert [asked.count(name) for name in ("max_min", "reduce", "determinant")] == [pictured, pictured, 2 * pictured]
+
+
+def test_notes_are_those_of_equal_tokens_in_equal_states() -> None:
+    trunk, index, embeds = Trunk([]), [torch.arange(4)], torch.randn(1, 4, 2)
+    found = trunk.notes(index, embeds)
+    assert trunk.notes([index[0].clone()], embeds.clone()) is found
+    assert trunk.notes(index, embeds + 1) is not found
+    assert trunk.notes([index[0] + 1], embeds) is not found
 
 
 def test_draws_of_other_seeds_are_not_shared() -> None:

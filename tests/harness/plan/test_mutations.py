@@ -13,7 +13,14 @@ import pytest
 
 from winnow.harness.common import sources
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.config.schema import (
+    BudgetConfig,
+    DownsampleConfig,
+    ModelConfig,
+    NominalConfig,
+    ShareConfig,
+    TasksConfig,
+)
 from winnow.harness.data import hub
 from winnow.harness.data.inventory import _stamp
 from winnow.harness.data.needs import cached
@@ -269,6 +276,7 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     "largest picture": (ANSWERS, none, model(max_pixels=10000)),
     "commit of a hub model": (ANSWERS, model(repo="o/m", revision="a" * 40), model(repo="o/m", revision="b" * 40)),
     "a branch of a hub model that moved": (ANSWERS, branch("a" * 40), branch("b" * 40)),
+    "decoding together": (ANSWERS, none, cell(share=ShareConfig("all"))),
     "batch size below float32": (ANSWERS, model(dtype="float16"), lambda world: replace(world.cell, batch_size=1)),
     # the method
     "an argument": (ANSWERS, none, method(args={"rows": "all", "R": None})),
@@ -339,6 +347,7 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     "a limit of as many as there are": (NOTHING, none, cell(limit=3)),
     "a limit of more than there are": (NOTHING, none, cell(limit=99)),
     "a seed that nothing draws from": (NOTHING, none, cell(seed=1)),
+    "who shares prefills": (NOTHING, none, cell(share=ShareConfig("none"))),
     "batch size in float32": (NOTHING, none, cell(batch_size=1)),
     "names": (NOTHING, none, model(name="another")),
     "names of tasks": (NOTHING, none, tasks(name="another")),

@@ -5,7 +5,7 @@ from cells import cell
 
 from winnow.harness.cost import physical
 from winnow.harness.plan.nominal import nominal
-from winnow.harness.plan.tree import draw, in_turn, shared_bytes, shared_flops, trees
+from winnow.harness.plan.tree import draw, in_turn, joint_bytes, shared_bytes, shared_flops, trees
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.compose import Compose
@@ -60,6 +60,13 @@ def test_memory_is_that_of_shared_layers() -> None:
     pairs, states = 2 * 2 * shape_.kv_heads * shape_.head_dim, 2 * shape_.hidden
     assert shared_bytes(PROMPT, trees(PROMPT, methods), 3) == 3 * 2 * tokens * (pairs + states)
     assert shared_bytes(PROMPT, trees(PROMPT, methods[:1]), 3) == 0
+
+
+def test_cells_that_decode_together_are_as_long_as_the_longest_in_each_layer() -> None:
+    methods, shape_ = [FastV(ratio=0.5), FastV(ratio=0.25)], PROMPT.shape
+    whole, half = (n + PROMPT.text + 7 for n in (PROMPT.visual, PROMPT.visual // 2))
+    pairs = 2 * 2 * shape_.kv_heads * shape_.head_dim
+    assert joint_bytes(PROMPT, methods, 3, 7) == 2 * 3 * pairs * (2 * whole + (shape_.layers - 2) * half)
 
 
 def test_the_tree_is_drawn_with_who_goes_where() -> None:

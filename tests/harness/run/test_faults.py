@@ -51,9 +51,10 @@ def journals(results: Path) -> dict[str, bytes]:
     return {f"{path.parent.parent.name}/{path.name}": path.read_bytes() for path in results.glob("*/journal/*.jsonl")}
 
 
-def test_kill_in_mid_task_loses_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", ["trunk", "all"])
+def test_kill_in_mid_task_loses_nothing(environment: dict[str, str], tmp_path: Path, share: str) -> None:
     """Kill -9 three times at different moments; every answered row stays, and the end is that of an undisturbed run."""
-    sweep = ("-m", "reducer=none,fastv,vas", *FASTV[1:])
+    sweep = ("-m", "reducer=none,fastv,vas", f"share={share}", *FASTV[1:])
     whole = start(environment, tmp_path / "whole", *sweep)
     assert whole.wait(timeout=300) == 0
     results, before = tmp_path / "killed", 0
@@ -75,8 +76,10 @@ def test_kill_in_mid_task_loses_nothing(environment: dict[str, str], tmp_path: P
     assert len(samples(results)) == 3 and not list(results.glob("*/claim.*"))
 
 
-def test_interrupt_ends_within_seconds_and_can_go_on(environment: dict[str, str], tmp_path: Path) -> None:
-    process = start(environment, tmp_path, *FASTV)
+@pytest.mark.parametrize("share", ["trunk", "all"])
+def test_interrupt_ends_within_seconds_and_can_go_on(environment: dict[str, str], tmp_path: Path, share: str) -> None:
+    sweep = ("-m", "reducer=none,fastv", f"share={share}", *FASTV[1:])
+    process = start(environment, tmp_path, *sweep)
     wait_for(tmp_path, 8, process)
     process.send_signal(signal.SIGINT)
     asked = time.monotonic()
@@ -88,9 +91,9 @@ def test_interrupt_ends_within_seconds_and_can_go_on(environment: dict[str, str]
     )
     assert "Traceback" not in errors
     kept = answered(tmp_path)
-    process = start(environment, tmp_path, *FASTV)
+    process = start(environment, tmp_path, *sweep)
     assert process.wait(timeout=300) == 0
-    assert kept >= 8 and len(next(iter(samples(tmp_path).values()))) == 120
+    assert kept >= 8 and [len(rows) for rows in samples(tmp_path).values()] == [120, 120]
 
 
 def test_second_process_leaves_the_cell_to_the_first(environment: dict[str, str], tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from runs import Run, counted
 
 from winnow.harness.plan.build import build_method
 from winnow.harness.run import answer as answering
-from winnow.harness.run import sharing
+from winnow.harness.run import generate as generating
+from winnow.harness.run import journal, sharing
 from winnow.harness.run.sharing import Sharing, out_of_memory
+from winnow.harness.run.stop import Stop, StoppedError
 from winnow.models.engine import Trunk
 
 SWEEP = ("-m", "reducer=none,fastv,pdrop", "ratio=0.5,0.25", "schedule=pico", "limit=2", "batch_size=2")
@@ -47,6 +49,33 @@ def test_rows_are_those_of_single_runs(
     assert len(told) == 5
 
 
+@pytest.mark.parametrize(("share", "kept"), [("trunk", 2), ("all", 0)])
+def test_a_stop_keeps_what_was_answered_and_the_rest_is_shared_anew(
+    run: Run, results: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch, share: str, kept: int
+) -> None:
+    asked: list[int] = []
+
+    def third(self: Stop) -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise StoppedError("told to")
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Stop, "raise_if_requested", third)
+        with pytest.raises(StoppedError):
+            run(*SWEEP, f"share={share}")
+    assert len([path for path in results.glob("*/journal/*.jsonl") if path.stat().st_size]) == kept
+    assert not list(results.glob("*/journal/*.begun"))
+    both, folders = [("pico_video", 0), ("pico_video", 1)], results.glob("*/journal") if share == "all" else ()
+    dead = [journal.Journal(folder).begun(both) for folder in folders for _ in range(2)]  # two processes die of them
+    for context in dead:
+        context.__enter__()
+    told, single = counted(monkeypatch, answering, "answer_jointly"), counted(monkeypatch, answering, "answer")
+    assert run(*SWEEP, f"share={share}").code == 0
+    assert not told and len(single) == (3 if share == "trunk" else 10)  # suspects are taken one by one
+    assert sorted(map(str, rows(results).values())) == sorted(map(str, alone.values()))
+
+
 def test_without_memory_cells_go_on_one_by_one(
     run: Run, results: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,10 +92,11 @@ def test_without_memory_cells_go_on_one_by_one(
     assert rows(results) == alone
 
 
-def test_memory_cuts_a_group_into_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("more", [(), ("share=all",)])
+def test_memory_cuts_a_group_into_trees(monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]) -> None:
     class Work:
         def __init__(self, *words: str) -> None:
-            self.run = type("Run", (), {"cell": cell(*words)})
+            self.run = type("Run", (), {"cell": cell(*words, *more)})
             self.built = build_method(self.run.cell)
 
     loaded: Any = type("Loaded", (), {"model": torch.nn.Linear(1, 1)})
@@ -79,6 +109,7 @@ def test_memory_cuts_a_group_into_trees(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert groups(1) == [["", "0.5", "0.1"]]
     assert groups(0) == [[""], ["0.5"], ["0.1"]]
+    assert (len(groups(0.004)) > 1) == bool(more)  # the caches of all, beside what is shared
 
 
 def test_a_failure_ends_sharing_for_a_batch_and_lack_of_memory_for_good(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,3 +133,33 @@ def test_a_failure_ends_sharing_for_a_batch_and_lack_of_memory_for_good(capsys: 
 )
 def test_what_counts_as_no_memory(error: Exception, short: bool) -> None:
     assert out_of_memory(error) is short
+
+
+def test_cells_that_decode_together_answer_as_single_runs(
+    run: Run, results: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, single = counted(monkeypatch, answering, "answer_jointly"), counted(monkeypatch, answering, "answer")
+    ran = run(*SWEEP, "share=all")
+    assert ran.code == 0 and "layers of shared prefills: 20, spared: 20" in ran.out
+    assert len(told) == 1 and not single
+    found = rows(results)
+    assert not found.keys() & alone.keys()  # other runs
+    assert sorted(map(str, found.values())) == sorted(map(str, alone.values()))
+
+
+def test_decoding_together_without_memory_goes_on_one_by_one(
+    run: Run, results: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(generating, "finish", full)
+    ran = run(*SWEEP, "share=all")
+    assert ran.code == 0 and ran.err.count("share: out of memory, so that cells go on one by one") == 1
+    assert sorted(map(str, rows(results).values())) == sorted(map(str, alone.values()))
+
+
+def test_beams_cannot_decode_together(run: Run) -> None:
+    ran = run(*SWEEP, "share=all", "+tasks.generation.num_beams=2")
+    assert ran.code == 2
+    assert ran.err.strip().splitlines()[-1].endswith("choose share=trunk") and "num_beams=2" in ran.err
