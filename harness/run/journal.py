@@ -15,6 +15,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from winnow.harness.common.files import parse
 from winnow.harness.run.record import Place, Row, from_line
 from winnow.reducers.core.errors import WinnowError
 
@@ -101,7 +102,7 @@ def _notes(folder: Path) -> list[Path]:
 def _begun(note: Path) -> list[tuple[str, int]]:
     """The documents of a note; none if its process died while it wrote, or has just finished them."""
     with suppress(FileNotFoundError, ValueError):
-        return [(task, doc_id) for task, doc_id in json.loads(note.read_text())]
+        return [(task, doc_id) for task, doc_id in parse(note.read_text())]
     return []
 
 

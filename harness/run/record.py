@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from winnow.harness.common.files import parse
 from winnow.harness.run.fate import unpack
 from winnow.reducers.core.errors import WinnowError
 
@@ -136,7 +137,7 @@ def from_line(line: bytes) -> Row:
         If it is whole, but has fields that another version of Winnow wrote.
     """
     text, _, binary = line.partition(BINARY)
-    values: dict[str, Any] = json.loads(text)
+    values: dict[str, Any] = parse(text)
     if not isinstance(values, dict) or not {"task", "doc_id", "doc"} <= set(values):
         raise ValueError("these are not the fields of a journal row")
     if foreign := set(values) - set(PLAIN):

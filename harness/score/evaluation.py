@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,6 +83,8 @@ def _part(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], start
     """Some documents, with fresh task objects."""
     from lmms_eval.evaluator import simple_evaluate
 
+    if start:
+        gc.collect()  # task objects refer to themselves: those of the part before would stay
     return simple_evaluate(
         model=replay(answers),
         tasks=[tasks.spec(name)],
