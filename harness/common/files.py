@@ -88,6 +88,20 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
+def parse(text: str | bytes) -> Any:
+    """Parse JSON that anybody may have written.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or nested deeper than any file of ours.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -97,7 +111,7 @@ def read_json(path: Path) -> Any:
         If it is damaged; names it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WinnowError(f"{path} is damaged ({error}): delete the folder and run again") from error
 

@@ -7,7 +7,6 @@ reported. A run is finished if it is there and the result is what it was then.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +99,7 @@ def digest_of(path: Path) -> str:
 def _read(folder: Path) -> Done | None:
     """What `DONE` says; None if it is damaged."""
     try:
-        found = json.loads((folder / DONE).read_text(encoding="utf-8") or "{}")
+        found = files.parse((folder / DONE).read_text(encoding="utf-8") or "{}")
         done = Done(**found) if "files" in found or not found else Done(found)
         names, texts = [*done.files], [*done.files.values(), done.score, done.report]
     except (OSError, ValueError, TypeError, AttributeError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from winnow.harness.common.files import parse
 from winnow.reducers.core.errors import WinnowError
 
 DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
@@ -80,4 +80,4 @@ def read_samples(folder: Path, task: str, most: int | None = None) -> Iterator[d
     path = samples_path(folder, task)
     if path.exists():
         with path.open(encoding="utf-8") as file:
-            yield from map(json.loads, islice(file, most))
+            yield from map(parse, islice(file, most))

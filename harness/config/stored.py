@@ -24,7 +24,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise WinnowError(f"{path} cannot be read: an imported run has none, others are run again") from error
     if not isinstance(found, dict) or not all(isinstance(found.get(name), dict) for name in ("cell", "inputs")):
         raise WinnowError(f"{path} is damaged or of an older version of Winnow: run the cell again")

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from winnow.harness.common import files
+
 WHOLE = "claim"
 """Name of the claim on a whole run; its files are ``claim.000001`` and so on."""
 FORM = re.compile(r"(claim(?:-\d+-of-\d+)?)\.\d{6,}")
@@ -235,7 +237,7 @@ def _start_time(pid: int) -> str | None:
 
 def _read(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
+        found = files.parse(path.read_text())
         return found if isinstance(found, dict) else {}
     return {}
 

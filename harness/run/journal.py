@@ -15,11 +15,15 @@ from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from winnow.harness.common.files import parse
 from winnow.harness.run.record import Place, Row, from_line
 from winnow.reducers.core.errors import WinnowError
 
 BEGUN = ".begun"
 """Ending of the notes that say which documents a process is at."""
+ANEW = "finish it with that version, or say force=true to answer its documents anew"
+UNSIGNED = b'{"task": '
+"""How the rows of version 0.1 begin."""
 NAMED = 3
 """Damaged rows that are named one by one."""
 
@@ -98,7 +102,7 @@ def _notes(folder: Path) -> list[Path]:
 def _begun(note: Path) -> list[tuple[str, int]]:
     """The documents of a note; none if its process died while it wrote, or has just finished them."""
     with suppress(FileNotFoundError, ValueError):
-        return [(task, doc_id) for task, doc_id in json.loads(note.read_text())]
+        return [(task, doc_id) for task, doc_id in parse(note.read_text())]
     return []
 
 
@@ -107,12 +111,20 @@ def read(folder: Path) -> dict[tuple[str, int], Row]:
 
     A half-written last line, what a kill in mid-write leaves, is ignored. A damaged line is counted and named, and its
     document is answered again.
+
+    Raises
+    ------
+    WinnowError
+        If another version of Winnow wrote it; names the run.
     """
     found: dict[tuple[str, int], Row] = {}
     bad: list[str] = []
     for path in _segments(folder):
         for number, (offset, line) in enumerate(_lines(path), start=1):
-            row = _row(line, Place(path, offset))
+            try:
+                row = _row(line, Place(path, offset))
+            except WinnowError as error:
+                raise WinnowError(f"run {folder.parent.name}: {error}: {ANEW}") from error
             if row is None:
                 bad.append(f"{path.name} line {number}")
             else:
@@ -179,9 +191,11 @@ def _row(line: bytes, place: Place | None = None) -> Row | None:
     """The row of a line, light if its place is given; None if it is not what was written."""
     mark, _, text = line.partition(b" ")
     if mark != b"%08x" % zlib.crc32(text):
+        if line.startswith(UNSIGNED):
+            raise WinnowError("another version of Winnow wrote its rows, without checksums")
         return None
     try:
         row = from_line(text)
         return row.light(place) if place else row
-    except (ValueError, TypeError, KeyError, zlib.error):
+    except (ValueError, TypeError, KeyError):
         return None

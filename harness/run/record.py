@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
-import zlib
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from winnow.harness.run.fate import pack, unpack
+from winnow.harness.common.files import parse
+from winnow.harness.run.fate import unpack
 from winnow.reducers.core.errors import WinnowError
 
 if TYPE_CHECKING:
@@ -125,8 +123,6 @@ class Row:
         return text + BINARY + fate if fate else text
 
 
-OLD = ("last_layer", "anchor")
-"""Fields of rows that were written before `fate`."""
 PLAIN = [f.name for f in fields(Row) if f.name not in ("fate", "place")]
 
 
@@ -137,16 +133,16 @@ def from_line(line: bytes) -> Row:
     ------
     ValueError
         If it is no such line.
+    WinnowError
+        If it is whole, but has fields that another version of Winnow wrote.
     """
     text, _, binary = line.partition(BINARY)
-    values: dict[str, Any] = json.loads(text)
+    values: dict[str, Any] = parse(text)
     if not isinstance(values, dict) or not {"task", "doc_id", "doc"} <= set(values):
         raise ValueError("these are not the fields of a journal row")
-    old = {name: _unpack(values.pop(name)) for name in OLD if name in values}
-    if set(values) - set(PLAIN):
-        raise ValueError(f"another version of Winnow wrote {', '.join(sorted(set(values) - set(PLAIN)))}")
-    fate = pack(old["last_layer"], old["anchor"]) if len(old) == 2 else b""
-    return Row(**values, fate=fate or binary.replace(ESCAPE + b"n", b"\n").replace(ESCAPE + b"e", ESCAPE))
+    if foreign := set(values) - set(PLAIN):
+        raise WinnowError(f"another version of Winnow wrote its rows, with {', '.join(sorted(foreign))}")
+    return Row(**values, fate=binary.replace(ESCAPE + b"n", b"\n").replace(ESCAPE + b"e", ESCAPE))
 
 
 def mean_shares(rows: Sequence[Row]) -> tuple[float, float, float]:
@@ -180,9 +176,3 @@ def _whole(text: str) -> list[Any]:
 @cache
 def _same(value: int) -> int:
     return value
-
-
-def _unpack(text: str) -> list[int]:
-    values = array("i")
-    values.frombytes(zlib.decompress(base64.b64decode(text)))
-    return values.tolist()

@@ -193,7 +193,7 @@ def _bounded(response: httpx.Response) -> str:
 def _reply(text: str) -> Reply:
     """Read a reply; what is none is asked for again, and never kept."""
     try:
-        found = json.loads(text)
+        found = files.parse(text)
         usage, said = found.get("usage") or {}, found["choices"][0]["message"]["content"] or ""
         counts = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
         if not isinstance(said, str) or min(counts) < 0:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,9 @@ def _cost(cell: Cell, built: Built, rows: Sequence[Row]) -> CostResult | None:
         return None
     shape, attn, add = llm_shape(cell.model), cell.model.attn, cell.model.mlp_add
     cache = sum(kv_bytes(shape, row.tokens_per_layer) for row in answered)
-    behind = _mlp(cell, built, answered)
-    found = _flops(answered, behind, lambda tokens, mlp: physical.prefill_flops(shape, tokens, attn, mlp))
-    papers = _flops(answered, behind, lambda tokens, mlp: llm_viewer.prefill_flops(shape, tokens, add, mlp))
+    behind = partial(_mlp, cell, built, answered)
+    found = _flops(answered, behind(), lambda tokens, mlp: physical.prefill_flops(shape, tokens, attn, mlp))
+    papers = _flops(answered, behind(), lambda tokens, mlp: llm_viewer.prefill_flops(shape, tokens, add, mlp))
     return {
         "profile": physical.NAME,
         "tflops": found["tflops"],
@@ -118,17 +119,16 @@ def _cost(cell: Cell, built: Built, rows: Sequence[Row]) -> CostResult | None:
     }
 
 
-def _mlp(cell: Cell, built: Built, rows: Sequence[Row]) -> list[list[int]]:
+def _mlp(cell: Cell, built: Built, rows: Iterable[Row]) -> Iterator[list[int]]:
     """Tokens that each layer's MLP processed, per document."""
-    grids = [[Grid(frames, tall * wide, wide) for frames, tall, wide in row.grids] for row in rows]
     tower = vision_tower(cell.model)
-    return [
-        mlp_tokens(built.reducer, row.tokens_per_layer, spans, tower) for row, spans in zip(rows, grids, strict=True)
-    ]
+    for row in rows:
+        spans = [Grid(frames, tall * wide, wide) for frames, tall, wide in row.grids]
+        yield mlp_tokens(built.reducer, row.tokens_per_layer, spans, tower)
 
 
 def _flops(
-    rows: Sequence[Row], behind: Sequence[list[int]], count: Callable[[Sequence[int], Sequence[int]], float]
+    rows: Sequence[Row], behind: Iterable[list[int]], count: Callable[[Sequence[int], Sequence[int]], float]
 ) -> dict[str, float]:
     """Mean TFLOPs of the documents, and their share of the unreduced prefills."""
     flops = sum(count(row.tokens_per_layer, mlp) for row, mlp in zip(rows, behind, strict=True))

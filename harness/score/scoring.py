@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-import numpy as np
-
-from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.data.faults import counted
 from winnow.harness.run.record import Row
 from winnow.harness.run.result import FigureResult, TaskResult
+from winnow.harness.score.evaluation import Evaluation, Judged, evaluate
 from winnow.harness.score.layout import lay_out
 from winnow.harness.score.stats import figure, percent
-from winnow.harness.tasks.lmms_eval import quiet, replay
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -50,7 +45,6 @@ def score_task(
     name: str,
     documents: Sequence[Document],
     rows: Mapping[tuple[str, int], Row],
-    limit: int | None,
     folder: Path,
 ) -> Scored:
     """Score the recorded answers of one task.
@@ -63,7 +57,6 @@ def score_task(
         All of the task's documents.
     rows : mapping
         What was answered, by task and document; failed rows score 0.
-    limit : int or None
     folder : Path
         Where submission files are written.
 
@@ -76,14 +69,14 @@ def score_task(
     answers = {row.key: row.answer for row in found}
     benchmark = tasks.benchmark(name)
     if benchmark is None:
-        evaluation = _evaluate(tasks, name, answers, limit, folder)
+        evaluation = evaluate(tasks, name, answers, folder)
         return _score_by_metric(tasks.config.metric, name, documents, found, evaluation)
     from winnow.harness.score.benchmarks import score_benchmark
 
     theirs = None
     if benchmark.metric:
         try:
-            theirs = _figure(_evaluate(tasks, name, answers, limit, folder)["results"][name], benchmark.metric)
+            theirs = evaluate(tasks, name, answers, folder).figures.get(benchmark.metric)
         except WinnowError as error:
             theirs = str(error)
     return Scored(*score_benchmark(tasks, benchmark, documents, found, theirs, folder))
@@ -114,16 +107,15 @@ def rehearse(tasks: Tasks, name: str, documents: Sequence[Document]) -> None:
     first = documents[0]
     row = Row(first.task, first.doc_id, first.fingerprint)
     with TemporaryDirectory() as folder:
-        evaluation = _evaluate(tasks, name, {row.key: row.answer}, 1, Path(folder))
+        evaluation = evaluate(tasks, name, {row.key: row.answer}, Path(folder))
     _score_by_metric(tasks.config.metric, name, documents[:1], [row], evaluation)
 
 
 def _score_by_metric(
-    metric: str | None, name: str, documents: Sequence[Document], rows: Sequence[Row], evaluation: Mapping[str, Any]
+    metric: str | None, name: str, documents: Sequence[Document], rows: Sequence[Row], evaluation: Evaluation
 ) -> Scored:
     """Average one of the task's metrics over all documents."""
-    judged = {sample["doc_id"]: sample for sample in reversed(evaluation["samples"].pop(name))}
-    samples = [_sample(d, row, judged.pop(d.doc_id)) for d, row in zip(documents, rows, strict=True)]
+    samples = [_sample(d, row, evaluation.judged.pop(d.doc_id)) for d, row in zip(documents, rows, strict=True)]
     metric = _check_metric(metric, name, samples)
     scores = [
         {key: sample[key] for key in ("task", "doc_id", "doc", "status")}
@@ -131,55 +123,21 @@ def _score_by_metric(
         for sample, row in zip(samples, rows, strict=True)
         for key, score in sample["scores"].items()
     ]
-    return Scored(_summary(metric, name, samples, scores, evaluation["results"][name]), samples, scores)
+    return Scored(_summary(metric, name, samples, scores, evaluation.figures.get(metric)), samples, scores)
 
 
-def _evaluate(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], limit: int | None, folder: Path) -> Any:
-    """Run lmms-eval on one task, with fresh task objects, in document order, without its bootstrap and its threads."""
-    from lmms_eval.evaluator import simple_evaluate
-
-    try:
-        with quiet(), tasks.data.home():
-            return simple_evaluate(
-                model=replay(answers),
-                tasks=[tasks.spec(name)],
-                task_manager=tasks.manager,
-                limit=limit,
-                bootstrap_iters=0,
-                log_samples=True,
-                process_docs_parallel=1,
-                datetime_str=datetime.now(UTC).isoformat(timespec="seconds"),
-                cli_args=argparse.Namespace(output_path=str(folder), process_with_media=True, reasoning_tags=None),
-                verbosity="ERROR",
-            )
-    except (Exception, SystemExit) as error:
-        raise WinnowError(f"lmms-eval cannot score task '{name}': {first_line(root_cause(error))}") from error
-
-
-def _sample(document: Document, row: Row, judged: Mapping[str, Any]) -> dict[str, Any]:
-    known = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "token_counts", "doc_hash", "input"}
-    values = {key: _number(value) for key, value in judged.items() if key not in known}
-    scores = {key: value for key, value in values.items() if value is not None}
-    if row.status != "ok":
-        scores = dict.fromkeys(scores, 0.0)
+def _sample(document: Document, row: Row, judged: Judged) -> dict[str, Any]:
     return {
         "task": row.task,
         "doc_id": row.doc_id,
         "doc": row.doc,
         "prompt": document.text,
-        "target": judged.get("target"),
+        "target": judged.target,
         "answer": row.answer,
         "status": row.status,
         "reason": row.reason,
-        "scores": scores,
+        "scores": judged.scores if row.status == "ok" else dict.fromkeys(judged.scores, 0.0),
     }
-
-
-def _number(value: Any) -> float | None:
-    """The score of one sample: a number, or the ``score`` of a dictionary; None for anything else."""
-    if isinstance(value, Mapping):
-        value = value.get("score")
-    return float(value) if isinstance(value, bool | int | float | np.number) else None
 
 
 def _check_metric(metric: str | None, name: str, samples: Sequence[Mapping[str, Any]]) -> str:
@@ -199,7 +157,7 @@ def _summary(
     name: str,
     samples: Sequence[Mapping[str, Any]],
     scores: Sequence[Mapping[str, Any]],
-    theirs: Mapping[str, Any],
+    theirs: Any,
 ) -> TaskResult:
     by_metric: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for score in scores:
@@ -212,7 +170,7 @@ def _summary(
         "failed": len(failed),
         "reasons": counted(failed),
         **_interval(by_metric[metric]),
-        "lmms_eval": _figure(theirs, metric),
+        "lmms_eval": theirs,
         "breakdown": {
             key: {**_interval(found), "documents": len(found)}
             for key, found in sorted(by_metric.items())
@@ -220,11 +178,6 @@ def _summary(
         },
     }
     return cast(TaskResult, made)
-
-
-def _figure(results: Mapping[str, Any], metric: str) -> Any:
-    """lmms-eval's own figure."""
-    return next((value for key, value in results.items() if key.startswith(f"{metric},")), None)
 
 
 def _interval(scores: Sequence[Mapping[str, Any]]) -> FigureResult:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from winnow.harness.common.errors import first_line
 from winnow.harness.common.find_run import find_run
 from winnow.harness.common.finished import finished, outdated
 from winnow.harness.common.run_files import CONFIG
@@ -15,11 +17,13 @@ from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.stored import stored_cell, stored_config
 from winnow.harness.plan.difference import why
 from winnow.harness.plan.identity import identify
-from winnow.harness.run.store import runs_of
+from winnow.harness.run.store import Run, runs_of
 from winnow.harness.sweep.in_process import run
 from winnow.reducers.core.errors import WinnowError
 
 Layer = Literal["score", "report"]
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 def again(names: Sequence[str], results: Path, layer: Layer, trust: bool = False) -> int:
@@ -40,22 +44,42 @@ def again(names: Sequence[str], results: Path, layer: Layer, trust: bool = False
     WinnowError
         If a run's answers are not those that its command would give today.
     """
-    folders = [find_run(name, results, finished=True) for name in names] or [*_finished(results)]
-    runs = runs_of([_cell(folder, trust) for folder in folders])
-    wanted = []
-    for folder, found in zip(folders, runs, strict=True):
-        if found.id != folder.name:
-            if names:
-                raise WinnowError(f"run {folder.name} has answers of other code or data: `winnow why {folder.name}`")
-        elif names or layer in outdated(folder, found.identity.score, found.identity.report):
-            wanted.append(found)
+    wanted = _named(names, results, trust) if names else _outdated(results, layer, trust)
     for found in wanted:
         found.reopen(f"asked for a new {layer}")
     return run([found.cell for found in wanted]) if wanted else 0
 
 
-def _finished(results: Path) -> list[Path]:
-    return [path.parent for path in sorted(results.glob(f"*/{CONFIG}")) if finished(path.parent)]
+def _named(names: Sequence[str], results: Path, trust: bool) -> list[Run]:
+    """Runs that are asked for, whose answers have to be those of today."""
+    cells = {folder.name: _cell(folder, trust) for folder in (find_run(name, results, finished=True) for name in names)}
+    found = runs_of([*cells.values()])
+    if strange := sorted(cells.keys() - {run.id for run in found}):
+        raise WinnowError(f"run {strange[0]} has answers of other code or data: `winnow why {strange[0]}`")
+    return found
+
+
+def _outdated(results: Path, layer: Layer, trust: bool) -> list[Run]:
+    """Finished runs with the answers of today, whose layer is of other code or labels; what cannot be read is named."""
+    folders = [path.parent for path in sorted(results.glob(f"*/{CONFIG}")) if finished(path.parent)]
+    cells = [cell for folder in folders for cell in _readable([folder], lambda found: [_cell(found[0], trust)])]
+    names, runs = {folder.name for folder in folders}, _readable(cells, runs_of)
+    return [
+        run
+        for run in runs
+        if run.id in names and layer in outdated(run.folder, run.identity.score, run.identity.report)
+    ]
+
+
+def _readable(given: Sequence[T], read: Callable[[Sequence[T]], list[U]]) -> list[U]:
+    """What is read from all; where that fails, from each, so that one stops no other."""
+    try:
+        return read(given)
+    except (WinnowError, OSError) as error:
+        if len(given) == 1:
+            print(f"left out: {first_line(error)}", file=sys.stderr)
+            return []
+        return [one for each in given for one in _readable([each], read)]
 
 
 def _inputs(folder: Path) -> dict[str, Any]:

@@ -140,7 +140,6 @@ def _close(
     before: Mapping[str, float],
 ) -> int:
     """Score one run and write its result; a task that cannot be scored leaves the answers as they are."""
-    limit, folder = work.run.cell.limit, work.run.folder
     stop.raise_if_requested()
     if work.claim.lost(look=True):
         print(f"run {work.run.id} was taken over while this process stood still: left to the other", file=sys.stderr)
@@ -149,7 +148,7 @@ def _close(
         return _stopped(work)
     try:
         with progress(f"scoring {work.built.reducer.name}"), spent.on("score"):
-            scored = [score_task(tasks, name, found, work.rows, limit, folder) for name, found in documents.items()]
+            scored = [score_task(tasks, name, found, work.rows, work.run.folder) for name, found in documents.items()]
     except WinnowError as error:
         print(f"run {work.run.id} is not scored: {error}", file=sys.stderr)
         work.run.fail(f"not scored: {error}")

@@ -21,7 +21,7 @@ from winnow.harness.sweep.manifest import JOBS, Manifest, load
 from winnow.harness.sweep.state import Watch, counts, number
 from winnow.reducers.core.errors import WinnowError
 
-_JOB = re.compile(r"\d{1,18}(_\d{1,9})?")
+_JOB = re.compile("[0-9]{1,18}(_[0-9]{1,9})?")
 TIMEOUTS = 10_000
 """Times that submitit may put a task that ran out of time back into the queue."""
 

@@ -1,6 +1,7 @@
 """How fast videos are read, alone and ahead of a model, and how much memory that takes; needs the program ffmpeg.
 
-    python scripts/bench.py media [--folder FOLDER] [--minutes 1 10 60] [--videos 24] [--rounds 3] [--rival]
+    python scripts/bench.py media [--parts readers walks sleepers memory] [--folder FOLDER] [--rival]
+                                  [--codecs H.264 HEVC VP9 AV1] [--minutes 1 10 60] [--videos 24] [--rounds 3]
 
 Five tables: the readers beside decord and PyAV for the same frames; a run whose model sleeps as long as decoding takes,
 decoded ahead by one process, beside the same run in line and by the code of before; sixteen decoders that sleep the
@@ -23,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.benches import footprint, readers, walks
-from scripts.benches.films import copies, large
+from scripts.benches.films import CODECS, copies, large
 
 PARTS = ("readers", "walks", "sleepers", "memory")
 
@@ -32,6 +33,7 @@ def main(words: Sequence[str]) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where the videos are made, and kept")
+    parser.add_argument("--codecs", nargs="+", choices=CODECS, default=[*CODECS], help="which the readers read")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60], help="their lengths")
     parser.add_argument("--videos", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3, help="how often the runs take turns")
@@ -51,7 +53,7 @@ def main(words: Sequence[str]) -> None:
 
 def _readers(given: argparse.Namespace, folder: Path, scratch: Path) -> None:
     table = Table("codec", "length", "before", "before, s", "now, s", "ratio", "exact", "now / lmms-eval")
-    _print(table, readers.rows(folder, given.minutes, given.rival))
+    _print(table, readers.rows(folder, given.codecs, given.minutes, given.rival))
 
 
 def _walks(given: argparse.Namespace, folder: Path, scratch: Path) -> None:

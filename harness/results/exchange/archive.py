@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from winnow.harness.common import files
 from winnow.harness.common.errors import first_line
@@ -21,7 +22,9 @@ COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished",
 SCORES = ("task", "doc_id", "metric", "score", "stratum", "media")
 SUFFIXES = (".parquet", ".csv")
 LARGEST = 2 << 30
-"""Bytes of a file that is read."""
+"""Bytes of a file that is read, packed or not."""
+MOST = 20_000_000
+"""Lines of a file that is read."""
 
 
 def write(folder: Path, out: Path) -> int:
@@ -91,8 +94,7 @@ def read(path: Path, folder: Path) -> tuple[list[str], list[str]]:
     _check(path)
     if not path.exists():
         raise WinnowError(f"{path} does not exist: write one with `winnow export FILE`")
-    if path.stat().st_size > LARGEST:
-        raise WinnowError(f"{path} has {path.stat().st_size} bytes: at most {LARGEST} are read")
+    _bound(path)
     new, bad = [], []
     for name, lines in _table(path).groupby("run", sort=False):
         try:
@@ -104,6 +106,20 @@ def read(path: Path, folder: Path) -> tuple[list[str], list[str]]:
         except (WinnowError, ValueError, TypeError, KeyError) as error:
             bad.append(f"run {str(name)[:40]!r} is left out: {first_line(error)}")
     return new, bad
+
+
+def _bound(path: Path) -> None:
+    """Refuse what could fill the memory; a few bytes of Parquet can stand for as many lines as one likes."""
+    bytes_, lines = path.stat().st_size, 0
+    if path.suffix == ".parquet":
+        try:
+            found = pq.read_metadata(path)
+        except (ValueError, OSError):  # told by who reads it
+            return
+        groups = (found.row_group(place).total_byte_size for place in range(found.num_row_groups))
+        bytes_, lines = max(bytes_, sum(groups)), found.num_rows
+    if bytes_ > LARGEST or lines > MOST:
+        raise WinnowError(f"{path} has {bytes_} bytes and {lines} lines: at most {LARGEST} and {MOST} are read")
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+from winnow.harness.common.files import parse
 from winnow.harness.common.run_files import IMPORTED
 from winnow.reducers.core.errors import WinnowError
 
@@ -26,7 +26,7 @@ def result_of(run: str, text: str) -> dict[str, Any]:
     """
     if len(text) > LARGEST:
         raise WinnowError(f"its result has {len(text)} characters, more than {LARGEST}")
-    result = json.loads(text or "null")
+    result = parse(text or "null")
     if not isinstance(result, dict) or not isinstance(result.get("tasks"), list):
         raise WinnowError("it holds no result")
     named = [run, *(task.get("task") for task in result["tasks"] if isinstance(task, dict))]

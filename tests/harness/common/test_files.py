@@ -22,9 +22,10 @@ def test_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
 
 
-def test_damaged_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[" * 99_999, '{"a":' * 99_999])
+def test_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "result.json"
-    path.write_text("{")
+    path.write_text(text)
     with pytest.raises(WinnowError, match=r"result\.json is damaged .* delete the folder"):
         files.read_json(path)
 

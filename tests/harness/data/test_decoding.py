@@ -113,17 +113,39 @@ def test_decoder_that_dies_is_started_anew(tmp_path: Path, monkeypatch: pytest.M
     decoder.stop()
 
 
+def noisy(path: Path, codec: str, size: tuple[int, int], kind: str, rate: int, frames: int = 20) -> None:
+    noise, (height, width) = np.random.default_rng(0), size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width, stream.pix_fmt = height, width, kind
+        for _ in range(frames):
+            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (*size, 3), dtype=np.uint8), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=kind)))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "size", "kind", "rate"),
+    [("dv", "dvvideo", (576, 720), "yuv420p", 25), ("roq", "roqvideo", (64, 64), "yuvj444p", 30)],
+)
+def test_cut_frames_of_known_length_are_told(
+    tmp_path: Path, ending: str, codec: str, size: tuple[int, int], kind: str, rate: int
+) -> None:
+    """The file is whole at one byte more than it is cut at, wherever that is."""
+    path = tmp_path / f"a.{ending}"
+    noisy(path, codec, size, kind, rate, 4)
+    assert read(path, 4).indices == [0, 1, 2, 3]
+    content = path.read_bytes()
+    for cut in (1, 7, 9, len(content) // 3):
+        path.write_bytes(content[:-cut])
+        with pytest.raises(WinnowError, match=rf"a\.{ending} is damaged"):
+            read(path, 4)
+
+
 @pytest.mark.parametrize(("ending", "codec"), [("ogv", "libvpx"), ("gif", "gif"), ("ivf", "libvpx")])
 def test_cut_and_holes_are_told_of_further_containers(tmp_path: Path, ending: str, codec: str) -> None:
     path = tmp_path / f"a.{ending}"
-    noise = np.random.default_rng(0)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width, stream.pix_fmt = 64, 64, "rgb8" if codec == "gif" else "yuv420p"
-        for _ in range(20):
-            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (64, 64, 3), dtype=np.uint8), format="rgb24")
-            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
-        container.mux(stream.encode())
+    noisy(path, codec, (64, 64), "rgb8" if codec == "gif" else "yuv420p", 10)
     assert read(path, 4).indices == [0, 6, 12, 19]
     content = path.read_bytes()
     middle, hole = len(content) // 2, len(content) // 8

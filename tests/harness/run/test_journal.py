@@ -26,10 +26,28 @@ def test_row_survives_the_line() -> None:
     assert from_line(odd.to_line()) == odd and b"\n" not in odd.to_line()
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"task": "x"}', '{"task": "x", "doc_id": 1, "doc": "y", "z": 1}', "null"])
+@pytest.mark.parametrize("line", ["{", "[]", '{"task": "x"}', "null"])
 def test_line_that_is_no_row(line: str) -> None:
     with pytest.raises((ValueError, TypeError)):
         from_line(line.encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "how"),
+    [
+        (b'{"task": "t", "doc_id": 0, "doc": "y", "answer": "A", "last_layer": "eJw=", "anchor": "eJw="}', "without"),
+        (journal.signed(b'{"task": "t", "doc_id": 0, "doc": "y", "anchor": "eJw=", "z": 1}'), "with anchor, z"),
+    ],
+)
+def test_rows_of_another_version_are_no_damage(tmp_path: Path, line: bytes, how: str) -> None:
+    """They are refused with the run's name, and stay as they are."""
+    folder = tmp_path / "0123abcd" / "journal"
+    journal.Journal(folder).append([row(1)])
+    segment = folder / "00000-host-1-x.jsonl"
+    segment.write_bytes(line + b"\n")
+    with pytest.raises(WinnowError, match=rf"^run 0123abcd: another version of Winnow .*{how}.*: .*force=true"):
+        journal.read(folder)
+    assert segment.read_bytes() == line + b"\n"
 
 
 def test_last_row_wins_over_all_segments(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def scored(tasks: Tasks, name: str, answers: list[str], folder: Path, failed: tu
     for number, (document, answer) in enumerate(zip(documents, answers, strict=True)):
         more: Any = {"status": "failed", "reason": "no video"} if number in failed else {"answer": answer}
         rows[name, document.doc_id] = Row(name, document.doc_id, document.fingerprint, **more)
-    return score_task(tasks, name, documents, rows, None, folder)
+    return score_task(tasks, name, documents, rows, folder)
 
 
 def test_every_task_with_options_has_the_reader() -> None:

@@ -13,6 +13,7 @@ from winnow.harness.config.schema import TasksConfig
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.run.record import Row
+from winnow.harness.score import evaluation
 from winnow.harness.score.scoring import Scored, score_task
 from winnow.reducers.core.errors import WinnowError
 
@@ -94,7 +95,24 @@ def answered(documents: list[Document], answer: Callable[[Document], str | None]
 
 def score(tasks: Tasks, name: str, answer: Callable[[Document], str | None], folder: Path) -> Scored:
     documents = tasks.documents(name, None)
-    return score_task(tasks, name, documents, answered(documents, answer), None, folder)
+    return score_task(tasks, name, documents, answered(documents, answer), folder)
+
+
+def test_parts_of_the_documents_are_scored_as_the_whole(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The middle part answered nothing: lmms-eval's figure of it alone would divide by zero."""
+    bench.add("plain", ["a", "b", "c", "d", "e"])
+    said = {"a": "A", "b": "wrong", "e": "E"}
+
+    def scored() -> Scored:
+        return score(bench.tasks("plain"), "plain", lambda document: said.get(document.text, ""), tmp_path)
+
+    whole = scored()
+    monkeypatch.setattr(evaluation, "PART", 2)
+    parts = scored()
+    assert parts == whole and whole.summary["lmms_eval"] == pytest.approx(100 * 2 / 3)
+    assert [sample["scores"]["right"] for sample in parts.samples] == [1, 0, 0, 0, 1]
 
 
 def test_documents_in_order_with_prompt_and_settings(bench: Bench) -> None:

@@ -66,7 +66,8 @@ def test_commands_compute_layers_anew(
     assert run(*COMMAND).code == 0
     folder = only(results)
     assert "nothing differs" in winnow("why", folder.name, "--results", results).output
-    (folder / "result.json").read_text()
+    old = shutil.copytree(folder, results / "00old")
+    (old / "config.yaml").write_text("cell: {}\ninputs: {}\n")
     monkeypatch.setattr(code, layer, lambda: "edited")
     monkeypatch.setattr(code, "forget", lambda: None)
     said = winnow("why", folder.name, "--results", results).output
@@ -74,6 +75,7 @@ def test_commands_compute_layers_anew(
     assert f"a new {kind} of the same answers:\n  code: " in said and said.rstrip().endswith("| edited")
     done = winnow(command, "--results", results)
     assert done.exit_code == 0 and len(calls) == 1, done.output
+    assert f"left out: {old}/config.yaml is of an older version of Winnow" in done.output
     assert "nothing differs" in winnow("why", folder.name, "--results", results).output
     assert json.loads((folder / "DONE").read_text())[kind]
 

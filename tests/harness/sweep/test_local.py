@@ -1,5 +1,6 @@
 """Local workers in this process: who is replaced, for how long, and the exit code of what is left."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from planned import sweep
 
 from winnow.harness.common.exits import BUSY, INCOMPLETE, INTERRUPTED, OK, STOPPED, USER_ERROR
+from winnow.harness.data.pool import CORES, own_cores
 from winnow.harness.sweep import local
 from winnow.harness.sweep.local import STRIKES, Crew, _close, run_local
 from winnow.harness.sweep.manifest import Manifest
@@ -62,6 +64,24 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
 
 def states(planned: Manifest, *kinds: Kind, answered: int = 0) -> list[State]:
     return [State(cell, kind, answered) for cell, kind in zip(planned.cells(), kinds, strict=True)]
+
+
+def test_workers_share_the_cores_of_the_machine_and_their_decoders_know(
+    planned: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each owns a third of eight, so that three workers' decoders do not all want the seven others."""
+    told: list[dict[str, str]] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **more: told.append(more["env"]) or Process())
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    for name in (CORES, "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    Crew(planned, 3, [None] * 3, 1)
+    assert [(each[CORES], each["OMP_NUM_THREADS"]) for each in told] == [("2", "2")] * 3 and own_cores() == 8
+    monkeypatch.setenv(CORES, told[0][CORES])
+    assert own_cores() == 2
+    monkeypatch.setenv(CORES, "5")
+    Crew(planned, 1, [None], 1)
+    assert told[-1][CORES] == "5"  # the user's own word counts
 
 
 @pytest.mark.parametrize("code", [OK, INCOMPLETE, USER_ERROR, BUSY, STOPPED])

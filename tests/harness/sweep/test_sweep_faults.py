@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -160,8 +160,10 @@ def same(planned: Manifest, whole: Manifest) -> None:
             assert result_of(one)[key] == result_of(other)[key]
 
 
-def wait_for_rows(planned: Manifest, rows: int) -> None:
+def wait_for_rows(planned: Manifest, rows: int, workers: Sequence[BaseProcess] = ()) -> None:
     while len(on_disk(planned)) < rows:
+        working = not workers or any(worker.is_alive() for worker in workers)
+        assert working or len(on_disk(planned)) >= rows, "every worker has ended before"
         time.sleep(0.02)
 
 
@@ -189,7 +191,7 @@ def kill_some(planned: Manifest, documents: int, kills: int, parts: int, prepare
     for _ in range(kills):
         # mostly soon after an answer, sometimes while tasks or model load, or while a cell is scored
         time.sleep(draw.choice((0.1, 0.5)) * draw.random())
-        wait_for_rows(planned, min(documents, len(before) + draw.randrange(0, documents // kills)))
+        wait_for_rows(planned, min(documents, len(before) + draw.randrange(0, documents // kills)), workers)
         index = draw.randrange(2)
         if workers[index].is_alive():
             os.kill(workers[index].pid or 0, signal.SIGKILL)
@@ -229,11 +231,20 @@ def test_a_large_sweep_under_a_hundred_kills(tmp_path: Path, large: Manifest, sh
     same(planned, large)
 
 
-class Listing(list[Any]):
+class Listing:
     """What `os.scandir` gives, from a list."""
 
+    def __init__(self, entries: list[Any]) -> None:
+        self.entries = iter(entries)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self.entries)
+
     def __enter__(self) -> Iterator[Any]:
-        return iter(self)
+        return self
 
     def __exit__(self, *error: object) -> None:
         """There is nothing to close."""
@@ -241,7 +252,7 @@ class Listing(list[Any]):
 
 def stale_listings(root: str, seconds: float) -> None:
     """Let folders look as they did some seconds ago, but for what this process did itself, as on a network."""
-    known: dict[str, tuple[float, Listing]] = {}
+    known: dict[str, tuple[float, list[Any]]] = {}
     scandir = os.scandir
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:
@@ -253,15 +264,13 @@ def stale_listings(root: str, seconds: float) -> None:
                 known.pop(os.path.dirname(str(name)), None)  # noqa: PTH120 - called for every file
 
     def stale(path: Any = ".") -> Listing:
-        if not str(path).startswith(root):
-            with scandir(path) as found:
-                return Listing(found)
-        since, listing = known.get(str(path), (float("-inf"), Listing()))
+        since, listing = known.get(str(path), (float("-inf"), list[Any]()))
         if time.monotonic() - since > seconds:
             with scandir(path) as found:
-                listing = Listing(found)
-            known[str(path)] = time.monotonic(), listing
-        return listing
+                listing = list(found)
+            if str(path).startswith(root):
+                known[str(path)] = time.monotonic(), listing
+        return Listing(listing)
 
     os.scandir = stale  # type: ignore[assignment]
     os.listdir = lambda path=".": [entry.name for entry in stale(path)]  # type: ignore[assignment]

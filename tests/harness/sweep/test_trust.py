@@ -107,7 +107,7 @@ def test_a_manifest_without_a_key_is_one_line(planned: Manifest, missing: str) -
         load(planned.path)
 
 
-@pytest.mark.parametrize("jobs", [["1; rm"], ["--all"], "12", [12], [""], {"1": 2}])
+@pytest.mark.parametrize("jobs", [["1; rm"], ["１２"], ["1\n"], ["--all"], "12", [12], [""], {"1": 2}])
 def test_only_ids_of_jobs_reach_slurm(planned: Manifest, monkeypatch: pytest.MonkeyPatch, jobs: Any) -> None:
     (planned.path.parent / "jobs.json").write_text(json.dumps(jobs))
     monkeypatch.setattr(slurm.subprocess, "run", lambda *args, **kwargs: pytest.fail("Slurm was called"))
@@ -172,7 +172,9 @@ def test_what_a_run_names_is_executed_once_the_word_is_given(
     assert (tmp_path / "mark").read_text() == "executed"
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", "cell: 1\ninputs: 2", "cell: {}\ninputs: {answers: {}}", "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{", "cell: 1\ninputs: 2", "cell: {}\ninputs: {answers: {}}", "\xff", "[" * 9999]
+)
 def test_a_damaged_configuration_is_one_line(stored: Path, text: str) -> None:
     (stored / "config.yaml").write_bytes(text.encode("latin-1"))
     with pytest.raises(WinnowError, match=r"config\.yaml (cannot be read|is damaged|holds no cell)"):

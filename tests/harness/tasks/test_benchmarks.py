@@ -60,7 +60,7 @@ def scored(tasks: Tasks, name: str, answers: list[str], folder: Path, limit: int
     documents = tasks.documents(name, limit)
     assert len(documents) == len(answers)
     rows = {(name, d.doc_id): Row(name, d.doc_id, d.fingerprint, a) for d, a in zip(documents, answers, strict=True)}
-    return score_task(tasks, name, documents, rows, limit, folder)
+    return score_task(tasks, name, documents, rows, folder)
 
 
 def test_every_benchmark_is_known() -> None:
@@ -123,7 +123,7 @@ def test_documents_that_failed_stay_in_the_denominator(tasks: Tasks, tmp_path: P
     documents = tasks.documents("perceptiontest_val_mc", None)
     rows = {(d.task, d.doc_id): Row(d.task, d.doc_id, d.fingerprint, "A") for d in documents}
     rows[documents[2].task, 2] = Row(documents[2].task, 2, documents[2].fingerprint, status="failed", reason="no video")
-    found = score_task(tasks, "perceptiontest_val_mc", documents, rows, None, tmp_path).summary
+    found = score_task(tasks, "perceptiontest_val_mc", documents, rows, tmp_path).summary
     assert (found["mean"], found["failed"], found["unparsed"]) == (pytest.approx(100 / 3, abs=1e-3), 1, 0)
 
 

@@ -102,6 +102,21 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         store.write(tmp_path, tmp_path / "y.csv")
 
 
+@pytest.mark.parametrize("bound", ["LARGEST", "MOST"])
+def test_a_file_of_more_than_is_read_is_refused_before_it_is(
+    stores: tuple[Path, Path], tmp_path: Path, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parquet as it would be unpacked: 3,000 equal lines take fewer bytes than they stand for."""
+    store.write(stores[0], tmp_path / "all.parquet")
+    table = pd.read_parquet(tmp_path / "all.parquet")
+    pd.concat([table[:1]] * 3000).assign(doc_id=range(3000)).to_parquet(tmp_path / "many.parquet")
+    packed = (tmp_path / "many.parquet").stat().st_size
+    monkeypatch.setattr(store, bound, {"LARGEST": packed, "MOST": 2999}[bound])
+    with pytest.raises(WinnowError, match=r"many\.parquet has \d+ bytes and 3000 lines: at most "):
+        store.read(tmp_path / "many.parquet", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
 def test_an_imported_run_stands_for_no_computed_one(stores: tuple[Path, Path], tmp_path: Path) -> None:
     """Neither for one that is there, nor for one that is to come; and a newer one hides none computed here."""
     mine, yours = stores
@@ -124,6 +139,7 @@ def test_an_imported_run_stands_for_no_computed_one(stores: tuple[Path, Path], t
         ({"result": '{"tasks": [{"task": "../x"}]}'}, "is no name of a run or a task"),
         ({"result": "{"}, "Expecting"),
         ({"result": "[]"}, "it holds no result"),
+        ({"result": "[" * 9999}, "it is nested too deep"),
         ({"result": '{"tasks": [{"task": "quiz"}]}'}, "its result has no settings"),
         ({"task": "another"}, "it scores a task that it does not have"),
     ],
