@@ -143,6 +143,8 @@ class Result(_Whole, total=False):
         What was asked of the method, and what came of it.
     shares : dict or None
         Visual tokens at the LLM's entrance, as the mean over its layers, in the last one; None if nothing was answered.
+    stress : dict
+        How its input was changed, in a way that a method should not mind; only where it was.
     means : dict
         Figures that the papers print as the mean of several tasks.
     drop, gain : dict
@@ -157,6 +159,7 @@ class Result(_Whole, total=False):
     """
 
     downsample: dict[str, float]
+    stress: dict[str, Any]
     seed: int
     limit: int | None
     dtype: str

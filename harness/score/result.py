@@ -60,7 +60,7 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: 
 def summarise(cell: Cell, identity: Identity, built: Built, rows: Sequence[Row], scored: Sequence[Scored]) -> Result:
     """Gather one row of a table."""
     failed = sum(row.status != "ok" for row in rows)
-    return {
+    made: Result = {
         "id": identity.run,
         "context": identity.context,
         "settings": identity.settings,
@@ -86,6 +86,9 @@ def summarise(cell: Cell, identity: Identity, built: Built, rows: Sequence[Row],
         "tasks": [task.summary for task in scored],
         "means": means_of({task.summary["task"]: (task.summary, _main_scores(task)) for task in scored}),
     }
+    if cell.stress.words:
+        made["stress"] = cell.stress.words
+    return made
 
 
 def _main_scores(task: Scored) -> list[Score]:
