@@ -11,7 +11,7 @@ from winnow.harness.audit.benches import benches_of
 from winnow.harness.audit.card import Card, Check, Measured, Section, adjusted
 from winnow.harness.audit.needs import Subject
 from winnow.harness.audit.runs import Ran, Runs
-from winnow.harness.audit.sections import abilities, budget, gate, hard, length, loyalty, nothing, savings
+from winnow.harness.audit.sections import abilities, budget, calibration, gate, hard, length, loyalty, nothing, savings
 from winnow.harness.audit.subjects import Gathered, Store, gather
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.label import label
@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     gate.CHECK,
     nothing.CHECK,
     hard.CHECK,
+    calibration.CHECK,
     length.CHECK,
     loyalty.CHECK,
     savings.CHECK,

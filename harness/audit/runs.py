@@ -18,7 +18,19 @@ from winnow.harness.run.result import Result
 Key = tuple[str, int]
 """Task and number of a document."""
 Kept = Mapping[Key, NDArray[np.bool_]]
-PLAIN = ("task", "doc_id", "length", "visual", "visual_per_layer", "media", "grids")
+PLAIN = (
+    "task",
+    "doc_id",
+    "length",
+    "visual",
+    "visual_per_layer",
+    "media",
+    "grids",
+    "generated",
+    "cut",
+    "logprob",
+    "options",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,10 @@ class Answer:
         Tokens that were generated; 0 where that was not noted.
     cut : bool
         Whether the answer ended at the limit.
+    logprob : float or None
+        Log-probability of the answer.
+    options : tuple of float
+        Log-probability of each option, in their order: letters, or yes and no.
     """
 
     text: str
@@ -62,6 +78,8 @@ class Answer:
     per_layer: tuple[int, ...] = ()
     new: int = 0
     cut: bool = False
+    logprob: float | None = None
+    options: tuple[float, ...] = ()
 
     @property
     def said(self) -> str:
@@ -147,6 +165,10 @@ def _answer(sample: Mapping[str, Any], metric: str | None, score: Score | None, 
         frames=max((grid[0] for grid in row.get("grids") or ()), default=1),
         visual=row.get("visual", 0),
         per_layer=tuple(row.get("visual_per_layer") or ()),
+        new=row.get("generated") or 0,
+        cut=bool(row.get("cut")),
+        logprob=row.get("logprob"),
+        options=tuple(row.get("options") or ()),
     )
 
 

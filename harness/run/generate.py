@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import BatchFeature
 
 from winnow.harness.data.document import Document
+from winnow.harness.run.confidence import Confidence, beginnings, endings
 from winnow.harness.run.fate import pack
 from winnow.harness.run.record import Row
 from winnow.models.engine import PromptTrace, Trunk, attach
@@ -72,14 +73,32 @@ def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: Tru
     keys = [f"{seed}/{document.task}/{document.doc_id}" for document in documents]
     relevance = [None if d.relevance is None else torch.tensor(d.relevance, dtype=torch.float32) for d in documents]
     started = time.perf_counter()
+    sure = Confidence(_options(loaded, documents))
+    kept = [] if documents[0].generation.get("num_beams", 1) > 1 else [sure]
     with torch.inference_mode(), attach(model, reducer, keys, relevance, trunk) as trace:
-        output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False)
+        output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False, logits_processor=kept)
     new = output[:, batch.inputs["input_ids"].shape[1] :]
     texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
     seconds = (time.perf_counter() - started) / len(documents)
     beams = len(trace.prompts) // len(documents)  # all of a document's keep the same tokens
     answered = zip(documents, texts, trace.prompts[::beams], strict=True)
-    return [_row(document, text, path, len(documents), seconds) for document, text, path in answered]
+    rows = [_row(document, text, path, len(documents), seconds) for document, text, path in answered]
+    ends = endings(new, model.generation_config.eos_token_id, documents[0].generation["max_new_tokens"])
+    return [*map(_with_confidence, rows, ends, *_confidence(sure, ends))] if kept else rows
+
+
+def _options(loaded: Loaded, documents: Sequence[Document]) -> list[list[torch.Tensor]]:
+    tokenizer = loaded.processor.tokenizer
+    known = {option: beginnings(tokenizer, option) for document in documents for option in document.options}
+    return [[known[option] for option in document.options] for document in documents]
+
+
+def _confidence(sure: Confidence, ends: Sequence[tuple[int, bool]]) -> tuple[list[float], list[list[float]]]:
+    return sure.of_answers([length for length, _ in ends]), sure.of_options()
+
+
+def _with_confidence(row: Row, end: tuple[int, bool], logprob: float, options: list[float]) -> Row:
+    return replace(row, generated=end[0], cut=end[1], logprob=logprob, options=options)
 
 
 def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: float) -> Row:

@@ -24,6 +24,8 @@ def ran(
     own = {name: more.pop(name) for name in ("parts_of_prefill", "benches") if name in more}
     news = more.pop("new", [0] * len(scores))
     cuts = more.pop("cut", [False] * len(scores))
+    logs = more.pop("logprob", [None] * len(scores))
+    options = more.pop("options", [()] * len(scores))
     answers, fates = {}, {}
     for i, score in enumerate(scores):
         left = [*kept[i]] if kept else [*range(TOKENS // 2)]
@@ -38,6 +40,8 @@ def ran(
             per_layer=(TOKENS, TOKENS, len(left), len(left)),
             new=news[i],
             cut=cuts[i],
+            logprob=logs[i],
+            options=options[i],
         )
     return Ran(
         result("run", "t", **more), answers, lambda: fates, own.get("parts_of_prefill", {}), own.get("benches", ())

@@ -43,7 +43,7 @@ def test_a_card_says_of_each_missing_run_what_makes_it(
     ran = CliRunner().invoke(app, ["audit", "show", *words, "--out", str(tmp_path / "card.html"), "--format", "md"])
     assert ran.exit_code == 1 and "needs random" in ran.stdout and "| fixed" in ran.stdout
     html = (tmp_path / "card.html").read_text()
-    assert "Would speak against it" in page and "reducer.like=" in html and "vegaEmbed" not in html
+    assert "Would speak against it" in html and "reducer.like=" in html and "vegaEmbed" not in html
     assert r"\begin{tabular}" in as_latex(made)
 
 

@@ -10,6 +10,7 @@ import pytest
 from winnow.harness.audit.card import Line, Measured, adjusted
 from winnow.harness.audit.measures.abilities import ability
 from winnow.harness.audit.measures.agreement import kappa
+from winnow.harness.audit.measures.calibration import aurc, brier, drawn, ece
 from winnow.harness.audit.measures.decline import decline
 from winnow.harness.audit.measures.power import detectable, needed, spread
 from winnow.harness.audit.measures.sets import by_chance, jaccard
@@ -84,6 +85,51 @@ def test_decline_is_the_share_lost_with_the_interval_that_a_jackknife_gives(seed
     without = [1 - (sum(ours) - ours[i]) / (sum(theirs) - theirs[i]) for i in range(300)]
     error = math.sqrt(299 / 300 * sum((one - np.mean(without)) ** 2 for one in without))
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_calibration_error_goes_bin_by_bin_and_sample_by_sample(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sure, right = rng.random(200).round(2), (rng.random(200) < 0.7).astype(float)
+    wanted = 0.0
+    for low in range(10):
+        inside = [i for i in range(200) if low / 10 < sure[i] <= (low + 1) / 10 or (low == 0 and sure[i] == 0)]
+        if inside:
+            wanted += len(inside) / 200 * abs(sum(sure[i] - right[i] for i in inside) / len(inside))
+    assert ece(sure, right) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_brier_score_adds_up_options(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    chances = [*map(list, rng.dirichlet(np.ones(4), 50))]
+    truth = [int(one) for one in rng.integers(0, 4, 50)]
+    wanted = [sum((p[k] - (1 if k == t else 0)) ** 2 for k in range(4)) for p, t in zip(chances, truth, strict=True)]
+    assert brier(chances, truth) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_aurc_is_the_mean_risk_over_coverages_in_any_order_of_ties(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sure, right = rng.random(60).round(1), (rng.random(60) < 0.7).astype(float)
+    areas = []
+    for _ in range(500):  # ties stand in no order: the mean over orders
+        order = sorted(range(60), key=lambda i: (-sure[i], rng.random()))
+        wrong, risks = 0.0, 0.0
+        for k, i in enumerate(order, 1):
+            wrong += 1 - right[i]
+            risks += wrong / k
+        areas.append(risks / 60)
+    assert aurc(sure, right) == pytest.approx(np.mean(areas), abs=4 * np.std(areas) / 500**0.5)
+    apart = rng.permutation(60) / 60
+    order = np.argsort(-apart)
+    assert aurc(apart, right) == pytest.approx(np.mean([1 - right[order[: k + 1]].mean() for k in range(60)]))
+
+
+def test_whole_clusters_are_drawn() -> None:
+    values = np.repeat(np.random.default_rng(0).normal(size=100), 4)
+    low, high = drawn(lambda places: float(values[places].mean()), np.repeat(np.arange(100), 4))
+    assert (high - low) / 2 == pytest.approx(1.96 * values[::4].std() / 10, rel=0.15)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

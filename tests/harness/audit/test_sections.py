@@ -10,7 +10,7 @@ from audited import TOKENS, ran
 
 from winnow.harness.audit.card import Check, Line, State, adjusted
 from winnow.harness.audit.runs import Ran
-from winnow.harness.audit.sections import abilities, budget, gate, hard, length, loyalty, nothing, savings
+from winnow.harness.audit.sections import abilities, budget, calibration, gate, hard, length, loyalty, nothing, savings
 
 N = 100
 RNG = np.random.default_rng(0)
@@ -95,6 +95,25 @@ def test_hard_samples_are_those_that_less_input_gets_wrong() -> None:
     assert lines["average decline ratio, easy: less input is right"].value == 0
     assert judged(hard.CHECK, **(runs | {"method": random}))[0] == "finding"
     assert judged(hard.CHECK, **(runs | {"unreduced": small}))[0] == "open"
+
+
+def test_calibration_is_lost_where_wrong_answers_are_as_sure_as_right_ones() -> None:
+    sure, unsure = float(np.log(0.95)), float(np.log(0.5))
+    base = ran(BAD, logprob=[sure if right else unsure for right in BAD])
+    blind = ran(BAD, logprob=[sure] * N)
+    state, says, lines = judged(calibration.CHECK, method=blind, unreduced=base)
+    assert state == "finding" and lines["ECE, method"].value == pytest.approx(0.35) and "less well" in says
+    assert judged(calibration.CHECK, method=base, unreduced=base)[0] == "sound"
+    assert judged(calibration.CHECK, method=ran(BAD), unreduced=base)[0] == "open"
+
+
+def test_options_are_weighed_against_each_other() -> None:
+    truth = ["yes", "no"] * 50
+    options = [(float(np.log(0.06)), float(np.log(0.02)))] * N  # 3 to 1 for yes
+    method = ran(GOOD, truth=truth, options=options)
+    _, _, lines = judged(calibration.CHECK, method=method, unreduced=method)
+    assert lines["ECE, method"].value == pytest.approx(0.25)
+    assert lines["Brier score, method"].value == pytest.approx((2 * 0.25**2 + 2 * 0.75**2) / 2)
 
 
 def test_length_is_that_of_tokens_where_they_were_counted() -> None:

@@ -13,7 +13,8 @@ from winnow.harness.data.stress import Stress
 from winnow.models.families.prompt import Prompt
 
 DOCUMENTS: Any = [SimpleNamespace(doc_id=i, text=f"question {i}") for i in range(9)]
-PIXELS = ([*np.add.outer(np.arange(2 * 24) * 3, np.arange(32) * 3).reshape(2, 24, 32, 1), 0, 5, 10]).astype(np.uint8)
+RAMP = np.add.outer(np.arange(2 * 24) * 3, np.arange(32) * 3).reshape(2, 24, 32, 1)
+PIXELS = (RAMP + np.array([0, 5, 10])).astype(np.uint8)
 
 
 def stress(**asked: Any) -> Stress:
