@@ -10,13 +10,10 @@ from typing import Any
 from winnow.harness.audit.benches import benches_of
 from winnow.harness.audit.card import Card, Check, Measured, Section, adjusted
 from winnow.harness.audit.needs import Subject
-from winnow.harness.audit.runs import Ran, Runs
+from winnow.harness.audit.runs import Runs
 from winnow.harness.audit.sections import abilities, budget, calibration, gate, hard, length, loyalty, nothing, savings
 from winnow.harness.audit.subjects import Gathered, Store, gather
-from winnow.harness.config.cell import Cell
 from winnow.harness.config.label import label
-from winnow.harness.plan.nominal import nominal
-from winnow.harness.plan.prefill import METHOD, whole
 
 CHECKS: tuple[Check, ...] = (
     gate.CHECK,
@@ -44,19 +41,12 @@ def card(subject: Subject, store: Store, benches: Sequence[Mapping[str, Any]] = 
     """Make the card of a method from the runs that are finished."""
     found = gather(subject, store, roles())
     if "method" in found.runs:
-        found.runs["method"] = _priced(found.runs["method"], subject.cell, benches)
+        own = found.runs["method"]
+        found.runs["method"] = replace(own, benches=benches_of(own.result, benches))
     possible = [check for check in CHECKS if _lacking(check, found) is None]
     measured = adjusted({check.name: check.measure(found.runs) for check in possible})
     sections = [_section(check, found, measured.get(check.name), subject) for check in CHECKS]
     return Card(f"{label(subject.cell)} {subject.cell.asked}".strip(), _about(subject, found.runs), sections)
-
-
-def _priced(ran: Ran, cell: Cell, benches: Sequence[Mapping[str, Any]]) -> Ran:
-    """A run with what its model's prefill costs, part by part, and what was measured of its method."""
-    prompt = nominal(cell.seen)
-    parts = whole(prompt, [prompt.visual] * prompt.shape.layers).parts
-    flops = {name: sum(op.flops for op in ops) for name, ops in parts.items() if name != METHOD}
-    return replace(ran, parts=flops, benches=benches_of(ran.result, benches))
 
 
 def _lacking(check: Check, found: Gathered) -> dict[str, str] | None:

@@ -114,8 +114,6 @@ class Ran:
         By document.
     fates : callable
         Reads, by document, the last layer that saw each visual token.
-    parts : mapping
-        FLOPs of an unreduced prefill of the model's nominal prompt, by part of the model.
     benches : sequence of dict
         Measurements of `winnow bench` of the same method on the same model.
     """
@@ -123,7 +121,6 @@ class Ran:
     result: Result
     answers: Mapping[Key, Answer]
     fates: Callable[[], Mapping[Key, NDArray[np.int64]]] = field(default=dict, repr=False)
-    parts: Mapping[str, float] = field(default_factory=dict)
     benches: Sequence[Mapping[str, Any]] = ()
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from winnow.harness.audit.needs import Role, Subject, needed
 from winnow.harness.audit.runs import Ran, load
 from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.config.cell import Cell
-from winnow.harness.config.expand import expand
+from winnow.harness.config.expand import each, expand
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.plan.identity import settings_of
 from winnow.harness.run.result import Result, results_below
@@ -94,32 +94,37 @@ def gather(subject: Subject, store: Store, roles: Sequence[str], again: bool = F
         The method's own run does not count either, as it is to be run again.
     """
     found = Gathered(replace(subject, ran=None if again else store.find(subject.cell)))
-    for name, role in needed(found.subject, roles):
-        for why in _take(found, store, name, role):
+    asked = dict(needed(found.subject, roles))
+    cells = cells_of([role.words for name, role in asked.items() if role.words and name != "method"])
+    for name, role in asked.items():
+        cell = found.subject.cell if name == "method" else cells.get(role.words, role.why)
+        why = _take(found, store, name, role, cell)
+        if why:
             found.lacking[name] = why
     return found
 
 
-def _take(found: Gathered, store: Store, name: str, role: Role) -> Iterator[str]:
-    if not role.words:
-        yield role.why
-        return
-    try:
-        cell = found.subject.cell if name == "method" else cell_of(role.words)
-    except WinnowError as error:
-        yield str(error)
-        return
+def _take(found: Gathered, store: Store, name: str, role: Role, cell: Cell | str) -> str:
+    """Put a role's run, or the cell that makes it, in its place; say what is lacking, if anything."""
+    if isinstance(cell, str):
+        return cell
     own = found.subject.ran
     ran = own if name == "method" else store.find(cell)
     if ran is not None and (own is None or ran.result["context"] == own.result["context"]):
         found.runs[name] = ran
-        return
+        return ""
     found.pending[name] = cell
-    yield f"winnow eval {' '.join(role.words)}"
+    return f"winnow eval {' '.join(role.words)}"
 
 
-def cell_of(words: Sequence[str]) -> Cell:
-    """The cell of overrides."""
+def cells_of(lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Cell | str]:
+    """The cells of overrides, or why they are none."""
+    found: dict[tuple[str, ...], Cell | str] = {}
     with hydra():
-        (cell,) = job_cells(expand(words, multirun=False).jobs[0])
-    return cell
+        known = Known()
+        for words, job in zip(lists, each(lists), strict=True):
+            try:
+                (found[words],) = job_cells(job, known)
+            except WinnowError as error:
+                found[words] = str(error)
+    return found

@@ -101,13 +101,17 @@ class ComparisonResult(TypedDict):
 
 
 class CostResult(TypedDict):
-    """Modelled cost of the prefill, the mean over documents; `compat` by the papers' convention."""
+    """Modelled cost of the prefill, the mean over documents; `compat` by the papers' convention.
+
+    `parts`: TFLOPs of an unreduced prefill of the model's nominal prompt, by part of the model.
+    """
 
     profile: str
     tflops: float
     flops_share: float
     kv_bytes: float
     compat: NotRequired[dict[str, Any]]
+    parts: NotRequired[dict[str, float]]
 
 
 class _Whole(TypedDict):

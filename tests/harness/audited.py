@@ -21,7 +21,7 @@ def ran(
     **more: Any,
 ) -> Ran:
     """A run of one task; `kept` holds the visual tokens that the last two of four layers saw, of 20."""
-    own = {name: more.pop(name) for name in ("parts_of_prefill", "benches") if name in more}
+    own = {name: more.pop(name) for name in ("benches",) if name in more}
     news = more.pop("new", [0] * len(scores))
     cuts = more.pop("cut", [False] * len(scores))
     logs = more.pop("logprob", [None] * len(scores))
@@ -43,6 +43,4 @@ def ran(
             logprob=logs[i],
             options=options[i],
         )
-    return Ran(
-        result("run", "t", **more), answers, lambda: fates, own.get("parts_of_prefill", {}), own.get("benches", ())
-    )
+    return Ran(result("run", "t", **more), answers, lambda: fates, own.get("benches", ()))

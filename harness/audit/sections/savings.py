@@ -10,12 +10,13 @@ import numpy as np
 from winnow.harness.audit.card import Check, Curve, Judgement, Line, Measured
 from winnow.harness.audit.measures.speed import amdahl
 from winnow.harness.audit.runs import Ran, Runs
-from winnow.harness.plan.prefill import LLM
 from winnow.harness.score.stats import median_interval
 
 FLOPS, KV = "FLOPs of the LLM's prefill", "KV cache after the prefill"
 BEST, OWN = "best speed-up of the whole prefill, were the LLM's layers free", "speed-up of the whole prefill, modelled"
 TTFT, THROUGHPUT = "measured TTFT, against unreduced", "measured throughput, against unreduced"
+LLM = "LLM layers"
+"""Of the parts of a prefill, what methods shorten: `winnow.harness.plan.prefill.LLM`, whose module needs torch."""
 LACKING = {"measured time": "winnow bench {words}, and say --bench FOLDER if it is not results/bench"}
 
 
@@ -34,12 +35,13 @@ def _modelled(method: Ran, base: Ran) -> Iterator[Line]:
     share, note = ours["tflops"] / whole["tflops"], f"modelled, {ours['profile']}"
     yield Line(FLOPS, 100 * share, "%", n=method.result["documents"], note=note)
     yield Line(KV, 100 * ours["kv_bytes"] / whole["kv_bytes"], "%", n=method.result["documents"], note="modelled")
-    if method.parts:
-        total, note = sum(method.parts.values()), "modelled FLOPs of the nominal prompt"
-        for name, flops in method.parts.items():
+    parts = ours.get("parts", {})
+    if parts:
+        total, note = sum(parts.values()), "modelled FLOPs of the nominal prompt"
+        for name, flops in parts.items():
             yield Line(f"{name}, of the whole unreduced prefill", 100 * flops / total, "%", note=note)
-        yield Line(BEST, amdahl(total, method.parts[LLM]), "x", note=note)
-        yield Line(OWN, amdahl(total, method.parts[LLM], share), "x", note=f"{note}, as many tokens as its run kept")
+        yield Line(BEST, amdahl(total, parts[LLM]), "x", note=note)
+        yield Line(OWN, amdahl(total, parts[LLM], share), "x", note=f"{note}, as many tokens as its run kept")
 
 
 def _measured(method: Ran) -> Iterator[Line]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from winnow.harness.audit.card import Card
     from winnow.harness.audit.needs import Subject
 
-app = typer.Typer(no_args_is_help=True, help="The report card of a method: what its critics would ask, from runs.")
+app = typer.Typer(no_args_is_help=True)
 
 Words = Annotated[list[str], typer.Argument(help="As run.py -m takes them: reducer=… ratio=… model=… tasks=…")]
 Form = Annotated[Literal["rich", "md", "latex", "csv"], typer.Option("--format", help="How to print it.")]
@@ -25,6 +25,11 @@ Page = Annotated[Path | None, typer.Option(help="Also write one HTML page with p
 Bench = Annotated[Path, typer.Option(help="Folder of measurements of winnow bench.")]
 BENCH = Path("results/bench")
 LEFT = ("figure", "of", "value", "95 %", "note")
+
+
+@app.callback()
+def audit() -> None:
+    """The report card of a method: what its critics would ask, from runs."""
 
 
 @app.command()

@@ -143,8 +143,8 @@ def test_loyalty_is_more_than_agreement_by_chance() -> None:
     assert judged(loyalty.CHECK, **runs)[0] == "open"
 
 
-def cost(tflops: float) -> dict[str, Any]:
-    return {"profile": "physical", "tflops": tflops, "flops_share": 0.5, "kv_bytes": tflops}
+def cost(tflops: float, **more: Any) -> dict[str, Any]:
+    return {"profile": "physical", "tflops": tflops, "flops_share": 0.5, "kv_bytes": tflops, **more}
 
 
 def bench(batch: int, seconds: float) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def bench(batch: int, seconds: float) -> dict[str, Any]:
 
 def test_savings_are_modelled_bounded_and_measured() -> None:
     parts = {"vision tower": 60.0, "LLM layers": 40.0}
-    method = ran(GOOD, cost=cost(1.0), parts_of_prefill=parts)
+    method = ran(GOOD, cost=cost(1.0, parts=parts))
     base = ran(GOOD, cost=cost(2.0))
     state, _, lines = judged(savings.CHECK, method=method, unreduced=base)
     assert state == "open" and lines["FLOPs of the LLM's prefill"].value == 50
