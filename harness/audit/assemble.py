@@ -11,7 +11,21 @@ from winnow.harness.audit.benches import benches_of
 from winnow.harness.audit.card import Card, Check, Measured, Section, adjusted
 from winnow.harness.audit.needs import Subject
 from winnow.harness.audit.runs import Runs
-from winnow.harness.audit.sections import abilities, budget, calibration, gate, hard, length, loyalty, nothing, savings
+from winnow.harness.audit.sections import (
+    abilities,
+    budget,
+    calibration,
+    gate,
+    hard,
+    horizon,
+    length,
+    loyalty,
+    nothing,
+    positions,
+    savings,
+    stability,
+    swap,
+)
 from winnow.harness.audit.subjects import Gathered, Store, gather
 from winnow.harness.config.label import label
 
@@ -19,6 +33,10 @@ CHECKS: tuple[Check, ...] = (
     gate.CHECK,
     nothing.CHECK,
     hard.CHECK,
+    horizon.CHECK,
+    positions.CHECK,
+    swap.CHECK,
+    stability.CHECK,
     calibration.CHECK,
     length.CHECK,
     loyalty.CHECK,

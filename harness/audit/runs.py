@@ -102,6 +102,11 @@ class Answer:
             return 1.0, 1.0
         return sum(self.per_layer) / len(self.per_layer) / self.visual, self.per_layer[-1] / self.visual
 
+    @property
+    def first(self) -> int | None:
+        """The first layer that sees fewer visual tokens than the prompt has; None: all see all."""
+        return next((layer for layer, count in enumerate(self.per_layer) if count < self.visual), None)
+
 
 @dataclass(frozen=True, eq=False)
 class Ran:

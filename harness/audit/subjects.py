@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from winnow.harness.audit.needs import Role, Subject, needed
+from winnow.harness.audit.needs import WAITS, Role, Subject, needed
 from winnow.harness.audit.runs import Ran, load
 from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.config.cell import Cell
@@ -93,22 +93,25 @@ def gather(subject: Subject, store: Store, roles: Sequence[str], again: bool = F
     again : bool
         The method's own run does not count either, as it is to be run again.
     """
-    found = Gathered(replace(subject, ran=None if again else store.find(subject.cell)))
-    asked = dict(needed(found.subject, roles))
-    cells = cells_of([role.words for name, role in asked.items() if role.words and name != "method"])
-    for name, role in asked.items():
-        cell = found.subject.cell if name == "method" else cells.get(role.words, role.why)
-        why = _take(found, store, name, role, cell)
-        if why:
-            found.lacking[name] = why
+    found, own = Gathered(subject), None if again else store.find(subject.cell)
+    asked, waiting = dict[str, Role](), list(roles)
+    while waiting:  # what repeats another role's run is known once that is found
+        asked = dict(needed(subject, waiting, found.runs))
+        cells = cells_of([role.words for name, role in asked.items() if role.words and name != "method"])
+        for name, role in asked.items():
+            cell = subject.cell if name == "method" else cells.get(role.words, role.why)
+            found.lacking[name] = _take(found, store, own, name, role, cell)
+        before, waiting = waiting, [name for name in roles if found.lacking[name] == WAITS.why]
+        if waiting == before:
+            break
+    found.lacking = {name: why for name, why in found.lacking.items() if why}
     return found
 
 
-def _take(found: Gathered, store: Store, name: str, role: Role, cell: Cell | str) -> str:
+def _take(found: Gathered, store: Store, own: Ran | None, name: str, role: Role, cell: Cell | str) -> str:
     """Put a role's run, or the cell that makes it, in its place; say what is lacking, if anything."""
     if isinstance(cell, str):
         return cell
-    own = found.subject.ran
     ran = own if name == "method" else store.find(cell)
     if ran is not None and (own is None or ran.result["context"] == own.result["context"]):
         found.runs[name] = ran

@@ -35,7 +35,9 @@ PICTURE, TILE = SCOPES = ("picture", "tile")
 STRESSED = ("reencode", "shift", "jitter")
 """How the pixels may change: see `winnow.harness.data.stress`."""
 QUESTIONS = ("own", "other")
-CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
+CUSTOM, SAME = "custom", "same"
+REPLAY, REPEAT = REPLAYS = ("winnow.reducers.replay:Replay", "winnow.reducers.same:Same")
+"""What ``reducer.like`` makes of a control: as many tokens as another run had, or the very same."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = N
         raise WinnowError(f"reducer={reducer} knows which tokens matter for the whole input only: leave downsample out")
     if reducer == COMPOSE:
         method, budget = _composed(plain, tasks, check_budget(budget, plain["ratio"]), depth_of(model))
+    elif reducer == SAME and plain["reducer"]["like"] is None:
+        raise WinnowError("reducer=same keeps the tokens that another run kept: name it with reducer.like=RUN")
     elif plain["reducer"].get("like") is not None:
         method, budget = _replay(reducer, plain), BudgetConfig()
     else:
@@ -163,6 +167,8 @@ def _replay(name: str, plain: dict[str, Any]) -> Method:
         if key != "like" and node[key] != defaults.get(key, node[key]):
             raise WinnowError(f"reducer.like and reducer.{key}={node[key]} exclude each other: give only one of them")
     run = find_run(node["like"], Path(plain["results"]), "reducer.like=", finished=True).name
+    if name == SAME:
+        return Method(name, REPEAT, {"like": run})
     chosen = {} if name == "random" else {"by": name}
     return Method(name, REPLAY, {"like": run} | chosen, seeded=name == "random")
 

@@ -12,7 +12,7 @@ from winnow.harness.audit.needs import ROLES
 from winnow.harness.audit.show import page
 from winnow.harness.audit.show.latex import as_latex
 from winnow.harness.audit.stages import pending
-from winnow.harness.audit.subjects import subjects
+from winnow.harness.audit.subjects import cells_of, subjects
 from winnow.harness.cli.main import app
 from winnow.reducers.core.errors import WinnowError
 
@@ -39,7 +39,7 @@ def test_a_card_says_of_each_missing_run_what_makes_it(
     assert own is not None and lacking["random"].endswith(f"reducer=random reducer.like={own.result['id']}")
     assert lacking["downsample"].endswith("reducer=none downsample.frames=2")
     cells, waiting = pending(found, store)
-    assert not waiting and len(cells) == len(ROLES) - 2
+    assert waiting == 1 and len(cells) == len(ROLES) - 2 - 1 - 1  # finished, waiting, and impossible
     ran = CliRunner().invoke(app, ["audit", "show", *words, "--out", str(tmp_path / "card.html"), "--format", "md"])
     assert ran.exit_code == 1 and "needs random" in ran.stdout and "| fixed" in ran.stdout
     html = (tmp_path / "card.html").read_text()
@@ -51,7 +51,7 @@ def test_a_method_without_a_run_waits_for_it(tmp_path: Path) -> None:
     found = subjects([*FASTV, f"results={tmp_path}"])
     cells, waiting = pending(found, store_of(found))
     made = card(found[0], store_of(found))
-    assert waiting == 4 and found[0].cell in cells and len(cells) == len(ROLES) - waiting
+    assert waiting == 10 and found[0].cell in cells and len(cells) == len(ROLES) - waiting - 1
     assert {section.state for section in made.sections} == {"missing"}
     assert all("method" in section.missing for section in made.sections)
 
@@ -76,3 +76,13 @@ def test_what_stands_in_data_is_shown_and_not_obeyed(tmp_path: Path, monkeypatch
     page.write([Card(bad, bad, [section])], tmp_path / "card.html")
     text = (tmp_path / "card.html").read_text()
     assert "alert(1)</script>" not in text and "\x1b" not in text and "&lt;script&gt;" in text
+
+
+def test_a_method_before_the_llm_is_followed_by_random_dropping(tmp_path: Path) -> None:
+    (found,) = subjects(["reducer=prumerge", "ratio=0.5", f"results={tmp_path}"])
+    role = ROLES["choice after half"](found, {})
+    (cell,) = cells_of([role.words]).values()
+    assert not isinstance(cell, str) and cell.method.schedule is None
+    assert [part.name for part in cell.method.parts] == ["prumerge", "random"]
+    assert (cell.method.parts[1].schedule or {})["k"] == 4 and cell.method.parts[0].ratio == 0.5
+    assert ROLES["renumbered"](found, {}).words[-1] == "reducer.positions=keep"

@@ -10,7 +10,21 @@ from audited import TOKENS, ran
 
 from winnow.harness.audit.card import Check, Line, State, adjusted
 from winnow.harness.audit.runs import Ran
-from winnow.harness.audit.sections import abilities, budget, calibration, gate, hard, length, loyalty, nothing, savings
+from winnow.harness.audit.sections import (
+    abilities,
+    budget,
+    calibration,
+    gate,
+    hard,
+    horizon,
+    length,
+    loyalty,
+    nothing,
+    positions,
+    savings,
+    stability,
+    swap,
+)
 
 N = 100
 RNG = np.random.default_rng(0)
@@ -189,3 +203,59 @@ def test_the_budget_is_that_of_every_sample_in_every_order() -> None:
     shares = [0.525] * (N - 1) + [1.0]
     wanted = (sum((one - sum(shares) / N) ** 2 for one in shares) / (N - 1)) ** 0.5
     assert lines["visual tokens, mean over layers: deviation between samples"].value == pytest.approx(100 * wanted)
+
+
+def at(layer: int, scores: list[float], **more: Any) -> Ran:
+    """A run that drops half of the tokens at some of four layers."""
+    made = ran(scores, **more)
+    layers = tuple(TOKENS if place < layer else 10 for place in range(4))
+    return replace(made, answers={key: replace(one, per_layer=layers) for key, one in made.answers.items()})
+
+
+def test_the_horizon_is_where_random_dropping_does_as_well() -> None:
+    runs = {"method": at(2, GOOD), "random at the entrance": at(0, BAD), "random after half": at(2, BAD)}
+    runs |= {"random after three quarters": at(3, GOOD)}
+    choice = {"choice after half": at(2, GOOD), "choice after three quarters": at(3, GOOD)}
+    state, says, lines = judged(horizon.CHECK, **runs, **choice)
+    assert state == "sound" and says == "t: from layer 3 on random dropping does as well"
+    assert lines["its choice minus random, at layer 2 t"].value == 35
+    (random, own) = horizon.CHECK.measure({**runs, **choice}).curves
+    assert [x for x, *_ in random.points] == [0, 2, 3] and [x for x, *_ in own.points] == [2, 3]
+    same = {"choice after half": at(2, BAD)}
+    assert judged(horizon.CHECK, **runs, **same)[0] == "finding" and judged(horizon.CHECK, **runs)[0] == "open"
+
+
+def test_a_horizon_behind_the_entrance_is_where_dropping_more_is_free() -> None:
+    runs = {"method": ran(GOOD), "random at the entrance": at(0, BAD)}
+    then = {"choice after half": at(2, BAD, reducer="compose"), "choice after three quarters": at(3, GOOD)}
+    state, says, _ = judged(horizon.CHECK, **runs, **then)
+    assert state == "sound" and says == "t: from layer 3 on random dropping is free"
+
+
+def test_positions_are_held_against_the_other_way() -> None:
+    other = {"knobs": {"positions": "compact"}}
+    parts = ["position"] * N
+    state, says, lines = judged(positions.CHECK, method=ran(BAD, parts=parts), renumbered=ran(GOOD, **other))
+    assert state == "finding" and "positions=compact is better by 35.0" in says
+    assert lines["as it is, minus reducer.positions=compact t, grounding"].value == -35
+    assert judged(positions.CHECK, method=ran(GOOD), renumbered=ran(BAD, **other))[0] == "sound"
+    assert positions.CHECK.measure({"method": ran(GOOD), "renumbered": ran(BAD, **other)}).lacking
+
+
+def test_another_question_chooses_other_tokens_or_the_same() -> None:
+    runs = {"method": ran(GOOD, kept=CHOSEN), "asked otherwise": ran(GOOD, kept=DRAWN)}
+    replayed = {"own tokens": ran(GOOD), "other tokens": ran(BAD)}
+    state, says, _ = judged(swap.CHECK, **runs, **replayed)
+    assert state == "finding" and "-35.0 points on t" in says
+    assert judged(swap.CHECK, **runs)[0] == "open"
+    state, says, lines = judged(swap.CHECK, **(runs | {"asked otherwise": ran(GOOD, kept=CHOSEN)}))
+    assert state == "sound" and "does not look at the question" in says
+    assert lines["Jaccard index of what both questions choose"].value == 1
+
+
+def test_a_set_that_changes_with_a_pixel_is_found() -> None:
+    method = ran(GOOD, kept=CHOSEN)
+    state, says, _ = judged(stability.CHECK, method=method, reencoded=method, shifted=ran(GOOD, kept=DRAWN))
+    assert state == "finding" and "after one pixel's shift" in says
+    state, _, lines = judged(stability.CHECK, method=method, reencoded=method, shifted=method)
+    assert state == "sound" and lines["Jaccard index of kept sets JPEG once more"].value == 1

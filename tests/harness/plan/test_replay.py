@@ -94,3 +94,15 @@ def test_an_even_sample_of_as_many_tokens_is_no_random_control(run: Run, results
     assert replays(found.values())[method]["reducer"] == "random"
     even, drawn = (pq.read_table(results / found[name]["id"] / "traces.parquet") for name in ("uniform", "random"))
     assert even["last_layer"].to_pylist() != drawn["last_layer"].to_pylist()
+
+
+def test_the_very_tokens_of_a_run_give_its_very_answers(run: Run, results: Path) -> None:
+    run(*FASTV, "limit=4")
+    method = only(results)
+    assert run("reducer=same", f"reducer.like={method.name}", "limit=4").code == 0
+    (same,) = (found for found in results_below(results) if found["reducer"] == "same")
+    tables = [pq.read_table(folder / "traces.parquet") for folder in (method, results / same["id"])]
+    for column in ("answer", "last_layer", "tokens_per_layer"):
+        assert tables[0][column].to_pylist() == tables[1][column].to_pylist()
+    ran = run("reducer=same", "limit=4")
+    assert ran.code == 2 and "name it with reducer.like=RUN" in ran.err
