@@ -17,7 +17,9 @@ BEST, OWN = "best speed-up of the whole prefill, were the LLM's layers free", "s
 TTFT, THROUGHPUT = "measured TTFT, against unreduced", "measured throughput, against unreduced"
 LLM = "LLM layers"
 """Of the parts of a prefill, what methods shorten: `winnow.harness.plan.prefill.LLM`, whose module needs torch."""
-LACKING = {"measured time": "winnow bench {words}, and say --bench FOLDER if it is not results/bench"}
+LACKING = {
+    "measured time": "winnow bench {words} batch_size=1,2,4,8,16,32, and say --bench FOLDER if it is not results/bench"
+}
 
 
 def _measure(runs: Runs) -> Measured:
