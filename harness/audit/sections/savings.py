@@ -80,7 +80,7 @@ def _judge(lines: Sequence[Line]) -> Judgement:
         says += f"; with the tower no more than {known[BEST].value:.2f} x could be won, {known[OWN].value:.2f} x is"
     slow = [one for one in lines if one.what in (TTFT, THROUGHPUT) and _slower(one)]
     if slow:
-        return "finding", f"{says}, yet measured {slow[0].what} is {slow[0].value:.2f} x at {slow[0].on}"
+        return "finding", f"{says}, yet {slow[0].what} is {slow[0].value:.2f} x at {slow[0].on}"
     if known[FLOPS].value >= 100:
         return "finding", "it saves no FLOPs"
     if TTFT not in known:
@@ -90,7 +90,7 @@ def _judge(lines: Sequence[Line]) -> Judgement:
 
 def _slower(one: Line) -> bool:
     bound = one.low if one.what == TTFT else one.high
-    return bound is not None and (bound > 1 if one.what == TTFT else bound < 1)
+    return bound is not None and (one.n or 0) >= ROUNDS and (bound > 1 if one.what == TTFT else bound < 1)
 
 
 CHECK = Check(
