@@ -1,23 +1,23 @@
-"""Random dropping at truly equal budget: as many tokens as another run had, sample by sample and layer by layer."""
+"""A control at truly equal budget: as many tokens as another run had, sample by sample and layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
-
-import torch
+from typing import ClassVar, Literal
 
 from winnow.reducers.core.base import Reducer, top
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
+from winnow.reducers.random import RandomDrop
+from winnow.reducers.uniform import Uniform
 
 
 @dataclass(frozen=True)
 class Replay(Reducer):
-    """Keep a uniform sample of the prompt's visual tokens, of the size that a recorded run had in each layer.
+    """Keep as many of the prompt's visual tokens as a recorded run had in each layer, chosen by a control.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class Replay(Reducer):
         Per sample key the visual tokens that each layer processed.
     like : str
         The recorded run, for the record.
+    by : {"random", "uniform"}
+        A sample drawn from the sample's key, or one that is even in time and space.
     """
 
     seeded: ClassVar[bool] = True
@@ -33,10 +35,11 @@ class Replay(Reducer):
 
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     like: str = ""
+    by: Literal["random", "uniform"] = "random"
 
     def knobs(self, depth: int) -> dict[str, object]:
         """See `Reducer.knobs`: the run stands for its counts."""
-        return {"like": self.like}
+        return {"like": self.like, **({} if self.by == "random" else {"by": self.by})}
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`: the recorded run may have dropped anywhere."""
@@ -61,5 +64,5 @@ class Replay(Reducer):
             )
         if recorded[view.layer] == present:
             return None
-        noise = torch.rand(view.layout.length, generator=view.layout.generator("random"))
-        return Reduction(view.visual[top(noise[view.visual], recorded[view.layer])])
+        control = RandomDrop() if self.by == "random" else Uniform()
+        return Reduction(view.visual[top(control.score(view), recorded[view.layer])])

@@ -68,13 +68,13 @@ def _cells(overrides: Sequence[str]) -> Iterator[Cell]:
         if "=" not in word or word.startswith(("experiment=", "tasks")):
             raise WinnowError(f"'{word}' is not allowed here: give name=value, of the model, the reducer, its schedule")
     batch = [] if any(word.startswith("batch_size=") for word in overrides) else ["batch_size=1"]
-    choices = [_choices(word) for word in [*overrides, *batch]]
+    choices = [choices_of(word) for word in [*overrides, *batch]]
     yield cell_from([word for word, *_ in choices if not word.startswith(("reducer", "schedule", "ratio", "budget"))])
     for words in product(*choices):
         yield cell_from(words)
 
 
-def _choices(word: str) -> list[str]:
+def choices_of(word: str) -> list[str]:
     """The overrides that one override with a list stands for."""
     try:
         (override,) = OverridesParser.create().parse_overrides([word])

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from winnow.harness.cli.commands import doctor, evaluate, look, methods, sweep
+from winnow.harness.cli.commands.audit import app as audit
 from winnow.harness.cli.commands.data import app as data
 from winnow.harness.cli.commands.figures import figures
 from winnow.harness.cli.commands.frames import frames
@@ -23,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for part in (evaluate, sweep, look, methods, doctor):
     app.add_typer(part.commands)
 app.add_typer(data, name="data")
+app.add_typer(audit, name="audit")
 app.command()(judge)
 app.command()(figures)
 app.command()(frames)

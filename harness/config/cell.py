@@ -15,6 +15,7 @@ from winnow.harness.config.schema import (
     ModelConfig,
     NominalConfig,
     ShareConfig,
+    StressConfig,
     TasksConfig,
 )
 
@@ -67,6 +68,7 @@ class Cell:
     limit: int | None = None
     force: bool = False
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
+    stress: StressConfig = field(default_factory=StressConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     share: ShareConfig = field(default_factory=ShareConfig)
 
@@ -82,7 +84,7 @@ class Cell:
     @property
     def group(self) -> str:
         """Equal for cells that can be answered together: they share the model, the documents and the batches."""
-        return repr((self.seen, self.tasks, self.limit, self.batch_size, self.media, self.share))
+        return repr((self.seen, self.tasks, self.limit, self.batch_size, self.stress, self.media, self.share))
 
     @property
     def has_budget(self) -> bool:
@@ -107,6 +109,7 @@ def from_plain(plain: Mapping[str, Any]) -> Cell:
         "tasks": TasksConfig(**plain["tasks"]),
         "budget": BudgetConfig(**plain["budget"]),
         "downsample": DownsampleConfig(**plain["downsample"]),
+        "stress": StressConfig(**plain.get("stress", {})),
         "media": MediaConfig(**plain.get("media", {})),
         "share": ShareConfig(**plain.get("share", {})),
         "results": Path(plain["results"]),

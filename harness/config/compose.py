@@ -24,6 +24,7 @@ from winnow.harness.config.schema import (
     ModelConfig,
     RunConfig,
     ShareConfig,
+    StressConfig,
     TasksConfig,
 )
 from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice
@@ -31,7 +32,12 @@ from winnow.reducers.core.errors import WinnowError
 
 PICTURE, TILE = SCOPES = ("picture", "tile")
 """Over what `BudgetConfig.tokens` counts."""
-CUSTOM, REPLAY = "custom", "winnow.reducers.replay:Replay"
+STRESSED = ("reencode", "shift", "jitter")
+"""How the pixels may change: see `winnow.harness.data.stress`."""
+QUESTIONS = ("own", "other")
+CUSTOM, SAME = "custom", "same"
+REPLAY, REPEAT = REPLAYS = ("winnow.reducers.replay:Replay", "winnow.reducers.same:Same")
+"""What ``reducer.like`` makes of a control: as many tokens as another run had, or the very same."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Settings:
     tasks: TasksConfig
     budget: BudgetConfig
     downsample: DownsampleConfig
+    stress: StressConfig
     media: MediaConfig
     share: ShareConfig
 
@@ -77,7 +84,8 @@ def settings(config: DictConfig, reducer: str) -> Settings:
     _check_model(model)
     smaller = check_downsample(OmegaConf.to_object(config.downsample), model)  # type: ignore[arg-type]
     share = _share(OmegaConf.to_object(config.share))  # type: ignore[arg-type]
-    return Settings(rounded(plain), model, tasks, budget, smaller, media, share)
+    stress = check_stress(OmegaConf.to_object(config.stress))  # type: ignore[arg-type]
+    return Settings(rounded(plain), model, tasks, budget, smaller, stress, media, share)
 
 
 def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = None) -> Cell:
@@ -100,13 +108,22 @@ def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = N
         raise WinnowError(f"reducer={reducer} knows which tokens matter for the whole input only: leave downsample out")
     if reducer == COMPOSE:
         method, budget = _composed(plain, tasks, check_budget(budget, plain["ratio"]), depth_of(model))
+    elif reducer == SAME and plain["reducer"]["like"] is None:
+        raise WinnowError("reducer=same keeps the tokens that another run kept: name it with reducer.like=RUN")
     elif plain["reducer"].get("like") is not None:
         method, budget = _replay(reducer, plain), BudgetConfig()
     else:
         method, budget = _method(reducer, plain, budget, depth_of(model))
     more = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
-    more |= {"media": found.media, "share": found.share}
+    more |= {"stress": found.stress, "media": found.media, "share": found.share}
     return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, **more)
+
+
+def check_stress(stress: StressConfig) -> StressConfig:
+    """Refuse what is no way to change the input."""
+    check_choice("stress.media", stress.media or "null", ("null", *STRESSED))
+    check_choice("stress.question", stress.question, QUESTIONS)
+    return stress
 
 
 def _share(share: ShareConfig) -> ShareConfig:
@@ -150,7 +167,10 @@ def _replay(name: str, plain: dict[str, Any]) -> Method:
         if key != "like" and node[key] != defaults.get(key, node[key]):
             raise WinnowError(f"reducer.like and reducer.{key}={node[key]} exclude each other: give only one of them")
     run = find_run(node["like"], Path(plain["results"]), "reducer.like=", finished=True).name
-    return Method(name, REPLAY, {"like": run}, seeded=True)
+    if name == SAME:
+        return Method(name, REPEAT, {"like": run})
+    chosen = {} if name == "random" else {"by": name}
+    return Method(name, REPLAY, {"like": run} | chosen, seeded=name == "random")
 
 
 def _composed(

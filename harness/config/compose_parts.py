@@ -13,7 +13,7 @@ from winnow.reducers.core.errors import WinnowError, choose
 
 COMPOSE, TARGET = "compose", "winnow.reducers.compose:Compose"
 PARTS = ("entrance", "llm")
-OTHERS = (COMPOSE, "custom")
+OTHERS = (COMPOSE, "custom", "same")
 """What cannot be a part."""
 SCHEDULE = "override /schedule@_global_.schedule"
 

@@ -139,6 +139,17 @@ def expand(words: Sequence[str], multirun: bool = True) -> Expanded:
         return Expanded([*_composed(jobs, parsed, loader, whole)], whole)
 
 
+def each(lists: Sequence[Sequence[str]]) -> list[Job]:
+    """Compose several configurations that are known one by one, each choice of groups once; errors as of `expand`."""
+    jobs = [[*words] for words in lists]
+    with hydra() as loader:
+        parser = OverridesParser.create(config_loader=loader)
+        single = list(dict.fromkeys(word for job in jobs for word in job))
+        parsed = dict(zip(single, parser.parse_overrides(single), strict=True))
+        whole = loader.load_configuration("config", [], RunMode.MULTIRUN)
+        return [*_composed(jobs, parsed, loader, whole)]
+
+
 def _composed(
     jobs: Sequence[list[str]], parsed: Mapping[str, Override], loader: Any, whole: DictConfig
 ) -> Iterator[Job]:

@@ -18,6 +18,7 @@ def label(cell: Cell) -> str:
     else:
         words = [method.name, *_words(method.args, listed("reducer", method.name))]
     words += [f"downsample.{name}={by}" for name, by in vars(cell.downsample).items() if by > 1]
+    words += [f"stress.{name}={value}" for name, value in cell.stress.words.items()]
     if method.seeded and cell.seed:
         words.append(f"seed={cell.seed}")
     return " ".join(words)

@@ -94,6 +94,20 @@ class DownsampleConfig:
 
 
 @dataclass
+class StressConfig:
+    """The same input in a way that a method should not mind: for `winnow audit`."""
+
+    order: int | None = None
+    media: str | None = None
+    question: str = "own"
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What is asked for, of what is not the default."""
+        return {name: value for name, value in vars(self).items() if value != getattr(type(self), name)}
+
+
+@dataclass
 class MediaConfig:
     """How videos are read: processes that decode ahead of the model, their memory, what to do with damage."""
 
@@ -121,6 +135,7 @@ class RunConfig:
     ratio: Any = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     downsample: DownsampleConfig = field(default_factory=DownsampleConfig)
+    stress: StressConfig = field(default_factory=StressConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     share: ShareConfig = MISSING
     seed: int = 0

@@ -11,7 +11,7 @@ import yaml
 from winnow import configs
 from winnow.harness.common.owner import tell_owner
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.compose import REPLAY
+from winnow.harness.config.compose import REPLAYS
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.registry import METHODS
 
@@ -60,6 +60,6 @@ def _methods(method: Method) -> Iterator[Method]:
 @cache
 def _registered() -> dict[str, list[str]]:
     shipped = [yaml.safe_load(path.read_text()) for path in (configs.FOLDER / "tasks").glob("*.yaml")]
-    targets = [*(f"winnow.reducers.{name}:{kind}" for name, kind in METHODS.items()), REPLAY]
+    targets = [*(f"winnow.reducers.{name}:{kind}" for name, kind in METHODS.items()), *REPLAYS]
     found = {name: [one[name] for one in shipped if one.get(name)] for name in ("prepare", "folder")}
     return found | {"target": targets}

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.readers import starts_yes_or_no, yes_or_no
 from winnow.reducers.core.errors import WinnowError, choose
 
+YES_NO = ("yes", "no")
 TOKENS = 16
 """Longest answer where neither the task nor the configuration sets a limit."""
 
@@ -50,6 +52,8 @@ class Document:
         The benchmark's own row without pictures, the label among its columns.
     split : str
         Which split it is of.
+    options : tuple of str
+        What an answer may begin with, of questions that have options: letters, or yes and no.
     """
 
     task: str
@@ -62,6 +66,7 @@ class Document:
     fingerprint: str
     row: Mapping[str, Any] = field(default_factory=dict)
     split: str = ""
+    options: tuple[str, ...] = ()
 
 
 def print_of(document: Document, pixels: Sequence[str]) -> str:
@@ -79,6 +84,15 @@ def print_of(document: Document, pixels: Sequence[str]) -> str:
 def longest(benchmark: Benchmark | None) -> int:
     """The longest answer of a task that sets no limit."""
     return benchmark.tokens if benchmark else TOKENS
+
+
+def options_of(benchmark: Benchmark | None, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the answer to a question may begin with, where that is known: its letters, or yes and no."""
+    if benchmark is None:
+        return ()
+    if benchmark.choices is not None:
+        return tuple(benchmark.choices.options(row))
+    return YES_NO if benchmark.read in (yes_or_no, starts_yes_or_no) else ()
 
 
 def greedy(name: str, settings: Mapping[str, Any], tokens: int) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import Any
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.common.folders import locate
 from winnow.harness.config.schema import TasksConfig
-from winnow.harness.data.document import Document, check_generation, greedy, longest, print_of
+from winnow.harness.data.document import Document, check_generation, greedy, longest, options_of, print_of
 from winnow.harness.data.hub import unreachable
 from winnow.harness.data.pictures import mended, strictly
 from winnow.harness.data.places import data_of
@@ -114,7 +114,8 @@ class Tasks:
                 return list(doc_to_visual(mended(task.dataset[split][doc_id])) or ())
 
         relevance = bare.get("relevance")
-        made = Document(name, doc_id, text, visuals, generation, stops, relevance, "", row=bare, split=split)
+        more = {"row": bare, "split": split, "options": options_of(self.benchmark(name), bare)}
+        made = Document(name, doc_id, text, visuals, generation, stops, relevance, "", **more)
         return replace(made, fingerprint=print_of(made, ()))
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.compose import CUSTOM, PICTURE, REPLAY
+from winnow.harness.config.compose import CUSTOM, PICTURE, REPEAT, REPLAY, REPLAYS
 from winnow.harness.config.compose_parts import PARTS
 from winnow.harness.config.schedules import KINDS
 from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.family import family_facts
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
-from winnow.harness.plan.replay import counts
+from winnow.harness.plan.replay import counts, fates
 from winnow.models.families.support import impossible
 from winnow.reducers.core.absolute import Absolute
 from winnow.reducers.core.base import Reducer
@@ -94,6 +94,8 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     values = _values(method)
     if method.target == REPLAY:
         values["counts"] = counts(cell, method.args["like"])
+    if method.target == REPEAT:
+        values["fates"] = fates(cell, method.args["like"])
     goal = goal or _goal(cell, prompt)
     solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
     ratio = solution.ratio if solution else method.ratio
@@ -105,7 +107,7 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if runs or (prompt.tower is None and acts_in_tower):
         _check_support(cell, reducer, depth)
     _check_drops(cell, reducer, prompt)
-    kept = "" if method.target == REPLAY else _kept(reducer, prompt)
+    kept = "" if method.target in REPLAYS else _kept(reducer, prompt)
     return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None, kept)
 
 

@@ -16,7 +16,10 @@ from winnow.harness.common.sources import (
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.data.decoders import chosen
 
-ANSWERING = ("winnow.harness.run.generate", "winnow.harness.data.media", "winnow.harness.data.decode_worker")
+ANSWERING = (
+    "winnow.harness.run.generate",
+    *(f"winnow.harness.data.{name}" for name in ("media", "stress", "decode_worker")),
+)
 """Where the harness' say in an answer begins: prompts, frames, decoding."""
 ENGINE = ("winnow.models.engine", "winnow.models.loading")
 PROMPTS = ("winnow.harness.data", "winnow.models.families.prompt", *ENGINE)

@@ -242,10 +242,12 @@ def method_inputs(method: Method) -> dict[str, Any]:
 
 
 def _extent(cell: Cell) -> dict[str, Any]:
-    """The seed, if it matters, and downsampling and the budget, if there are any."""
+    """The seed, if it matters, and downsampling, stress and the budget, if there are any."""
     found: dict[str, Any] = {"seed": cell.seed} if cell.method.seeded else {}
     if cell.downsample != DownsampleConfig():
         found["downsample"] = vars(cell.downsample)
+    if cell.stress.words:
+        found["stress"] = cell.stress.words
     if cell.has_budget:
         budget, nominal = cell.budget, cell.model.nominal
         count = {} if budget.tokens is None else {"tokens": budget.tokens, "scope": budget.scope}

@@ -23,6 +23,15 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
     WinnowError
         If the run is of another model or its input, other tasks or another limit.
     """
+    return _recorded(cell, run, "visual_per_layer")
+
+
+def fates(cell: Cell, run: str) -> dict[str, list[int]]:
+    """Read the last layer that saw each visual token; errors as of `counts`."""
+    return _recorded(cell, run, "last_layer")
+
+
+def _recorded(cell: Cell, run: str, column: str) -> dict[str, list[int]]:
     folder = cell.results / run
     if run.startswith(IMPORTED):
         raise WinnowError(f"reducer.like={run} is imported, without tokens layer by layer: give a run computed here")
@@ -34,8 +43,8 @@ def counts(cell: Cell, run: str) -> dict[str, list[int]]:
         raise WinnowError(
             f"reducer.like={run} has {name}={there}, this run {here}: replay a run with the same model, tasks and limit"
         )
-    rows = read_table(folder / TRACES, ["task", "doc_id", "visual_per_layer"])
-    return {f"{cell.seed}/{row['task']}/{row['doc_id']}": row["visual_per_layer"] for row in rows}
+    rows = read_table(folder / TRACES, ["task", "doc_id", column])
+    return {f"{cell.seed}/{row['task']}/{row['doc_id']}": row[column] for row in rows}
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

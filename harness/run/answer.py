@@ -13,6 +13,7 @@ from winnow.harness.common.spent import Spent
 from winnow.harness.data.ahead import Ahead
 from winnow.harness.data.document import Document
 from winnow.harness.data.pool import Pool
+from winnow.harness.data.stress import Stress
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, answer_jointly, encode
 from winnow.harness.run.preflight import preflight
@@ -80,11 +81,12 @@ def answer_all(
     cell = works[0].run.cell
     check_together(cell, documents)
     index, parts = part
-    mine = list(islice(batches(documents, cell.batch_size), index, None, parts))
+    stress = Stress(cell.stress, documents)
+    mine = list(islice(batches(stress.ordered(documents), cell.batch_size), index, None, parts))
     wanted = (batch for batch in mine if any(work.missing(batch) for work in works))
     ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames)
     steps = (step for step in _steps(works, mine) if step.wanted())
-    preparer, step, begun, flown = Preparer(ahead, spent), next(steps, None), None, False
+    preparer, step, begun, flown = Preparer(ahead, spent, stress), next(steps, None), None, False
     try:
         while step is not None:
             sharing = share()

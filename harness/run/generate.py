@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import BatchFeature
 
 from winnow.harness.data.document import Document
+from winnow.harness.run.confidence import DIGITS, Confidence, Later, beginnings, endings
 from winnow.harness.run.fate import pack
 from winnow.harness.run.record import Row
 from winnow.models.engine import PromptTrace, Trace, Trunk, attach
@@ -72,12 +73,16 @@ def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: Tru
     model: Any = loaded.model
     documents = batch.documents
     started = time.perf_counter()
+    sure = Confidence(_options(loaded, documents))
+    kept = [] if documents[0].generation.get("num_beams", 1) > 1 else [sure]
     with _attached(loaded, reducer, batch, seed, trunk) as trace:
-        output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False)
+        output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False, logits_processor=kept)
     new = output[:, batch.inputs["input_ids"].shape[1] :]
     texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
     beams = len(trace.prompts) // len(documents)  # all of a document's keep the same tokens
-    return _rows(documents, texts, trace.prompts[::beams], time.perf_counter() - started)
+    rows = _rows(documents, texts, trace.prompts[::beams], time.perf_counter() - started)
+    ends = _endings(loaded, batch, new)
+    return [*map(_with_confidence, rows, ends, *_confidence(sure, ends))] if kept else rows
 
 
 def answer_jointly(
@@ -94,21 +99,27 @@ def answer_jointly(
     pause : callable
         Called before each turn; may raise.
     """
-    generation, begun, paths, spent = batch.documents[0].generation, [], [], []
+    generation, begun, told = batch.documents[0].generation, [], []
     for method, seed in methods:
         pause()
-        started = time.perf_counter()
+        started, sure = time.perf_counter(), Confidence(_options(loaded, batch.documents))
         with _attached(loaded, method, batch, seed, trunk) as trace:
-            begun.append(begin(loaded.model, batch.inputs, generation))
-        paths.append(trace.prompts)
-        spent.append(time.perf_counter() - started)
-    started = time.perf_counter()
+            begun.append(begin(loaded.model, batch.inputs, generation, [sure]))
+        told.append((trace.prompts, time.perf_counter() - started, sure))
+    started, later = time.perf_counter(), Later()
     with torch.inference_mode():
-        answers = finish(loaded.model, begun, generation)
-    texts = [loaded.processor.batch_decode(new, skip_special_tokens=True) for new in answers]
-    part = (time.perf_counter() - started) / len(methods)
-    found = zip(texts, paths, spent, strict=True)
-    return [_rows(batch.documents, told, path, seconds + part) for told, path, seconds in found]
+        answers = finish(loaded.model, begun, generation, later)
+    part, found = (time.perf_counter() - started) / len(methods), list[list[Row]]()
+    for new, (paths, seconds, sure) in zip(answers, told, strict=True):
+        texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
+        ends = [end for row in new for end in _endings(loaded, batch, row[None])]
+        first = len(found) * len(new)
+        firsts, options = _confidence(sure, [(1, False)] * len(new))
+        rest = [later.of(first + place, length - 1) for place, (length, _) in enumerate(ends)]
+        rows = _rows(batch.documents, texts, paths, seconds + part)
+        whole = [round(one + more, DIGITS) for one, more in zip(firsts, rest, strict=True)]
+        found.append([*map(_with_confidence, rows, ends, whole, options)])
+    return found
 
 
 @contextmanager
@@ -125,6 +136,25 @@ def _rows(
 ) -> list[Row]:
     answered, each = zip(documents, texts, paths, strict=True), seconds / len(documents)
     return [_row(document, text, path, len(documents), each) for document, text, path in answered]
+
+
+def _endings(loaded: Loaded, batch: Batch, new: torch.Tensor) -> list[tuple[int, bool]]:
+    model: Any = loaded.model
+    return endings(new, model.generation_config.eos_token_id, batch.documents[0].generation["max_new_tokens"])
+
+
+def _options(loaded: Loaded, documents: Sequence[Document]) -> list[list[torch.Tensor]]:
+    tokenizer = loaded.processor.tokenizer
+    known = {option: beginnings(tokenizer, option) for document in documents for option in document.options}
+    return [[known[option] for option in document.options] for document in documents]
+
+
+def _confidence(sure: Confidence, ends: Sequence[tuple[int, bool]]) -> tuple[list[float], list[list[float]]]:
+    return sure.of_answers([length for length, _ in ends]), sure.of_options()
+
+
+def _with_confidence(row: Row, end: tuple[int, bool], logprob: float, options: list[float]) -> Row:
+    return replace(row, generated=end[0], cut=end[1], logprob=logprob, options=options)
 
 
 def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: float) -> Row:

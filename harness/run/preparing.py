@@ -16,6 +16,7 @@ from winnow.harness.data.ahead import Ahead
 from winnow.harness.data.document import Document, print_of
 from winnow.harness.data.media import make_prompt, name_of
 from winnow.harness.data.pixels import file_of, pixels_of
+from winnow.harness.data.stress import Stress
 from winnow.harness.data.video.clip import Clip
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, prepare
@@ -53,10 +54,12 @@ class Preparer:
     ----------
     ahead : Ahead
     spent : Spent
+    stress : Stress
+        What becomes of the documents before they are encoded.
     """
 
-    def __init__(self, ahead: Ahead, spent: Spent) -> None:
-        self.ahead, self.spent = ahead, spent
+    def __init__(self, ahead: Ahead, spent: Spent, stress: Stress) -> None:
+        self.ahead, self.spent, self.stress = ahead, spent, stress
         self._thread = ThreadPoolExecutor(1, "prepare")
 
     def begin(self, works: Sequence[CellRun], documents: Sequence[Document], loaded: Loaded) -> Future[Prepared]:
@@ -110,7 +113,9 @@ class Preparer:
 
         _check(document, visuals)
         facts = found.seen[document.task, document.doc_id] = {"media": name_of(visuals)}
-        found.prompts.append((document, make_prompt(document.text, visuals, self.ahead.frames, sample)))
+        text, frames = self.stress.text(document), self.ahead.frames
+        prompt = make_prompt(text, visuals, frames, self.stress.sample(sample))
+        found.prompts.append((document, self.stress.prompt(prompt)))
         damage = next((clip.damage for clip in clips if clip.damage), "")
         facts |= {"readers": [clip.reader for clip in clips], "damage": damage}
 

@@ -65,6 +65,14 @@ class Row:
         What is wrong with a video that was accepted as it is; empty: nothing.
     seconds : float
         Wall-clock share of the document; a hint for planning runs, never a method's time.
+    generated : int
+        Tokens of the answer, its end among them; 0 where that was not noted.
+    cut : bool
+        Whether it ended at the limit.
+    logprob : float or None
+        Log-probability of the answer; None where that was not noted, as of beams.
+    options : list of float
+        Log-probability of each option of the question, in their order, as the first token of the answer.
     place : Place or None
         Where the row lies whole, if this one is without its fate; not part of what it says.
     """
@@ -86,6 +94,10 @@ class Row:
     readers: list[str] = field(default_factory=list)
     damage: str = ""
     seconds: float = 0.0
+    generated: int = 0
+    cut: bool = False
+    logprob: float | None = None
+    options: list[float] = field(default_factory=list)
     place: Place | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -101,13 +101,17 @@ class ComparisonResult(TypedDict):
 
 
 class CostResult(TypedDict):
-    """Modelled cost of the prefill, the mean over documents; `compat` by the papers' convention."""
+    """Modelled cost of the prefill, the mean over documents; `compat` by the papers' convention.
+
+    `parts`: TFLOPs of an unreduced prefill of the model's nominal prompt, by part of the model.
+    """
 
     profile: str
     tflops: float
     flops_share: float
     kv_bytes: float
     compat: NotRequired[dict[str, Any]]
+    parts: NotRequired[dict[str, float]]
 
 
 class _Whole(TypedDict):
@@ -143,6 +147,8 @@ class Result(_Whole, total=False):
         What was asked of the method, and what came of it.
     shares : dict or None
         Visual tokens at the LLM's entrance, as the mean over its layers, in the last one; None if nothing was answered.
+    stress : dict
+        How its input was changed, in a way that a method should not mind; only where it was.
     means : dict
         Figures that the papers print as the mean of several tasks.
     drop, gain : dict
@@ -157,6 +163,7 @@ class Result(_Whole, total=False):
     """
 
     downsample: dict[str, float]
+    stress: dict[str, Any]
     seed: int
     limit: int | None
     dtype: str

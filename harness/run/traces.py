@@ -67,8 +67,9 @@ def _schema() -> pa.Schema:
     import pyarrow as pa
 
     texts = dict.fromkeys(("task", "doc", "answer", "media", "damage"), pa.string())
-    numbers = dict.fromkeys(("doc_id", "batch", "length", "visual"), pa.int64())
+    numbers = dict.fromkeys(("doc_id", "batch", "length", "visual", "generated"), pa.int64())
     counts = dict.fromkeys(("tokens_per_layer", "visual_per_layer"), pa.list_(pa.int32()))
+    sure = {"cut": pa.bool_(), "logprob": pa.float64(), "options": pa.list_(pa.float64())}
     more = {"seconds": pa.float64(), "readers": pa.list_(pa.string()), "grids": pa.list_(pa.list_(pa.int32()))}
     tokens = dict.fromkeys(("last_layer", "anchor"), pa.list_(pa.int32()))
-    return pa.schema(texts | numbers | counts | more | tokens)
+    return pa.schema(texts | numbers | counts | sure | more | tokens)

@@ -12,7 +12,7 @@ from winnow.harness.run.result import ComparisonResult, DifferenceResult, Result
 from winnow.harness.score.paired import compare
 from winnow.harness.score.pooled import figures, members_of
 
-BASELINE = "none"
+BASELINE, RANDOM = "none", "random"
 METHOD = "clustered by video"
 """Stands with a stored comparison, so that one by another method is made anew."""
 Versus = Literal["drop", "gain"]
@@ -20,13 +20,15 @@ Versus = Literal["drop", "gain"]
 
 def baselines(results: Iterable[Result]) -> dict[str, Result]:
     """Find the finished unreduced run of each context."""
-    finished = (r for r in results if r["reducer"] == BASELINE and r["status"] == "complete")
+    complete = (r for r in results if r["status"] == "complete" and not r.get("stress"))
+    finished = (r for r in complete if r["reducer"] == BASELINE)
     return {r["context"]: r for r in finished if max(r.get("downsample", {"": 1}).values()) == 1}
 
 
 def replays(results: Iterable[Result]) -> dict[str, Result]:
     """Find, by the id of a run, the last finished run that dropped at random as many tokens as it did."""
-    finished = (r for r in results if r["status"] == "complete" and r["knobs"].get("like"))
+    complete = (r for r in results if r["status"] == "complete" and r["reducer"] == RANDOM and not r.get("stress"))
+    finished = (r for r in complete if r["knobs"].get("like"))
     return {r["knobs"]["like"]: r for r in sorted(finished, key=lambda r: r["finished"])}
 
 

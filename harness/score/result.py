@@ -19,10 +19,11 @@ from winnow.harness.cost import kv_bytes, llm_viewer, physical
 from winnow.harness.cost.behind import mlp_tokens
 from winnow.harness.plan.build import Built
 from winnow.harness.plan.identity import Identity
-from winnow.harness.plan.nominal import cost_of, llm_shape, vision_tower
+from winnow.harness.plan.nominal import cost_of, llm_shape, nominal, vision_tower
+from winnow.harness.plan.prefill import METHOD, whole
 from winnow.harness.run import traces
 from winnow.harness.run.cell_run import CellRun
-from winnow.harness.run.journal import whole
+from winnow.harness.run.journal import whole as whole_rows
 from winnow.harness.run.record import Row, mean_shares
 from winnow.harness.run.result import CostResult, Result
 from winnow.harness.score.judge_verdicts import keep_verdict
@@ -49,7 +50,7 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: 
         keep_verdict(folder, task)
         files.write_lines(samples_path(folder, task.summary["task"]), task.samples)
     _write_table(folder / SCORES, [row for task in scored for row in task.scores])
-    traces.write(folder / TRACES, whole(row for row in rows if row.status == "ok"))
+    traces.write(folder / TRACES, whole_rows(row for row in rows if row.status == "ok"))
     result = summarise(work.run.cell, work.run.identity, work.built, rows, scored)
     result["spent"] = dict(spent)
     files.write_json(folder / RESULT, result)
@@ -61,7 +62,7 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: 
 def summarise(cell: Cell, identity: Identity, built: Built, rows: Sequence[Row], scored: Sequence[Scored]) -> Result:
     """Gather one row of a table."""
     failed = sum(row.status != "ok" for row in rows)
-    return {
+    made: Result = {
         "id": identity.run,
         "context": identity.context,
         "settings": identity.settings,
@@ -87,6 +88,9 @@ def summarise(cell: Cell, identity: Identity, built: Built, rows: Sequence[Row],
         "tasks": [task.summary for task in scored],
         "means": means_of({task.summary["task"]: (task.summary, _main_scores(task)) for task in scored}),
     }
+    if cell.stress.words:
+        made["stress"] = cell.stress.words
+    return made
 
 
 def _main_scores(task: Scored) -> list[Score]:
@@ -116,7 +120,15 @@ def _cost(cell: Cell, built: Built, rows: Sequence[Row]) -> CostResult | None:
         "flops_share": found["flops_share"],
         "kv_bytes": cache / len(answered),
         "compat": {"profile": llm_viewer.NAME} | papers,
+        "parts": _parts(cell),
     }
+
+
+def _parts(cell: Cell) -> dict[str, float]:
+    """TFLOPs of an unreduced prefill of the model's nominal prompt, by part: what a method can win at most."""
+    prompt = nominal(cell.seen)
+    parts = whole(prompt, [prompt.visual] * prompt.shape.layers).parts
+    return {name: sum(op.flops for op in ops) / 1e12 for name, ops in parts.items() if name != METHOD}
 
 
 def _mlp(cell: Cell, built: Built, rows: Iterable[Row]) -> Iterator[list[int]]:

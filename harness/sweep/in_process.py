@@ -11,7 +11,7 @@ from winnow.harness.common import files
 from winnow.harness.common.exits import BUSY, INCOMPLETE, OK, worst
 from winnow.harness.common.run_files import RESULT
 from winnow.harness.config.cell import Cell
-from winnow.harness.config.compose import REPLAY
+from winnow.harness.config.compose import REPLAYS
 from winnow.harness.config.label import headline
 from winnow.harness.plan.build import Built, build_method
 from winnow.harness.plan.weights import check_weights
@@ -36,7 +36,7 @@ def run(cells: Sequence[Cell]) -> int:
         For mistakes in the input, before any model loads.
     """
     started = time.perf_counter()
-    made = {id(cell): build_method(cell) for cell in cells if cell.method.target != REPLAY}
+    made = {id(cell): build_method(cell) for cell in cells if cell.method.target not in REPLAYS}
     runs = runs_of(cells)
     pending = [found for found in runs if found.cell.force or not found.done]
     check_weights(found.cell for found in pending)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from winnow.harness.config.cell import Cell
 from winnow.harness.config.expand import expand
 from winnow.harness.config.label import label
 from winnow.harness.plan.build import Built, build_method
@@ -35,7 +36,12 @@ def plan(overrides: Sequence[str], out: Path | None = None, dry: bool = False) -
         sweep can run: the manifest then says what was left out.
     """
     left: list[tuple[str, str]] = []
-    runs = runs_of(cells_of(expand(overrides), left), fetch=False)
+    return plan_cells(cells_of(expand(overrides), left), out, dry, left)
+
+
+def plan_cells(cells: Sequence[Cell], out: Path | None, dry: bool, left: list[tuple[str, str]]) -> Manifest:
+    """Plan cells that are composed already; `left` says what else was asked for and why it cannot run."""
+    runs = runs_of(cells, fetch=False)
     if not runs and left:
         raise WinnowError(left[0][1])
     folders = {run.cell.results for run in runs}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from winnow.models.engine.attach import attach, session_of
 from winnow.models.engine.rows import merge, select
@@ -57,7 +57,9 @@ class Begun:
     cache: Any
 
 
-def begin(model: Any, inputs: Mapping[str, Any], generation: Mapping[str, Any]) -> Begun:
+def begin(
+    model: Any, inputs: Mapping[str, Any], generation: Mapping[str, Any], processors: Sequence[LogitsProcessor] = ()
+) -> Begun:
     """Prefill a batch under the method that is attached, and choose each row's first token.
 
     Parameters
@@ -67,16 +69,24 @@ def begin(model: Any, inputs: Mapping[str, Any], generation: Mapping[str, Any]) 
         What `generate` takes of the prompts.
     generation : mapping
         Its other arguments, `max_new_tokens` among them; see `check_joint`.
+    processors : sequence of LogitsProcessor
+        Shown the first step's scores.
     """
     check_joint(generation)
     first = dict(generation) | _lengths(generation, 0, 1)
-    output = model.generate(**inputs, **first, do_sample=False, return_dict_in_generate=True)
+    first |= {"logits_processor": LogitsProcessorList(processors), "return_dict_in_generate": True}
+    output = model.generate(**inputs, **first, do_sample=False)
     ids, mask = output.sequences, inputs.get("attention_mask")
     mask = torch.ones_like(ids[:, :-1]) if mask is None else mask
     return Begun(ids, _longer(mask, ids), cache_of(output))
 
 
-def finish(model: Any, begun: Sequence[Begun], generation: Mapping[str, Any]) -> list[list[Tensor]]:
+def finish(
+    model: Any,
+    begun: Sequence[Begun],
+    generation: Mapping[str, Any],
+    watch: Callable[[Tensor, Tensor], None] | None = None,
+) -> list[list[Tensor]]:
     """Decode batches of the same prompts to their ends, together.
 
     Parameters
@@ -87,6 +97,8 @@ def finish(model: Any, begun: Sequence[Begun], generation: Mapping[str, Any]) ->
         One for each method; their caches are used up.
     generation : mapping
         As of `begin`.
+    watch : callable or None
+        Shown each step's rows, counted over all methods, and their scores ``(rows, vocabulary)``.
 
     Returns
     -------
@@ -118,6 +130,7 @@ def finish(model: Any, begun: Sequence[Begun], generation: Mapping[str, Any]) ->
                 CACHE: cache,
                 "stopping_criteria": StoppingCriteriaList([_Leaving(ends, ids.shape[1])]),
             }
+            more |= {} if watch is None else {"logits_processor": LogitsProcessorList([_Watched(watch, rows)])}
             more.pop("begin_suppress_tokens", None)
             ids = model.generate(input_ids=ids, **more, do_sample=False)
             mask = _longer(mask, ids)
@@ -145,6 +158,18 @@ def _longer(mask: Tensor, ids: Tensor) -> Tensor:
 def _until(ids: Tensor, over: Tensor) -> Tensor:
     """An answer up to the token that ended it."""
     return ids[: int(over.long().argmax()) + 1] if bool(over.any()) else ids
+
+
+class _Watched(LogitsProcessor):
+    """Shows the scores of each step, and changes nothing of them."""
+
+    def __init__(self, watch: Callable[[Tensor, Tensor], None], rows: Tensor) -> None:
+        self.watch, self.rows = watch, rows
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """See `transformers.LogitsProcessor`."""
+        self.watch(self.rows, scores)
+        return scores
 
 
 class _Leaving(StoppingCriteria):

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from winnow.harness.common.console import Format, print_table
 from winnow.harness.config.cell import Cell
-from winnow.harness.config.compose import REPLAY
+from winnow.harness.config.compose import REPLAYS
 from winnow.harness.config.label import label
 from winnow.harness.config.messages import one_line
 from winnow.harness.config.overrides import cell_from
@@ -127,7 +127,7 @@ def plans(cell: Cell, prompt: Nominal, asked: Asked, machine: Hardware) -> list[
         raise WinnowError("reducer=none has no knob that a budget could solve: choose a method, or leave budget.* out")
     if cell.method.name == "none":
         return [unreduced]
-    if cell.method.target == REPLAY:
+    if cell.method.target in REPLAYS:
         raise WinnowError("reducer.like replays a run, whose result holds what it cost: `winnow tables` prints it")
     cell = replace(cell, budget=replace(cell.budget, tol=asked.budget.tol))
     built = build_method(cell, runs=False, goal=goal)

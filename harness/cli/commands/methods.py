@@ -107,12 +107,18 @@ def bench(
     results: Annotated[Path, typer.Option(help="Folder of the measurements.")] = Path("results/bench"),
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
 ) -> None:
-    """Time methods against the unreduced model, on random pixels: TTFT by phase, TPOT, memory."""
+    """Time methods against the unreduced model, on random pixels: TTFT by phase, TPOT, memory; at each batch_size."""
+    from winnow.harness.bench.batches import by_batch, throughput
     from winnow.harness.bench.report import show
     from winnow.harness.bench.runner import Settings, bench
 
     settings = Settings(rounds, warmup, new_tokens, tower, clock, threads, minutes, eager)  # type: ignore[arg-type]
-    show(bench(overrides, settings, results), form)
+    made = []
+    for words in by_batch(overrides):
+        made.append(bench(words, settings, results))
+        show(made[-1], form)
+    if len(made) > 1:
+        print_table(throughput(made), form, left=("method",), title="throughput, prompts a second, in one process")
 
 
 @commands.command()

@@ -105,7 +105,7 @@ def only(wanted: str | None, present: set[str], name: str) -> str:
 def curve(result: Result) -> str:
     """Name the curve that a result is a point of."""
     if result["knobs"].get("like"):
-        return "random, equal budget"
+        return f"{result['reducer']}, equal budget"
     place = None if result["reducer"] in BY_LAYERS else result["knobs"].get("schedule")
     return f"{result['label']} ({place})" if place else str(result["label"])
 

@@ -14,6 +14,7 @@ from winnow.harness.config.schema import (
     ModelConfig,
     NominalConfig,
     ShareConfig,
+    StressConfig,
     TasksConfig,
 )
 
@@ -34,6 +35,7 @@ APART: dict[str, Any] = {
     "batch_size": 4,
     "limit": 8,
     "downsample": DownsampleConfig(frames=2),
+    "stress": StressConfig(order=1),
     "media": MediaConfig(accept_damaged=True),
     "share": ShareConfig(memory=1.0),
 }

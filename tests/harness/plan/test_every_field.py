@@ -14,6 +14,7 @@ from winnow.harness.config.schema import (
     ModelConfig,
     NominalConfig,
     ShareConfig,
+    StressConfig,
     TasksConfig,
 )
 from winnow.harness.data.inventory import Inventory
@@ -98,6 +99,9 @@ CASES = [
     case("budget.tol", 0.1, {REPORT, *METHOD}, budget__mean=0.5),
     case("downsample.frames", 2, METHOD),
     case("downsample.pixels", 2, METHOD),
+    case("stress.order", 1, METHOD),
+    case("stress.media", "shift", METHOD),
+    case("stress.question", "other", METHOD),
     case("media.workers", 3, set()),
     case("media.ahead_mb", 3, set()),
     case("media.accept_damaged", True, MODEL),
@@ -183,6 +187,7 @@ def test_every_field_is_decided() -> None:
     parts: dict[str, type] = {
         "model": ModelConfig, "model.nominal": NominalConfig, "method": Method, "tasks": TasksConfig,
         "budget": BudgetConfig, "downsample": DownsampleConfig, "media": MediaConfig,
+        "stress": StressConfig,
     }  # fmt: skip
     known = {f"{at}.{field.name}" for at, part in parts.items() for field in fields(part)}
     known |= {field.name for field in fields(Cell)}

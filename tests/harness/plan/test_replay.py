@@ -11,6 +11,7 @@ from runs import FASTV, Run, only, result_of
 from winnow.harness.plan.replay import counts as replayed
 from winnow.harness.results.tables import runs as tables
 from winnow.harness.run.result import results_below
+from winnow.harness.score.paired_runs import replays
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -80,3 +81,28 @@ def test_an_imported_run_has_nothing_to_replay(tmp_path: Path) -> None:
     made = replace(cell("reducer=random"), results=tmp_path)
     with pytest.raises(WinnowError, match=r"reducer\.like=imported-0a1b is imported, .*: give a run computed here"):
         replayed(made, "imported-0a1b")
+
+
+def test_an_even_sample_of_as_many_tokens_is_no_random_control(run: Run, results: Path) -> None:
+    run(*FASTV, "limit=2")
+    method = only(results).name
+    for control in ("uniform", "random"):
+        assert run(f"reducer={control}", f"reducer.like={method}", "limit=2").code == 0
+    found = {result["reducer"]: result for result in results_below(results)}
+    assert found["uniform"]["knobs"] == {"like": method, "by": "uniform"}
+    assert found["uniform"]["shares"] == found["random"]["shares"]
+    assert replays(found.values())[method]["reducer"] == "random"
+    even, drawn = (pq.read_table(results / found[name]["id"] / "traces.parquet") for name in ("uniform", "random"))
+    assert even["last_layer"].to_pylist() != drawn["last_layer"].to_pylist()
+
+
+def test_the_very_tokens_of_a_run_give_its_very_answers(run: Run, results: Path) -> None:
+    run(*FASTV, "limit=4")
+    method = only(results)
+    assert run("reducer=same", f"reducer.like={method.name}", "limit=4").code == 0
+    (same,) = (found for found in results_below(results) if found["reducer"] == "same")
+    tables = [pq.read_table(folder / "traces.parquet") for folder in (method, results / same["id"])]
+    for column in ("answer", "last_layer", "tokens_per_layer"):
+        assert tables[0][column].to_pylist() == tables[1][column].to_pylist()
+    ran = run("reducer=same", "limit=4")
+    assert ran.code == 2 and "name it with reducer.like=RUN" in ran.err

@@ -10,10 +10,11 @@ import torch
 from cells import cell
 from runs import Run, counted
 
+from winnow.harness.common.run_files import TRACES
 from winnow.harness.plan.build import build_method
 from winnow.harness.run import answer as answering
 from winnow.harness.run import generate as generating
-from winnow.harness.run import journal, sharing
+from winnow.harness.run import journal, sharing, traces
 from winnow.harness.run.sharing import Sharing, out_of_memory
 from winnow.harness.run.stop import Stop, StoppedError
 from winnow.models.engine import Trunk
@@ -27,6 +28,12 @@ def rows(results: Path) -> dict[str, list[dict[str, Any]]]:
     for path in sorted(results.glob("*/samples_*")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         found[path.parent.name] = [{key: value for key, value in row.items() if key != "seconds"} for row in lines]
+        sure = {row.doc_id: row for row in traces.read(path.parent / TRACES)}
+        for row in found[path.parent.name]:
+            one = sure[row["doc_id"]]
+            assert one.logprob is not None
+            row |= {"generated": one.generated, "cut": one.cut, "options": [round(x, 2) for x in one.options]}
+            row["logprob"] = round(one.logprob, 2)
     return found
 
 

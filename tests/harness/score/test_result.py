@@ -25,7 +25,8 @@ ARCH = {
     "mlp": 96,
     "vocab": 100,
     "tied": True,
-    "vision": {"merge": 2},
+    "vision": {"layers": 2, "hidden": 8, "heads": 2, "mlp": 16, "image": 20, "patch": 2, "merge": 2},
+    "projector": [{"tokens": 100, "in": 8, "out": 64}],
 }
 SHAPE = LLMShape(layers=4, hidden=64, heads=4, kv_heads=2, head_dim=16, mlp=96, vocab=100)
 IDENTITY = Identity("run", "context", "line", "settings", "score", "report", {})

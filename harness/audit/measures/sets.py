@@ -1,0 +1,23 @@
+"""Sets of kept tokens against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def jaccard(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Tokens in both sets over tokens in either; 1 for two empty ones."""
+    either = int((first | second).sum())
+    return float((first & second).sum() / either) if either else 1.0
+
+
+def by_chance(tokens: int, first: int, second: int) -> float:
+    """Expected Jaccard index of two independent random sets of these sizes: the overlap is hypergeometric."""
+    if not first or not second:
+        return float(first == second)
+    from scipy.stats import hypergeom
+
+    overlap = np.arange(max(0, first + second - tokens), min(first, second) + 1)
+    chances = hypergeom.pmf(overlap, tokens, first, second)
+    return float((chances * overlap / (first + second - overlap)).sum())

@@ -1,0 +1,133 @@
+"""From overrides to the methods that cards are about, and to the finished runs of their roles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from winnow.harness.audit.needs import WAITS, Role, Subject, needed
+from winnow.harness.audit.runs import Ran, load
+from winnow.harness.common.run_files import IMPORTED
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.expand import each, expand
+from winnow.harness.config.hydra_api import hydra
+from winnow.harness.plan.identity import settings_of
+from winnow.harness.run.result import Result, results_below
+from winnow.harness.sweep.cells import Known, job_cells
+from winnow.reducers.core.errors import WinnowError
+
+REFUSED = ("none", "blind")
+
+
+class Store:
+    """The finished runs below a folder, by what was asked of them; and the cells of overrides, composed once each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        own = (one for one in results_below(folder) if not one["id"].startswith(IMPORTED))
+        self._results = {one["settings"]: one for one in own if one["status"] == "complete"}
+        self._loaded: dict[str, Ran] = {}
+
+    def find(self, cell: Cell) -> Ran | None:
+        """The newest finished run of a cell's settings."""
+        result = self._results.get(settings_of(cell))
+        return None if result is None else self._load(result)
+
+    def _load(self, result: Result) -> Ran:
+        if result["id"] not in self._loaded:
+            self._loaded[result["id"]] = load(result, self.folder / result["id"])
+        return self._loaded[result["id"]]
+
+
+@dataclass
+class Gathered:
+    """What there is for one card.
+
+    Attributes
+    ----------
+    subject : Subject
+    runs : dict
+        By role.
+    pending : dict
+        The cells that can run now and have not, by role.
+    lacking : dict
+        Why a role has no run: the command that makes it, or why nothing can.
+    """
+
+    subject: Subject
+    runs: dict[str, Ran] = field(default_factory=dict)
+    pending: dict[str, Cell] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
+
+
+def subjects(words: Sequence[str]) -> list[Subject]:
+    """The methods that overrides ask for, one for each of their combinations.
+
+    Raises
+    ------
+    WinnowError
+        For tables of papers, and for what is itself a control.
+    """
+    found = []
+    with hydra():
+        known = Known()
+        for job in expand(words).jobs:
+            if job.base.table:
+                raise WinnowError("a card is about a method: say reducer=…, not experiment=…")
+            (cell,) = job_cells(job, known)
+            if cell.method.name in REFUSED:
+                raise WinnowError(f"reducer={cell.method.name} is what others are held against: audit another method")
+            found.append(Subject(tuple(job.words), cell))
+    return found
+
+
+def gather(subject: Subject, store: Store, roles: Sequence[str], again: bool = False) -> Gathered:
+    """Find the runs of a card's roles; those of another context than the method's do not count.
+
+    Parameters
+    ----------
+    subject : Subject
+    store : Store
+    roles : sequence of str
+    again : bool
+        The method's own run does not count either, as it is to be run again.
+    """
+    found, own = Gathered(subject), None if again else store.find(subject.cell)
+    asked, waiting = dict[str, Role](), list(roles)
+    while waiting:  # what repeats another role's run is known once that is found
+        asked = dict(needed(subject, waiting, found.runs))
+        cells = cells_of([role.words for name, role in asked.items() if role.words and name != "method"])
+        for name, role in asked.items():
+            cell = subject.cell if name == "method" else cells.get(role.words, role.why)
+            found.lacking[name] = _take(found, store, own, name, role, cell)
+        before, waiting = waiting, [name for name in roles if found.lacking[name] == WAITS.why]
+        if waiting == before:
+            break
+    found.lacking = {name: why for name, why in found.lacking.items() if why}
+    return found
+
+
+def _take(found: Gathered, store: Store, own: Ran | None, name: str, role: Role, cell: Cell | str) -> str:
+    """Put a role's run, or the cell that makes it, in its place; say what is lacking, if anything."""
+    if isinstance(cell, str):
+        return cell
+    ran = own if name == "method" else store.find(cell)
+    if ran is not None and (own is None or ran.result["context"] == own.result["context"]):
+        found.runs[name] = ran
+        return ""
+    found.pending[name] = cell
+    return f"winnow eval {' '.join(role.words)}"
+
+
+def cells_of(lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Cell | str]:
+    """The cells of overrides, or why they are none."""
+    found: dict[tuple[str, ...], Cell | str] = {}
+    with hydra():
+        known = Known()
+        for words, job in zip(lists, each(lists), strict=True):
+            try:
+                (found[words],) = job_cells(job, known)
+            except WinnowError as error:
+                found[words] = str(error)
+    return found
