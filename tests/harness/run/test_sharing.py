@@ -37,18 +37,23 @@ def rows(results: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def alone() -> dict[str, Any]:
-    """The rows of cells that share nothing, once they are there."""
-    return {}
+ALONE: dict[str, Any] = {}
+
+
+@pytest.fixture
+def alone(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The rows of cells that share nothing, answered once in each process."""
+    if not ALONE:
+        folder = tmp_path_factory.mktemp("none")
+        apart = run(*SWEEP, "share=none", f"results={folder}")
+        assert apart.code == 0 and "shared prefills" not in apart.out
+        ALONE.update(rows(folder))
+    return ALONE
 
 
 def test_rows_are_those_of_single_runs(
     run: Run, tmp_path: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apart = run(*SWEEP, "share=none", f"results={tmp_path / 'none'}")
-    assert apart.code == 0 and "shared prefills" not in apart.out
-    alone |= rows(tmp_path / "none")
     told = counted(monkeypatch, answering, "answer")
     shared = run(*SWEEP, f"results={tmp_path / 'trunk'}")
     assert shared.code == 0 and "layers of shared prefills: 20, spared: 20" in shared.out
