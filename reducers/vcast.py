@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch.nn.functional import cosine_similarity, normalize
 
 from winnow.reducers.core.base import top
 from winnow.reducers.core.entrance import Chooser
@@ -57,11 +56,11 @@ class VCast(Chooser):
         if span.frames < 2:
             return torch.arange(len(tokens))
         frames = tokens.unflatten(0, (span.frames, -1))
-        means = normalize(frames.mean(1), dim=-1, eps=EPSILON)
+        means = torch.nn.functional.normalize(frames.mean(1), dim=-1, eps=EPSILON)
         given = self._given(means, self.count(view.site, span.grid, len(tokens)), frames.shape[1])
         length = frames.norm(dim=-1)
         least, most = length.amin(1, keepdim=True), length.amax(1, keepdim=True)
-        unlike = 1 - cosine_similarity(frames, means[:, None], dim=-1, eps=EPSILON)
+        unlike = 1 - torch.nn.functional.cosine_similarity(frames, means[:, None], dim=-1, eps=EPSILON)
         score = (unlike + (length - least) / (most - least + EPSILON)).cpu()
         kept = [top(row, count) + i * len(row) for i, (row, count) in enumerate(zip(score, given, strict=True))]
         return torch.cat(kept)
@@ -70,7 +69,9 @@ class VCast(Chooser):
         """Tokens that each frame keeps."""
         steps = means[1:] - means[:-1]
         ends = steps.new_ones(1)
-        turn = torch.cat([ends, 1 - cosine_similarity(steps[:-1], steps[1:], dim=-1, eps=EPSILON), ends])
+        turn = torch.cat(
+            [ends, 1 - torch.nn.functional.cosine_similarity(steps[:-1], steps[1:], dim=-1, eps=EPSILON), ends]
+        )
         part = (turn / TEMPERATURE).softmax(0) * (total - len(means))
         given = (1 + part.floor().long()).clamp_max(size).tolist()
         rank = (part - part.floor()).sort(descending=True, stable=True).indices.tolist()

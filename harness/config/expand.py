@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
 from winnow.harness.config.hydra_api import hydra
+from winnow.harness.config.run_names import named
 from winnow.reducers.core.errors import WinnowError
 
 LAUNCHER = "hydra/launcher"
@@ -123,6 +124,7 @@ def expand(words: Sequence[str], multirun: bool = True) -> Expanded:
     WinnowError
         For mistakes in the overrides.
     """
+    words = named(words)
     with hydra() as loader:
         parser = OverridesParser.create(config_loader=loader)
         _refuse_lists(parser.parse_overrides([*words]), loader)
@@ -141,7 +143,7 @@ def expand(words: Sequence[str], multirun: bool = True) -> Expanded:
 
 def each(lists: Sequence[Sequence[str]]) -> list[Job]:
     """Compose several configurations that are known one by one, each choice of groups once; errors as of `expand`."""
-    jobs = [[*words] for words in lists]
+    jobs = [named(words) for words in lists]
     with hydra() as loader:
         parser = OverridesParser.create(config_loader=loader)
         single = list(dict.fromkeys(word for job in jobs for word in job))

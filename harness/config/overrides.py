@@ -9,6 +9,7 @@ from hydra import compose as hydra_compose
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.compose import compose
 from winnow.harness.config.hydra_api import hydra
+from winnow.harness.config.run_names import named
 from winnow.reducers.core.errors import WinnowError
 
 REDUCER = "reducer="
@@ -32,4 +33,4 @@ def cell_from(words: Sequence[str]) -> Cell:
             raise WinnowError(f"'{word}' is not allowed here: give name=value, as run.py takes it")
     chosen = [word.removeprefix(REDUCER) for word in words if word.startswith(REDUCER)]
     with hydra():
-        return compose(hydra_compose("config", list(words)), chosen[-1] if chosen else "none")
+        return compose(hydra_compose("config", named(words)), chosen[-1] if chosen else "none")

@@ -37,7 +37,7 @@ def test_words_are_completed() -> None:
     from winnow.harness.cli.commands.evaluate import _complete
 
     assert _complete("red") == ["reducer="]
-    assert _complete("reducer=fa") == ["reducer=fastv"]
+    assert _complete("reducer=fastv") == ["reducer=fastv", "reducer=fastvid"]
     assert _complete("tasks=") == [f"tasks={name}" for name in options("tasks")]
 
 

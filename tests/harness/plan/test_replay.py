@@ -96,6 +96,14 @@ def test_an_even_sample_of_as_many_tokens_is_no_random_control(run: Run, results
     assert even["last_layer"].to_pylist() != drawn["last_layer"].to_pylist()
 
 
+@pytest.mark.parametrize("name", ["531e48820113", "012345678901", "42"])
+def test_a_runs_name_is_no_number(run: Run, name: str) -> None:
+    """Hydra 1.3 reads the first as infinity and drops the zero of the second."""
+    for words in (["reducer=random"], ["-m", "reducer=random,uniform"]):
+        ran = run(*words, f"reducer.like={name}")
+        assert ran.code == 2 and f"reducer.like={name} is no run" in ran.err
+
+
 def test_the_very_tokens_of_a_run_give_its_very_answers(run: Run, results: Path) -> None:
     run(*FASTV, "limit=4")
     method = only(results)

@@ -9,7 +9,7 @@ from runs import Run
 from winnow.harness.run import cell_run, preflight
 from winnow.models.loading.load import Loaded
 
-CUSTOM = ("reducer=custom", "reducer.target=mine:Broken")
+CUSTOM = ("reducer=custom", "reducer.target=breaking:Broken")
 METHOD = '''
 from dataclasses import dataclass
 from winnow import Reducer, Site
@@ -35,7 +35,7 @@ class Broken(Reducer):
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cell_run, "ALIKE", 3)
-    (tmp_path / "mine.py").write_text(METHOD)
+    (tmp_path / "breaking.py").write_text(METHOD)
     monkeypatch.syspath_prepend(tmp_path)
 
 

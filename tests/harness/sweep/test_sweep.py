@@ -329,7 +329,7 @@ def test_journal_of_another_version_is_named_and_answered_again(
     first, _ = planned.cells()
     segment = planned.results / first.id / "journal" / "00001-a.jsonl"
     segment.parent.mkdir(parents=True)
-    segment.write_bytes(signed(b'{"task": "pico_video", "doc_id": 0, "doc": "x", "logprob": 0.5}') + b"\n")
+    segment.write_bytes(signed(b'{"task": "pico_video", "doc_id": 0, "doc": "x", "unheard": 0.5}') + b"\n")
     assert work(planned) == OK
     assert "1 damaged rows (00001-a.jsonl line 1): their documents are answered again" in capsys.readouterr().err
     assert kinds(planned) == {"finished": 2}
