@@ -17,8 +17,8 @@ from winnow.reducers.core.schedule import K
 TARGETS = {
     path.stem: target
     for path in sorted((configs.FOLDER / "reducer").glob("*.yaml"))
-    if (target := yaml.safe_load(path.read_text()).get("_target_"))
-}
+    if (target := yaml.safe_load(path.read_text()).get("_target_")) and path.stem != "same"
+}  # a run that `same` repeats is no method by itself
 
 
 def test_every_method_with_a_yaml_is_offered() -> None:

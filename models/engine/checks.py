@@ -49,9 +49,9 @@ def whole(model: nn.Module) -> nn.Module:
     """
     unwrap = getattr(model, "get_base_model", None)
     model = model if unwrap is None else unwrap()
+    check_compiled(model)
     inner = getattr(model, "model", None)
     model = inner if isinstance(inner, PreTrainedModel) and not isinstance(model, PreTrainedModel) else model
-    check_compiled(model)
     if hasattr(model, "language_model") and not hasattr(model, "lm_head"):
         raise UnsupportedError(
             f"{type(model).__name__} is a part of a model: attach to the whole, ...ForConditionalGeneration"
