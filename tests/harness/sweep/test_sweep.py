@@ -322,17 +322,15 @@ def test_damaged_result_is_found_named_and_computed_again(
     assert ran.code == 0 and f"run {first.name}: result.json is damaged: computed again" in ran.err
 
 
-def test_journal_of_another_version_is_named_and_answered_again(
-    sweep: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_journal_of_another_version_is_named_and_left_as_it_is(sweep: Make, capsys: pytest.CaptureFixture[str]) -> None:
     planned = sweep("reducer=none,fastv", "ratio=0.25")
     first, _ = planned.cells()
     segment = planned.results / first.id / "journal" / "00001-a.jsonl"
     segment.parent.mkdir(parents=True)
     segment.write_bytes(signed(b'{"task": "pico_video", "doc_id": 0, "doc": "x", "unheard": 0.5}') + b"\n")
-    assert work(planned) == OK
-    assert "1 damaged rows (00001-a.jsonl line 1): their documents are answered again" in capsys.readouterr().err
-    assert kinds(planned) == {"finished": 2}
+    assert work(planned) == INCOMPLETE
+    assert f"run {first.id}: another version of Winnow wrote its rows, with unheard" in capsys.readouterr().err
+    assert kinds(planned) == {"failed": 1, "finished": 1}
 
 
 RAISES = '''
