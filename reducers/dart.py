@@ -120,7 +120,7 @@ class DART(Chooser):
         """Choose in each span; at a layer among what is present."""
         if self.at == "embedding" or self.ratio >= 1:
             return super().reduce(view)
-        kept, text = [], _seen(view, torch.isin(view.index, view.layout.question))
+        kept, text = [], _seen(view, view.layout.is_question[view.index])
         for span in view.layout.pools(self.scope):
             own = _seen(view, torch.isin(view.index, span.positions))
             kept.append(own.place[self._chosen(own, text, self.count(view.site, span.grid, len(own.place)))])

@@ -64,7 +64,7 @@ class MMTok(Chooser):
 
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        where = torch.isin(view.index, view.layout.question)
+        where = view.layout.is_question[view.index]
         text = view.hidden[where.to(view.hidden.device)].to(tokens.dtype)
         key, count = ("mmtok", self.alpha, self.text, self.vision), self.count(view.site, span.grid, len(tokens))
         return view.ranked(key, count, lambda wanted: self._rank(unit(tokens), unit(text), wanted)).sort().values

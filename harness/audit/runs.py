@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from winnow.harness.common.run_files import TRACES, Score, read_samples, read_scores, read_table
 from winnow.harness.run.result import Result
+from winnow.harness.run.traces import lists
 
 Key = tuple[str, int]
 """Task and number of a document."""
@@ -182,9 +183,8 @@ def _fates(folder: Path) -> dict[Key, NDArray[np.int64]]:
     import pyarrow.parquet as pq
 
     table = pq.read_table(folder / TRACES, columns=["task", "doc_id", "last_layer"])
-    last = (each.values.to_numpy(zero_copy_only=False) for each in table["last_layer"])
     keys = zip(table["task"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
-    return dict(zip(keys, last, strict=True))
+    return dict(zip(keys, lists(table["last_layer"]), strict=True))
 
 
 def shared(first: Ran, second: Ran) -> Iterable[tuple[Answer, Answer]]:

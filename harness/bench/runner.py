@@ -21,7 +21,7 @@ from winnow.harness.bench.prompts import Prompts
 from winnow.harness.bench.record import record
 from winnow.harness.common import files
 from winnow.harness.common.progress import progress
-from winnow.harness.plan.nominal import llm_shape, nominal
+from winnow.harness.plan.nominal import nominal
 from winnow.harness.run import environment
 from winnow.harness.run.loaded import load_model
 from winnow.models.engine import reuse_tower
@@ -96,9 +96,9 @@ def bench(overrides: Sequence[str], settings: Settings, folder: Path) -> dict[st
     clock, dtype = Clock(device, settings.clock), cell.seen.dtype
     limits = machine(device, dtype, clock)
     check(found, device, limits, settings.warmup + settings.rounds, encodings, settings.minutes)
-    tokens = cell.batch_size * (nominal(cell.seen).visual + nominal(cell.seen).text)
+    prompt = nominal(cell.seen)
     with torch.inference_mode():
-        reached = layer_rate(llm_shape(cell.seen), tokens, device, dtype, clock)
+        reached = layer_rate(prompt.shape, cell.batch_size * (prompt.visual + prompt.text), device, dtype, clock)
     with progress("loading"):
         loaded = load_model(cell.seen)
     env = environment.describe(loaded) | {"before": clocks(device), "kernels": kernels()}

@@ -45,14 +45,15 @@ def read(path: Path) -> Iterator[Row]:
             if not {"task", "doc_id", "doc", "answer", "last_layer", "anchor"} <= set(table.schema_arrow.names):
                 return
             for part in table.iter_batches(PART, columns=[*names, "last_layer", "anchor"]):
-                fates = zip(_lists(part["last_layer"]), _lists(part["anchor"]), strict=True)
+                fates = zip(lists(part["last_layer"]), lists(part["anchor"]), strict=True)
                 for plain, fate in zip(part.select(names).to_pylist(), fates, strict=True):
                     yield Row(**{name: value for name, value in plain.items() if value is not None}, fate=pack(*fate))
     except (OSError, pa.ArrowException):
         return
 
 
-def _lists(column: pa.Array) -> Iterator[Any]:
+def lists(column: Iterable[Any]) -> Iterator[Any]:
+    """The values of each row of a column of lists, as arrays."""
     return (each.values.to_numpy(zero_copy_only=False) for each in column)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from winnow.models.engine.fetched import onto
 from winnow.models.engine.ledger import Held
 
 
@@ -46,15 +45,15 @@ def attention_mask(
         Bool (sdpa) or float (eager) ``(batch, 1, rows, columns)``; for flash attention ``(batch, columns)``. None where
         the implementation's own causal mask is right.
     """
+    device = columns.columns.device if device is None else device
     padded = not bool(columns.valid.all())
     if "flash" in implementation:
-        valid = columns.valid if device is None else onto(columns.valid, device)
-        return valid.long() if padded else None
+        return columns.to(device).valid.long() if padded else None
     n, k = rows.columns.shape[1], columns.columns.shape[1]
     passed = window is not None and int((rows.columns[:, -1] - columns.columns[:, 0]).max()) >= window
     if not (wanted or padded or passed or 1 < n < k):
         return None
-    rows, columns = (rows, columns) if device is None else (rows.to(device), columns.to(device))
+    rows, columns = rows.to(device), columns.to(device)
     distance = rows.columns[:, :, None] - columns.columns[:, None, :]
     seen = (distance >= 0) & columns.valid[:, None, :]
     if window is not None:

@@ -84,7 +84,7 @@ class Signals:
         end = hidden.shape[1] - tail
         for b, (layout, here) in enumerate(zip(self._layouts, index, strict=True)):
             state, visual = hidden[b, end - len(here) : end], layout.is_visual[here]
-            text = torch.isin(here, layout.question)
+            text = layout.is_question[here]
             if bool(visual.any()) and bool(text.any()):
                 chosen = raters(*(state[mask.to(state.device)] for mask in (visual, text)))
                 self.raters[b] = here[text][chosen]
@@ -233,7 +233,5 @@ def _voters(which: str, layout: Layout, index: Tensor) -> Tensor:
     if which == "last":
         return torch.tensor([len(index) - 1])
     if which == "text":
-        asking = torch.zeros(layout.length, dtype=torch.bool)
-        asking[layout.question] = True
-        return asking[index].nonzero().flatten()
+        return layout.is_question[index].nonzero().flatten()
     return torch.arange(len(index))

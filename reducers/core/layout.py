@@ -174,13 +174,18 @@ class Layout:
         return any(span.patches is not None for span in self.spans)
 
     @cached_property
-    def question(self) -> Tensor:
-        """Prompt indices of the text after the last visual token: the rows that can see every visual token."""
+    def is_question(self) -> Tensor:
+        """Mask over the prompt of the text after the last visual token: the rows that can see every visual token."""
         mask = ~self.is_visual
         mask[self.separators] = False
         if len(self.visual):
             mask[: int(self.visual[-1])] = False
-        return mask.nonzero().flatten()
+        return mask
+
+    @cached_property
+    def question(self) -> Tensor:
+        """Prompt indices of that text, ascending."""
+        return self.is_question.nonzero().flatten()
 
     def pools(self, scope: Scope) -> tuple[Span, ...]:
         """What has a quota of its own: the spans, or all visual tokens as one span, see `pools`."""
