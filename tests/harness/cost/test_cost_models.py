@@ -58,7 +58,7 @@ class Counted:
 def narrow(model: ModelConfig) -> dict[str, Any]:
     full = model.arch["vision"]
     arch = tiny(model.arch, full["image"])
-    return arch | {"vision": arch["vision"] | {"patch": full["patch"]}}
+    return arch | {"layers": 3, "vision": arch["vision"] | {"patch": full["patch"]}}  # as many as have deepstack
 
 
 def projectors(model: nn.Module) -> dict[str, nn.Module]:
