@@ -58,9 +58,8 @@ class Counted:
 def narrow(model: ModelConfig) -> dict[str, Any]:
     full = model.arch["vision"]
     arch = tiny(model.arch, full["image"])
-    return arch | {
-        "vision": arch["vision"] | {name: full[name] for name in ("patch", "shuffle", "pool") if name in full}
-    }
+    kept = {name: full[name] for name in ("patch", "shuffle", "pool") if name in full}
+    return arch | {"layers": 3, "vision": arch["vision"] | kept}  # as many as have deepstack
 
 
 def projectors(model: nn.Module) -> dict[str, nn.Module]:
