@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from winnow.models.engine.before_mlp import BeforeMLP
 from winnow.models.engine.checks import check_model, whole
 from winnow.models.engine.generating import hook_generate
+from winnow.models.engine.norms import norms_of
 from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.engine.tap import tap
@@ -163,7 +164,8 @@ def _probe(stack: ExitStack, session: Session) -> None:
     for site in session.reducer.sites(session.depth):
         if site.kind == "inside":
             layer = session.parts.layers[site.number]
-            BeforeMLP(partial(session.inside_layer, site)).hook(stack, layer, "post_attention_layernorm")
+            norms = norms_of(layer)
+            BeforeMLP(partial(session.inside_layer, site)).hook(stack, layer, norms.before_mlp, norms.behind_mlp)
 
 
 def _after_keys(session: Session, number: int, module: nn.Module, args: tuple[Any, ...], keys: Tensor) -> None:

@@ -82,7 +82,7 @@ class Session:
         asked = tower is not None and (reducer.acts_in_tower(self.depth, tower) or reducer.tower_probes(tower))
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and asked else None
         llm: Any = parts.llm
-        self.fit = Fit(parts, windows(llm.config, self.depth))
+        self.fit = Fit(parts, windows(llm.config, self.depth), family.both_ways)
         self.numbering = Numbering(family, outer)
         self.trace = Trace()
         self.owner = uuid4().hex
@@ -211,7 +211,7 @@ class Session:
             if any(isinstance(probe, Raters) and at == layer for probe, at in self.probes):
                 self.rotary = self.fit.rotary(forward, layer, hidden, kwargs)
         plain = forward.entry is None and forward.ledger.held[0] is None
-        if forward.whole(layer) and (plain or self.fit.windows[layer] is None):
+        if forward.whole(layer) and (plain or self.fit.causal(layer)):
             return None
         kwargs = kwargs | {
             "attention_mask": self.fit.mask(forward, layer, hidden, kwargs),

@@ -181,8 +181,13 @@ KINDS = {
 """A method of each kind, checked on every family in each run; the rest of the matrix is marked `full`."""
 
 
-ALIKE = {"qwen3_vl_moe": {"none", "fastv", "aim-keep"}}
-"""Fewer kinds for a family that differs from another one in its LLM's MLP alone."""
+ALIKE = {
+    "qwen3_vl_moe": {"none", "fastv", "aim-keep"},
+    "smolvlm": {"none", "fastv", "tome", "aim-keep"},
+    "glm4v": {"none", "fastv", "tome", "aim-keep"},
+    "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
+}
+"""Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 
 
 def matrix() -> Iterator[Any]:
