@@ -1,7 +1,8 @@
 """When a run is finished: the one definition that running, sharing, status, plans and tables go by.
 
 `DONE` is written last. It holds the digests of the run's files, and by which code and labels they were scored and
-reported. A run is finished if it is there and the result is what it was then.
+reported. A run is finished if it is there and the result is what it was then; an empty one, of version 0.1 and of
+imported runs, counts beside a result that is whole.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from winnow.harness.common import files
+from winnow.harness.common.result import load
 from winnow.harness.common.run_files import DONE, RESULT
+from winnow.reducers.core.errors import WinnowError
 
 WRITTEN = {".json", ".jsonl", ".parquet"}
 
@@ -25,7 +28,7 @@ class Done:
     Attributes
     ----------
     files : dict
-        Digests of the run's files; empty for runs of version 0.1.
+        Digests of the run's files; empty for runs of version 0.1 and imported ones.
     score, report : str
         `Identity.score` and `Identity.report` when it was finished; empty where they are not known.
     """
@@ -67,8 +70,16 @@ def damage(folder: Path, names: Sequence[str] = ()) -> list[str]:
     if done is None:
         return [DONE]
     if not done.files:
-        return [name for name in (RESULT,) if not (folder / name).exists()]
+        return [] if _complete(folder) else [RESULT]
     return [name for name in names or done.files if digest_of(folder / name) != done.files.get(name)]
+
+
+def _complete(folder: Path) -> bool:
+    """Whether a run of which no digests are known holds a result of all its documents."""
+    try:
+        return load(folder)["status"] == "complete"
+    except (WinnowError, OSError):
+        return False
 
 
 def seal(folder: Path, score: str, report: str) -> None:

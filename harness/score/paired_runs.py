@@ -22,7 +22,7 @@ def baselines(results: Iterable[Result]) -> dict[str, Result]:
     """Find the finished unreduced run of each context."""
     complete = (r for r in results if r["status"] == "complete" and not r.get("stress"))
     finished = (r for r in complete if r["reducer"] == BASELINE)
-    return {r["context"]: r for r in finished if max(r.get("downsample", {"": 1}).values()) == 1}
+    return {r["context"]: r for r in finished if max(r.get("downsample", {}).values(), default=1) == 1}
 
 
 def replays(results: Iterable[Result]) -> dict[str, Result]:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from winnow.harness.common.files import parse
+from winnow.harness.common.result import fault
 from winnow.harness.common.run_files import IMPORTED
 from winnow.reducers.core.errors import WinnowError
 
@@ -13,7 +14,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,79}")
 """What runs and tasks may be called: no separators, nothing hidden, no way out of a folder."""
 LARGEST = 10 << 20
 """Characters of one result."""
-TEXTS = ("settings", "context", "model", "label", "asked", "finished", "reducer")
 
 
 def result_of(run: str, text: str) -> dict[str, Any]:
@@ -33,9 +33,10 @@ def result_of(run: str, text: str) -> dict[str, Any]:
     wrong = next((name for name in named if not isinstance(name, str) or not NAME.fullmatch(name)), None)
     if len(named) != len(result["tasks"]) + 1 or wrong is not None:
         raise WinnowError(f"{str(wrong)[:40]!r} is no name of a run or a task")
-    odd = next((name for name in TEXTS if not isinstance(result.get(name), str)), None)
-    if odd or result.get("status") != "complete" or not isinstance(result.get("knobs"), dict):
-        raise WinnowError(f"its result has no {odd or 'complete status and knobs'}")
+    if wrong := fault(result):
+        raise WinnowError(f"its result is damaged, {wrong}")
+    if result["status"] != "complete":
+        raise WinnowError("it is not complete")
     if like := result["knobs"].get("like"):
         result["knobs"] = result["knobs"] | {"like": imported(str(like))}
     return result | {"id": imported(run)}

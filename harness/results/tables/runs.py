@@ -105,7 +105,7 @@ def _figure(task: Mapping[str, Any] | None) -> str:
     if judged:
         return f"{_plus_minus(judged)} / {judged['score']:.2f}"
     if task["mean"] is None:
-        return str(task["file"])
+        return str(task.get("file", ""))
     unread = f" ({task['unparsed']} unread)" if task.get("unparsed") else ""
     failed = f" {task['verdict']}" if task.get("verdict") else ""
     return _plus_minus(task) + unread + failed

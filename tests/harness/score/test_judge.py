@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import written
 from runs import Run, only, result_of
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
 from winnow.harness.common import files
-from winnow.harness.run.result import _Whole
 from winnow.harness.score.judge_client import Judge, Server
 from winnow.harness.score.judge_verdicts import keep_verdict, verdicts_path
 from winnow.harness.score.judged import read
@@ -118,8 +118,8 @@ def test_stages(
 def test_verdicts_outlive_a_new_score_of_the_same_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They were paid for; another label is another question to the judge."""
     samples = [{"doc_id": n, "question": "who?", "target": "Ann", "answer": "Bob", "status": "ok"} for n in range(2)]
-    said = {"model": "m", "mean": 50.0}
-    plain = dict.fromkeys(_Whole.__annotations__) | {"tasks": [{"task": "quiz", "judge": said}, {"task": "other"}]}
+    said = {"model": "m", "mean": 50.0, "low": 40.0, "high": 60.0, "score": 3.0}
+    plain = written.result("r") | {"tasks": [written.task("quiz", judge=said), written.task("other")]}
 
     def score(samples: list[dict[str, Any]]) -> Any:
         files.write_json(tmp_path / "result.json", plain)

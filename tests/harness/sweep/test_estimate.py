@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from cells import cell
+from written import task
 
 from winnow.harness.common import files
 from winnow.harness.cost import llm_viewer, physical
@@ -18,7 +19,7 @@ def past(folder: Path, profile: str, tflops: float) -> None:
     result: dict[str, Any] = {
         "id": "old", "context": "c", "settings": "others", "status": "complete", "finished": "2026-01-01",
         "model": "pico", "reducer": "none", "label": "none", "knobs": {}, "asked": "", "ratio": None, "budget": None,
-        "documents": 10, "failed": 0, "shares": None, "limit": None, "tasks": [{"task": "pico_video"}],
+        "documents": 10, "failed": 0, "shares": None, "limit": None, "tasks": [task("pico_video")],
         "cost": {"profile": profile, "tflops": tflops, "flops_share": 1.0, "kv_bytes": 1.0},
     }  # fmt: skip
     files.write_json(folder / "old" / "result.json", result)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+import written
 
 from winnow.harness.cli.commands import look as cli
 from winnow.harness.common import files
@@ -140,7 +141,12 @@ def test_an_imported_run_stands_for_no_computed_one(stores: tuple[Path, Path], t
         ({"result": "{"}, "Expecting"),
         ({"result": "[]"}, "it holds no result"),
         ({"result": "[" * 9999}, "it is nested too deep"),
-        ({"result": '{"tasks": [{"task": "quiz"}]}'}, "its result has no settings"),
+        ({"result": '{"tasks": [{"task": "quiz"}]}'}, "its result is damaged, it lacks id, context, settings"),
+        (
+            {"result": json.dumps(written.result("aaaa1", "quiz") | {"cost": "x"})},
+            "its result is damaged, cost is 'x', no map",
+        ),
+        ({"result": json.dumps(written.result("aaaa1", "quiz", status="failed"))}, "it is not complete"),
         ({"task": "another"}, "it scores a task that it does not have"),
     ],
 )

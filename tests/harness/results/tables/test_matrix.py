@@ -54,7 +54,7 @@ def test_spread_over_runs() -> None:
 @pytest.fixture
 def swept(tmp_path: Path) -> Path:
     for number, name in enumerate(("pope", "mme")):
-        files.write_json(tmp_path / name / "result.json", a_run(f"run{number}", name, day=number + 1))
+        files.write_json(tmp_path / f"run{number}" / "result.json", a_run(f"run{number}", name, day=number + 1))
     return tmp_path
 
 

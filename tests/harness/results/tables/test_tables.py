@@ -176,6 +176,18 @@ def test_a_damaged_result_is_one_line(results: Path, capsys: pytest.CaptureFixtu
     assert re.search(r"fast/result\.json is damaged, it lacks context, .*: run it again", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("change", [{"finished": None}, {"id": 3}, {"id": "../base"}, {"tasks": None}, {"cost": "x"}])
+def test_a_result_of_other_types_stops_no_table(
+    results: Path, change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results / "fast" / "result.json"
+    files.write_json(path, files.read_json(path) | change)
+    tables.show(results_below(results), results, "csv")
+    said = capsys.readouterr()
+    assert "base" in said.out and "fast" not in said.out
+    assert said.err.startswith(f"left out: {path} is ") and said.err.count("\n") == 1
+
+
 def test_formats_hold_the_same(results: Path) -> None:
     table = tables.rows(results_below(results), results)
     read = list(csv.DictReader(io.StringIO(console.render(table, "csv"))))
