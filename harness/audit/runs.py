@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.harness.common.run_files import TRACES, Score, read_samples, read_scores, read_table
+from winnow.harness.common.run_files import TRACES, Score, read_samples, read_scores, read_table, whole
 from winnow.harness.run.result import Result
 from winnow.harness.run.traces import lists
 
@@ -182,7 +182,8 @@ def _plain(text: str) -> str:
 def _fates(folder: Path) -> dict[Key, NDArray[np.int64]]:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(folder / TRACES, columns=["task", "doc_id", "last_layer"])
+    with whole(folder / TRACES):
+        table = pq.read_table(folder / TRACES, columns=["task", "doc_id", "last_layer"])
     keys = zip(table["task"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
     return dict(zip(keys, lists(table["last_layer"]), strict=True))
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
+from winnow.harness.common.plain import visible
 from winnow.reducers.core.errors import WinnowError
 
 LONGEST = 300
+
+
+def leave_out(error: BaseException) -> None:
+    """Tell in one line what a command over many runs goes on without."""
+    print(f"left out: {visible(first_line(error))}", file=sys.stderr)
 
 
 def root_cause(error: BaseException) -> BaseException:

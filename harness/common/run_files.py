@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -35,11 +36,26 @@ def read_scores(folder: Path) -> Scores:
     Raises
     ------
     WinnowError
-        If it has none any more.
+        If it has none any more, or damaged ones.
     """
-    if not (folder / SCORES).exists():
-        raise WinnowError(f"{folder / SCORES} is missing: run {folder.name} again with force=true")
-    return _read_scores(folder, (folder / SCORES).stat().st_mtime_ns)
+    with whole(folder / SCORES):
+        return _read_scores(folder, (folder / SCORES).stat().st_mtime_ns)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Read one of a run's files.
+
+    Raises
+    ------
+    WinnowError
+        If it is missing or damaged; names it.
+    """
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:  # JSON, pyarrow, and their rows
+        state = "missing" if isinstance(error, FileNotFoundError) else "damaged"
+        raise WinnowError(f"{path} is {state}: run {path.parent.name} again with force=true") from error
 
 
 @lru_cache(maxsize=64)
@@ -51,7 +67,7 @@ def _read_scores(folder: Path, changed: int) -> Scores:
     found: dict[tuple[str, str], dict[int, Score]] = {}
     for row in rows:
         about = row.get("media") or media.get((row["task"], row["doc_id"]), "")
-        score = Score(row["score"], row.get("stratum") or "", about)
+        score = Score(float(row["score"]), row.get("stratum") or "", about)
         found.setdefault((row["task"], row["metric"]), {})[row["doc_id"]] = score
     return found
 
@@ -59,14 +75,22 @@ def _read_scores(folder: Path, changed: int) -> Scores:
 def read_table(
     path: Path, columns: Sequence[str] | None = None, document: tuple[str, int] | None = None
 ) -> list[dict[str, Any]]:
-    """Read rows of one of a run's tables, of one document if it is named; columns that it lacks are left out."""
+    """Read rows of one of a run's tables, of one document if it is named; columns that it lacks are left out.
+
+    Raises
+    ------
+    WinnowError
+        If it is missing or damaged.
+    """
     import pyarrow.parquet as pq
 
-    if columns is not None:
+    with whole(path):
         there = pq.read_schema(path).names
-        columns = [name for name in columns if name in there]
-    only = [("task", "==", document[0]), ("doc_id", "==", document[1])] if document else None
-    found: list[dict[str, Any]] = pq.read_table(path, columns=columns, filters=only).to_pylist()
+        if not {"task", "doc_id"} & {*(columns or ("task", "doc_id"))} <= {*there}:
+            raise TypeError
+        columns = there if columns is None else [name for name in columns if name in there]
+        only = [("task", "==", document[0]), ("doc_id", "==", document[1])] if document else None
+        found: list[dict[str, Any]] = pq.read_table(path, columns=columns, filters=only).to_pylist()
     return found
 
 
@@ -76,8 +100,16 @@ def samples_path(folder: Path, task: str) -> Path:
 
 
 def read_samples(folder: Path, task: str, most: int | None = None) -> Iterator[dict[str, Any]]:
-    """Read them, the first ones alone if `most` is given; nothing of a run that has none, as an imported one."""
+    """Read them, the first ones alone if `most` is given; nothing of a run that has none, as an imported one.
+
+    Raises
+    ------
+    WinnowError
+        If a line is damaged.
+    """
     path = samples_path(folder, task)
     if path.exists():
-        with path.open(encoding="utf-8") as file:
-            yield from map(parse, islice(file, most))
+        with whole(path), path.open(encoding="utf-8") as file:
+            for found in map(parse, islice(file, most)):
+                found["doc_id"]
+                yield found

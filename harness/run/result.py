@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from winnow.harness.common.errors import first_line
+from winnow.harness.common.errors import leave_out
 from winnow.harness.common.owner import tell_owner
 from winnow.harness.common.result import (
     ComparisonResult,
@@ -53,7 +52,7 @@ def _readable(folders: Iterable[Path]) -> list[Result]:
                 raise WinnowError(f"{folder / RESULT} is the result of another run, {result['id'][:40]!r}")
             found.append(result)
         except (WinnowError, OSError) as error:
-            print(f"left out: {first_line(error)}", file=sys.stderr)
+            leave_out(error)
     return found
 
 

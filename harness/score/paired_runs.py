@@ -11,6 +11,7 @@ from winnow.harness.common.finished import amend
 from winnow.harness.run.result import ComparisonResult, DifferenceResult, Result
 from winnow.harness.score.paired import compare
 from winnow.harness.score.pooled import figures, members_of
+from winnow.reducers.core.errors import WinnowError
 
 BASELINE, RANDOM = "none", "random"
 METHOD = "clustered by video"
@@ -45,6 +46,11 @@ def drops(
         Where the runs lie.
     versus : {"drop", "gain"}
         Under which key the result stores the comparison: against no reduction, or against random dropping.
+
+    Raises
+    ------
+    WinnowError
+        If the scores of one of them cannot be read, or are those of other documents.
     """
     if baseline is None or baseline["id"] == result["id"] or result["status"] != "complete":
         return {}
@@ -65,7 +71,9 @@ def settle(results: Sequence[Result], folder: Path) -> None:
 
 
 def _settle(result: Result, baseline: Result | None, folder: Path, versus: Versus) -> None:
-    tasks = drops(result, baseline, folder, versus)
+    tasks: dict[str, DifferenceResult] = {}
+    with suppress(WinnowError):  # tables say why there is no difference
+        tasks = drops(result, baseline, folder, versus)
     if baseline is None or not tasks:
         return
     made = ComparisonResult(baseline=_state(baseline), tasks=tasks)

@@ -34,9 +34,9 @@ def task_rows(task: TaskResult) -> list[dict[str, str]]:
     row = (
         _row(task["task"], task)
         | {
-            "n": str(task["documents"]),
-            "failed": str(task["failed"] or ""),
-            "unread %": _share(task.get("unparsed"), task["documents"]),
+            "n": str(task.get("documents", "")),
+            "failed": str(task.get("failed") or ""),
+            "unread %": _share(task.get("unparsed"), task.get("documents", 0)),
             "lmms-eval": _number(task.get("lmms_eval")),
             "visual tokens": _number(tokens.get("entrance")),
             "note": task.get("note") or task.get("file") or "",
@@ -46,17 +46,18 @@ def task_rows(task: TaskResult) -> list[dict[str, str]]:
     if task.get("verdict"):
         row["figure"] += f" {task['verdict']}"
     parts = [
-        _row(f"  {name}", part) | {"n": str(part["documents"])} for name, part in task.get("breakdown", {}).items()
+        _row(f"  {name}", part) | {"n": str(part.get("documents", ""))}
+        for name, part in task.get("breakdown", {}).items()
     ]
     extra = [_row(f"  {name}", {"mean": value}) for name, value in task.get("figures", {}).items()]
     judged = task.get("judge")
     if judged:
         said = {
-            "n": str(judged["documents"]),
-            "unread %": _share(judged["unread"], judged["documents"]),
+            "n": str(judged.get("documents", "")),
+            "unread %": _share(judged.get("unread"), judged.get("documents", 0)),
             "note": f"score {judged['score']:g}",
         }
-        extra.insert(0, _row(f"  judged by {judged['model']}", judged) | said)
+        extra.insert(0, _row(f"  judged by {judged.get('model', '')}", judged) | said)
     return [row, *_reader(task), *extra, *parts]
 
 
@@ -76,7 +77,7 @@ def _disagree(value: FigureResult) -> dict[str, str]:
 
 def _share(count: int | None, documents: int) -> str:
     """In % of all documents, as the figure is."""
-    return "" if count is None else f"{100 * count / documents:.1f}"
+    return "" if count is None or not documents else f"{100 * count / documents:.1f}"
 
 
 def _row(name: str, value: FigureResult) -> dict[str, str]:

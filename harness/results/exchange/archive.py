@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from winnow.harness.common import files
-from winnow.harness.common.errors import first_line
+from winnow.harness.common.errors import first_line, leave_out
 from winnow.harness.common.run_files import DONE, RESULT, read_scores
 from winnow.harness.common.run_files import SCORES as SCORE_FILE
 from winnow.harness.results.exchange import bundled
@@ -44,11 +45,23 @@ def write(folder: Path, out: Path) -> int:
     results = [result for result in results_below(folder) if result["status"] == "complete"]
     if not results:
         raise WinnowError(f"there are no finished runs in {folder}: make some with run.py")
-    table = pd.concat([_lines(result, folder) for result in results], ignore_index=True)
+    runs = [*_readable(results, folder)]
+    if not runs:
+        raise WinnowError(f"there are no scores in {folder} that can be read: run its cells again with force=true")
+    table = pd.concat(runs, ignore_index=True)
     files.write(
         out, lambda draft: table.to_parquet(draft) if out.suffix == ".parquet" else table.to_csv(draft, index=False)
     )
-    return len(results)
+    return len(runs)
+
+
+def _readable(results: Iterable[Result], folder: Path) -> Iterator[pd.DataFrame]:
+    """The lines of each run; one whose scores cannot be read is named and left out."""
+    for result in results:
+        try:
+            yield _lines(result, folder)
+        except WinnowError as error:
+            leave_out(error)
 
 
 def _check(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from winnow.harness.common.errors import leave_out
 from winnow.harness.common.find_run import find_run
 from winnow.harness.common.run_files import RESULT
 from winnow.harness.run.result import read_result, results_below
@@ -69,16 +70,27 @@ def _by_settings(folder: Path) -> dict[str, Path]:
 
 def rows(found: Sequence[tuple[Path, Path]]) -> list[dict[str, str]]:
     """One row per pair and task: both figures, agreement by sample, difference, and whether it is more than noise."""
-    compared = [row for one, other in found for row in _rows(one, other)]
+    compared = [row for one, other in found for row in _readable(one, other, len(found) > 1)]
     adjusted = holm([gap.difference.p for _, gap in compared])
     return [_say(row, gap, p) for (row, gap), p in zip(compared, adjusted, strict=True)]
+
+
+def _readable(one: Path, other: Path, many: bool) -> list[tuple[dict[str, str], Compared]]:
+    """The rows of a pair; one of many that cannot be read is named and left out."""
+    try:
+        return [*_rows(one, other)]
+    except WinnowError as error:
+        if not many:
+            raise
+        leave_out(error)
+        return []
 
 
 def _rows(one: Path, other: Path) -> Iterator[tuple[dict[str, str], Compared]]:
     ours, theirs = read_result(one), read_result(other)
     there = figures(theirs)
     for name, here in figures(ours).items():
-        if name in there and here["mean"] is not None:
+        if name in there and None not in (here["mean"], there[name]["mean"]):
             gap = compare(one, other, ours, members_of(name))
             label = ours["label"] if ours["label"] == theirs["label"] else f"{ours['label']} | {theirs['label']}"
             row = {"model": ours["model"], "method": f"{label} {ours['asked']}".strip(), "task": name}

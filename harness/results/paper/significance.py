@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from winnow.harness.common.errors import leave_out
 from winnow.harness.config.preset import Preset
 from winnow.harness.config.preset_runs import choice
 from winnow.harness.config.printed import MODELLED, SHARE
 from winnow.harness.results.paper.cell import EXECUTED, Line
 from winnow.harness.run.result import Result
-from winnow.harness.score.paired import compare
+from winnow.harness.score.paired import Compared, compare
 from winnow.harness.score.paired_runs import BASELINE
 from winnow.harness.score.stats import holm
+from winnow.reducers.core.errors import WinnowError
 
 
 def base_of(lines: Sequence[Line], line: Line) -> Line | None:
@@ -53,14 +55,20 @@ def _compare_line(preset: Preset, line: Line, base: Line | None, random: Mapping
             continue
         tasks = tuple(task["task"] for task in result["tasks"])
         others = (base.runs.get(choice(target)) if base else None, random.get(result["id"]))
-        found = [
-            compare(folder / result["id"], folder / other["id"], result, tasks)
-            if other is not None and other["id"] != result["id"]
-            else None
-            for other in others
-        ]
+        found = [_compare(result, other, folder, tasks) for other in others]
         entries[name] = replace(entry, base=found[0], random=found[1])
     return replace(line, entries=entries)
+
+
+def _compare(result: Result, other: Result | None, folder: Path, tasks: Sequence[str]) -> Compared | None:
+    """The difference to another run; none, and told, where the scores of one of them cannot be read."""
+    if other is None or other["id"] == result["id"]:
+        return None
+    try:
+        return compare(folder / result["id"], folder / other["id"], result, tasks)
+    except WinnowError as error:
+        leave_out(error)
+        return None
 
 
 def retained(preset: Preset, line: Line, lines: Sequence[Line]) -> Line:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from winnow.harness.common.run_files import TRACES, read_samples, read_table
+from winnow.harness.common.run_files import TRACES, read_samples, read_table, samples_path, whole
 from winnow.harness.config.schema import ModelConfig, TasksConfig
 from winnow.harness.config.stored import stored_cell
 from winnow.reducers.core.errors import WinnowError
@@ -127,7 +127,8 @@ def load(folder: Path, sample: str, trust: bool = False) -> Sample:
 
     row = trace_of(folder, sample)
     task, doc_id = row["task"], row["doc_id"]
-    said = next(found for found in read_samples(folder, task) if found["doc_id"] == doc_id)
+    with whole(samples_path(folder, task)):
+        said = {found["doc_id"]: found for found in read_samples(folder, task)}[doc_id]
     model, tasks = settings(folder, trust)
     document = document_of(tasks, task, doc_id)
     prompt = make_prompt(document.text, document.visuals(), model.frames)

@@ -6,12 +6,14 @@ import base64
 import io
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from winnow.harness.common import files
+from winnow.harness.common.errors import leave_out
 from winnow.harness.common.run_files import CONFIG, ENV, read_samples
 from winnow.harness.results.plots.tradeoff import apart, curve
 from winnow.harness.results.tables.runs import rows as run_rows
@@ -64,8 +66,8 @@ def details(result: Result, folder: Path) -> dict[str, str]:
     """What a run was and where it ran, as text."""
     here = folder / result["id"]
     config, env = here / CONFIG, here / ENV
-    text = {"settings": config.read_text(encoding="utf-8") if config.exists() else ""}
-    if env.exists():
+    text = {"settings": config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""}
+    with suppress(WinnowError, OSError):  # nothing rests on it
         text["environment"] = yaml.safe_dump(files.read_json(env), sort_keys=False, allow_unicode=True)
     return text
 
@@ -83,16 +85,25 @@ def samples(results: Sequence[Result], folder: Path, most: int) -> list[dict[str
     found: dict[tuple[str, str, int], dict[str, Any]] = {}
     for result in sorted(results, key=_order):
         for task in result["tasks"]:
-            for said in read_samples(folder / result["id"], task["task"], most):
+            for said in _answers(folder / result["id"], task["task"], most):
                 key = (result["model"], task["task"], said["doc_id"])
-                known = {"question": said["prompt"], "target": str(said.get("target")), "answers": []}
+                known = {"question": said.get("prompt", ""), "target": str(said.get("target")), "answers": []}
                 sample = found.setdefault(key, {"model": key[0], "task": key[1], "doc_id": key[2], **known})
                 score = said["scores"].get(task["metric"]) if said.get("scores") else None
                 words = f"{result['label']} {result['asked']}".strip()
-                answer = {"run": result["id"], "method": words, "answer": said["answer"], "score": score}
+                answer = {"run": result["id"], "method": words, "answer": said.get("answer", ""), "score": score}
                 answer |= {"label": result["label"]}
                 sample["answers"].append(answer | {"base": result["reducer"] == BASELINE})
     return list(found.values())
+
+
+def _answers(folder: Path, task: str, most: int) -> list[dict[str, Any]]:
+    """The first answers of a run; none, and told, where they are damaged."""
+    try:
+        return [*read_samples(folder, task, most)]
+    except WinnowError as error:
+        leave_out(error)
+        return []
 
 
 def _order(result: Result) -> tuple[bool, str, float]:

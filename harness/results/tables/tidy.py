@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from winnow.harness.common import files
 from winnow.harness.common.console import as_csv
+from winnow.harness.common.errors import first_line
 from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.run.result import DifferenceResult, Result, results_below
-from winnow.harness.score.paired_runs import BASELINE, baselines, drops, replays
+from winnow.harness.score.paired_runs import BASELINE, Versus, baselines, drops, replays
 from winnow.harness.score.pooled import figures
 from winnow.reducers.core.errors import WinnowError, choose
 
@@ -48,9 +49,18 @@ def compared(results: Sequence[Result], folder: Path) -> Iterator[tuple[Result, 
     known = {(base["model"], *_tasks(base)) for base in unreduced.values()}
     for result in sorted(results, key=_order):
         base = unreduced.get(result["context"])
-        drop = drops(result, base, folder)
-        gain = drops(result, random.get(result["id"]), folder, "gain")
-        yield result, drop, gain, "" if drop else _why(result, base, (result["model"], *_tasks(result)) in known)
+        drop, why = _differences(result, base, folder, "drop")
+        gain, _ = _differences(result, random.get(result["id"]), folder, "gain")
+        why = why or _why(result, base, (result["model"], *_tasks(result)) in known)
+        yield result, drop, gain, "" if drop else why
+
+
+def _differences(result: Result, other: Result | None, folder: Path, versus: Versus) -> tuple[Compared, str]:
+    """The differences to another run, or why its scores cannot be compared."""
+    try:
+        return drops(result, other, folder, versus), ""
+    except WinnowError as error:
+        return {}, first_line(error)
 
 
 def _why(result: Result, base: Result | None, elsewhere: bool) -> str:

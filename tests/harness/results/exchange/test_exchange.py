@@ -1,6 +1,8 @@
 """Runs against runs, stores against stores, and all of it in one file and back."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,43 @@ def test_a_forged_member_is_one_line_and_stops_no_other(
     new, (line,) = store.read(tmp_path / "forged.csv", tmp_path / "back")
     assert len(new) == 3 and reason in line and "\n" not in line
     assert {path.name for path in tmp_path.iterdir()} == {"all.csv", "back", "forged.csv", "mine", "yours"}
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def of_text(path: Path) -> None:
+    pd.read_parquet(path).assign(score="x").to_parquet(path)
+
+
+def of_others(path: Path) -> None:
+    pd.DataFrame({"x": [1]}).to_parquet(path)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [missing, cut, of_text, of_others, a_folder])
+def test_a_run_without_its_scores_is_one_line_and_stops_no_other(
+    stores: tuple[Path, Path], tmp_path: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, yours = stores
+    path = mine / "aaaa1" / "scores.parquet"
+    damage(path)
+    said = f"{path} is {'missing' if damage is missing else 'damaged'}: run aaaa1 again with force=true"
+    assert store.write(mine, tmp_path / "all.csv") == 3
+    assert capsys.readouterr().err == f"left out: {said}\n"
+    assert len(compare.rows(compare.pairs(str(mine), str(yours), mine))) == 2
+    assert capsys.readouterr().err == f"left out: {said}\n"
+    with pytest.raises(WinnowError, match=re.escape(said)):
+        compare.compared("aaaa1", str(yours / "aaaa2"), mine)
 
 
 def test_commands(stores: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
