@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -11,9 +11,12 @@ NAMES = {dict: "no mapping", list: "no list", str: "no text", int: "no whole num
 LARGEST = 2**63
 """Of whole numbers: what tables of numbers hold."""
 SHOWN = 40
+Fault = tuple[str, str] | None
+"""Where a value is not as its type, and what is there; None: all of it is."""
+Check = Callable[[Any], Fault]
 
 
-def misfit(value: object, kind: Any, at: str = "it") -> str:
+def misfit(value: object, kind: Any) -> str:
     """Say what of a value is not as its type; empty: all of it is. Keys that a ``TypedDict`` lacks may be there.
 
     Parameters
@@ -22,49 +25,85 @@ def misfit(value: object, kind: Any, at: str = "it") -> str:
         Of dict, list, str, int, float, bool and None.
     kind : type
         Of these types, their unions and ``TypedDict``; what stands second in ``Annotated`` is what is asked for.
-    at : str
-        Where the value stands.
     """
-    origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return ""
-    if origin in (Required, NotRequired, Annotated):
-        return misfit(value, inner[-1], at)
-    if origin in (Union, UnionType):
-        found = [misfit(value, one, at) for one in inner]
-        return found[0] if all(found) else ""
-    plain = dict if is_typeddict(kind) else origin or kind
-    if not _is(value, plain):
-        return f"{at} is {repr(value)[:SHOWN]}, {NAMES.get(plain, 'not null')}"
-    return next(filter(None, _inside(value, kind, inner, "" if at == "it" else at)), "")
-
-
-def _is(value: object, plain: Any) -> bool:
-    if plain in (int, float):
-        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
-        return whole or (plain is float and isinstance(value, float))
-    return value is None if plain is NoneType else isinstance(value, plain)
-
-
-def _inside(value: Any, kind: Any, inner: tuple[Any, ...], at: str) -> Iterator[str]:
-    """What is wrong with the members of a value."""
-    if is_typeddict(kind):
-        hints, required = _hints(kind)
-        lacking = [name for name in hints if name in required and name not in value]
-        yield f"{at or 'it'} lacks {', '.join(lacking)}" if lacking else ""
-        yield from (
-            misfit(value[name], hint, f"{at}.{name}".strip(".")) for name, hint in hints.items() if name in value
-        )
-    elif isinstance(value, dict):
-        yield from (misfit(one, inner[1], f"{at}.{name}".strip(".")) for name, one in value.items())
-    elif isinstance(value, list):
-        yield from (misfit(one, inner[0], f"{at}[{place}]") for place, one in enumerate(value))
+    fault = _check(kind)(value)
+    return f"{fault[0].removeprefix('.') or 'it'} {fault[1]}" if fault else ""
 
 
 @cache
-def _hints(kind: Any) -> tuple[dict[str, Any], set[str]]:
-    """The types of a ``TypedDict``'s keys, and those that must be there, with what its annotations say of that."""
+def _check(kind: Any) -> Check:
+    """The check of a type, made once: a store holds thousands of results."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return lambda value: None
+    if origin in (Required, NotRequired, Annotated):
+        return _check(inner[-1])
+    if origin in (Union, UnionType):
+        return _any_of([_check(one) for one in inner])
+    if is_typeddict(kind):
+        return _typed_dict(kind)
+    if origin is dict:
+        return _members(dict, _check(inner[1]), lambda value: value.items(), ".{}")
+    if origin is list:
+        return _members(list, _check(inner[0]), enumerate, "[{}]")
+    return (
+        _number(kind) if kind in (int, float) else lambda value: None if isinstance(value, kind) else _no(value, kind)
+    )
+
+
+def _no(value: object, kind: Any) -> Fault:
+    return "", f"is {repr(value)[:SHOWN]}, {NAMES.get(kind, 'not null' if kind is NoneType else kind)}"
+
+
+def _number(kind: Any) -> Check:
+    def check(value: Any) -> Fault:
+        if type(value) is int:  # no bool
+            return None if abs(value) < LARGEST else _no(value, kind)
+        return None if kind is float and isinstance(value, float) else _no(value, kind)
+
+    return check
+
+
+def _any_of(checks: list[Check]) -> Check:
+    def check(value: Any) -> Fault:
+        first = checks[0](value)
+        return None if first is None or any(one(value) is None for one in checks[1:]) else first
+
+    return check
+
+
+def _members(plain: Any, check_one: Check, pairs: Callable[[Any], Any], place: str) -> Check:
+    def check(value: Any) -> Fault:
+        if not isinstance(value, plain):
+            return _no(value, plain)
+        for name, one in pairs(value):
+            if fault := check_one(one):
+                return place.format(name) + fault[0], fault[1]
+        return None
+
+    return check
+
+
+def _typed_dict(kind: Any) -> Check:
+    def check(value: Any) -> Fault:
+        if not isinstance(value, dict):
+            return _no(value, dict)
+        checks, required = _keys(kind)  # not before, as it may hold itself
+        if not required <= value.keys():
+            return "", f"lacks {', '.join(name for name in checks if name in required - value.keys())}"
+        for name, one in value.items():
+            if name in checks and (fault := checks[name](one)):
+                return f".{name}{fault[0]}", fault[1]
+        return None
+
+    return check
+
+
+@cache
+def _keys(kind: Any) -> tuple[dict[str, Check], set[str]]:
+    """The checks of a ``TypedDict``'s keys, and those that must be there, by what its annotations say of that too."""
     hints = get_type_hints(kind, include_extras=True)
     said = {name: get_origin(hint) for name, hint in hints.items()}
     required = {name for name in hints if said[name] is Required or name in kind.__required_keys__}
-    return hints, {name for name in required if said[name] is not NotRequired}
+    required -= {name for name in hints if said[name] is NotRequired}
+    return {name: _check(hint) for name, hint in hints.items()}, required

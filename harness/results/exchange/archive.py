@@ -16,7 +16,7 @@ from winnow.harness.common.errors import first_line, leave_out
 from winnow.harness.common.run_files import DONE, RESULT, read_scores
 from winnow.harness.common.run_files import SCORES as SCORE_FILE
 from winnow.harness.results.exchange import bundled
-from winnow.harness.run.result import Result, results_below
+from winnow.harness.run.result import Result, read_result, results_below
 from winnow.reducers.core.errors import WinnowError
 
 COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished", "result")
@@ -108,14 +108,17 @@ def read(path: Path, folder: Path) -> tuple[list[str], list[str]]:
     if not path.exists():
         raise WinnowError(f"{path} does not exist: write one with `winnow export FILE`")
     _bound(path)
-    new, bad = [], []
-    for name, lines in _table(path).groupby("run", sort=False):
+    new, bad, table = [], [], _table(path)
+    names = set(table["run"])
+    for name, lines in table.groupby("run", sort=False):
         try:
-            result = bundled.result_of(str(name), next((text for text in lines["result"] if text), ""))
+            result = bundled.result_of(str(name), next((text for text in lines["result"] if text), ""), names)
             here = folder / result["id"]
             if not (here / RESULT).exists():
                 _make(here, lines, result)
                 new.append(here.name)
+            elif read_result(here)["finished"] != result["finished"]:
+                raise WinnowError(f"{here} is another run of that name: delete its folder to take this one")
         except (WinnowError, ValueError, TypeError, KeyError) as error:
             bad.append(f"run {str(name)[:40]!r} is left out: {first_line(error)}")
     return new, bad

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Any
 
 from winnow.harness.common.files import parse
@@ -16,8 +17,17 @@ LARGEST = 10 << 20
 """Characters of one result."""
 
 
-def result_of(run: str, text: str) -> dict[str, Any]:
+def result_of(run: str, text: str, among: Container[str] = ()) -> dict[str, Any]:
     """Read and check the result of one imported run; its name is made that of an imported one.
+
+    Parameters
+    ----------
+    run : str
+        Its name in the file.
+    text : str
+        Its result.
+    among : container of str
+        The names of the file.
 
     Raises
     ------
@@ -38,10 +48,11 @@ def result_of(run: str, text: str) -> dict[str, Any]:
     if result["status"] != "complete":
         raise WinnowError("it is not complete")
     if like := result["knobs"].get("like"):
-        result["knobs"] = result["knobs"] | {"like": imported(str(like))}
-    return result | {"id": imported(run)}
+        result["knobs"] = result["knobs"] | {"like": imported(like, among)}
+    return result | {"id": imported(run, among)}
 
 
-def imported(run: str) -> str:
-    """The name of an imported run."""
-    return run if run.startswith(IMPORTED) else f"{IMPORTED}{run}"
+def imported(run: str, among: Container[str] = ()) -> str:
+    """The name of an imported run: another one for each of a file, whether it was imported there as well or not."""
+    own = not run.startswith(IMPORTED) or run.removeprefix(IMPORTED) in among
+    return f"{IMPORTED}{run}" if own else run

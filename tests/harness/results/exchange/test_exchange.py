@@ -132,6 +132,30 @@ def test_an_imported_run_stands_for_no_computed_one(stores: tuple[Path, Path], t
     assert shown == ["imported-aaaa1", "aaaa1"]
 
 
+def test_a_run_and_one_imported_under_its_name_both_arrive(stores: tuple[Path, Path], tmp_path: Path) -> None:
+    mine, _ = stores
+    add(mine, "imported-aaaa1", [0.0], finished="2025-01-01")
+    add(mine, "dddd1", [0.0], reducer="random", knobs={"like": "imported-aaaa1"})
+    store.write(mine, tmp_path / "all.csv")
+    new, bad = store.read(tmp_path / "all.csv", tmp_path / "back")
+    assert not bad and {"imported-aaaa1", "imported-imported-aaaa1"} <= {*new} and len(new) == 6
+    finished = {result["id"]: result["finished"] for result in results_below(tmp_path / "back", outdated=True)}
+    assert (finished["imported-aaaa1"], finished["imported-imported-aaaa1"]) == ("2026-01-01", "2025-01-01")
+    replay = files.read_json(tmp_path / "back/imported-dddd1/result.json")
+    assert replay["knobs"]["like"] == "imported-imported-aaaa1"
+    assert store.read(tmp_path / "all.csv", tmp_path / "back") == ([], [])
+
+
+def test_another_run_of_a_name_that_is_taken_is_told(stores: tuple[Path, Path], tmp_path: Path) -> None:
+    mine, _ = stores
+    store.write(mine, tmp_path / "all.csv")
+    store.read(tmp_path / "all.csv", tmp_path / "back")
+    add(mine, "aaaa1", [0.0], finished="2027-01-01")
+    store.write(mine, tmp_path / "all.csv")
+    new, (line,) = store.read(tmp_path / "all.csv", tmp_path / "back")
+    assert not new and "imported-aaaa1 is another run of that name: delete its folder to take this one" in line
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
