@@ -7,14 +7,19 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 from winnow.harness.common.content import content_hash
 from winnow.reducers.core.errors import WinnowError
 
 PYCACHE = "__pycache__"
+VERSIONED = {"torch", "transformers", "tokenizers", "numpy", "PIL", "torchvision"}
+"""Libraries whose versions are a part of every run's name, wherever they lie."""
 OURS = ("winnow.reducers", "winnow.models", "winnow.harness")
 
 
@@ -24,7 +29,11 @@ def package_folder(package: str) -> Path | None:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return None
-    if spec is None or not spec.has_location or spec.origin is None:
+    if spec is None:
+        return None
+    if spec.origin is None:  # a folder without __init__.py: the first one of its name
+        return next((Path(place).parent for place in spec.submodule_search_locations or ()), None)
+    if not spec.has_location:
         return None
     origin = Path(spec.origin)
     return origin.parent.parent if spec.submodule_search_locations else origin.parent
@@ -39,6 +48,15 @@ def module_file(module: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
+def is_users(module: str) -> bool:
+    """Whether a module is the user's own: on the path, but neither Python's, nor ours, nor installed into it."""
+    root = module.partition(".")[0]
+    if root in sys.stdlib_module_names or root in VERSIONED or root == "winnow":
+        return False
+    folder = package_folder(root)
+    return folder is not None and not {"site-packages", "dist-packages"} & {*folder.parts}
+
+
 def modules_below(package: str) -> list[str]:
     """List the modules of a package, itself included."""
     init = module_file(package)
@@ -48,8 +66,14 @@ def modules_below(package: str) -> list[str]:
     return [".".join((package, *parts)).removesuffix(".__init__") for parts in names]
 
 
-def fingerprint(modules: Iterable[str], follow: Iterable[str] = OURS) -> str:
+def fingerprint(modules: Iterable[str], follow: Iterable[str] = OURS, users: bool = False) -> str:
     """Hash modules and whatever they import from the packages `follow` (dotted names), transitively.
+
+    Parameters
+    ----------
+    modules, follow : iterable of str
+    users : bool
+        Whether to follow into all modules of the user's own, too.
 
     Raises
     ------
@@ -67,7 +91,12 @@ def fingerprint(modules: Iterable[str], follow: Iterable[str] = OURS) -> str:
             continue
         seen[name], imports = _parse(path, path.stat().st_mtime_ns)
         found = (_absolute(one, name, path) for one in imports)
-        queue += [module for module in found if f"{module}.".startswith(tuple(f"{one}." for one in packages))]
+        starts = tuple(f"{one}." for one in packages)
+        for module in found:
+            if users and is_users(module):
+                queue += [*accumulate(module.split("."), "{}.{}".format)]  # its packages are imported with it
+            elif f"{module}.".startswith(starts):
+                queue.append(module)
     return digest(sorted(seen.items()))
 
 
@@ -118,20 +147,38 @@ def version(package: str) -> str | None:
 
 def _hash_file(path: Path) -> str:
     if path.suffix == ".py":
-        return _parse(path, path.stat().st_mtime_ns)[0]
+        with suppress(WinnowError):  # what is not imported need not be Python of this version
+            return _parse(path, path.stat().st_mtime_ns)[0]
     return content_hash(path)
 
 
 @cache
 def _parse(path: Path, changed: int) -> tuple[str, tuple[str, ...]]:
     """Hash of a file's code without comments, docstrings and layout, and what it imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    tree = parse_file(path)
     imports = tuple(sorted(set(_imports(tree))))
     for node in ast.walk(tree):
         for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
             if isinstance(block, list):
                 block[:] = [statement for statement in block if not _is_text(statement)]
     return digest(ast.dump(tree)), imports
+
+
+def parse_file(path: Path) -> ast.Module:
+    """Parse a file of Python, without executing it.
+
+    Raises
+    ------
+    WinnowError
+        If it is none; names the file and the line.
+    """
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        at = f", line {error.lineno}" if error.lineno else ""
+        raise WinnowError(f"{path}{at} is no Python ({error.msg}): mend it") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise WinnowError(f"{path} is no Python ({error}): mend it") from error
 
 
 def _is_text(node: ast.AST) -> bool:

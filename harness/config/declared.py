@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from winnow.harness.common.sources import module_file
+from winnow.harness.common.sources import module_file, parse_file
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.schedule import SCHEDULES
 
@@ -54,7 +54,7 @@ def declared(target: str) -> Declared:
     Raises
     ------
     WinnowError
-        If one of the attributes in question is not a literal, or has no value.
+        If one of the attributes in question is not a literal, or has no value; or if its file is no Python.
     """
     body = _body(*target.split(":"))
 
@@ -119,7 +119,7 @@ def _absolute(node: ast.ImportFrom, module: str) -> str:
 @cache
 def _tree(module: str) -> ast.Module | None:
     path = module_file(module)
-    return None if path is None else ast.parse(path.read_text(encoding="utf-8"))
+    return None if path is None else parse_file(path)
 
 
 def _kinds(annotation: ast.expr) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 from winnow.harness.common.sources import (
     content_files,
@@ -74,7 +73,7 @@ def forget() -> None:
 
 
 def of_method(method: Method) -> dict[str, str]:
-    """Fingerprint a method: its module with what it imports, and of a class from elsewhere the whole folder."""
+    """Fingerprint a method: its module with what it imports, and of a class from elsewhere its whole package."""
     return dict(_of_module(method.target.partition(":")[0]))
 
 
@@ -87,21 +86,15 @@ def _of_module(module: str) -> dict[str, str]:
     if root == "winnow":
         return {"code": fingerprint([module], follow=("winnow.reducers",))}
     return {
-        "code": fingerprint([module], follow=("winnow.reducers", *_beside(path), root)),
-        "folder": _folder(root, path),
+        "code": fingerprint([module], follow=("winnow.reducers", root), users=True),
+        "folder": _folder(root),
     }
 
 
-def _beside(path: Path) -> list[str]:
-    """The modules that lie beside a file that belongs to no package."""
-    return [] if (path.parent / "__init__.py").exists() else [other.stem for other in path.parent.glob("*.py")]
-
-
-def _folder(root: str, path: Path) -> str:
-    """Hash a method's whole package, tables of numbers included; of a loose file, the Python files beside it."""
+def _folder(root: str) -> str:
+    """Hash a method's whole package, tables of numbers included; nothing of a loose file."""
     place = package_folder(root)
-    package = place / root if place else path.parent
-    return content_files(package) if package.is_dir() else ""
+    return content_files(place / root) if place and (place / root).is_dir() else ""
 
 
 def libraries(cell: Cell, videos: bool) -> dict[str, str | None]:

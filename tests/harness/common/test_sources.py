@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from winnow.harness.common import sources
+from winnow.harness.config.declared import declared
 from winnow.reducers.core.errors import WinnowError
 
 FILES = {
@@ -74,3 +75,12 @@ def test_fingerprint_reaches_helpers_of_a_real_method(monkeypatch: pytest.Monkey
     sources.fingerprint(["winnow.reducers.fastv"], follow=["winnow.reducers"])
     assert {"fastv.py", "base.py", "probes.py", "schedule.py"} <= {path.name for path in seen}
     assert "vas.py" not in {path.name for path in seen}
+
+
+@pytest.mark.parametrize("text", [b"def half(x:\n", b"x = '\xff'\n", b"x = 1\0\n", b"(" * 9999])
+def test_a_file_that_is_no_python_is_one_line(package: Path, text: bytes) -> None:
+    (package / "helper.py").write_bytes(text)
+    for look in (lambda: print_of(package), lambda: declared("pkg.helper:Mine")):
+        with pytest.raises(WinnowError, match=r"^/.*helper\.py.* is no Python \(.*\): mend it$"):
+            look()
+    assert sources.content_files(package)

@@ -113,7 +113,7 @@ def write_rows(root: Path, rows: list[dict[str, Any]]) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    for folder in ("tasks", "data", "media", "weights", "elsewhere", "own", "loose"):
+    for folder in ("tasks", "data", "media", "weights", "elsewhere", "own", "loose", "loose/beside", "bare"):
         (tmp_path / folder).mkdir()
     for row in ROWS:
         (tmp_path / "media" / row["media"]).write_bytes(f"pixels of {row['media']}".encode())
@@ -129,7 +129,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, text in {
         "own/__init__.py": "", "own/method.py": METHOD.replace("MODULE", ".helper"), "own/helper.py": half,
         "own/table.npy": "1 2 3", "loose/loose_method.py": METHOD.replace("MODULE", "loose_helper"),
-        "loose/loose_helper.py": half,
+        "loose/loose_helper.py": half, "loose/loose_of_package.py": METHOD.replace("MODULE", "beside.helper"),
+        "loose/beside/__init__.py": "", "loose/beside/helper.py": half, "loose/beside/unused.py": half,
+        "bare/method.py": METHOD.replace("MODULE", ".helper"), "bare/helper.py": half, "bare/table.npy": "1 2 3",
+        "own/further.py": METHOD.replace("MODULE", "beside.helper"),
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -289,6 +292,18 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     "a custom method": (ANSWERS, own("own.method:Mine"), edit("own/method.py", "half(x)", "-half(x)")),
     "a helper by relative import": (ANSWERS, own("own.method:Mine"), edit("own/helper.py", "x / 2", "x / 3")),
     "a table of numbers beside it": (ANSWERS, own("own.method:Mine"), file("own/table.npy", b"3 2 1")),
+    "a package beside a loose module": (
+        ANSWERS, own("loose_of_package:Mine"), edit("loose/beside/helper.py", "x / 2", "x / 3")
+    ),
+    "the __init__.py of what a method imports": (
+        ANSWERS, own("own.further:Mine"), file("loose/beside/__init__.py", b"x = 1\n")
+    ),
+    "another package that a method imports": (
+        ANSWERS, own("own.further:Mine"), edit("loose/beside/helper.py", "x / 2", "x / 3")
+    ),
+    "a method without __init__.py": (ANSWERS, own("bare.method:Mine"), edit("bare/method.py", "half(x)", "-half(x)")),
+    "a helper without __init__.py": (ANSWERS, own("bare.method:Mine"), edit("bare/helper.py", "x / 2", "x / 3")),
+    "a table without __init__.py": (ANSWERS, own("bare.method:Mine"), file("bare/table.npy", b"3 2 1")),
     "a sibling of a loose module": (ANSWERS, own("loose_method:Mine"), edit("loose/loose_helper.py", "x / 2", "x / 3")),
     # code and libraries
     **{
@@ -355,6 +370,9 @@ CASES: dict[str, tuple[str, Act, Act]] = {
     "force": (NOTHING, none, cell(force=True)),
     "another solver without a budget": (NOTHING, none, code("harness/plan/budget")),
     "another method": (NOTHING, none, code("reducers/vas")),
+    "what a method of one's own does not import": (
+        NOTHING, own("loose_of_package:Mine"), edit("loose/beside/unused.py", "x / 2", "x / 3")
+    ),
     **{
         f"code of {name}": (NOTHING, none, code(name))
         for name in ("harness/cli/run", "harness/results/tables/runs", "harness/sweep/worker", "harness/run/claim")
