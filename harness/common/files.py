@@ -116,12 +116,6 @@ def read_json(path: Path) -> Any:
         raise WinnowError(f"{path} is damaged ({error}): delete the folder and run again") from error
 
 
-def count_lines(path: Path) -> int:
-    """Count the whole lines of a file, a piece at a time."""
-    with path.open("rb") as file:
-        return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
-
-
 def sync(path: Path) -> None:
     """Bring a file or a folder to the disk."""
     handle = os.open(path, os.O_RDONLY)

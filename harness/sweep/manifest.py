@@ -7,17 +7,31 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from winnow.harness.common import files
 from winnow.harness.common.owner import tell_owner
+from winnow.harness.common.plain import visible
 from winnow.harness.common.sources import digest
+from winnow.harness.common.typed import misfit
 from winnow.harness.config.cell import Cell, from_plain
 from winnow.reducers.core.errors import WinnowError
 
 FORMAT = 1
 _ID = re.compile("[0-9a-f]{12}")
 NAME, LOGS, CANCEL, JOBS = "manifest.json", "logs", "CANCEL", "jobs.json"
+
+
+class _Planned(TypedDict, total=False):
+    """A cell's entry in the file: what it must be for a cell to be made of it."""
+
+    id: Required[str]
+    label: Required[str]
+    seconds: float | None
+    documents: int | None
+    score: str
+    report: str
+    kept: str
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,7 @@ def load(path: Path) -> Manifest:
         raise WinnowError(f"{path} is no manifest of this version of Winnow: make it again with `winnow plan`")
     try:
         results = Path(read["results"])
+        results.exists()  # or it is no name
         tell_owner(results)
         groups = [_unpack(group, results) for group in read["groups"]]
         stored = [str(name) for name in read["stored"]]
@@ -139,8 +154,8 @@ def load(path: Path) -> Manifest:
         )
         if wrong is not None:
             raise WinnowError(f"{path} is damaged: {wrong[:40]!r} is no id of a run: make it again with `winnow plan`")
-        return Manifest(path, results, groups, stored, str(read["basis"]))
-    except (KeyError, TypeError, AttributeError) as error:
+        return Manifest(path, results, groups, stored, visible(str(read["basis"])))
+    except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
         raise WinnowError(f"{path} is damaged ({error}): make it again with `winnow plan`") from error
 
 
@@ -157,4 +172,11 @@ def _pack(group: Sequence[SweepCell]) -> dict[str, Any]:
 
 def _unpack(group: dict[str, Any], results: Path) -> list[SweepCell]:
     shared = group["shared"] | {"results": results}
-    return [SweepCell(**one | {"cell": from_plain(shared | one["cell"])}) for one in group["cells"]]
+    return [_cell(one, shared | one["cell"]) for one in group["cells"]]
+
+
+def _cell(one: dict[str, Any], cell: dict[str, Any]) -> SweepCell:
+    if wrong := misfit(one, _Planned):
+        raise TypeError(wrong)
+    words: dict[str, Any] = {name: visible(one[name]) for name in ("label", "kept") if name in one}
+    return SweepCell(**one | words | {"cell": from_plain(cell)})

@@ -10,8 +10,10 @@ from typing import Literal
 
 from winnow.harness.common import files
 from winnow.harness.common.finished import finished
+from winnow.harness.common.plain import visible
 from winnow.harness.common.run_files import DONE, FAILED, JOURNAL
 from winnow.harness.run.claim import WHOLE, alive, claims, describe, living_claim
+from winnow.harness.run.journal import answered
 from winnow.harness.sweep.manifest import Manifest, SweepCell
 from winnow.reducers.core.errors import WinnowError
 
@@ -58,7 +60,7 @@ def state_of(planned: SweepCell, results: Path) -> State:
     folder = results / planned.id
     try:
         names = {path.name for path in folder.iterdir()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return State(planned, "pending")
     if DONE in names and finished(folder, planned.score, planned.report):
         return State(planned, "finished")
@@ -66,25 +68,17 @@ def state_of(planned: SweepCell, results: Path) -> State:
     kind: Kind = "running" if held else "failed" if FAILED in names else "pending"
     if kind == "failed":
         return State(planned, kind, reason=reason(folder))
-    return State(planned, kind, answered(folder) if JOURNAL in names else 0)
+    return State(planned, kind, answered(folder / JOURNAL) if JOURNAL in names else 0)
 
 
 def reason(folder: Path) -> str:
     """Why a run failed; empty if somebody has just let it be retried."""
     try:
-        return str(files.read_json(folder / FAILED)["reason"])
+        return visible(str(files.read_json(folder / FAILED)["reason"]))
     except FileNotFoundError:
         return ""
-    except (WinnowError, KeyError, TypeError):
+    except (WinnowError, KeyError, TypeError, OSError):
         return f"{folder / FAILED} is damaged"
-
-
-def answered(folder: Path) -> int:
-    """Count the rows in a run's journal."""
-    try:
-        return sum(map(files.count_lines, (folder / JOURNAL).glob("*.jsonl")))
-    except FileNotFoundError:  # it was finished just now
-        return 0
 
 
 def counts(states: Iterable[State]) -> dict[str, int]:

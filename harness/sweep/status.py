@@ -14,6 +14,7 @@ from rich.console import Console
 from winnow.harness.common import files
 from winnow.harness.common.find_run import find_run
 from winnow.harness.common.finished import damage
+from winnow.harness.common.plain import visible
 from winnow.harness.common.run_files import DONE, ENV, FAILED, IMPORTED, JOURNAL
 from winnow.harness.run.claim import describe as holder
 from winnow.harness.run.claim import evict, living_claim, silence
@@ -33,7 +34,8 @@ def describe(manifest: Manifest, every: bool) -> str:
     for place, group in enumerate(manifest.groups, start=1):
         cell = group[0].cell
         limit = f", limit={cell.limit}" if cell.limit else ""
-        lines.append(f"group {place}: {cell.model.name} on {cell.tasks.name}{limit}: {_cells(group)}")
+        words = f"group {place}: {cell.model.name} on {cell.tasks.name}{limit}"
+        lines.append(f"{visible(words)}: {_cells(group)}")
         lines += [
             f"  {one.id}  {one.label}{f'  keeps {one.kept}' if one.kept else ''}{_estimate(one)}"
             for one in group

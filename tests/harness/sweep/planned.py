@@ -6,6 +6,7 @@ from winnow.harness.common import files
 from winnow.harness.common.finished import seal
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.run.journal import signed
 from winnow.harness.run.store import mark_failed
 from winnow.harness.sweep.manifest import Manifest, SweepCell
 
@@ -34,5 +35,5 @@ def fail(manifest: Manifest, run: str, why: str = "broken") -> Path:
 
 def answer(manifest: Manifest, run: str, rows: int) -> Path:
     folder = manifest.results / run
-    files.write_text(folder / "journal" / "00001-x.jsonl", "row\n" * rows)
+    files.write_text(folder / "journal" / "00001-x.jsonl", (signed(b"row").decode() + "\n") * rows)
     return folder

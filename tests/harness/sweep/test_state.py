@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from planned import answer, fail, finish, sweep
 
 from winnow.harness.run.claim import Claim, _identity, part_name
+from winnow.harness.sweep.manifest import load
 from winnow.harness.sweep.state import (
     State,
     Watch,
@@ -19,6 +21,8 @@ from winnow.harness.sweep.state import (
     state_of,
     weigh,
 )
+from winnow.harness.sweep.status import describe, standing
+from winnow.reducers.core.errors import WinnowError
 
 TABLE = {
     (): "pending",
@@ -129,3 +133,53 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_numbers_and_their_nouns() -> None:
     assert [number(count, "cell") for count in (0, 1, 2)] == ["0 cells", "1 cell", "2 cells"]
+
+
+def test_what_lies_where_a_run_should_stops_no_status(tmp_path: Path) -> None:
+    planned = sweep(tmp_path, "a", "b", "c", documents=4)
+    (planned.results / "a").parent.mkdir(parents=True)
+    (planned.results / "a").write_text("no folder")
+    (planned.results / "b" / "FAILED").mkdir(parents=True)
+    segments = answer(planned, "c", 2) / "journal"
+    (segments / "00001-a.jsonl").mkdir()
+    (segments / "00002-a.jsonl").write_bytes(b"\xff\0\n" * 9)
+    a, b, c = Watch(planned).look()
+    assert (a.kind, b.kind, b.reason) == ("pending", "failed", f"{planned.results / 'b' / 'FAILED'} is damaged")
+    assert (c.kind, c.answered) == ("pending", 2)
+    assert len(standing(planned, True)[0].splitlines()) == 4
+
+
+def test_what_others_wrote_forges_no_line(tmp_path: Path) -> None:
+    planned = sweep(tmp_path, "0123456789ab")
+    folder = fail(planned, "0123456789ab", "\x1b]0;x\x07bad\nfinished  aaaaaaaaaaaa  fastv")
+    assert reason(folder) == r"\x1b]0;x\x07bad\nfinished  aaaaaaaaaaaa  fastv"
+    planned.save()
+    plain = json.loads(planned.path.read_text())
+    plain["groups"][0]["cells"][0] |= {"label": "\x1b[31mred\nline", "kept": "\x1b"}
+    plain["basis"] = "\x1b"
+    planned.path.write_text(json.dumps(plain))
+    read = load(planned.path)
+    text = standing(read, True)[0] + describe(read, True)
+    assert "\x1b" not in text and r"\x1b[31mred\nline" in text and len(text.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"results": "/x\0y"}, {"results": "/" + "x" * 9999}, {"results": 3}, {"cell": {"method": "x"}},
+        {"seconds": "x"}, {"documents": "x"}, {"label": 3}, {"kept": [1]}, {"id": 3},
+    ],
+)  # fmt: skip
+def test_a_damaged_manifest_is_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
+    planned = sweep(tmp_path, "0123456789ab")
+    planned.save()
+    plain = json.loads(planned.path.read_text())
+    if "results" in change:
+        plain |= change
+    else:
+        shared = plain["groups"][0]["shared"]
+        plain["groups"][0]["cells"][0] |= change
+        shared.pop("method" if "cell" in change else "", None)
+    planned.path.write_text(json.dumps(plain))
+    with pytest.raises(WinnowError, match=r"is damaged \(.*\): make it again with `winnow plan`"):
+        load(planned.path)

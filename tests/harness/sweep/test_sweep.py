@@ -378,7 +378,7 @@ def test_status_counts_what_is_on_the_disk(sweep: Make) -> None:
     first, *_ = planned.cells()
     journal = planned.results / first.id / "journal"
     journal.mkdir(parents=True)
-    (journal / "00001-a.jsonl").write_text("{}\n{}\n{")
+    (journal / "00001-a.jsonl").write_bytes(2 * (signed(b"{}") + b"\n") + b"{}\n{")
     with Claim(planned.results / first.id):
         shown = winnow("status", planned.path, "--cells").output
     assert f"running   {first.id}  none  2 of 8 documents" in shown
