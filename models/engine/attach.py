@@ -23,7 +23,7 @@ from winnow.models.families import family_of
 from winnow.models.transformers_api import check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.probes import Keys, LookAhead
+from winnow.reducers.core.probes import Change, Keys, LookAhead
 from winnow.reducers.core.registry import named
 
 MARK = "_winnow_session"
@@ -155,6 +155,8 @@ def _probe(stack: ExitStack, session: Session) -> None:
         if isinstance(probe, Keys) and not probe.rope:
             hook = partial(_after_keys, session, number)
             stack.callback(layer.self_attn.k_proj.register_forward_hook(hook).remove)
+        elif isinstance(probe, Change):
+            stack.enter_context(replaced(layer, "forward", partial(session.watch_layer, number, layer.forward)))
         elif not isinstance(probe, LookAhead):
             attention[layer.self_attn] = number
     if attention:

@@ -236,6 +236,16 @@ class Session:
         hidden, rotary = args[0] if args else kwargs["hidden_states"], kwargs["position_embeddings"]
         return self.branch.run(layer, hidden, rotary, partial(compute, *args, **kwargs))
 
+    def watch_layer(self, layer: int, compute: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """In place of a decoder layer's forward: the same, and how far it moves each token, in prefill."""
+        output = compute(*args, **kwargs)
+        if self.prefill is not None:
+            added = self.prefill.features[:1]
+            after = output + added[0].to(output.device) if added else output
+            before, signals = args[0] if args else kwargs["hidden_states"], self.prefill.signals
+            signals.change(layer, self.prefill.index, before, after, self.prefill.tail)
+        return output
+
     def _reduce(self, forward: Forward, prefill: Prefill, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         if prefill.signals.wants_ahead(layer):
             rotary = self.fit.rotary(forward, layer, hidden, kwargs)

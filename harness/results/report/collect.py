@@ -17,6 +17,7 @@ from winnow.harness.results.plots.tradeoff import apart, curve
 from winnow.harness.results.tables.runs import rows as run_rows
 from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import BASELINE
+from winnow.harness.score.pooled import figures
 from winnow.reducers.core.errors import WinnowError
 
 PIXELS, RUNS = 1000, 4
@@ -31,24 +32,25 @@ def table(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
 
 
 def points(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """One point per run and task: accuracy with its interval, and every cost."""
+    """One point per run and benchmark: accuracy with its interval, and every cost."""
     found = []
     alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        for task in result["tasks"] if result["shares"] and result["cost"] and result["status"] == "complete" else ():
-            if task["mean"] is not None:
-                alike.setdefault((result["model"], task["task"]), []).append(result)
+        whole = result["shares"] and result["cost"] and result["status"] == "complete"
+        for name, figure in figures(result).items() if whole else ():
+            if figure["mean"] is not None:
+                alike.setdefault((result["model"], name), []).append(result)
     for (model, name), group in alike.items():
         told = apart(group)
         for result in group:
-            figures = next(task for task in result["tasks"] if task["task"] == name)
+            figure = figures(result)[name]
             point: dict[str, Any] = {
                 "model": model,
                 "method": curve(result) + told[result.get("context", "")],
                 "asked": result["asked"],
             }
-            point |= {"run": result["id"], "task": name, "accuracy": figures["mean"]}
-            found.append(point | {"low": figures["low"], "high": figures["high"]} | _costs(result))
+            point |= {"run": result["id"], "task": name, "accuracy": figure["mean"]}
+            found.append(point | {"low": figure["low"], "high": figure["high"]} | _costs(result))
     return found
 
 

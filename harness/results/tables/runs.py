@@ -11,6 +11,7 @@ from typing import Any, Literal
 from winnow.harness.common.console import as_csv, print_table
 from winnow.harness.common.console import render as as_text
 from winnow.harness.results.tables import tidy
+from winnow.harness.results.tables.matrix import by_method, spread
 from winnow.harness.results.tables.sheet import CellText, Sheet, html, latex
 from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import settle
@@ -43,7 +44,7 @@ class View:
     where : sequence of str
         Conditions on these columns.
     pivot : bool
-        One column for each task, and nothing else of it.
+        One row for each method, one column for each task, and nothing else of it.
     """
 
     columns: Sequence[str] = ()
@@ -135,23 +136,28 @@ def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: Vie
     chosen = [found[run] for run in dict.fromkeys(row["run"] for row in numbers)]
     tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
     table = _texts(chosen, tasks, _profiles(each[0] for each in chosen))
-    long = _by_task(table, tasks) if form == "rich" and len(tasks) > WIDEST and not view.pivot else []
-    if long or view.pivot:
-        hidden = {f"{prefix}{name}" for prefix in ("Δ ", "Δ random ", *([""] if long else [])) for name in tasks}
-        table = [{key: value for key, value in row.items() if key not in hidden} for row in table]
     caption = " ".join([CAPTION, *_reasons(why for *_, why in chosen)])
-    _print([long] if long else [], _chosen(table, view.columns), form, caption)
+    results = [each[0] for each in chosen]
+    matrix = by_method(results, table, tasks)
+    if view.pivot:
+        _print([], _chosen(matrix, view.columns), form, caption)
+        return
+    apart = spread(results, tasks)
+    many = form == "rich" and (apart or len(tasks) > WIDEST)
+    before = [matrix] * (many or (apart and not view.columns)) + [_by_task(table, tasks)] * many
+    hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in tasks} if many else set()
+    table = [{key: value for key, value in row.items() if key not in hidden} for row in table]
+    _print(before, _chosen(table, view.columns), form, caption)
 
 
 def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], form: Form, caption: str) -> None:
     if form == "rich":
-        for long in before:
-            print_table(long, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
+        for more in before:
+            print_table(more, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
         print_table(table, form, left=LEFT, caption=caption, wrap=("run",), keys=KEYS)
-    elif form == "md":
-        print(as_text(table, "md"))
-    else:
-        print((latex if form == "latex" else html)(_sheet(table, caption)))
+        return
+    for rows in (*before, table):
+        print(as_text(rows, "md") if form == "md" else (latex if form == "latex" else html)(_sheet(rows, caption)))
 
 
 def _reasons(reasons: Iterable[str]) -> list[str]:
