@@ -6,7 +6,7 @@ from typing import Protocol
 
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
-from winnow.reducers.core.probes import PageRank, Raters, Rows
+from winnow.reducers.core.probes import PageRank, PeakRows, Raters, Rows
 from winnow.reducers.core.tower import Tower
 
 
@@ -52,9 +52,8 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
         return f"acts in the vision tower, but {family.no_tower}"
     if reads and family.no_tower:
         return "reads the vision tower, whose statistics methods cannot have here"
-    if family.both_ways and any(
-        isinstance(probe, PageRank) or probe == Rows("all") for probe, _ in reducer.probes(depth)
-    ):
+    visual = (Rows("all"), PeakRows("visual"))
+    if family.both_ways and any(isinstance(probe, PageRank) or probe in visual for probe, _ in reducer.probes(depth)):
         return "ranks by the attention of visual tokens, which a picture pays both ways here"
     if family.mrope and any(isinstance(probe, Raters) and probe.corrected for probe, _ in reducer.probes(depth)):
         return "corrects attention by the position of a token, of which M-RoPE has three"
