@@ -7,6 +7,7 @@ from typing import Protocol
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import PageRank, PeakRows, Raters, Rows
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
 
@@ -29,6 +30,10 @@ class Facts(Protocol):
     def no_tower(self) -> str:
         """Why methods cannot act in the vision tower; empty where they can."""
 
+    @property
+    def no_pixels(self) -> str:
+        """Why methods cannot choose patches in front of the vision tower; empty where they can."""
+
 
 def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
     """Say why a method cannot act on a family; empty where it can.
@@ -48,6 +53,8 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
         reads = reducer.tower_probes(tower)
     except UnsupportedError as error:
         return str(error)
+    if Site.pixels(depth) in reducer.sites(depth) and family.no_pixels:
+        return f"chooses patches in front of the vision tower, but {family.no_pixels}"
     if acts and family.no_tower:
         return f"acts in the vision tower, but {family.no_tower}"
     if reads and family.no_tower:
