@@ -87,6 +87,8 @@ def attach(
             stack.callback(trunk.done, method)
             for number, layer in enumerate(parts.layers):
                 stack.enter_context(replaced(layer, "forward", partial(session.run_layer, number, layer.forward)))
+        if session.pixels is not None:
+            session.pixels.hook(stack)
         if session.tower is not None:
             session.tower.hook(stack)
         yield session.trace

@@ -18,7 +18,7 @@ from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction, View
-from winnow.reducers.core.site import llm_sites, tower_sites
+from winnow.reducers.core.site import Site, llm_sites, tower_sites
 from winnow.reducers.core.tower import Tower
 
 IMPLEMENTATIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4")
@@ -71,7 +71,7 @@ def check_compiled(model: nn.Module) -> None:
 
 def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
     """Refuse sites that the model does not have, where the method would silently never be asked."""
-    known = {*llm_sites(depth), *(tower_sites(tower) if tower is not None else ())}
+    known = {Site.pixels(depth), *llm_sites(depth), *(tower_sites(tower) if tower is not None else ())}
     for site in reducer.sites(depth, tower):
         if site not in known:
             place = f"a vision tower of {tower.used} blocks and " if tower is not None else ""

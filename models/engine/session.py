@@ -22,6 +22,7 @@ from winnow.models.engine.ledger import Ledger, ledger_of
 from winnow.models.engine.look_ahead import look_ahead
 from winnow.models.engine.numbering import Numbering
 from winnow.models.engine.opening import Opening, fresh, last
+from winnow.models.engine.pixel_session import PixelSession
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
@@ -87,6 +88,8 @@ class Session:
         self.depth = len(parts.layers)
         checks.check_sites(reducer, self.depth, tower)
         asked = tower is not None and (reducer.acts_in_tower(self.depth, tower) or reducer.tower_probes(tower))
+        pixels = Site.pixels(self.depth) in reducer.sites(self.depth)
+        self.pixels = PixelSession(parts, reducer) if pixels else None
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and asked else None
         llm: Any = parts.llm
         self.fit = Fit(parts, windows(llm.config, self.depth), family.both_ways)
@@ -197,6 +200,9 @@ class Session:
         entrance = Site.entrance(self.depth)
         if prefill.real is not None:
             embeds = prefill.settle(embeds, prefill.real)
+        if self.pixels is not None:
+            site = Site.pixels(self.depth)
+            embeds = prefill.apply(self.pixels.answers(prefill.layouts), site, embeds, positions)
         if self.tower is not None:
             embeds = prefill.apply(self.tower.answers(prefill.layouts), entrance, embeds, positions)
             self.tower.provenance(prefill.recorders)
