@@ -118,29 +118,42 @@ def _plus_minus(value: Mapping[str, Any] | None, sign: bool = False) -> str:
     return f"{value['mean']:{'+' if sign else ''}.1f} ± {half:.1f}"
 
 
+def text(results: Sequence[Result], folder: Path, form: Literal["md", "latex", "html"]) -> str:
+    """Write the whole table of some results."""
+    settle(results, folder)
+    found = [*tidy.compared(results, folder)]
+    return _written(_texts(found, _names(results), _profiles(results)), form, _caption(found))
+
+
 def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: View | None = None) -> None:
     """Print the table of some results; CSV holds numbers, one row a run and task."""
     if not results:
         return
     view = view or View()
     settle(results, folder)
-    found = {each[0]["id"]: each for each in tidy.compared(results, folder)}
-    numbers = tidy.kept([row for each in found.values() for row in tidy.rows_of(*each)], view.where)
-    numbers = tidy.ordered(numbers, view.sort) if view.sort else numbers
+    found = [*tidy.compared(results, folder)]
     if form == "csv":
         for name in view.columns:
             tidy.check_column("--columns", name)
-        print(as_csv(numbers, view.columns or tidy.COLUMNS))
+        print(as_csv(_numbers(found, view), view.columns or tidy.COLUMNS))
         return
-    chosen = [found[run] for run in dict.fromkeys(row["run"] for row in numbers)]
-    tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
+    chosen, tasks = found, _names(each[0] for each in found)
+    if view.where or view.sort:
+        numbers, known = _numbers(found, view), {each[0]["id"]: each for each in found}
+        chosen = [known[run] for run in dict.fromkeys(row["run"] for row in numbers)]
+        tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
     table = _texts(chosen, tasks, _profiles(each[0] for each in chosen))
     long = _by_task(table, tasks) if form == "rich" and len(tasks) > WIDEST and not view.pivot else []
     if long or view.pivot:
         hidden = {f"{prefix}{name}" for prefix in ("Δ ", "Δ random ", *([""] if long else [])) for name in tasks}
         table = [{key: value for key, value in row.items() if key not in hidden} for row in table]
-    caption = " ".join([CAPTION, *_reasons(why for *_, why in chosen)])
-    _print([long] if long else [], _chosen(table, view.columns), form, caption)
+    _print([long] if long else [], _chosen(table, view.columns), form, _caption(chosen))
+
+
+def _numbers(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]], view: View) -> list[dict[str, Any]]:
+    """The rows that are wanted, as numbers."""
+    rows = tidy.kept([row for each in found for row in tidy.rows_of(*each)], view.where)
+    return tidy.ordered(rows, view.sort) if view.sort else rows
 
 
 def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], form: Form, caption: str) -> None:
@@ -148,10 +161,18 @@ def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], 
         for long in before:
             print_table(long, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
         print_table(table, form, left=LEFT, caption=caption, wrap=("run",), keys=KEYS)
-    elif form == "md":
-        print(as_text(table, "md"))
     else:
-        print((latex if form == "latex" else html)(_sheet(table, caption)))
+        print(_written(table, form, caption))
+
+
+def _written(table: list[dict[str, str]], form: str, caption: str) -> str:
+    if form == "md":
+        return as_text(table, "md")
+    return (latex if form == "latex" else html)(_sheet(table, caption))
+
+
+def _caption(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]]) -> str:
+    return " ".join([CAPTION, *_reasons(why for *_, why in found)])
 
 
 def _reasons(reasons: Iterable[str]) -> list[str]:
