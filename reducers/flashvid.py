@@ -20,11 +20,9 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import max_min, unit
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.merger import Part, TwoStages, alone, raster, rows_of, told_by_tower
-from winnow.reducers.core.reduction import Positions, View
+from winnow.reducers.core.reduction import View
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import Tower, TowerProbe
-from winnow.reducers.core.tower_methods import Guide, guide_probe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,9 +80,7 @@ class FlashVID(TwoStages):
     cut: float = 0.9
     tau: float = 0.8
     second: float = 0.3
-    guide: Guide = "auto"
     variant: Variant = "mended"
-    positions: Positions = "compact"
     schedule: K = K(20, of=28)
 
     def __post_init__(self) -> None:
@@ -95,10 +91,6 @@ class FlashVID(TwoStages):
                 f"reducer.expansion={self.expansion} or segments={self.segments} is not allowed: choose 1 or more"
             )
         super().__post_init__()
-
-    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """See `Reducer.tower_probes`."""
-        return ((guide_probe(self.guide, tower), tower.used - 1),)
 
     def entering(self, grid: Grid) -> int:
         """See `TwoStages.entering`."""
@@ -114,8 +106,6 @@ class FlashVID(TwoStages):
 
     def merge(self, tokens: Tensor, span: Span, view: View) -> tuple[Tensor, Tensor]:
         """See `Merger.merge`."""
-        if self.ratio >= 1:
-            return rows_of([alone(torch.arange(len(tokens)))], len(tokens))
         frames = tokens.unflatten(0, (span.frames, -1))
         (attention,) = told_by_tower(view)
         weight = attention[span.positions].view(frames.shape[:2]).to(frames) * FACTOR

@@ -22,11 +22,10 @@ from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import sparse
 from winnow.reducers.core.merger import Part, TwoStages, alone, raster, rows_of, told_by_tower
-from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import Tower, TowerProbe
-from winnow.reducers.core.tower_methods import Guide, Order, guide_probe
+from winnow.reducers.core.tower_methods import Order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,9 +73,7 @@ class HoliTom(TwoStages):
     beta: float = 0.6
     D: float = 0.0
     second: float = 0.5
-    guide: Guide = "auto"
     order: Order = "official"
-    positions: Positions = "compact"
     schedule: K = K(18, of=28)
 
     def __post_init__(self) -> None:
@@ -85,10 +82,6 @@ class HoliTom(TwoStages):
         if not 0 <= self.D <= 1:
             raise WinnowError(f"reducer.D={self.D} is not allowed: choose a share, 0 <= D <= 1")
         super().__post_init__()
-
-    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """See `Reducer.tower_probes`."""
-        return ((guide_probe(self.guide, tower), tower.used - 1),)
 
     def entering(self, grid: Grid) -> int:
         """See `TwoStages.entering`: of a video in which nothing stands still."""
@@ -102,8 +95,6 @@ class HoliTom(TwoStages):
 
     def merge(self, tokens: Tensor, span: Span, view: View) -> tuple[Tensor, Tensor]:
         """See `Merger.merge`."""
-        if self.ratio >= 1:
-            return rows_of([alone(torch.arange(len(tokens)))], len(tokens))
         frames, place = tokens.unflatten(0, (span.frames, -1)), torch.arange(len(tokens)).view(span.frames, -1)
         still = ((unit(frames)[:-1] * unit(frames)[1:]).sum(-1) > self.tau).cpu()
         cuts, saved = windows(still, span.frames)

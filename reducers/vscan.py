@@ -18,10 +18,10 @@ from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import group_mean
 from winnow.reducers.core.merger import TwoStages, told_by_tower
 from winnow.reducers.core.probes import LookAhead, Probe
-from winnow.reducers.core.reduction import Positions, View
+from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe
-from winnow.reducers.core.tower_methods import Guide, guide_probe
+from winnow.reducers.core.tower_methods import guide_probe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,8 +64,6 @@ class VScan(TwoStages):
     second: float = 0.3333333333333333
     windows: int = 4
     counts: Literal["official", "exact"] = "official"
-    guide: Guide = "auto"
-    positions: Positions = "compact"
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
@@ -110,8 +108,6 @@ class VScan(TwoStages):
 
     def _kept(self, grid: Grid, crops: list[Tensor], shallow: Tensor, deep: Tensor) -> Tensor:
         """Places of a frame that stay, ascending."""
-        if self.ratio >= 1:
-            return torch.arange(grid.tokens_per_frame)
         local, rest = self._shares(grid)
         picked = torch.cat([crop[top(shallow[crop], local // len(crops))] for crop in crops])
         kept = torch.zeros(len(deep), dtype=torch.bool).index_fill_(0, picked, True)

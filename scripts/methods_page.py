@@ -33,8 +33,8 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
 - The `qwen` branch of the VidCom2 repository takes the L2 norm of the merged features for the attention of
   VisionZip, HoliTom and FastVID. Its VisionZip merges by anchors with the highest mean cosine to their five nearest
   neighbours; its HoliTom gives survivors evenly spaced positions; its DyCoke at 25 % keeps 53 % of 8 frames.
-- UniPruneBench's FitPrune keeps the share with the lowest scores, which the official code deletes. Its FastV and
-  PyramidDrop return tokens in the order of their attention.
+- UniPruneBench's FitPrune keeps the share with the lowest scores, which the official code deletes:
+  `fitprune select=lowest`. Its FastV and PyramidDrop return tokens in the order of their attention.
 - DyCoke's second stage prunes while attention changes and uses the whole cache while it is stable; the paper says
   it the other way round.
 - HoliTom's released default (`D=0`) merges nothing in windows of a single frame.
@@ -60,24 +60,22 @@ A method that cannot be done as it is, at the places where methods may act today
 - CDPruner and TRIM by CLIP: relevance comes from CLIP's text tower and its projections, of the question's words. No
   model here has a text tower, and methods see tokens, not words. `cdpruner` is OpenVINO's form, by embeddings.
 - DyCoke's second stage chooses among stored keys at each step of decoding; methods act in the prefill alone.
-- PruneVid inside the LLM: its quotas at layer 10 are those of the scenes found at the entrance, of which nothing is
-  told to later layers, and it takes keys out of the caches of the layers before.
+- PruneVid inside the LLM: it takes the keys of what it drops at layer 10 out of the caches of the layers before as
+  well, so that an answer misses in these layers what the prompt has seen in them.
 - FastVID by SigLIP's pooling head: the head, and the block before it, are not in the models' checkpoints. `fastvid` is
   the released form for Qwen2.5-VL, on towers that can be read.
 - MMTok by words: the question without stop words and instructions, and CLIP's features before the projector. `mmtok` is
   the released form for Qwen.
 - VScan on Qwen2.5-VL and LLaVA-NeXT: their towers cannot be read from the entrance. SparseVLM's + under M-RoPE: it
   corrects attention by the position of a token, of which M-RoPE has three.
-- FrameFusion merges in front of each layer's attention until a layer finds little to merge, then prunes once by what is
-  left of a budget: later layers would have to know what earlier ones did.
 - PACT weighs merged tokens in the attention of all later layers, which needs a mask of numbers in each.
-- V2Drop ranks by how much a layer changes each token, a statistic that there is not yet.
-- LLaVA-Scissor is not written yet; its numbers are of a base model that was trained again.
 - HiRED and GlobalCom2: a tile's budget comes from the attention of the thumbnail, and from where the tile lies; methods
   in the tower see a tile alone.
-- FitPrune deletes by a table of counts for each layer, from statistics of LLaVA-1.5, which is part of its release.
-- iLLaVA and FiCoCo-V are not written yet: both merge inside the vision tower by rules of their own, and the released
-  FiCoCo-V carries state from picture to picture.
+- FitPrune's fit of its table of counts to a model: `fitprune` has the released tables, of LLaVA-1.5.
+- LLaVA-Scissor's components among nodes drawn at random, and with members lost: `scissor` has whole components.
+- FiCoCo-V compares patches by the tower's logits of all pairs, a statistic that there is not. Its release hands on the
+  class token last, adds to other tokens than were chosen, and is switched off: there is no run of it to agree with.
+- iLLaVA merges inside the vision tower by a rule of its own that is not written yet.
 - PixelPrune acts on pixels, in front of the tower, where no method can act yet.
 
 """

@@ -21,7 +21,16 @@ from transformers import Qwen2Config, Qwen2Model
 from winnow.harness.bench.methods import methods
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Layout
-from winnow.reducers.core.probes import Keys, PageRank, Raters, Rows, page_rank, rated_attention, received_attention
+from winnow.reducers.core.probes import (
+    Change,
+    Keys,
+    PageRank,
+    Raters,
+    Rows,
+    page_rank,
+    rated_attention,
+    received_attention,
+)
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerValues, TowerView
@@ -68,6 +77,9 @@ def llm_probe(probe: object) -> tuple[Any, float]:
     rows = {"text": LAYOUT.question, "all": torch.arange(LAYOUT.length)}
     if isinstance(probe, Keys):
         return key.transpose(0, 1), 0.0
+    if isinstance(probe, Change):
+        states = torch.randn(2, LAYOUT.length, WIDTH)
+        return torch.rand(LAYOUT.length), seconds(lambda: (states[0] - states[1]).norm(dim=-1))
     if isinstance(probe, PageRank):
         work: Callable[[], Any] = lambda: page_rank(query, key, 0.125)  # noqa: E731
     elif isinstance(probe, Raters):

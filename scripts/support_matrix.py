@@ -38,8 +38,9 @@ QUOTAS = """## Spans and quotas
 
 A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision`,
 `llava_next` and `llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and
-one for the thumbnail; on `llava` pictures that follow each other are the frames of one video, since their tokens cannot
-be told from such. Methods keep their share of each span, with two exceptions:
+one for the thumbnail, on `smolvlm` one for each tile and one for the whole; on `llava` and `gemma3` pictures that
+follow each other are the frames of one video, since their tokens cannot be told from such. Methods keep their share of
+each span, with two exceptions:
 
 - those with the option `scope` rank over all visual tokens of the prompt by `scope=prompt`, on every family alike, and
   give each span a quota of its own by `scope=span`. The default is what the method's code does (FastV, PDrop, AIM,
@@ -50,8 +51,8 @@ be told from such. Methods keep their share of each span, with two exceptions:
 
 
 COUNTS = """`model=<name>`, with the frames that a video gives by default and the tokens that methods may drop.
-Separators are not among them: the CLS token of each of Video-LLaVA's frames, newlines, the text between InternVL3's
-frames.
+Separators are not among them: the CLS token of each of Video-LLaVA's frames, newlines, the text between the frames
+of InternVL3 and SmolVLM2, the marks between Gemma 3's.
 """
 
 

@@ -1,5 +1,6 @@
 """What is installed is complete, pinned, and starts at once."""
 
+import json
 import os
 import re
 import resource
@@ -20,7 +21,7 @@ from winnow.harness.plan.identity import identify
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("configs", "harness", "models", "reducers")
 Elsewhere = Callable[..., str]
-COMMANDS = {"run.py": ["run.py", "--help"], "winnow": [str(Path(sys.executable).with_name("winnow")), "--help"]}
+HELP = {"run.py": ["run.py", "--help"], "winnow": [str(Path(sys.executable).with_name("winnow")), "--help"]}
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +120,31 @@ def test_a_script_beside_packages_of_the_same_names(elsewhere: Elsewhere) -> Non
     assert "[25, 25, 6, 6, 6, 6, 6, 6]" in said and str(ROOT) not in said
 
 
+END = "-- end of a command --"
+COMMANDS = f"""
+import json, sys
+from winnow.harness.cli.main import app
+
+for words in map(json.loads, sys.argv[1:]):
+    app(words, standalone_mode=False)
+    print("{END}")
+"""
+"""Several commands in one process, whose imports take seconds."""
+
+
 def test_commands_need_no_checkout(elsewhere: Elsewhere, benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`winnow eval` makes the run of the checkout; presets, printed numbers and hardware tables are there."""
     monkeypatch.setenv("WINNOW_CACHE", str(benchmark))
-    winnow = ("-m", "winnow.harness.cli.main")
-    words = ("reducer=fastv", "ratio=0.25", "schedule=pico_k", "schedule.k=2", "limit=2")
-    cell = cell_from([*words, "results=wheel"])
-    assert f"run {identify(cell).run}" in elsewhere(*winnow, "eval", *words, "results=wheel")
-    assert "VideoMME" in elsewhere(*winnow, "tables", "aim_poster_video", "--format", "md")
-    assert "misprint" in elsewhere(*winnow, "cost", "--published", "--format", "md")
-    assert "TFLOP" in elsewhere(*winnow, "cost", "model=llava_ov", "reducer=aim", "hardware=h200", "--format", "md")
+    words = ("reducer=fastv", "ratio=0.25", "schedule=pico_k", "schedule.k=2", "limit=2", "results=wheel")
+    asked = {
+        f"run {identify(cell_from(words)).run}": ("eval", *words),
+        "VideoMME": ("tables", "aim_poster_video", "--format", "md"),
+        "misprint": ("cost", "--published", "--format", "md"),
+        "TFLOP": ("cost", "model=llava_ov", "reducer=aim", "hardware=h200", "--format", "md"),
+    }
+    said = elsewhere("-c", COMMANDS, *map(json.dumps, asked.values())).split(END)
+    for expected, text in zip(asked, said[:-1], strict=True):
+        assert expected in text
 
 
 def test_lmms_evals_own_command_finds_the_model(elsewhere: Elsewhere) -> None:
@@ -161,19 +177,19 @@ def test_no_module_is_imported_under_two_names(package: str) -> None:
     assert done.returncode == 1 and f"say winnow.{package}" in done.stderr
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", HELP)
 def test_help_starts_at_once(name: str) -> None:
     """Under 1.5 s on an idle machine; here by the processor's time, as tests share the machine."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, *COMMANDS[name]], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, *HELP[name]], cwd=ROOT, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "python run.py" in done.stdout
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", HELP)
 def test_help_imports_nothing_heavy(name: str) -> None:
-    command = [sys.executable, "-X", "importtime", *COMMANDS[name]]
+    command = [sys.executable, "-X", "importtime", *HELP[name]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "winnow.harness" in imported

@@ -10,6 +10,7 @@ import yaml
 
 import winnow
 from winnow import configs
+from winnow.harness.config.compose_parts import OTHERS
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.registry import METHODS, build, named
 from winnow.reducers.core.schedule import K
@@ -17,8 +18,8 @@ from winnow.reducers.core.schedule import K
 TARGETS = {
     path.stem: target
     for path in sorted((configs.FOLDER / "reducer").glob("*.yaml"))
-    if (target := yaml.safe_load(path.read_text()).get("_target_")) and path.stem != "same"
-}  # a run that `same` repeats is no method by itself
+    if (target := yaml.safe_load(path.read_text()).get("_target_")) and path.stem not in OTHERS
+}
 
 
 def test_every_method_with_a_yaml_is_offered() -> None:

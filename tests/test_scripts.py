@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.full
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = "--device cpu --dtype float32 --tokens 324 --layers 28 --repeats 1 --hidden 32 --heads 4 --kv-heads 2 --mlp 32"
 
@@ -34,7 +35,6 @@ def test_gpu_probes_runs_without_a_gpu() -> None:
         assert f"{layers:>7}" in line[40:48] and line.rstrip().endswith(("met", "missed")), line
 
 
-@pytest.mark.full
 def test_bench_sweep_shows_what_two_cells_share() -> None:
     words = ["--methods", "random,fastv", "--ratios", "0.5", "model=pico", "schedule=pico", "limit=2", "batch_size=1"]
     done = subprocess.run(

@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from winnow.reducers.core import UnsupportedError as UnsupportedError
     from winnow.reducers.core import View as View
     from winnow.reducers.core import WinnowError as WinnowError
+    from winnow.reducers.core.probes import Change as Change
     from winnow.reducers.core.probes import Keys as Keys
     from winnow.reducers.core.probes import LookAhead as LookAhead
     from winnow.reducers.core.probes import PageRank as PageRank
+    from winnow.reducers.core.probes import PeakRows as PeakRows
     from winnow.reducers.core.probes import Raters as Raters
     from winnow.reducers.core.probes import Rows as Rows
     from winnow.reducers.core.probes import page_rank as page_rank
+    from winnow.reducers.core.probes import peak_attention as peak_attention
     from winnow.reducers.core.probes import rated_attention as rated_attention
     from winnow.reducers.core.probes import received_attention as received_attention
     from winnow.reducers.core.schedule import Cuts as Cuts
@@ -66,8 +69,10 @@ if TYPE_CHECKING:
     from winnow.reducers.evs import EVS as EVS
     from winnow.reducers.fastv import FastV as FastV
     from winnow.reducers.fastvid import FastVID as FastVID
+    from winnow.reducers.fitprune import FitPrune as FitPrune
     from winnow.reducers.flashvid import FlashVID as FlashVID
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
+    from winnow.reducers.framefusion import FrameFusion as FrameFusion
     from winnow.reducers.grid import GridSample as GridSample
     from winnow.reducers.hiprune import HiPrune as HiPrune
     from winnow.reducers.holitom import HoliTom as HoliTom
@@ -79,12 +84,14 @@ if TYPE_CHECKING:
     from winnow.reducers.prumerge import PruMerge as PruMerge
     from winnow.reducers.prunevid import PruneVid as PruneVid
     from winnow.reducers.random import RandomDrop as RandomDrop
+    from winnow.reducers.scissor import Scissor as Scissor
     from winnow.reducers.scope import Scope as Scope
     from winnow.reducers.sequential import Sequential as Sequential
     from winnow.reducers.sparsevlm import SparseVLM as SparseVLM
     from winnow.reducers.tome import ToMe as ToMe
     from winnow.reducers.tome_tower import ToMeTower as ToMeTower
     from winnow.reducers.uniform import Uniform as Uniform
+    from winnow.reducers.v2drop import V2Drop as V2Drop
     from winnow.reducers.vas import VAS as VAS
     from winnow.reducers.vcast import VCast as VCast
     from winnow.reducers.vcc import VCC as VCC
@@ -106,7 +113,10 @@ _HOMES |= dict.fromkeys(
 _HOMES["load_runs"] = "harness.results.tables.tidy"
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 _HOMES |= dict.fromkeys(
-    ("Keys", "LookAhead", "PageRank", "Raters", "Rows", "page_rank", "rated_attention", "received_attention"),
+    (
+        *("Change", "Keys", "LookAhead", "PageRank", "PeakRows", "Raters", "Rows"),
+        *("page_rank", "peak_attention", "rated_attention", "received_attention"),
+    ),
     "reducers.core.probes",
 )
 _HOMES |= dict.fromkeys(("ClsRow", "ColumnMean", "Headless", "TowerKeys", "TowerValues"), "reducers.core.tower")

@@ -18,6 +18,7 @@ from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR, RunFailedEr
 from winnow.harness.common.lazy_import import import_later
 from winnow.harness.common.ours import check_ours
 from winnow.harness.common.plain import visible
+from winnow.harness.common.process import settle
 from winnow.harness.config.expand import expand
 from winnow.harness.config.messages import one_line
 from winnow.harness.config.schema import register
@@ -36,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
     words : sequence of str or None
         The words of the command line; None: those of this process.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a shared machine four times slower
+    settle()
     try:
         check_ours()
         parser = get_args_parser()

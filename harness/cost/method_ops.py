@@ -14,7 +14,7 @@ from winnow.harness.cost.shape import LLMShape
 from winnow.harness.cost.vision import TowerShape
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Width, pools
-from winnow.reducers.core.probes import LookAhead, PageRank, Probe, Raters, Rows
+from winnow.reducers.core.probes import Change, LookAhead, PageRank, PeakRows, Probe, Raters, Rows
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Headless, Tower, TowerProbe
 
 FLOAT = 4
@@ -75,6 +75,12 @@ def _probe(probe: Probe, shape: LLMShape, n: int, text: int, width: float) -> Op
         rows = {"last": 1, "text": text, "all": n}[probe.which]
         scores = pairs(n, causal=True) if probe.which == "all" else rows * n
         return _scored(f"rows_{probe.which}", shape, scores, rows, keys, width)
+    if isinstance(probe, PeakRows):
+        rows = text if probe.which == "text" else n - text
+        scores = rows * n if probe.which == "text" else pairs(rows, causal=True)
+        return _scored(f"peaks_{probe.which}", shape, scores, rows, keys, width)
+    if isinstance(probe, Change):
+        return Op("change", 3 * n * shape.hidden, load=2 * n * shape.hidden * width, store=FLOAT * n)
     if isinstance(probe, Raters):
         return _scored("raters", shape, text * n, text, keys, width)
     return Op("keys", 0.0)  # the layer computes them anyway

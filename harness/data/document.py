@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.kinds.yes_no import agreed, agreed_by_number
 from winnow.harness.tasks.readers import starts_yes_or_no, yes_or_no
 from winnow.reducers.core.errors import WinnowError, choose
 
@@ -86,13 +87,19 @@ def longest(benchmark: Benchmark | None) -> int:
     return benchmark.tokens if benchmark else TOKENS
 
 
+def capped(benchmark: Benchmark | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's generation settings, with no longer answer than is of use."""
+    limit, cap = settings.get("max_new_tokens"), benchmark.cap if benchmark else None
+    return {**settings, "max_new_tokens": min(limit, cap)} if limit and cap else dict(settings)
+
+
 def options_of(benchmark: Benchmark | None, row: Mapping[str, Any]) -> tuple[str, ...]:
     """What the answer to a question may begin with, where that is known: its letters, or yes and no."""
     if benchmark is None:
         return ()
     if benchmark.choices is not None:
         return tuple(benchmark.choices.options(row))
-    return YES_NO if benchmark.read in (yes_or_no, starts_yes_or_no) else ()
+    return YES_NO if benchmark.read in (yes_or_no, starts_yes_or_no, agreed, agreed_by_number) else ()
 
 
 def greedy(name: str, settings: Mapping[str, Any], tokens: int) -> tuple[dict[str, Any], tuple[str, ...]]:

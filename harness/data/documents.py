@@ -11,7 +11,7 @@ from typing import Any
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.common.folders import locate
 from winnow.harness.config.schema import TasksConfig
-from winnow.harness.data.document import Document, check_generation, greedy, longest, options_of, print_of
+from winnow.harness.data.document import Document, capped, check_generation, greedy, longest, options_of, print_of
 from winnow.harness.data.hub import unreachable
 from winnow.harness.data.pictures import mended, strictly
 from winnow.harness.data.places import data_of
@@ -105,7 +105,9 @@ class Tasks:
     def _document(self, task: Any, instance: Any) -> Document:
         text, settings, doc_to_visual, doc_id, name, split = instance.args
         generation, stops = greedy(
-            name, settings | dict(self.config.generation), self.config.max_new_tokens or longest(self.benchmark(name))
+            name,
+            capped(self.benchmark(name), settings) | dict(self.config.generation),
+            self.config.max_new_tokens or longest(self.benchmark(name)),
         )
         bare = task.dataset_no_image[split][doc_id]
 

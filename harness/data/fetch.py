@@ -37,8 +37,7 @@ def fetch(found: Sequence[Need], data: Data) -> Iterator[str]:
     for need in found:
         task, repo = need.benchmark.task, need.benchmark.repo
         if not repo:
-            wanted = "test_q.json, test_a.json and videos"
-            yield f"{task}: put {wanted} into {need.media}, from {need.dataset}"
+            yield f"{task}: put {need.rows.name} and what belongs to it into {need.rows.parent}, from {need.dataset}"
             continue
         listing = _listing(repo, asked_revision(need.benchmark))
         rows, media = listing.rows(need.benchmark), listing.media(need.benchmark)

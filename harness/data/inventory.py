@@ -116,7 +116,7 @@ def _here(tasks: TasksConfig) -> bool:
     return all(
         data.copy_of(one.repo) is not None or cached(one.repo).is_dir()
         if one.repo
-        else (home / one.task / "test_q.json").is_file()
+        else (home / one.questions).is_file()
         for one in known
     )
 

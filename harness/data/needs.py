@@ -81,7 +81,7 @@ def needs(names: Sequence[str], data: Data) -> list[Need]:
 def _need(benchmark: Benchmark, data: Data) -> Need:
     media = data.place / benchmark.media if benchmark.media else None
     if not benchmark.repo:
-        return Need(benchmark, benchmark.place, UNKNOWN, UNKNOWN, data.place / benchmark.task / "test_q.json", media)
+        return Need(benchmark, benchmark.place, UNKNOWN, UNKNOWN, data.place / benchmark.questions, media)
     words = [word for word in (benchmark.repo, benchmark.config, benchmark.split) if word]
     rows = data.copy_of(benchmark.repo) or cached(benchmark.repo)
     size = f"{SIZES[benchmark.task].gigabytes:g}" if benchmark.task in SIZES else UNKNOWN

@@ -54,5 +54,7 @@ SIZES: dict[str, Size] = {
     "mmbench_en_dev_static": Size(0.097, "2678eaa", f"{_LIST}lmms-lab/MMBench, en dev"),
     "pope": Size(0.255, "271684c", f"{_LIST}lmms-lab/POPE, test"),
     **dict.fromkeys(("pope_adv", "pope_pop", "pope_random"), _POPE),
+    "ocrbench": Size(0.068, "main", "the download size in the card of huggingface.co/datasets/echo840/OCRBench"),
 }
-"""By task. MLVU, ActivityNet-QA, one split of VQAv2 and Video-LLaVA's data are told by no list that was found whole."""
+"""By task. MLVU, ActivityNet-QA, one split of VQAv2, Video-LLaVA's data and most benchmarks of today are told by no
+list that was found whole: `winnow data fetch` says how much before it downloads."""

@@ -15,6 +15,7 @@ class FamilyFacts:
 
     cls: bool
     mrope: bool
+    both_ways: bool
     no_tower: str
     any_size: bool
     fixed_frames: int

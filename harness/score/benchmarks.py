@@ -20,6 +20,7 @@ from winnow.harness.tasks.benchmark import Benchmark
 
 FAILED = "Failed"
 EXACT = "exact_match"
+CUT = "cut off at the limit"
 CLOSE = 0.01
 EMPTY = "lmms-eval judges the empty answer of a document that failed"
 
@@ -61,9 +62,19 @@ def score_benchmark(
     found = units(benchmark, marks)
     counted = [unit for unit in found if unit.counted]
     summary = cast(TaskResult, _counts(benchmark, marks, tasks) | _summary(benchmark, metric, found, counted, theirs))
-    if benchmark.metric == "pope_accuracy":
-        summary["figures"] = detection(marks)
+    if more := _further(benchmark, marks):
+        summary["figures"] = more
     return summary, samples, [_score(unit, metric) for unit in counted]
+
+
+def _further(benchmark: Benchmark, marks: Sequence[Mark]) -> dict[str, float]:
+    """Figures beside the one that counts, and the share of answers that were cut off at the limit."""
+    found = detection(marks) if benchmark.metric == "pope_accuracy" else {}
+    if benchmark.further:
+        answered = [(one.doc, one.row.answer if one.row.status == "ok" else "", one.score) for one in marks]
+        found |= {name: round(value, 4) for name, value in benchmark.further(answered).items()}
+    cut = sum(one.row.cut for one in marks)
+    return found | ({CUT: round(100 * cut / len(marks), 4)} if benchmark.cap and cut else {})
 
 
 def _counts(benchmark: Benchmark, marks: Sequence[Mark], tasks: Tasks) -> dict[str, Any]:
@@ -134,8 +145,9 @@ def _summary(
 def _beside(benchmark: Benchmark, ours: float, theirs: Any) -> dict[str, Any]:
     """lmms-eval's own figure on our scale, and why it differs if it does."""
     if not isinstance(theirs, int | float):
-        return {"lmms_eval": None, "note": theirs or benchmark.quirk}
+        return {"lmms_eval": None, "note": "; ".join(filter(None, (str(theirs or ""), benchmark.quirk)))}
     scaled = round(float(theirs) * benchmark.scale, 4)
+    scaled = round(100 - scaled, 4) if benchmark.complement else scaled
     if abs(scaled - ours) <= CLOSE:
         return {"lmms_eval": scaled}
     return {

@@ -16,6 +16,7 @@ import numpy as np
 
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.documents import Tasks
+from winnow.harness.score.steady import steadied
 from winnow.harness.tasks.lmms_eval import quiet, replay
 from winnow.reducers.core.errors import WinnowError
 
@@ -71,7 +72,8 @@ def evaluate(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], fo
             for start in range(0, len(answers), PART):
                 found = _part(tasks, name, answers, start, folder)
                 made.judged.update((sample["doc_id"], _judged(sample)) for sample in reversed(found["samples"][name]))
-            whole.calculate_aggregate_metric(0)
+            with steadied(tasks.benchmark(name), whole.task):
+                whole.calculate_aggregate_metric(0)
     except (Exception, SystemExit) as error:
         raise WinnowError(f"lmms-eval cannot score task '{name}': {first_line(root_cause(error))}") from error
     for metric, chosen in whole.sample_metrics:
@@ -81,13 +83,19 @@ def evaluate(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], fo
 
 def _part(tasks: Tasks, name: str, answers: Mapping[tuple[str, int], str], start: int, folder: Path) -> Any:
     """Some documents, with fresh task objects."""
-    from lmms_eval.evaluator import simple_evaluate
-
     if start:
         gc.collect()  # task objects refer to themselves: those of the part before would stay
+    (task,) = tasks.manager.load_task_or_group([tasks.spec(name)]).values()
+    with steadied(tasks.benchmark(name), task):
+        return _evaluate(tasks, task, answers, start, folder)
+
+
+def _evaluate(tasks: Tasks, task: Any, answers: Mapping[tuple[str, int], str], start: int, folder: Path) -> Any:
+    from lmms_eval.evaluator import simple_evaluate
+
     return simple_evaluate(
         model=replay(answers),
-        tasks=[tasks.spec(name)],
+        tasks=[task],
         task_manager=tasks.manager,
         limit=min(PART, len(answers) - start),
         offset=start,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 import numpy as np
 
 Combine = Literal["mean", "sum"]
+NESTED = " > "
+"""Between the name of an outer stratum and that of one within it."""
 NOTHING = 1e-18
 """A variance that only rounding makes."""
 
@@ -76,14 +79,20 @@ def lay_out(clusters: Sequence[str], strata: Sequence[str] = (), combine: Combin
     clusters : sequence of str
         Which video or picture each sample asks about; an empty name is one of its own.
     strata : sequence of str
-        The stratum of each; empty: there is only one.
+        The stratum of each; empty: there is only one. The mean goes first over those within an outer one, ``a > b``.
     combine : {"mean", "sum"}
         Whether the figure is the mean or the sum of the strata's means.
     """
     names = [name or f"\0{place}" for place, name in enumerate(clusters)]
     cluster = np.unique(names, return_inverse=True)[1]
     found, stratum = np.unique(strata or [""] * len(names), return_inverse=True)
-    return Layout(cluster, stratum, np.full(len(found), 1 / len(found) if combine == "mean" else 1.0))
+    return Layout(cluster, stratum, _shares(list(found)) if combine == "mean" else np.ones(len(found)))
+
+
+def _shares(strata: Sequence[str]) -> np.ndarray:
+    """What each stratum counts in their mean; those of one outer stratum share what that counts."""
+    outer = Counter(name.partition(NESTED)[0] for name in strata)
+    return np.array([1 / len(outer) / outer[name.partition(NESTED)[0]] for name in strata])
 
 
 def side_by_side(layouts: Sequence[Layout], names: Sequence[str]) -> Layout:

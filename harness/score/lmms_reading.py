@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from string import ascii_uppercase
+from types import SimpleNamespace
 from typing import Any
 
 from winnow.harness.tasks.benchmark import Benchmark, Reading
@@ -30,7 +31,7 @@ def read_by_lmms_eval(benchmark: Benchmark, task: Any, doc: Doc, answer: str) ->
         none of its options is not understood.
     """
     value, reading = _judge(benchmark, task, doc, answer)
-    if benchmark.choices is None or not reading.parsed:
+    if benchmark.choices is None or not reading.parsed or not benchmark.choices.options(doc):
         return value, reading
     letter = _letter(benchmark, task, doc, answer, value)
     return value, Reading(reading.score, bool(letter), letter)
@@ -53,9 +54,17 @@ def _letter(benchmark: Benchmark, task: Any, doc: Doc, answer: str, value: Any) 
 
 def _judge(benchmark: Benchmark, task: Any, doc: Mapping[str, Any], answer: str) -> tuple[Any, Reading]:
     with no_guessing() as guesses:
-        values = task.process_results(copy.deepcopy(dict(doc)), [answer])
+        values = task.process_results(copy.deepcopy(dict(doc)), [_filtered(task, doc, answer)])
     value = values.get(benchmark.metric or "submission", next(iter(values.values())))
     return value, Reading(0.0, False) if guesses else benchmark.read(value, answer, doc)
+
+
+def _filtered(task: Any, doc: Mapping[str, Any], answer: str) -> Any:
+    """What the task's first filter leaves of an answer, as lmms-eval hands it on."""
+    instance = SimpleNamespace(resps=[answer], filtered_resps={})
+    first = task._filters[0]
+    first.apply([instance], [dict(doc)])
+    return instance.filtered_resps[first.name]
 
 
 @contextmanager

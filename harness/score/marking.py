@@ -12,6 +12,7 @@ from winnow.harness.run.record import Row
 from winnow.harness.score.layout import lay_out
 from winnow.harness.score.lmms_reading import read_by_lmms_eval
 from winnow.harness.score.stats import Figure, figure
+from winnow.harness.score.steady import steadied
 from winnow.harness.tasks.benchmark import Benchmark, Reading
 from winnow.harness.tasks.choices import Doc
 from winnow.harness.tasks.letters import read_letter
@@ -70,30 +71,31 @@ def mark(benchmark: Benchmark, task: Any, rows: Sequence[Row]) -> list[Mark]:
         If lmms-eval cannot judge a document.
     """
     split = task.dataset_no_image[benchmark.split.strip()]
-    with quiet():
+    with quiet(), steadied(benchmark, task):
         return [_mark(benchmark, task, split[row.doc_id], row) for row in rows]
 
 
 def _mark(benchmark: Benchmark, task: Any, doc: dict[str, Any], row: Row) -> Mark:
-    if benchmark.judge:
+    if benchmark.judge or benchmark.own:
         return Mark(row.doc_id, doc, row, benchmark.read(None, row.answer, doc))
     try:
         value, theirs = read_by_lmms_eval(benchmark, task, doc, row.answer)
     except Exception as error:
         reason = first_line(root_cause(error))
         raise WinnowError(f"lmms-eval cannot score document {row.doc_id} of '{benchmark.task}': {reason}") from error
-    ours = read_option(benchmark, doc, row.answer)
-    if ours is None:
+    if benchmark.choices is None:
         return Mark(row.doc_id, doc, row, theirs, value)
+    ours = read_option(benchmark, doc, row.answer) or theirs
     return Mark(row.doc_id, doc, row, ours if benchmark.reread else theirs, value, (theirs, ours))
 
 
 def read_option(benchmark: Benchmark, doc: Doc, answer: str) -> Reading | None:
-    """Read an answer as that of every other benchmark; None where there are no options."""
+    """Read an answer as that of every other benchmark; None where the question has no options."""
     choices, column = benchmark.choices, benchmark.answer
-    if choices is None:
+    options = choices.options(doc) if choices else {}
+    if choices is None or not options:
         return None
-    letter = read_letter(answer, choices.options(doc))
+    letter = read_letter(answer, options)
     return Reading(float(column is not None and letter == choices.right(doc, column)), bool(letter), letter)
 
 
@@ -106,11 +108,22 @@ def units(benchmark: Benchmark, marks: Sequence[Mark]) -> list[Unit]:
 
 
 def _unit(benchmark: Benchmark, group: Sequence[Mark]) -> Unit:
-    scores, first = [found.score for found in group], group[0]
-    mean, whole = sum(scores) / len(scores), float(min(scores) == 1)
-    value = {"mean": mean, "all": whole, "mean+all": mean + whole}[benchmark.worth]
+    first = group[0]
     counted = benchmark.counted is None or benchmark.counted(first.doc)
-    return Unit(str(first.doc[benchmark.strata]) if benchmark.strata else "", value, first, counted)
+    return Unit(_stratum(benchmark, first.doc), _worth(benchmark, group), first, counted)
+
+
+def _worth(benchmark: Benchmark, group: Sequence[Mark]) -> float:
+    scores = [found.score for found in group]
+    if callable(benchmark.worth):
+        return benchmark.worth([(found.doc, score) for found, score in zip(group, scores, strict=True)])
+    mean, whole = sum(scores) / len(scores), float(min(scores) == 1)
+    return {"mean": mean, "all": whole, "mean+all": mean + whole}[benchmark.worth]
+
+
+def _stratum(benchmark: Benchmark, doc: Doc) -> str:
+    strata = benchmark.strata
+    return strata(doc) if callable(strata) else str(doc[strata]) if strata else ""
 
 
 def figure_of(benchmark: Benchmark, found: Sequence[Unit]) -> Figure:

@@ -60,6 +60,12 @@ def figures(result: Result) -> dict[str, FigureResult]:
     return {task["task"]: task for task in result["tasks"] if task["task"] not in hidden} | means
 
 
+def figure_named(result: Result, name: str) -> FigureResult | None:
+    """One figure of a run: a benchmark's, or that of a task which a benchmark folds."""
+    parts: dict[str, FigureResult] = {task["task"]: task for task in result["tasks"]}
+    return figures(result).get(name, parts.get(name))
+
+
 def members_of(name: str) -> tuple[str, ...]:
     """The tasks behind a figure."""
     return MEANS.get(name, (name,))

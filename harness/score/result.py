@@ -49,6 +49,7 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: 
     for task in scored:
         keep_verdict(folder, task)
         files.write_lines(samples_path(folder, task.summary["task"]), task.samples)
+        task.samples.clear()  # a large benchmark's take as much memory as the tables that follow
     _write_table(folder / SCORES, [row for task in scored for row in task.scores])
     traces.write(folder / TRACES, whole_rows(row for row in rows if row.status == "ok"))
     result = summarise(work.run.cell, work.run.identity, work.built, rows, scored)

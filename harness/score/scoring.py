@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -17,6 +17,7 @@ from winnow.harness.run.result import FigureResult, TaskResult
 from winnow.harness.score.evaluation import Evaluation, Judged, evaluate
 from winnow.harness.score.layout import lay_out
 from winnow.harness.score.stats import figure, percent
+from winnow.harness.tasks.kinds.boxes import as_asked
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -46,6 +47,7 @@ def score_task(
     documents: Sequence[Document],
     rows: Mapping[tuple[str, int], Row],
     folder: Path,
+    family: str = "",
 ) -> Scored:
     """Score the recorded answers of one task.
 
@@ -59,27 +61,35 @@ def score_task(
         What was answered, by task and document; failed rows score 0.
     folder : Path
         Where submission files are written.
+    family : str
+        Of the model that answered: some write boxes in a scale of their own.
 
     Raises
     ------
     WinnowError
         If lmms-eval cannot score the task.
     """
-    found = [rows[d.task, d.doc_id] for d in documents]
-    answers = {row.key: row.answer for row in found}
     benchmark = tasks.benchmark(name)
+    found = [rows[d.task, d.doc_id] for d in documents]
+    if benchmark and benchmark.boxes:
+        found = [replace(row, answer=as_asked(row.answer, family, row.grids)) for row in found]
+    answers = {row.key: row.answer for row in found}
     if benchmark is None:
         evaluation = evaluate(tasks, name, answers, folder)
         return _score_by_metric(tasks.config.metric, name, documents, found, evaluation)
     from winnow.harness.score.benchmarks import score_benchmark
 
-    theirs = None
-    if benchmark.metric:
+    theirs = (benchmark.barred and benchmark.barred()) or None
+    if benchmark.metric and theirs is None:
         try:
             theirs = evaluate(tasks, name, answers, folder).figures.get(benchmark.metric)
         except WinnowError as error:
             theirs = str(error)
-    return Scored(*score_benchmark(tasks, benchmark, documents, found, theirs, folder))
+    scored = Scored(*score_benchmark(tasks, benchmark, documents, found, theirs, folder))
+    for sample, row in zip(scored.samples, found, strict=True):
+        if benchmark.boxes:
+            sample |= {"answer": rows[row.key].answer, "box": row.answer}
+    return scored
 
 
 def rehearse(tasks: Tasks, name: str, documents: Sequence[Document]) -> None:

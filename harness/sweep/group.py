@@ -149,7 +149,8 @@ def _close(
         return _stopped(work)
     try:
         with progress(f"scoring {work.built.reducer.name}"), spent.on("score"):
-            scored = [score_task(tasks, name, found, work.rows, work.run.folder) for name, found in documents.items()]
+            family, folder = work.run.cell.model.family, work.run.folder
+            scored = [score_task(tasks, name, found, work.rows, folder, family) for name, found in documents.items()]
     except WinnowError as error:
         print(f"run {work.run.id} is not scored: {error}", file=sys.stderr)
         work.run.fail(f"not scored: {error}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from winnow.harness.common import files
 from winnow.harness.common.exits import STOPPED
+from winnow.harness.common.process import settle
 from winnow.harness.run.stop import Stop, StoppedError
 from winnow.harness.sweep.cell_queue import CellQueue
 from winnow.harness.sweep.manifest import Manifest
@@ -14,7 +14,7 @@ from winnow.harness.sweep.manifest import Manifest
 
 def work(manifest: Manifest, index: int, workers: int, stop: Stop, wait: bool, parts: int) -> int:
     """Be one worker; return its exit code."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a shared machine four times slower
+    settle()
     from winnow.harness.sweep.worker import Worker
 
     try:

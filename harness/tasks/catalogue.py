@@ -1,25 +1,32 @@
-"""Every benchmark of the papers by its lmms-eval name, and what to give lmms-eval to load it."""
+"""Every benchmark by its lmms-eval name, and what to give lmms-eval to load it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from winnow.harness.common.folders import PACKAGE, locate
-from winnow.harness.tasks import zero_shot_qa
 from winnow.harness.tasks.benchmark import Benchmark
+from winnow.harness.tasks.grounding import GROUNDING
+from winnow.harness.tasks.hallucination import HALLUCINATION
 from winnow.harness.tasks.images import IMAGES
+from winnow.harness.tasks.lite import LITE
+from winnow.harness.tasks.reading import READING
+from winnow.harness.tasks.reasoning import REASONING
+from winnow.harness.tasks.temporal import TEMPORAL
 from winnow.harness.tasks.videos import MVBENCH, VIDEOS
 from winnow.reducers.core.errors import WinnowError
 
-BENCHMARKS: dict[str, Benchmark] = {benchmark.task: benchmark for benchmark in (*VIDEOS, *IMAGES)}
+ALL = (*VIDEOS, *IMAGES, *READING, *GROUNDING, *REASONING, *TEMPORAL, *HALLUCINATION, *LITE)
+BENCHMARKS: dict[str, Benchmark] = {benchmark.task: benchmark for benchmark in ALL}
 
 MEANS: dict[str, tuple[str, ...]] = {
     "mvbench": tuple(f"mvbench_{kind}" for kind in MVBENCH),
     "pope_splits": ("pope_adv", "pope_pop", "pope_random"),
+    "tempcompass": ("tempcompass_multi_choice", "tempcompass_yes_no", "tempcompass_caption_matching"),
+    "video_mmmu": ("video_mmmu_perception", "video_mmmu_comprehension", "video_mmmu_adaptation"),
+    "ovobench": ("ovo_backward", "ovo_realtime"),
 }
 """Figures that are the mean of several tasks' figures."""
 
@@ -47,31 +54,5 @@ def override(name: str, copy: Path | None) -> dict[str, Any]:
         Folder that holds a copy of the task's dataset; None: the hub.
     """
     benchmark = BENCHMARKS[name]
-    if not benchmark.repo:
-        return zero_shot_qa.override(name)
-    found: dict[str, Any] = {"task": name}
-    if copy is not None:
-        found["dataset_path"] = str(copy)
-    if name == "gqa":
-        found["process_docs"] = join_pictures(found.get("dataset_path", benchmark.repo))
-    return found
-
-
-def join_pictures(path: str) -> Callable[[Any], Any]:
-    """Put GQA's pictures beside its questions, undecoded; lmms-eval would decode all of them, from the hub only."""
-    return partial(_join_pictures, path)
-
-
-def _join_pictures(path: str, questions: Any) -> Any:
-    from datasets import concatenate_datasets, load_dataset
-    from lmms_eval.api.task import _resolve_hf_datasets_cache_dir
-
-    pictures = load_dataset(
-        path, "testdev_balanced_images", split="testdev", cache_dir=_resolve_hf_datasets_cache_dir()
-    )
-    place = {name: index for index, name in enumerate(pictures["id"])}
-    missing = next((name for name in questions["imageId"] if name not in place), None)
-    if missing is not None:
-        raise WinnowError(f"GQA has no picture {missing}: fetch lmms-lab-encoder/GQA again")
-    chosen = pictures.select([place[name] for name in questions["imageId"]]).select_columns(["image"])
-    return concatenate_datasets([questions, chosen], axis=1)
+    found: dict[str, Any] = {"task": name} | ({} if copy is None else {"dataset_path": str(copy)})
+    return found | (benchmark.adapt(found.get("dataset_path", benchmark.repo)) if benchmark.adapt else {})

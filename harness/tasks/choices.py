@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 Doc = Mapping[str, Any]
 LETTERED = re.compile(r"^\s*\(?[A-Z][.):]\s*")
+LINES = re.compile(r"^\s*\(?([A-H])[.):]\s*(.*?)\s*$", re.MULTILINE)
 LISTED = re.compile(r"^\(([A-Z])\) (.*)$", re.MULTILINE)
 ABSENT = (None, "", "nan", "N/A")
 
@@ -22,12 +23,12 @@ class Choices:
     ----------
     texts : callable
         What the options of a document say, in the order of their letters.
-    label : {"letter", "index", "text"}
-        How the column of the answer names the right one.
+    label : {"letter", "index", "text", "lettered"}
+        How the column of the answer names the right one; the last: a letter, a full stop and the text.
     """
 
     texts: Callable[[Doc], list[str]]
-    label: Literal["letter", "index", "text"] = "letter"
+    label: Literal["letter", "index", "text", "lettered"] = "letter"
 
     def options(self, doc: Doc) -> dict[str, str]:
         """Letter -> what the option says."""
@@ -35,15 +36,17 @@ class Choices:
 
     def right(self, doc: Doc, column: str) -> str:
         """Find the letter of the right option."""
-        if self.label == "letter":
-            return str(doc[column]).strip()
+        if self.label in {"letter", "lettered"}:
+            return str(doc[column]).strip()[: 1 if self.label == "lettered" else None]
         place = int(doc[column]) if self.label == "index" else self.texts(doc).index(doc[column])
         return ascii_uppercase[place]
 
     def relabelled(self, doc: Doc, column: str, letter: str) -> dict[str, Any]:
         """Copy a document with another option as the right one."""
         place = ascii_uppercase.index(letter)
-        values = {"letter": letter, "index": type(doc[column])(place), "text": self.texts(doc)[place]}
+        text = self.texts(doc)[place]
+        index = type(doc[column])(place) if self.label == "index" else place
+        values = {"letter": letter, "index": index, "text": text, "lettered": f"{letter}. {text}"}
         return {**doc, column: values[self.label]}
 
 
@@ -60,3 +63,8 @@ def columns(names: str, prefix: str = "") -> Callable[[Doc], list[str]]:
 def in_question(doc: Doc) -> list[str]:
     """Options as lines of the question: ``(A) red``."""
     return [text for _, text in LISTED.findall(doc["question"])]
+
+
+def as_lines(name: str) -> Callable[[Doc], list[str]]:
+    """Options as lines of a column's text, each with its letter: ``A. red`` or ``(A) red``."""
+    return lambda doc: [text for _, text in LINES.findall(doc[name] or "")]

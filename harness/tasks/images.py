@@ -7,6 +7,7 @@ from typing import Any
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.choices import Choices, Doc, column, columns
 from winnow.harness.tasks.readers import graded, listed_option, starts_yes_or_no, unlabelled, yes_or_no
+from winnow.harness.tasks.rows import with_pictures
 
 PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"
@@ -53,7 +54,7 @@ IMAGES = (
     Benchmark(
         "gqa", "gqa", "lmms-lab-encoder/GQA", graded, "exact_match", config="testdev_balanced_instructions",
         split="testdev", beside=(("testdev_balanced_images", "testdev"),), ident=("id",),
-        columns={"question": "text", "imageId": "text"},
+        columns={"question": "text", "imageId": "text"}, adapt=with_pictures,
     ),
     Benchmark(
         "mme", "mme", "lmms-lab-encoder/MME", starts_yes_or_no, "mme_perception_score", 1.0,

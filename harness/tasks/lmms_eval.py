@@ -20,6 +20,8 @@ from typing import Any, TextIO
 from winnow.reducers.core.errors import WinnowError, choose
 
 RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+KEY, NOBODY = "OPENAI_API_KEY", "none"
+"""Some tasks make a judge's client when they are loaded, which wants a key; nobody is asked."""
 
 
 def prepare() -> None:
@@ -36,8 +38,13 @@ def prepare() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep libraries' chatter off the screen, and their view single-process: ranks are the launcher's business."""
+    """Keep libraries' chatter off the screen, and their view single-process: ranks are the launcher's business.
+
+    A key for a judge is there, if only in name.
+    """
     ranks = {name: os.environ.pop(name) for name in RANKS if name in os.environ}
+    keyless = KEY not in os.environ
+    os.environ.setdefault(KEY, NOBODY)
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -48,6 +55,8 @@ def quiet() -> Iterator[None]:
     finally:
         logging.disable(level)
         os.environ.update(ranks)
+        if keyless:
+            os.environ.pop(KEY, None)
 
 
 @cache

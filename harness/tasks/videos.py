@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from winnow.harness.tasks import zero_shot_qa
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.choices import Choices, column, columns, in_question
 from winnow.harness.tasks.readers import exact, graded, option, unlabelled
@@ -105,6 +106,14 @@ def _judged(task: str, family: str, repo: str, media: str, judge: str = "activit
 
 VIDEO_LLAVA = "the evaluation data of Video-LLaVA, https://github.com/PKU-YuanGroup/Video-LLaVA (TRAIN_AND_VALIDATE.md)"
 
+
+def _zero_shot(task: str) -> Benchmark:
+    return _judged(
+        task, f"{HERE}/{task}", "", task, ident=("question_id",), place=VIDEO_LLAVA, questions=f"{task}/test_q.json",
+        adapt=lambda _: zero_shot_qa.override(task),
+    )  # fmt: skip
+
+
 VIDEOS = (
     _videomme("videomme"),
     _videomme("videomme_w_subtitle", "subtitle*"),
@@ -143,8 +152,7 @@ VIDEOS = (
         columns={"video_path": "text", "question": "text", "duration_group": "number", "question_category": "text"},
         breakdown=("duration_group",), quirk=GUESS, choices=Choices(columns("01234", "option"), "index"),
     ),
-    _judged("msvd_qa", f"{HERE}/msvd_qa", "", "msvd_qa", ident=("question_id",), place=VIDEO_LLAVA),
-    _judged("msrvtt_qa", f"{HERE}/msrvtt_qa", "", "msrvtt_qa", ident=("question_id",), place=VIDEO_LLAVA),
+    *(_zero_shot(task) for task in ("msvd_qa", "msrvtt_qa")),
     _judged(
         "activitynetqa", "activitynetqa", "lmms-eval/ActivityNetQA", "activitynetqa", ident=("question_id",),
         breakdown=("type",),

@@ -22,10 +22,14 @@ def root(task: str) -> Path:
 
 def override(task: str) -> dict[str, Any]:
     """Say where a task's questions lie."""
-    questions = root(task) / "test_q.json"
+    return from_file(task, root(task) / "test_q.json")
+
+
+def from_file(task: str, questions: Path) -> dict[str, Any]:
+    """Let a task read its questions from one file."""
     if not questions.is_file():
         raise WinnowError(f"{questions} does not exist: `winnow data plan {task}` says where the data come from")
-    return {"task": task, "dataset_kwargs": {"data_files": {"test": str(questions)}}}
+    return {"dataset_kwargs": {"data_files": {"test": str(questions)}}}
 
 
 def process_docs(task: str, questions: Any) -> Any:

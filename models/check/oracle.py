@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.engine.windows import windows
+from winnow.models.families import family_of
 from winnow.models.families.base import Parts
 from winnow.models.transformers_api import attention_of
 
@@ -70,16 +71,17 @@ def conversation_logits(
     llm: Any = parts.llm
     total, place = hidden.shape[1], torch.arange(hidden.shape[1])
     far = windows(llm.config, len(parts.layers))
+    together = same_picture(model, turns, total)
     for number, layer in enumerate(parts.layers):
         present = torch.ones(total, dtype=torch.bool)
         for trace in turns:
             present[trace.layout.visual + trace.start] = trace.last_layer >= number
         distance = place[:, None] - place
-        mask = (distance >= 0) & (distance < (far[number] or total)) & present | (distance == 0)
+        mask = ((distance >= 0) | together) & (distance < (far[number] or total)) & present | (distance == 0)
         hidden = layer(
             hidden,
             attention_mask=as_mask(mask[None, None].to(hidden.device), hidden.dtype, attention_of(llm.config)),
-            position_embeddings=_angles(llm, hidden, positions, number),
+            position_embeddings=angles(llm, hidden, positions, number),
         )
         hidden = hidden + added[number] if number < len(added) else hidden
     head: Any = model
@@ -87,7 +89,18 @@ def conversation_logits(
     return logits
 
 
-def _angles(llm: Any, hidden: Tensor, positions: Tensor, layer: int) -> Any:
+def same_picture(model: nn.Module, turns: Sequence[PromptTrace], total: int) -> Tensor:
+    """Which of a conversation's tokens are of one picture, ``(total, total)``, where these see each other both ways."""
+    number = torch.zeros(total, dtype=torch.long)
+    for trace in turns if family_of(model).both_ways else ():
+        last = -2
+        for place in (trace.layout.visual + trace.start).tolist():
+            number[place] = int(number.max()) + (place != last + 1)
+            last = place
+    return (number[:, None] == number) & (number > 0)
+
+
+def angles(llm: Any, hidden: Tensor, positions: Tensor, layer: int) -> Any:
     """Rotary embedding of a layer, which may depend on its type."""
     types = getattr(llm.config, "layer_types", None) or ()
     typed = "layer_type" in inspect.signature(llm.rotary_emb.forward).parameters

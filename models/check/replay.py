@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.models.check.oracle import as_mask, entrance
+from winnow.models.check.oracle import angles, as_mask, entrance, same_picture
+from winnow.models.engine.norms import norms_of
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
+from winnow.models.engine.windows import windows
 from winnow.models.families.base import Parts
 from winnow.models.transformers_api import attention_of
 from winnow.reducers.core.reduction import Reduction
@@ -43,25 +45,35 @@ def replay_logits(
     head: Any = model
     llm: Any = parts.llm
     walk = _Walk(trace, hidden[0], positions[..., 0, :], [features[0] for features in added])
+    far, together = windows(llm.config, len(parts.layers)), same_picture(model, [trace], hidden.shape[1])
     for number, layer in enumerate(parts.layers):
         block: Any = layer
         walk.act(Site.layer(number, len(parts.layers)))
-        total = len(walk.hidden)
-        mask = torch.ones(total, total, dtype=torch.bool).tril()[None, None]
-        state = walk.hidden[None]
+        place, state = torch.tensor(walk.tokens), walk.hidden[None]
+        distance = place[:, None] - place
+        mask = (distance >= 0) | together[place][:, place]
+        mask = (mask & (distance < (far[number] or len(together))))[None, None]
         attended, _ = block.self_attn(
             hidden_states=block.input_layernorm(state),
             attention_mask=as_mask(mask, state.dtype, attention_of(llm.config)),
-            position_embeddings=llm.rotary_emb(state, walk.positions[..., None, :]),
+            position_embeddings=angles(llm, state, walk.positions[..., None, :], number),
         )
-        walk.hidden = (state + attended)[0]
+        norms = norms_of(layer)
+        walk.hidden = (state + _normed(block, norms.behind_attention, attended))[0]
         walk.act(Site.inside(number, len(parts.layers)))
         state = walk.hidden[None]
-        walk.hidden = (state + block.mlp(block.post_attention_layernorm(state)))[0]
+        made = block.mlp(_normed(block, norms.before_mlp, state))
+        walk.hidden = (state + _normed(block, norms.behind_mlp, made))[0]
         if number < len(added):
             walk.hidden = walk.hidden + walk.added[number]
     logits: Tensor = head.lm_head(llm.norm(walk.hidden[-len(answer) - 1 : -1]))
     return logits
+
+
+def _normed(block: nn.Module, name: str | None, state: Tensor) -> Tensor:
+    """The state behind a layer's norm of this name; itself where there is none."""
+    made: Tensor = state if name is None else getattr(block, name)(state)
+    return made
 
 
 class _Walk:

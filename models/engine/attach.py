@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from winnow.models.engine.before_mlp import BeforeMLP
 from winnow.models.engine.checks import check_model, whole
 from winnow.models.engine.generating import hook_generate
+from winnow.models.engine.norms import norms_of
 from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.engine.tap import tap
@@ -22,7 +23,7 @@ from winnow.models.families import family_of
 from winnow.models.transformers_api import check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.probes import Keys, LookAhead
+from winnow.reducers.core.probes import Change, Keys, LookAhead
 from winnow.reducers.core.registry import named
 
 MARK = "_winnow_session"
@@ -154,6 +155,8 @@ def _probe(stack: ExitStack, session: Session) -> None:
         if isinstance(probe, Keys) and not probe.rope:
             hook = partial(_after_keys, session, number)
             stack.callback(layer.self_attn.k_proj.register_forward_hook(hook).remove)
+        elif isinstance(probe, Change):
+            stack.enter_context(replaced(layer, "forward", partial(session.watch_layer, number, layer.forward)))
         elif not isinstance(probe, LookAhead):
             attention[layer.self_attn] = number
     if attention:
@@ -161,7 +164,8 @@ def _probe(stack: ExitStack, session: Session) -> None:
     for site in session.reducer.sites(session.depth):
         if site.kind == "inside":
             layer = session.parts.layers[site.number]
-            BeforeMLP(partial(session.inside_layer, site)).hook(stack, layer, "post_attention_layernorm")
+            norms = norms_of(layer)
+            BeforeMLP(partial(session.inside_layer, site)).hook(stack, layer, norms.before_mlp, norms.behind_mlp)
 
 
 def _after_keys(session: Session, number: int, module: nn.Module, args: tuple[Any, ...], keys: Tensor) -> None:

@@ -1,8 +1,8 @@
 """Reducing between attention and MLP of an unmodified transformer block.
 
 The block computes ``x + mlp(norm(x))`` on the sequence behind its attention. Three hooks turn that into
-``y + mlp(norm(y))`` for a shorter y: the norm gets y, the MLP's output is put aside (the block adds a zero instead),
-and the block's own output is replaced by the sum.
+``y + mlp(norm(y))`` for a shorter y: the norm gets y, what comes out of the MLP (and of a norm behind it) is put aside
+(the block adds a zero instead), and the block's own output is replaced by the sum.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class BeforeMLP:
         self._reduced: Tensor | None = None
         self._mlp: Tensor | None = None
 
-    def hook(self, stack: ExitStack, block: nn.Module, norm: str) -> None:
-        """Hook into `block`, whose second norm has the attribute name `norm`, until the stack closes."""
+    def hook(self, stack: ExitStack, block: nn.Module, norm: str, last: str | None = None) -> None:
+        """Hook into `block` until the stack closes; names of the norm before its MLP and of one behind, if there is."""
         inner: Any = block
         for handle in (
             getattr(inner, norm).register_forward_pre_hook(self._before_norm),
-            inner.mlp.register_forward_hook(self._after_mlp),
+            getattr(inner, last or "mlp").register_forward_hook(self._after_mlp),
             # first of all hooks on the block, so that whoever records its output records the reduced one
             inner.register_forward_hook(self._after_block, prepend=True),
         ):

@@ -79,7 +79,7 @@ CONFIG: dict[str, Rule] = {
     ),
     "cache_config": Rule("refused", "belongs to quantised caches: leave it out"),
     "prefill_chunk_size": Rule(
-        "refused", "a method must see the whole prompt before its layers go on without what it drops: leave it out"
+        "exact", "the prompt is prefilled in one piece, at whose end a method chooses; warned of, as it saves no memory"
     ),
     "continuous_batching_config": Rule("refused", "paged caches hold the same tokens in all layers: call generate"),
     "assistant_early_exit": Rule(
@@ -122,7 +122,8 @@ FORWARD: dict[str, Rule] = {
     "cache": Rule("exact", "the same, as transformers 5.24 calls it"),
     "use_cache": Rule("exact", "true or false"),
     "inputs_embeds": Rule("exact", "in generate, together with input_ids; refused alone, as the pictures are hidden"),
-    **_all("pixel_values pixel_values_images pixel_values_videos image_sizes image_sizes_videos", PICTURES),
+    **_all("pixel_values pixel_values_images pixel_values_videos pixel_attention_mask", PICTURES),
+    **_all("image_sizes image_sizes_videos token_type_ids", PICTURES),
     **_all("image_grid_thw video_grid_thw mm_token_type_ids second_per_grid_ts batch_num_images frames", PICTURES),
     "mm_encoder_outputs": Rule("exact", "pictures that generate encoded beforehand"),
     "vision_feature_layer": Rule("refused", "set it in the model's configuration, from which the tower is read"),
@@ -201,11 +202,14 @@ class Call:
 
 def check_generate(model: Any, bound: Mapping[str, Any]) -> None:
     """Refuse a call of `generate` before its first forward; see `check_call`."""
-    extra = bound.get("kwargs", {})
     check_call(GENERATE, bound)
-    check_call(FORWARD, extra)
-    own = bound.get("generation_config")
+    check_call(FORWARD, bound.get("kwargs", {}))
     for name in CONFIG:
-        default = getattr(model.generation_config, name, None)
-        value = getattr(own, name, None) if own is not None else default
-        check_call(CONFIG, {name: extra.get(name, default if value is None else value)})
+        check_call(CONFIG, {name: configured(model, bound, name)})
+
+
+def configured(model: Any, bound: Mapping[str, Any], name: str) -> Any:
+    """What a call of `generate` has for a field of `GenerationConfig`: named, in its configuration, or the model's."""
+    own = getattr(bound.get("generation_config"), name, None)
+    default = getattr(model.generation_config, name, None)
+    return bound.get("kwargs", {}).get(name, default if own is None else own)

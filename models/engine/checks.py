@@ -16,6 +16,7 @@ from winnow.models.families.support import impossible
 from winnow.models.transformers_api import CACHE_NAMES, attention_of
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import llm_sites, tower_sites
 from winnow.reducers.core.tower import Tower
@@ -52,7 +53,7 @@ def whole(model: nn.Module) -> nn.Module:
     check_compiled(model)
     inner = getattr(model, "model", None)
     model = inner if isinstance(inner, PreTrainedModel) and not isinstance(model, PreTrainedModel) else model
-    if hasattr(model, "language_model") and not hasattr(model, "lm_head"):
+    if any(hasattr(model, name) for name in ("language_model", "text_model")) and not hasattr(model, "lm_head"):
         raise UnsupportedError(
             f"{type(model).__name__} is a part of a model: attach to the whole, ...ForConditionalGeneration"
         )
@@ -137,6 +138,12 @@ def check_turn(family: Family, parts: Parts, prompts: Sequence[Tensor], unnumber
             f"{family.name} does not number pictures behind a cached prompt: pass their position_ids, or the whole "
             "conversation without a cache"
         )
+
+
+def check_kinds(family: Family, layouts: Sequence[Layout], kinds: Tensor | None) -> None:
+    """Refuse pictures that attend both ways where the model is not told which tokens they are: it would go one way."""
+    if family.both_ways and kinds is None and any(layout.spans for layout in layouts):
+        raise UnsupportedError(f"{family.name} needs token_type_ids with pictures: pass all that its processor returns")
 
 
 def check_attention(parts: Parts) -> None:

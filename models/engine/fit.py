@@ -26,10 +26,16 @@ class Fit:
         The model's modules.
     windows : sequence of int or None
         See `windows`.
+    both_ways : bool
+        See `Family.both_ways`.
     """
 
-    def __init__(self, parts: Parts, windows: Sequence[int | None]) -> None:
-        self.parts, self.windows = parts, windows
+    def __init__(self, parts: Parts, windows: Sequence[int | None], both_ways: bool = False) -> None:
+        self.parts, self.windows, self.both_ways = parts, windows, both_ways
+
+    def causal(self, layer: int) -> bool:
+        """Whether a layer sees all that came before, and that alone, so that a padding mask tells it everything."""
+        return self.windows[layer] is None and not self.both_ways
 
     def rotary(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Rotary cosine and sine of the tokens in `hidden`."""
@@ -63,7 +69,10 @@ class Fit:
         if known not in forward.known:
             rows, keys = forward.seen(layer)
             keys, attn = keys.last(held + rows.columns.shape[1]), attention_of(llm.config)
-            forward.known[known] = attention_mask(rows, keys, window, attn, hidden.dtype, wanted, hidden.device)
+            pictures = forward.pictures if self.both_ways and forward.prefill is not None else None
+            forward.known[known] = attention_mask(
+                rows, keys, window, attn, hidden.dtype, wanted, hidden.device, pictures
+            )
         found: Tensor | None = forward.known[known]
         return found
 

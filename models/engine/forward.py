@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from winnow.models.engine.fetched import onto
 from winnow.models.engine.ledger import Held, Ledger, everything
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.sequence import Stage, take
+from winnow.models.families.base import runs
 
 
 class Forward:
@@ -85,6 +87,19 @@ class Forward:
         if self.mask is None:
             return held
         return Held(held.columns, held.valid & self.mask.gather(1, held.columns))
+
+    @cached_property
+    def pictures(self) -> Tensor:
+        """Which picture each token is of, by its place among all that were ever given; -1 for text."""
+        made = torch.full((self.ledger.batch, self.start + self.new), -1)
+        prefill = self.prefill
+        for row, layout in enumerate(prefill.layouts if prefill is not None else ()):
+            last = self.start + self.new - self.tail
+            inside = None if prefill is None or prefill.real is None else prefill.real[row] + self.start
+            places = torch.arange(last - layout.length, last) if inside is None else inside
+            for number, (begin, end) in enumerate(runs(layout.is_visual)):
+                made[row, places[begin:end]] = number
+        return made
 
     def entrance(self, positions: Tensor | None, device: torch.device) -> Tensor | None:
         """Position ids of this forward's tokens in layer 0, as if nothing were gone; None where the model may count."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from winnow.models.engine import checks
-from winnow.models.engine.calls import Call, check_generate
+from winnow.models.engine.calls import Call, check_generate, configured
 from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.transformers_api import cache_of
@@ -29,12 +30,25 @@ def hook_generate(stack: ExitStack, session: Session, model: Any) -> None:
         bound = signature.bind(*args, **kwargs).arguments
         check_generate(model, bound)
         with _calling(session, bound) as held:
-            return original(*args, **_of_what_is_new(kwargs, held))
+            return original(*args, **_of_what_is_new(_in_one_piece(model, bound, kwargs), held))
 
     stack.enter_context(replaced(model, "generate", generate))
     for name in PAGED:
         if hasattr(model, name):
             stack.enter_context(replaced(model, name, _refusing(name)))
+
+
+def _in_one_piece(model: Any, bound: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments without chunks of the prompt: a choice waits for its end, and layers go on with what it leaves."""
+    chunk = configured(model, bound, "prefill_chunk_size")
+    if chunk is None:
+        return kwargs
+    warnings.warn(
+        f"prefill_chunk_size={chunk}: while a method is attached the prompt is prefilled in one piece, in the memory "
+        "of one piece; the answer is the same",
+        stacklevel=3,
+    )
+    return kwargs | {"prefill_chunk_size": None}
 
 
 def _of_what_is_new(kwargs: dict[str, Any], held: int) -> dict[str, Any]:

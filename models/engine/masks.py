@@ -1,6 +1,7 @@
 """Attention masks of reduced sequences, from the places that their tokens have among all tokens that were given.
 
-Places, not columns, decide: a token sees what came before it, within the window of a sliding layer.
+Places, not columns, decide: a token sees what came before it, within the window of a sliding layer, and, where pictures
+attend both ways, all that is left of its own picture.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from winnow.models.engine.fetched import onto
 from winnow.models.engine.ledger import Held
 
 
@@ -19,6 +21,7 @@ def attention_mask(
     dtype: torch.dtype,
     wanted: bool,
     device: torch.device | None = None,
+    pictures: Tensor | None = None,
 ) -> Tensor | None:
     """The mask of one layer in one forward.
 
@@ -38,6 +41,8 @@ def attention_mask(
         Whether transformers made a mask for the whole sequence.
     device : torch.device or None
         Where the mask is needed; whether one is needed is seen on the host, which so waits for nothing. None: there.
+    pictures : Tensor or None
+        Which picture the token at each place is of, -1 for text, ``(batch, places)``, where pictures attend both ways.
 
     Returns
     -------
@@ -51,11 +56,16 @@ def attention_mask(
         return columns.to(device).valid.long() if padded else None
     n, k = rows.columns.shape[1], columns.columns.shape[1]
     passed = window is not None and int((rows.columns[:, -1] - columns.columns[:, 0]).max()) >= window
-    if not (wanted or padded or passed or 1 < n < k):
+    mine, theirs = (None if pictures is None else pictures.gather(1, held.columns) for held in (rows, columns))
+    if not (wanted or padded or passed or 1 < n < k or (mine is not None and bool((mine >= 0).any()))):
         return None
     rows, columns = rows.to(device), columns.to(device)
     distance = rows.columns[:, :, None] - columns.columns[:, None, :]
-    seen = (distance >= 0) & columns.valid[:, None, :]
+    seen = distance >= 0
+    if mine is not None and theirs is not None:
+        mine, theirs = onto(mine, device), onto(theirs, device)
+        seen |= (mine[:, :, None] == theirs[:, None, :]) & (mine >= 0)[:, :, None]
+    seen &= columns.valid[:, None, :]
     if window is not None:
         seen &= distance < window
     seen |= (distance == 0) & ~rows.valid[:, :, None]  # a row of padding sees something, so that nothing is undefined

@@ -17,7 +17,7 @@ from winnow.models.families.base import Family, Parts
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 
-PER_TOKEN = ("input_ids", "position_ids", "mm_token_type_ids")
+PER_TOKEN = ("input_ids", "position_ids", "mm_token_type_ids", "token_type_ids")
 """Arguments whose last dimension is the tokens."""
 
 
@@ -71,6 +71,7 @@ class Opening:
         numbered = forward.numbered if call is None else call.numbered
         checks.check_turn(self.family, self.parts, prompts, start > 0 and not numbered)
         layouts = self.family.layouts(self.parts.outer, prompts, _without(kwargs, tail))
+        checks.check_kinds(self.family, layouts, kwargs.get("token_type_ids"))
         inside, llm = bool((mask[:, :-1] & ~mask[:, 1:]).any()), cast(Any, self.parts.llm)
         return Prefill(
             self.reducer,

@@ -85,7 +85,7 @@ class Prefill:
         self.layouts = [replace(x, key=k, relevance=r) for x, k, r in zip(layouts, names, extras, strict=True)]
         self.reducer, self.width, self.depth = reducer, width, depth
         self.copies, self.tail, self.mrope, self.real = copies, tail, mrope, real
-        self.more = {} if norm is None else {"norm": norm}
+        self.more: dict[str, Any] = {} if norm is None else {"norm": norm}
         pictures = any(x.spans for x in layouts)
         self.sites = set(reducer.sites(depth)) if pictures else set()
         self.index = [torch.arange(x.length) for x in self.layouts]
@@ -95,6 +95,7 @@ class Prefill:
         self.stages: list[tuple[int, Stage]] = []
         self.entry: Stage | None = None
         self.notes: Notes = [{} for _ in self.layouts]
+        self.told: list[object] = [None for _ in self.layouts]
 
     @property
     def entry_width(self) -> int:
@@ -131,10 +132,12 @@ class Prefill:
         state = hidden[b, end - len(index) : end]
         recorder, signals = self.recorders[b], self.signals.values[b]
         notes = self.notes[b] if site.kind == "entrance" else {}
-        view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals, notes, **self.more)
+        more = self.more | {"told": self.told[b]}
+        view = View(layout, index, state, site, recorder.removed_at, recorder.size, signals, notes, **more)
         answer = self._asked(view) if len(view.visual) or (layout.spans and site.number) else None
         if answer is None:
             return None
+        self.told[b] = view.told if answer.told is None else answer.told
         check_reduction(answer, view, self.reducer, self.mrope)
         unchanged = answer.weights is None and answer.drop_text is None and len(answer.keep) == len(view.visual)
         return None if unchanged else answer

@@ -82,7 +82,7 @@ class Session:
         asked = tower is not None and (reducer.acts_in_tower(self.depth, tower) or reducer.tower_probes(tower))
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and asked else None
         llm: Any = parts.llm
-        self.fit = Fit(parts, windows(llm.config, self.depth))
+        self.fit = Fit(parts, windows(llm.config, self.depth), family.both_ways)
         self.numbering = Numbering(family, outer)
         self.trace = Trace()
         self.owner = uuid4().hex
@@ -211,7 +211,7 @@ class Session:
             if any(isinstance(probe, Raters) and at == layer for probe, at in self.probes):
                 self.rotary = self.fit.rotary(forward, layer, hidden, kwargs)
         plain = forward.entry is None and forward.ledger.held[0] is None
-        if forward.whole(layer) and (plain or self.fit.windows[layer] is None):
+        if forward.whole(layer) and (plain or self.fit.causal(layer)):
             return None
         kwargs = kwargs | {
             "attention_mask": self.fit.mask(forward, layer, hidden, kwargs),
@@ -235,6 +235,16 @@ class Session:
             return compute(*args, **kwargs)
         hidden, rotary = args[0] if args else kwargs["hidden_states"], kwargs["position_embeddings"]
         return self.branch.run(layer, hidden, rotary, partial(compute, *args, **kwargs))
+
+    def watch_layer(self, layer: int, compute: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """In place of a decoder layer's forward: the same, and how far it moves each token, in prefill."""
+        output = compute(*args, **kwargs)
+        if self.prefill is not None:
+            added = self.prefill.features[:1]
+            after = output + added[0].to(output.device) if added else output
+            before, signals = args[0] if args else kwargs["hidden_states"], self.prefill.signals
+            signals.change(layer, self.prefill.index, before, after, self.prefill.tail)
+        return output
 
     def _reduce(self, forward: Forward, prefill: Prefill, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         if prefill.signals.wants_ahead(layer):

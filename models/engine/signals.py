@@ -15,13 +15,16 @@ from winnow.models.engine.kernels import kernels
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import (
+    Change,
     Keys,
     LookAhead,
     PageRank,
+    PeakRows,
     Probe,
     Raters,
     Rows,
     page_rank,
+    peak_attention,
     rated_attention,
     raters,
     received_attention,
@@ -112,7 +115,7 @@ class Signals:
         around : Around
             What stands before and behind them.
         """
-        self._each(layer, index, query, key, scaling, around, (Rows, PageRank, Raters))
+        self._each(layer, index, query, key, scaling, around, (Rows, PeakRows, PageRank, Raters))
         self.keys(Keys(rope=True), layer, index, key, around.tail)
 
     def ahead(
@@ -128,6 +131,15 @@ class Signals:
             if layout.spans:
                 values = key[b, :, end - len(index[b]) : end].transpose(0, 1)
                 self.values[b][probe, layer] = _spread(values, index[b], layout.length)
+
+    def change(self, layer: int, index: Sequence[Tensor], before: Tensor, after: Tensor, tail: int = 0) -> None:
+        """Compare what enters a layer with what enters the next one, both ``(batch, n, width)``, if that is wanted."""
+        end = before.shape[1] - tail
+        for b, layout in enumerate(self._layouts if self._asked(layer, (Change,)) else ()):
+            if layout.spans:
+                own = slice(end - len(index[b]), end)
+                coming = Fetch((after[b, own].float() - before[b, own].float()).norm(dim=-1))
+                self.values[b].put((Change(), layer), partial(_placed, coming, index[b], layout.length))
 
     def wants_ahead(self, layer: int) -> bool:
         """Whether something is asked of `layer` before it runs that nobody has looked at yet."""
@@ -218,13 +230,20 @@ def _value(probe: Probe, layout: Layout, index: Tensor, query: Tensor, key: Tens
             raise UnsupportedError("PageRank needs the queries of the whole conversation: pass all of it as one prompt")
         rank = page_rank if fast is None else fast.page_rank
         return rank(query, key, scaling, probe.temperature, probe.iterations)
-    which = probe.which if isinstance(probe, Rows) else "last"
-    voters = _voters(which, layout, index)
-    if fast is not None and not held and len(voters) > 1 and int(voters[-1] - voters[0]) == len(voters) - 1:
+    which = probe.which if isinstance(probe, Rows | PeakRows) else "last"
+    voters, peaks = _voters(which, layout, index), isinstance(probe, PeakRows)
+    if (
+        fast is not None
+        and not peaks
+        and not held
+        and len(voters) > 1
+        and int(voters[-1] - voters[0]) == len(voters) - 1
+    ):
         received = fast.received_attention(query, key, scaling, (int(voters[0]), int(voters[-1]) + 1))
     else:
         behind = torch.cat([query.new_zeros(len(query), held, query.shape[2]), query], 1) if held else query
-        received = received_attention(behind, key, voters + held, scaling)[held:]
+        summed = peak_attention if peaks else received_attention
+        received = summed(behind, key, voters + held, scaling)[held:]
     return received / len(index) if which == "all" else received
 
 
@@ -234,4 +253,6 @@ def _voters(which: str, layout: Layout, index: Tensor) -> Tensor:
         return torch.tensor([len(index) - 1])
     if which == "text":
         return layout.is_question[index].nonzero().flatten()
+    if which == "visual":
+        return layout.is_visual[index].nonzero().flatten()
     return torch.arange(len(index))

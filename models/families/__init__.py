@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from winnow.models.families.base import Family
 
 FAMILIES = {
+    "gemma3": "winnow.models.families.gemma3:Gemma3",
     "internvl": "winnow.models.families.internvl:InternVL",
     "llava": "winnow.models.families.llava:Llava",
     "llava_next": "winnow.models.families.llava_next:LlavaNext",
@@ -23,6 +24,8 @@ FAMILIES = {
     "qwen2_5_vl": "winnow.models.families.qwen2_5_vl:Qwen25VL",
     "qwen3_vl": "winnow.models.families.qwen3_vl:Qwen3VL",
     "qwen3_vl_moe": "winnow.models.families.qwen3_vl_moe:Qwen3VLMoe",
+    "smolvlm": "winnow.models.families.smolvlm:SmolVLM",
+    "glm4v": "winnow.models.families.glm4v:Glm4v",
     "pllava": "winnow.models.families.pllava:Pllava",
     "vila": "winnow.models.families.vila:Vila",
     "longva": "winnow.models.families.longva:LongVA",

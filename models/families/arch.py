@@ -17,7 +17,7 @@ LLMS: dict[str, Callable[..., PretrainedConfig]] = {
     "mistral": partial(MistralConfig, sliding_window=None),
 }
 
-OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack")
+OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack", "shuffle", "pool", "query_scale")
 """Numbers that make no sense on a smaller model; a family has its own for those."""
 
 

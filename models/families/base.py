@@ -65,6 +65,8 @@ class Family(ABC):
     """Name of the multimodal model's pooling, before or behind the projector, which takes whole grids alone."""
     tiny_image: ClassVar[int] = 20
     """Pixels along the side of a picture at ``scale=tiny``, in patches of 4."""
+    both_ways: ClassVar[bool] = False
+    """Whether the tokens of a picture see also those behind them, which ``token_type_ids`` tell the model."""
     deepstack: ClassVar[bool] = False
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     no_tower: ClassVar[str] = ""
@@ -168,3 +170,19 @@ def runs(mask: Tensor) -> list[tuple[int, int]]:
     edges = torch.diff(mask.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
     starts, stops = (edges == 1).nonzero().flatten(), (edges == -1).nonzero().flatten()
     return list(zip(starts.tolist(), stops.tolist(), strict=True))
+
+
+def fill(text: str, token: str, written: Sequence[str]) -> str:
+    """Write something in place of each placeholder of a text, in turn.
+
+    Raises
+    ------
+    WinnowError
+        If the text has more or fewer of them.
+    """
+    first, *rest = text.split(token)
+    if len(rest) != len(written):
+        raise WinnowError(
+            f"the prompt says {token} {len(rest)} times for {len(written)} pictures: take it out of the text"
+        )
+    return first + "".join(map("".join, zip(written, rest, strict=True)))

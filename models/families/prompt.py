@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a machine that only times models needs neither
     import numpy as np
@@ -38,3 +38,17 @@ class Prompt:
     def frame_rates(self) -> list[float]:
         """One rate per video; where it is not known, the `SAMPLED` of Qwen's own processors."""
         return self.rates or [SAMPLED] * len(self.videos)
+
+    @property
+    def clocks(self) -> list[dict[str, Any]]:
+        """What processors read the time of each video's frames from."""
+        films = zip(self.videos, self.frame_rates, strict=True)
+        return [
+            {
+                "total_num_frames": len(film),
+                "fps": rate,
+                "duration": len(film) / rate,
+                "frames_indices": list(range(len(film))),
+            }
+            for film, rate in films
+        ]

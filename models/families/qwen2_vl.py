@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, Qwen2VLConfig
@@ -73,15 +72,16 @@ class Qwen2VL(Family):
     def encode(self, processor: ProcessorMixin, prompts: Sequence[Prompt]) -> BatchFeature:
         """See `Family.encode`; frames are taken as they come, none is sampled away."""
         images = [image for prompt in prompts for image in prompt.images] or None
-        films = [film for prompt in prompts for film in zip(prompt.videos, prompt.frame_rates, strict=True)]
-        told: dict[str, Any] = {"do_sample_frames": False, "video_metadata": [_metadata(*film) for film in films]}
+        videos = [video for prompt in prompts for video in prompt.videos] or None
+        clocks = [clock for prompt in prompts for clock in prompt.clocks]
+        told: dict[str, Any] = {"do_sample_frames": False, "video_metadata": clocks}
         return processor(
             text=[self.text(processor, prompt) for prompt in prompts],
             images=images,
-            videos=[video for video, _ in films] or None,
+            videos=videos,
             padding=True,
             return_tensors="pt",
-            **(told if films else {}),
+            **(told if videos else {}),
         )
 
     def text(self, processor: Any, prompt: Prompt) -> str:
@@ -176,11 +176,6 @@ def sized_tower(arch: Mapping[str, Any]) -> dict[str, Any]:
         "out_hidden_size": arch["hidden"],
         "patch_size": vision["patch"],
     }
-
-
-def _metadata(video: np.ndarray, rate: float) -> dict[str, Any]:
-    """What the processors read the time of each frame from."""
-    return {"total_num_frames": len(video), "fps": rate, "frames_indices": list(range(len(video)))}
 
 
 def _grids(sizes: Tensor | None, merge: int) -> list[tuple[int, int, int]]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
-from winnow.reducers.core.probes import Raters
+from winnow.reducers.core.probes import PageRank, Raters, Rows
 from winnow.reducers.core.tower import Tower
 
 
@@ -20,6 +20,10 @@ class Facts(Protocol):
     @property
     def mrope(self) -> bool:
         """Whether positions are three-dimensional."""
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether the tokens of a picture see those behind them too."""
 
     @property
     def no_tower(self) -> str:
@@ -48,6 +52,10 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
         return f"acts in the vision tower, but {family.no_tower}"
     if reads and family.no_tower:
         return "reads the vision tower, whose statistics methods cannot have here"
+    if family.both_ways and any(
+        isinstance(probe, PageRank) or probe == Rows("all") for probe, _ in reducer.probes(depth)
+    ):
+        return "ranks by the attention of visual tokens, which a picture pays both ways here"
     if family.mrope and any(isinstance(probe, Raters) and probe.corrected for probe, _ in reducer.probes(depth)):
         return "corrects attention by the position of a token, of which M-RoPE has three"
     if family.mrope and getattr(reducer, "positions", "keep") != "keep":

@@ -6,12 +6,18 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<video>", "<|vision_start|>", "<|vision_end|>")
+MARKS = (
+    *(f"<|{word}_of_{kind}|>" for kind in ("image", "video") for word in ("begin", "end")),
+    *("<fake_token_around_image>", "<global-img>"),
+    *(f"<row_{row}_col_{col}>" for row in range(1, 5) for col in range(1, 5)),
+)
+"""What GLM and SmolVLM write around pictures."""
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per byte after the special tokens; pads on the left."""
+    """One token per byte between the special tokens; pads on the left."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate([*SPECIAL, *alphabet])}
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL, *alphabet, *MARKS])}
     tokenizer = Tokenizer(models.BPE(vocabulary, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -20,7 +26,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
-        extra_special_tokens=list(SPECIAL[3:]),
+        extra_special_tokens=[*SPECIAL[3:], *MARKS],
         image_token="<image>",
         video_token="<video>",
         context_image_token="<image>",

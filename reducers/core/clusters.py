@@ -95,3 +95,24 @@ def contiguous(labels: Sequence[int]) -> list[int]:
 def _alike(labels: list[int | None]) -> int:
     """How many labels at the beginning are the same."""
     return len(list(takewhile(lambda label: label == labels[0], labels)))
+
+
+def components(linked: Tensor) -> Tensor:
+    """The connected component of each node: the lowest node that it can be reached from, shape ``(n,)``, on the CPU.
+
+    Parameters
+    ----------
+    linked : Tensor
+        Symmetric, boolean, shape ``(n, n)``.
+    """
+    lowest = torch.arange(len(linked), device=linked.device)
+    unseen = linked.sum(1) > linked.diagonal().long()  # who is linked to itself alone is alone
+    while bool(unseen.any()):
+        first = unseen.nonzero()[0]
+        front = reached = torch.zeros_like(unseen).index_fill_(0, first, True)
+        while bool(front.any()):
+            front = linked[front].any(0) & ~reached
+            reached = reached | front
+        lowest[reached] = first
+        unseen = unseen & ~reached
+    return lowest.cpu()

@@ -17,6 +17,7 @@ from winnow.reducers.core.reduction import Positions, Reduction, View
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe
+from winnow.reducers.core.tower_methods import Guide, guide_probe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,11 +86,18 @@ class TwoStages(Merger, ABC):
     ----------
     second : float
         Share of what entered that is left from the schedule's layer on, in (0, 1]; 1: all.
+    guide : {"auto", "cls", "mean"}
+        Whose attention in the tower's last used block: the CLS token's, the mean over all patches', or CLS where there
+        is one.
+    positions : {"compact", "keep", "mean"}
+        Of the first stage; the second keeps them, unless they are compact anyway.
     schedule : K
         Where the second stage acts.
     """
 
     second: float = 1.0
+    guide: Guide = "auto"
+    positions: Positions = "compact"
     schedule: K = K(16, of=32)
 
     def __post_init__(self) -> None:
@@ -110,6 +118,10 @@ class TwoStages(Merger, ABC):
         """See `Reducer.probes`: what the second stage ranks by."""
         return tuple(self.ranks(site.number) for site in self.sites(depth)[1:])
 
+    def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+        """See `Reducer.tower_probes`."""
+        return ((guide_probe(self.guide, tower), tower.used - 1),)
+
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
         return min(present, self.entering(grid) if site.kind == "entrance" else self.left(present))
@@ -128,7 +140,9 @@ class TwoStages(Merger, ABC):
 
     def reduce(self, view: View) -> Reduction | None:
         """Merge at the entrance, drop inside."""
-        return super().reduce(view) if view.site.kind == "entrance" else self.drop(view)
+        if view.site.kind != "entrance":
+            return self.drop(view)
+        return super().reduce(view) if self.ratio < 1 else None
 
     def drop(self, view: View) -> Reduction:
         """Keep what is attended to most of each span; ties go to the lower place."""

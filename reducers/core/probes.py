@@ -31,6 +31,24 @@ class Rows(Probe):
 
 
 @dataclass(frozen=True)
+class PeakRows(Probe):
+    """Attention that each token receives from some query rows of one LLM layer, of each row the largest over heads.
+
+    Parameters
+    ----------
+    which : {"text", "visual"}
+        The text rows behind the last visual token, or the rows of the visual tokens.
+    """
+
+    which: Literal["text", "visual"]
+
+
+@dataclass(frozen=True)
+class Change(Probe):
+    """How far one LLM layer moves each token: the L2 distance between what enters it and what enters the next one."""
+
+
+@dataclass(frozen=True)
 class LookAhead(Probe):
     """The last prompt token's attention, mean over heads, in a layer that is about to run (PDrop).
 
@@ -173,6 +191,19 @@ def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float,
     for block in rows.split(chunk or _chunk(query)) if len(rows) else ():
         weights = _rows(query, key, block, scaling)
         received[: weights.shape[-1]] += weights.reshape(-1, weights.shape[-1]).sum(0) / heads
+    return received
+
+
+def peak_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int | None = None) -> Tensor:
+    """Sum over query rows of the causal softmax attention, of each row the largest over heads, for `PeakRows`.
+
+    Arguments and result as of `received_attention`.
+    """
+    key = key.float()
+    received = key.new_zeros(key.shape[1])
+    for block in rows.split(chunk or _chunk(query)) if len(rows) else ():
+        peaks = _rows(query, key, block, scaling).amax((0, 1))
+        received[: peaks.shape[-1]] += peaks.sum(0)
     return received
 
 

@@ -43,6 +43,8 @@ class Reduction:
     drop_text : Tensor or None
         Prompt indices of text tokens to drop, for the ablation that prunes text. The first and the last token of a
         prompt cannot go.
+    told : object
+        What the method wants to know of this prompt at its later sites, see `View.told`; None: what it knew before.
     """
 
     keep: Tensor
@@ -50,6 +52,7 @@ class Reduction:
     positions: Positions = "keep"
     drop_text: Tensor | None = None
     own: Tensor | None = None
+    told: object = None
 
     def apply(self, hidden: Tensor, index: Tensor | None = None) -> Tensor:
         """The tokens that are left.
@@ -102,6 +105,8 @@ class View:
         What methods of a sweep that are shown the very same prompt tell one another, see `ranked` and `once`.
     norm : callable
         The LLM's final norm, for methods that compare states as the LM head would see them.
+    told : Any
+        What the method told last of this prompt at its earlier sites; None: nothing.
     """
 
     layout: Layout
@@ -113,6 +118,7 @@ class View:
     signals: Mapping[tuple[Probe | TowerProbe, int], Tensor] = field(default_factory=dict)
     notes: dict[Hashable, Any] = field(default_factory=dict)
     norm: Callable[[Tensor], Tensor] = _same
+    told: Any = None
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """A value that another method may have computed of this prompt; `key` names all else that it depends on."""

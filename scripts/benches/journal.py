@@ -26,6 +26,7 @@ import pyarrow.parquet  # noqa: F401
 import torch
 
 from winnow.harness.bench.memory import peak_memory
+from winnow.harness.common.process import SETTINGS
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.data.document import Document
 from winnow.harness.plan.build import build_method
@@ -148,7 +149,7 @@ def main(words: Sequence[str]) -> None:
         return stage(asked.stage, asked.place, asked.documents, asked.tokens, asked.method == "merge")
     with tempfile.TemporaryDirectory() as place:
         make(Path(place), asked.documents)
-        environment = os.environ | {"WINNOW_CACHE": f"{place}/cache", "HF_HOME": f"{place}/home"}
+        environment = os.environ | SETTINGS | {"WINNOW_CACHE": f"{place}/cache", "HF_HOME": f"{place}/home"}
         for number in range(len(STAGES)):
             command = [sys.executable, *sys.argv, "--stage", f"{number}", "--place", place]
             subprocess.run(command, check=True, env=environment)

@@ -88,12 +88,13 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
         given = loaded.model, parts, inputs
         with reuse_tower(loaded.model):
             prefills(*given, methods[:1], share=False)  # warms up, and encodes once for all
-            runs = [[prefills(*given, methods, way) for way in (False, True)] for _ in range(repeats)]
+            runs, layers = [], []
+            for _ in range(repeats):  # layers take their turn beside the prefills that they are compared with
+                runs.append([prefills(*given, methods, way) for way in (False, True)])
+                layers.append(layer_time(parts, runs[0][1].ran, 3))
         alone, shared = (least([run[way].llm for run in runs]) for way in (0, 1))
         own = " > ".join(f"{least([run[way].own for run in runs]):.2f}" for way in (0, 1))
-        ran = runs[0][1].ran
-        of = layer_time(parts, ran, 2 * repeats + 1)
-        bound = sum(map(of, ran))
+        bound = sum(min(of(n) for of in layers) for n in runs[0][1].ran)
         once, single = shared_flops(described, trees(described, methods))
         peaks = [max(run[way].bytes for run in runs) for way in (0, 1)]
         yield (

@@ -132,7 +132,7 @@ def _film(dice: random.Random, text: str, seed: int, long: tuple[int, ...]) -> P
 
 
 def _options(dice: random.Random, batch: int, turns: int) -> dict[str, Any]:
-    ways: list[dict[str, Any]] = [{}, {}, {"do_sample": True, "top_k": 0}]
+    ways: list[dict[str, Any]] = [{}, {}, {"do_sample": True, "top_k": 0}, {"prefill_chunk_size": 7}]
     if turns == 1:
         ways += [{"do_sample": True, "top_k": 0, "num_return_sequences": 2}, {"num_beams": 2}]
     if batch == 1:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from calling import Talk, ask, joined, oracle_gap, windowed
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
 
 from winnow.models.check.cases import image_prompt, mixed_prompt, text_prompt, tiny_model, video_prompt
 from winnow.models.check.oracle import entrance, oracle_logits
@@ -146,6 +146,28 @@ def test_a_cached_text_prefix_is_no_hindrance(method: Reducer) -> None:
     told, inputs, answer, logits = joined(loaded, method, [text_prompt("look at this :"), image_prompt()])
     assert told[1].shares[2] < 0.5
     assert oracle_gap(loaded, inputs, answer, told, logits) < GAP
+
+
+@methods
+@pytest.mark.parametrize("given", ["named", "configured", "the model's"])
+@pytest.mark.parametrize("family", ["llava_onevision", "qwen2_5_vl"])
+def test_a_prompt_in_chunks_is_answered_as_in_one_piece(family: str, given: str, method: Reducer) -> None:
+    talk = Talk(family, [image_prompt(), video_prompt()])
+    chunks = GenerationConfig(prefill_chunk_size=5)
+    options = {"named": {"prefill_chunk_size": 5}, "configured": {"generation_config": chunks}, "the model's": {}}
+    before = talk.model.generation_config
+    try:
+        with attach(talk.model, method, keys=["a", "b"]) as trace:
+            whole, told = ask(talk.model, talk.inputs, steps=3), trace.prompts
+            if given == "the model's":
+                talk.model.generation_config = chunks
+            with pytest.warns(UserWarning, match="prefill_chunk_size=5: .* in one piece"):
+                cut = ask(talk.model, talk.inputs, steps=3, **options[given])
+    finally:
+        talk.model.generation_config = before
+    assert all(map(torch.equal, whole.logits, cut.logits))
+    assert [prompt.visual_per_layer for prompt in trace.prompts] == [prompt.visual_per_layer for prompt in told]
+    assert trace.prompts is not told
 
 
 @pytest.mark.parametrize("method", [ENTRANCE, RandomDrop(ratio=0.3, positions="compact"), LAYER])
@@ -334,7 +356,6 @@ def filled_elsewhere() -> DynamicCache:
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        ("prefill_chunk_size=8", {"prefill_chunk_size": 8}),
         ("cache_implementation=static", {"cache_implementation": "static"}),
         ("cache_implementation=paged", {"cache_implementation": "paged"}),
         ("custom_generate", {"custom_generate": lambda *_, **__: None}),

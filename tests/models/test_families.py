@@ -126,7 +126,9 @@ def test_a_checkpoint_of_another_family_is_named(tmp_path: Path) -> None:
         load(ModelSpec("llava_onevision", str(tmp_path)))
 
 
-@pytest.mark.parametrize("family", ["internvl", "llava", "llava_next_video", "llava_onevision", "video_llava"])
+@pytest.mark.parametrize(
+    "family", ["gemma3", "glm4v", "internvl", "llava", "llava_next_video", "llava_onevision", "smolvlm", "video_llava"]
+)
 def test_a_saved_checkpoint_answers_as_before(family: str, tmp_path: Path) -> None:
     made: Any = tiny_model(family, "sdpa")
     made.model.save_pretrained(tmp_path)

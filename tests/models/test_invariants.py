@@ -33,8 +33,10 @@ from winnow.reducers.evit import EViT
 from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.fastvid import FastVID
+from winnow.reducers.fitprune import FitPrune
 from winnow.reducers.flashvid import FlashVID
 from winnow.reducers.frame_pairs import FramePairs
+from winnow.reducers.framefusion import FrameFusion
 from winnow.reducers.grid import GridSample
 from winnow.reducers.hiprune import HiPrune
 from winnow.reducers.holitom import HoliTom
@@ -45,12 +47,14 @@ from winnow.reducers.pdrop import PDrop
 from winnow.reducers.prumerge import PruMerge
 from winnow.reducers.prunevid import PruneVid
 from winnow.reducers.random import RandomDrop
+from winnow.reducers.scissor import Scissor
 from winnow.reducers.scope import Scope
 from winnow.reducers.sequential import Sequential
 from winnow.reducers.sparsevlm import SparseVLM
 from winnow.reducers.tome import ToMe
 from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.uniform import Uniform
+from winnow.reducers.v2drop import V2Drop
 from winnow.reducers.vas import VAS
 from winnow.reducers.vcast import VCast
 from winnow.reducers.vcc import VCC
@@ -150,6 +154,14 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "vcast": VCast(ratio=0.25),
     "dtd": DTD(tau=0.1),
     "hiprune": HiPrune(ratio=0.25, alpha=0.5),
+    "v2drop": V2Drop(schedule=Cuts((1, 3, 5))),
+    "v2drop-ratio": V2Drop(ratio=0.3, positions="compact", schedule=Cuts((2, 4))),
+    "fitprune": FitPrune(ratio=0.3),
+    "fitprune-lowest": FitPrune(ratio=0.6, select="lowest", positions="compact", scope="span"),
+    "framefusion": FrameFusion(ratio=0.5, tau=0.1),
+    "framefusion-pruned": FrameFusion(ratio=0.4, tau=0.9, layers=8, positions="compact"),
+    "scissor": Scissor(tau=0.1),
+    "scissor-keep": Scissor(tau=0.2, positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
@@ -169,8 +181,13 @@ KINDS = {
 """A method of each kind, checked on every family in each run; the rest of the matrix is marked `full`."""
 
 
-ALIKE = {"qwen3_vl_moe": {"none", "fastv", "aim-keep"}}
-"""Fewer kinds for a family that differs from another one in its LLM's MLP alone."""
+ALIKE = {
+    "qwen3_vl_moe": {"none", "fastv", "aim-keep"},
+    "smolvlm": {"none", "fastv", "tome", "aim-keep"},
+    "glm4v": {"none", "fastv", "tome", "aim-keep"},
+    "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
+}
+"""Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 
 
 def matrix() -> Iterator[Any]:

@@ -24,10 +24,12 @@ from winnow.reducers.none import NoReduction
 from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.vtw import VTW
 
-FAMILIES = ["internvl", "llava_next_video", "video_llava"]
+FAMILIES = ["gemma3", "internvl", "llava_next_video", "smolvlm", "video_llava"]
 GRIDS = {
+    "gemma3": [(4, 3, 3)],
     "internvl": [(1, 3, 3)] * 14 + [(2, 3, 3)],
     "llava_next_video": [(1, 6, 6), (1, 8, 12)] * 2 + [(2, 3, 3)],
+    "smolvlm": [(1, 3, 3)] * 26 + [(2, 3, 3)],
     "video_llava": [(2, 5, 5), (2, 5, 5)],
 }
 """Of two images, 60 x 40 pixels, and two frames of video, at test size."""
@@ -53,6 +55,8 @@ def spec(model: str, device: str = "cpu") -> ModelSpec:
         ("internvl3", 12, (12, 16, 16), 11 * 11 + 3),
         ("internvl3_5", 12, (12, 16, 16), 11 * 11 + 3),
         ("qwen2_vl", 32, (16, 16, 16), 0),
+        ("smolvlm2_2b", 12, (12, 9, 9), 11 * 21),
+        ("smolvlm2_500m", 12, (12, 8, 8), 11 * 21),
     ],
 )
 def test_tokens_of_a_video_at_full_scale(model: str, frames: int, span: tuple[int, int, int], separators: int) -> None:
@@ -67,7 +71,7 @@ def test_tokens_of_a_video_at_full_scale(model: str, frames: int, span: tuple[in
     (layout,) = family.layouts(SimpleNamespace(config=config), [ids], inputs)
     assert grids(layout) == [span]
     assert len(layout.separators) == separators
-    token = config.image_token_id if asked.family in ("llava", "internvl") else config.video_token_id
+    token = config.image_token_id if asked.family in ("llava", "internvl", "smolvlm") else config.video_token_id
     placeholders = (ids == token).nonzero().flatten()
     held = torch.cat([layout.visual, layout.separators]).sort().values
     assert set(placeholders.tolist()) <= set(held.tolist())
@@ -87,12 +91,13 @@ def test_parameters_are_those_that_the_hub_counts(model: str, billions: float) -
 def test_layouts_in_scoring_generation_and_beams(family: str) -> None:
     loaded: Any = tiny_model(family, "sdpa")
     inputs = loaded.family.encode(loaded.processor, [mixed_prompt(), video_prompt(2)])
+    expected = [GRIDS[family], [(2, *GRIDS[family][-1][1:])]]
     with torch.no_grad(), attach(loaded.model, NoReduction()) as trace:
         for call in (loaded.model, loaded.model.generate):
             call(**inputs, **({} if call is loaded.model else {"max_new_tokens": 1, "pad_token_id": 0}))
-            assert [grids(told.layout) for told in trace.prompts] == [GRIDS[family], GRIDS[family][-1:]]
+            assert [grids(told.layout) for told in trace.prompts] == expected
         loaded.model.generate(**inputs, max_new_tokens=1, pad_token_id=0, num_beams=2)
-        assert [grids(told.layout) for told in trace.prompts[::2]] == [GRIDS[family], GRIDS[family][-1:]]
+        assert [grids(told.layout) for told in trace.prompts[::2]] == expected
 
 
 def test_a_frames_cls_is_a_separator_that_no_method_drops() -> None:

@@ -106,7 +106,9 @@ def test_deepstack_reaches_the_tokens_that_are_left(reducer: Any, monkeypatch: p
     assert (whole - answer()).abs().max() > 0.1
 
 
-@pytest.mark.parametrize(("name", "step"), [("qwen2_vl", 256), ("qwen2_5_vl", 256), ("qwen3_vl", 196)])
+@pytest.mark.parametrize(
+    ("name", "step"), [("qwen2_vl", 256), ("qwen2_5_vl", 256), ("qwen3_vl", 196), ("glm4v_9b", 256)]
+)
 def test_32_frames_make_the_tokens_of_the_papers(name: str, step: int) -> None:
     """AIM, Table A: 32 frames are 16 x 256 = 4096 tokens on Qwen2-VL; counted on the full-scale model's shapes."""
     node = yaml.safe_load(Path(configs.FOLDER / "model" / f"{name}.yaml").read_text())

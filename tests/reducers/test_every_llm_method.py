@@ -20,6 +20,7 @@ from winnow.reducers.divprune import DivPrune
 from winnow.reducers.dycoke import DyCoke
 from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
+from winnow.reducers.fitprune import FitPrune
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.grid import GridSample
 from winnow.reducers.mmtok import MMTok
@@ -29,6 +30,7 @@ from winnow.reducers.sequential import Sequential
 from winnow.reducers.sparsevlm import SparseVLM
 from winnow.reducers.tome import ToMe
 from winnow.reducers.uniform import Uniform
+from winnow.reducers.v2drop import V2Drop
 from winnow.reducers.vas import VAS
 from winnow.reducers.vcast import VCast
 from winnow.reducers.vcc import VCC
@@ -74,6 +76,11 @@ METHODS: dict[str, Reducer] = {
     "dart-layer": DART(R=0.5, at="layer", schedule=K(3)),
     "mmtok": MMTok(),
     "vcast": VCast(ratio=0.3),
+    "v2drop": V2Drop(schedule=Cuts((1, 3, 5))),
+    "v2drop-keep": V2Drop(keep=(0.25, 0.0), scope="span", schedule=TWICE),
+    "v2drop-ratio": V2Drop(ratio=0.2, select="lowest", schedule=TWICE),
+    "fitprune": FitPrune(ratio=0.25),
+    "fitprune-span": FitPrune(ratio=0.05, scope="span", positions="compact"),
     "random-twice": RandomDrop(ratio=0.2, schedule=TWICE),
     "compose": Compose(AIMMerge(), FastV(ratio=0.4, schedule=K(3))),
     "compose-scores": Compose(RandomDrop(ratio=0.6, scope="span"), VCC(stride=3, schedule=K(2))),

@@ -39,7 +39,7 @@ def tables(
     where: Annotated[
         list[str] | None, typer.Option(help="Condition on such columns, may be repeated: reducer=fastv, mean<0.5.")
     ] = None,
-    pivot: Annotated[Literal["", "task"], typer.Option(help="task: a column for each task, figures alone.")] = "",
+    pivot: Annotated[Literal["", "task"], typer.Option(help="task: a row per method, a column per task.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write the numbers, a row a run and task: .csv, .parquet.")] = None,
 ) -> None:
     """Print the table of all runs, or tables of the papers: ours beside the printed numbers.

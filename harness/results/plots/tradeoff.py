@@ -11,6 +11,7 @@ from typing import Any, Literal
 from winnow.harness.results.plots.style import Width, check, figure, legend, look
 from winnow.harness.run.result import FigureResult, Result
 from winnow.harness.score.paired_runs import BASELINE
+from winnow.harness.score.pooled import figure_named, figures
 from winnow.reducers.core.errors import WinnowError, choose
 
 Axis = Literal["retention", "flops", "kv", "ttft"]
@@ -71,15 +72,15 @@ def draw(
     results = [result for result in results if result["status"] == "complete"]
     model = only(model, {result["model"] for result in results}, "model")
     results = [result for result in results if result["model"] == model]
-    task = only(task, {found["task"] for result in results for found in result["tasks"]}, "task")
+    parts = {found["task"] for result in results for found in result["tasks"]}
+    task = only(task, {name for result in results for name in figures(result)} | ({task or ""} & parts), "task")
     curves: Curves = defaultdict(list)
-    results = [result for result in results if any(found["task"] == task for found in result["tasks"])]
+    results = [result for result in results if figure_named(result, task) is not None]
     told = apart(results)
     for result in results:
-        cost = AXES[axis].of(result)
-        for found in result["tasks"]:
-            if found["task"] == task and cost is not None and found["mean"] is not None:
-                curves[curve(result) + told[result.get("context", "")]].append((cost, found))
+        cost, found = AXES[axis].of(result), figure_named(result, task)
+        if found is not None and cost is not None and found["mean"] is not None:
+            curves[curve(result) + told[result.get("context", "")]].append((cost, found))
     if not curves:
         hint = "time them with winnow bench" if axis == "ttft" else "choose another --x"
         raise WinnowError(f"--x {axis}: none of these runs has it; {hint}")

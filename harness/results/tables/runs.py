@@ -11,6 +11,7 @@ from typing import Any, Literal
 from winnow.harness.common.console import as_csv, print_table
 from winnow.harness.common.console import render as as_text
 from winnow.harness.results.tables import tidy
+from winnow.harness.results.tables.matrix import by_method, spread
 from winnow.harness.results.tables.sheet import CellText, Sheet, html, latex
 from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import settle
@@ -43,7 +44,7 @@ class View:
     where : sequence of str
         Conditions on these columns.
     pivot : bool
-        One column for each task, and nothing else of it.
+        One row for each method, one column for each task, and nothing else of it.
     """
 
     columns: Sequence[str] = ()
@@ -122,7 +123,9 @@ def text(results: Sequence[Result], folder: Path, form: Literal["md", "latex", "
     """Write the whole table of some results."""
     settle(results, folder)
     found = [*tidy.compared(results, folder)]
-    return _written(_texts(found, _names(results), _profiles(results)), form, _caption(found))
+    tasks = _names(results)
+    before, table = _laid_out(found, _texts(found, tasks, _profiles(results)), tasks, form, View())
+    return _written([*before, table], form, _caption(found))
 
 
 def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: View | None = None) -> None:
@@ -143,11 +146,27 @@ def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: Vie
         chosen = [known[run] for run in dict.fromkeys(row["run"] for row in numbers)]
         tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
     table = _texts(chosen, tasks, _profiles(each[0] for each in chosen))
-    long = _by_task(table, tasks) if form == "rich" and len(tasks) > WIDEST and not view.pivot else []
-    if long or view.pivot:
-        hidden = {f"{prefix}{name}" for prefix in ("Δ ", "Δ random ", *([""] if long else [])) for name in tasks}
-        table = [{key: value for key, value in row.items() if key not in hidden} for row in table]
-    _print([long] if long else [], _chosen(table, view.columns), form, _caption(chosen))
+    before, table = _laid_out(chosen, table, tasks, form, view)
+    _print(before, _chosen(table, view.columns), form, _caption(chosen))
+
+
+def _laid_out(
+    chosen: Sequence[tuple[Result, tidy.Compared, tidy.Compared, str]],
+    table: list[dict[str, str]],
+    tasks: Sequence[str],
+    form: str,
+    view: View,
+) -> tuple[list[list[dict[str, str]]], list[dict[str, str]]]:
+    """What stands before the table, and what is left of it then."""
+    results = [each[0] for each in chosen]
+    matrix = by_method(results, table, tasks)
+    if view.pivot:
+        return [], matrix
+    apart = spread(results, tasks)
+    many = form == "rich" and (apart or len(tasks) > WIDEST)
+    before = [matrix] * (many or (apart and not view.columns)) + [_by_task(table, tasks)] * many
+    hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in tasks} if many else set()
+    return before, [{key: value for key, value in row.items() if key not in hidden} for row in table]
 
 
 def _numbers(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]], view: View) -> list[dict[str, Any]]:
@@ -158,17 +177,17 @@ def _numbers(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]], 
 
 def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], form: Form, caption: str) -> None:
     if form == "rich":
-        for long in before:
-            print_table(long, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
+        for more in before:
+            print_table(more, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
         print_table(table, form, left=LEFT, caption=caption, wrap=("run",), keys=KEYS)
     else:
-        print(_written(table, form, caption))
+        print(_written([*before, table], form, caption))
 
 
-def _written(table: list[dict[str, str]], form: str, caption: str) -> str:
+def _written(tables: Sequence[list[dict[str, str]]], form: str, caption: str) -> str:
     if form == "md":
-        return as_text(table, "md")
-    return (latex if form == "latex" else html)(_sheet(table, caption))
+        return "\n".join(as_text(rows, "md") for rows in tables)
+    return "\n".join((latex if form == "latex" else html)(_sheet(rows, caption)) for rows in tables)
 
 
 def _caption(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]]) -> str:

@@ -58,25 +58,39 @@ class Counted:
 def narrow(model: ModelConfig) -> dict[str, Any]:
     full = model.arch["vision"]
     arch = tiny(model.arch, full["image"])
-    return arch | {"vision": arch["vision"] | {"patch": full["patch"]}}
+    kept = {name: full[name] for name in ("patch", "shuffle", "pool") if name in full}
+    return arch | {"layers": 3, "vision": arch["vision"] | kept}  # as many as have deepstack
 
 
 def projectors(model: nn.Module) -> dict[str, nn.Module]:
     """The modules that take features to the LLM's width, by name."""
     called = {name: module for name, module in model.named_modules() if not isinstance(module, nn.ModuleList)}
-    named = {name: module for name, module in called.items() if "projector" in name or "merger" in name}
+    words = ("projector", "merger", "connector", "downsample")
+    named = {name: module for name, module in called.items() if any(word in name for word in words)}
     return {name: module for name, module in named.items() if not any(name.startswith(f"{other}.") for other in named)}
 
 
 def linears(modules: Iterable[nn.Module]) -> list[tuple[int, int]]:
-    found = [inner for module in modules for inner in module.modules() if isinstance(inner, nn.Linear)]
-    return [(inner.in_features, inner.out_features) for inner in found]
+    """Inputs and outputs of each: a convolution without overlap takes all values under its kernel, a bare matrix has
+    its inputs first.
+    """
+    found = []
+    for module in (inner for outer in modules for inner in outer.modules()):
+        matrices = [weight for weight in module.parameters(recurse=False) if weight.ndim > 1]
+        turned = isinstance(module, nn.Linear | nn.Conv2d)
+        found += [(w[0].numel(), len(w)) if turned else (len(w), w[0].numel()) for w in matrices]
+    return found
 
 
 def distinct() -> list[str]:
     """The first of the models that are the same once they are narrow."""
-    found = {repr((config(name).family, narrow(config(name)), config(name).nominal)): name for name in MODELS[::-1]}
-    return sorted(found.values())
+    return sorted({_shape_of(config(name)): name for name in MODELS[::-1]}.values())
+
+
+def _shape_of(model: ModelConfig) -> str:
+    """What the counts of a model depend on: of its projector the vectors that pass, its widths being narrow too."""
+    passing = [row["tokens"] for row in model.arch["projector"]]
+    return repr((model.family, narrow(model) | {"projector": passing}, model.nominal))
 
 
 @pytest.fixture(scope="module", params=distinct())
@@ -108,7 +122,8 @@ def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     if "window" in model.arch["vision"]:  # a narrow model has windows of its own
         window = (vision.window_size // vision.patch_size) ** 2
         tower = replace(tower, window=window, full=tuple(vision.fullatt_block_indexes))
-    count = sum(grid[0] for grid in inputs["video_grid_thw"].tolist()) if "video_grid_thw" in inputs else None
+    sizes = [inputs[name] for name in ("video_grid_thw", "image_grid_thw") if name in inputs]
+    count = sum(grid[0] for size in sizes for grid in size.tolist())
     count = count or next(v for k, v in inputs.items() if "pixel" in k).numel() // (3 * arch["vision"]["image"] ** 2)
     return model, Counted(arch, tower, count, inputs["input_ids"].shape[1], parts, linears(projecting.values()))
 

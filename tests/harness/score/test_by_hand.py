@@ -102,3 +102,10 @@ def test_sign_flip_by_hand() -> None:
     assert sign_flip(np.array([1.5, 0.25, -0.5])) == pytest.approx(6 / 8)
     assert sign_flip(np.zeros(4)) == sign_flip(np.array([5.0])) == 1
     assert sign_flip(np.full(9, 0.1 + 0.2 - 0.3)) == 1  # what rounding leaves is no difference
+
+
+def test_a_mean_of_means() -> None:
+    # Easy 1/2 and hard 0 make 1/4; with the routes' 1 that is 5/8. Weights: 1/2 · 1/2 · 1/2 twice, 1/2 · 1/2, 1/2.
+    layout = lay_out([""] * 4, ["way > easy", "way > easy", "way > hard", "route"])
+    assert layout.weights == pytest.approx([1 / 8, 1 / 8, 1 / 4, 1 / 2])
+    assert figure([1, 0, 0, 1], layout).mean == pytest.approx(5 / 8)

@@ -59,7 +59,7 @@ def deaths(planned: Manifest) -> int:
 
 def go(planned: Manifest) -> int:
     path = os.pathsep.join([str(planned.results.parent / "code"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "winnow.harness.cli.main", "run", str(planned.path), "--workers", "2"]
+    command = [sys.executable, "-m", "winnow.harness.cli.main", "run", str(planned.path), "--workers", "2", "--trust"]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
     )

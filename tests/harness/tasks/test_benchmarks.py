@@ -11,6 +11,7 @@ from winnow.harness.data.documents import Tasks
 from winnow.harness.run.record import Row
 from winnow.harness.score.scoring import Scored, score_task
 from winnow.harness.tasks.catalogue import BENCHMARKS, MEANS
+from winnow.harness.tasks.lite import NAMES as LITE
 
 MVBENCH = list(MEANS["mvbench"])
 EITHER = "guess"
@@ -42,6 +43,53 @@ KNOWN: dict[str, tuple[list[str], float, Any]] = {
     "pope": (["Yes.", "no", "yes", "no", "yes", "yes"], 500 / 6, 400 / 6),
     **dict.fromkeys(MEANS["pope_splits"], (["Yes.", "no"], 100, 50)),
 }
+BECAUSE = "Answer: B, because A is wrong"
+YES_NO = ["Yes", "No, eyes", "No.", "Yes.", "dunno"]
+# The same of the benchmarks of today; each kind of scoring is run on every change, the others with the whole matrix.
+TODAY: dict[str, tuple[list[str], float, Any]] = {
+    "ocrbench": (["RED!", "a lime", "x^{2}", "1200"], 75, 0.3),  # lmms-eval: 3 of 1000
+    "docvqa_val": (["red", "limes", "purple"], 60, 60),  # 1, 1 letter of 5 too many, nothing
+    "infovqa_val": (["red", "Green", "purple"], 200 / 3, 200 / 3),
+    "chartqa": (["14.3", "0.0", "yes.", "1,000", "0.25"], 100, 40),
+    "vizwiz_vqa_val": (["purple", "green", ""], (60 + 100) / 3, 160 / 3),
+    **dict.fromkeys(
+        (one for one in BENCHMARKS if "_bbox_rec_" in one),
+        (["[0.25, 0.25, 0.75, 0.75]", "(0.75, 0.75), (0.25, 0.25)", "there"], 200 / 3, 200 / 3),
+    ),
+    "temporal_grounding_charades": (
+        ["0 - 4 seconds", "It starts at 3.0 seconds and ends at 9.5 seconds.", "[2, 4]"],
+        100,
+        100 / 3,
+    ),
+    "hallusion_bench_image": (YES_NO, 80, 60),
+    "seedbench": (["The answer is A", "B", "(C)", "D"], 100, 100 / 3),
+    "mmbench_cn_dev": (["A", "B", "B", "B", "blue"], 200 / 3, 200 / 3),
+    "mmstar": (["A", "Dunno", "The answer is C"], (50 + 100) / 2, 200 / 3),
+    "mathvista_testmini_cot": (["green", "It is 14.0", "1.52", "\\boxed{[1, 2]}"], 100, 25),
+    "mmmu_val": (["A", "B", "The answer is 24"], 100, 200 / 3),  # which has two labels
+    "ai2d": (["(A)", "B", "The answer is C"], 100, 200 / 3),
+    "realworldqa": (["A", BECAUSE, "2."], 100, 200 / 3),
+    "motionbench_full": (["A", "A person does it, so the answer is B."], 100, 50),
+    "tempcompass_multi_choice": ([" A", "B. green", "the answer is C"], 100, 200 / 3),
+    "tempcompass_yes_no": (["Yes, it is", "It is not so: no", "no"], 200 / 3, 100 / 3),
+    "tempcompass_caption_matching": (["It is caption B.", "2", "up it goes"], 100, 200 / 3),
+    "lvbench": (["A", BECAUSE], 100, 50),
+    "video_mmmu_perception": (["A", "zebra"], 50, EITHER),
+    "video_mmmu_comprehension": (["A", "B"], 100, 100),
+    "video_mmmu_adaptation": (["A", "The answer is 24."], 100, 100),
+    # All of the first group; of the second the first question and one of the two beside each other: 4/12.
+    "videomme_v2": (["A", "(B)", "C", "D", "A", "A", "C", "A"], 200 / 3, 100 * (9 / 16 + 4 / 12) / 2),
+    # Directions 2 of 3, a route, two estimates; lmms-eval does not read (B) and takes 1,200 for 1.
+    "vsibench": (["A", "(B)", "A", "A.", "four", "1,200"], 100 * (2 / 3 + 3) / 4, 100 * (1 / 3 + 2) / 4),
+    "ovo_backward": (["Answer: B", "B", "C"], (50 + 100) / 2, 100),
+    "ovo_realtime": (["A", "B", "C"], 100, 100),
+}
+TODAY |= {f"{one}_lite": TODAY.get(one) or KNOWN[one] for one in LITE}
+QUICK = (
+    "ocrbench", "docvqa_val", "refcoco_bbox_rec_val", "hallusion_bench_image", "mathvista_testmini_cot", "mmmu_val",
+    "ai2d", "motionbench_full", "tempcompass_caption_matching", "videomme_v2", "vsibench",
+)  # fmt: skip
+CHAIR = ["Two men walk dogs.", "A red car and a bus", ""]
 FILES: dict[str, tuple[list[str], Any]] = {
     "egoschema": (["A", "zebra", "C", "D", "E"], {"ego0": 0, "ego1": -1, "ego2": 2, "ego3": 3, "ego4": 4}),
     "vqav2_test": (
@@ -64,12 +112,14 @@ def scored(tasks: Tasks, name: str, answers: list[str], folder: Path, limit: int
 
 
 def test_every_benchmark_is_known() -> None:
-    assert set(KNOWN) | set(FILES) == set(BENCHMARKS)
+    assert set(KNOWN) | set(TODAY) | set(FILES) | {"coco_cap_chair"} == set(BENCHMARKS)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize(
+    "name", [*KNOWN, *(one if one in QUICK else pytest.param(one, marks=pytest.mark.full) for one in TODAY)]
+)
 def test_known_answers(tasks: Tasks, name: str, tmp_path: Path) -> None:
-    answers, ours, theirs = KNOWN[name]
+    answers, ours, theirs = (KNOWN | TODAY)[name]
     summary = scored(tasks, name, answers, tmp_path).summary
     assert summary["mean"] == pytest.approx(ours, abs=1e-3)
     assert summary["documents"] == len(answers)
@@ -132,3 +182,51 @@ def test_samples_are_compared_by_unit_and_stratum(tasks: Tasks, tmp_path: Path) 
     assert [(row["stratum"], row["score"]) for row in found] == [
         ("existence", 2), ("existence", 0.5), ("color", 0.5), ("color", 0.5)
     ]  # fmt: skip
+
+
+def test_no_run_scores_for_another(tasks: Tasks, tmp_path: Path) -> None:
+    """lmms-eval's counts of OCRBench go on from run to run, what was judged of HallusionBench lies in the folder."""
+    first, again = (scored(tasks, "ocrbench", TODAY["ocrbench"][0], tmp_path).summary for _ in range(2))
+    assert first["lmms_eval"] == again["lmms_eval"] == pytest.approx(0.3)
+    scored(tasks, "hallusion_bench_image", YES_NO, tmp_path)
+    wrong = scored(tasks, "hallusion_bench_image", ["No", "Yes", "Yes", "No", "No"], tmp_path).summary
+    assert (wrong["mean"], wrong["lmms_eval"]) == (0, 0)
+    assert wrong["figures"] == {"qAcc": 0, "fAcc": 0}
+
+
+def test_captions_that_invent_objects(tasks: Tasks, tmp_path: Path) -> None:
+    """Of three captions one is faithful, one invents a bus, one is empty; lmms-eval's code needs nltk's data."""
+    found = scored(tasks, "coco_cap_chair", CHAIR, tmp_path).summary
+    assert (found["mean"], found["unparsed"]) == (pytest.approx(100 / 3, abs=1e-3), 1)
+    assert found["figures"] == pytest.approx({"CHAIR_s": 100 / 3, "CHAIR_i": 25, "recall": 60}, abs=1e-3)
+    assert "nltk" in found["note"] and found["lmms_eval"] in (None, pytest.approx(200 / 3, abs=1e-2))
+
+
+def test_spans_that_only_one_of_the_two_reads(tasks: Tasks, tmp_path: Path) -> None:
+    found = scored(tasks, "temporal_grounding_charades", TODAY["temporal_grounding_charades"][0], tmp_path).summary
+    assert (found["mean"], found["unparsed"]) == (100, 0)
+    assert found["figures"]["unread by lmms-eval"] == pytest.approx(200 / 3, abs=1e-3)
+
+
+def test_boxes_are_scored_in_the_scale_of_the_family(tasks: Tasks, tmp_path: Path) -> None:
+    """The same places as thousandths and as pixels of a picture of 4 x 4 tokens; samples keep what was said."""
+    said = {"qwen2_vl": "(250,250),(750,750)", "qwen2_5_vl": "[28, 28, 84, 84]", "llava": "[250, 250, 750, 750]"}
+    documents = tasks.documents("refcoco_bbox_rec_val", 1)
+    for family, answer in said.items():
+        row = Row(documents[0].task, 0, documents[0].fingerprint, answer, grids=[(1, 4, 4)])
+        found = score_task(tasks, row.task, documents, {row.key: row}, tmp_path, family)
+        right = 0 if family == "llava" else 100
+        assert (found.summary["mean"], found.summary["lmms_eval"], found.summary["unparsed"]) == (
+            right,
+            right,
+            not right,
+        )
+        assert found.samples[0]["answer"] == answer and bool(found.samples[0]["box"]) == bool(right)
+
+
+def test_an_answer_that_was_cut_off_is_told(tasks: Tasks, tmp_path: Path) -> None:
+    documents = tasks.documents("mathvista_testmini_cot", 2)
+    assert documents[0].generation["max_new_tokens"] == 1024
+    rows = {(d.task, d.doc_id): Row(d.task, d.doc_id, d.fingerprint, "14", cut=d.doc_id == 1) for d in documents}
+    found = score_task(tasks, documents[0].task, documents, rows, tmp_path).summary
+    assert (found["mean"], found["figures"]) == (50, {"cut off at the limit": 50})

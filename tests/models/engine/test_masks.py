@@ -35,6 +35,22 @@ def by_hand(rows: Held, columns: Held, window: int | None) -> list[list[list[boo
     return found
 
 
+def test_tokens_of_a_picture_see_each_other_within_the_window() -> None:
+    """Two pictures of places 1 to 3 and 5 to 6; place 2 was dropped, and a row of text asks too."""
+    pictures = torch.tensor([[-1, 0, 0, 0, -1, 1, 1, -1]])
+    columns = held([[0, 1, 3, 4, 5, 6, 7]], [0])
+    for window in (None, 2):
+        seen = attention_mask(columns, columns, window, "sdpa", NONE, False, pictures=pictures)
+        assert seen is not None
+        for i, row in zip(columns.columns[0].tolist(), seen[0, 0].tolist(), strict=True):
+            near = [j for j in columns.columns[0].tolist() if window is None or i - j < window]
+            own = {j for j in near if pictures[0, i] >= 0 and pictures[0, j] == pictures[0, i]}
+            expected = {j for j in near if j <= i} | own
+            assert {j for j, sees in zip(columns.columns[0].tolist(), row, strict=True) if sees} == expected
+    text = columns.last(1)
+    assert attention_mask(text, columns, None, "sdpa", NONE, False, pictures=pictures) is None
+
+
 def mask(rows: Held, columns: Held, how: str = "sdpa", window: int | None = None, wanted: bool = True) -> Tensor | None:
     return attention_mask(rows, columns, window, how, NONE, wanted)
 

@@ -98,4 +98,4 @@ def test_own_runs_print_as_latex_and_html(store: Path, capsys: pytest.CaptureFix
     add(store, "odd", "<b>&", 10)
     runs.show(results_below(store), store, "html")
     page = capsys.readouterr().out
-    assert "&lt;b&gt;&amp;" in page and "<b>&" not in page and page.count("<table") == 1
+    assert "&lt;b&gt;&amp;" in page and "<b>&" not in page and page.count("<table") == 2

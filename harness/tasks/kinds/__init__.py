@@ -1,0 +1,1 @@
+"""How answers of one kind are read and scored, one module a kind; functions of texts alone."""
