@@ -77,7 +77,7 @@ lint: setup ## Style, format, types, and the order of imports.
 	$(BIN)/deptry . 2> $(VENV)/deptry.log || { cat $(VENV)/deptry.log; exit 1; }
 
 docs: setup ## Build the documentation's site into build/site; a broken link is an error.
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 wheel: setup ## Build the wheel into dist/, from which containers/ are built.
 	@rm -rf dist build
