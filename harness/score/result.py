@@ -1,4 +1,4 @@
-"""Closes a run: samples, scores and traces to disk, then the result, then DONE."""
+"""Closes a run: samples and scores to disk, then the result, then DONE."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from winnow.harness.common import files
-from winnow.harness.common.run_files import RESULT, SCORES, TRACES, Score, samples_path
+from winnow.harness.common.run_files import RESULT, SCORES, Score, samples_path
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.label import label
 from winnow.harness.cost import kv_bytes, llm_viewer, physical
@@ -21,9 +21,7 @@ from winnow.harness.plan.build import Built
 from winnow.harness.plan.identity import Identity
 from winnow.harness.plan.nominal import cost_of, llm_shape, nominal, vision_tower
 from winnow.harness.plan.prefill import METHOD, whole
-from winnow.harness.run import traces
 from winnow.harness.run.cell_run import CellRun
-from winnow.harness.run.journal import whole as whole_rows
 from winnow.harness.run.record import Row, mean_shares
 from winnow.harness.run.result import CostResult, Result
 from winnow.harness.score.judge_verdicts import keep_verdict
@@ -49,9 +47,7 @@ def finish(work: CellRun, rows: Sequence[Row], scored: Sequence[Scored], spent: 
     for task in scored:
         keep_verdict(folder, task)
         files.write_lines(samples_path(folder, task.summary["task"]), task.samples)
-        task.samples.clear()  # a large benchmark's take as much memory as the tables that follow
     _write_table(folder / SCORES, [row for task in scored for row in task.scores])
-    traces.write(folder / TRACES, whole_rows(row for row in rows if row.status == "ok"))
     result = summarise(work.run.cell, work.run.identity, work.built, rows, scored)
     result["spent"] = dict(spent)
     files.write_json(folder / RESULT, result)

@@ -9,18 +9,17 @@ from functools import cache
 from winnow.harness.common import files
 from winnow.harness.common.exits import BUSY, INCOMPLETE, OK, worst
 from winnow.harness.common.progress import progress
-from winnow.harness.common.run_files import ENV, JOURNAL
+from winnow.harness.common.run_files import ENV, JOURNAL, TRACES
 from winnow.harness.common.spent import Spent
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.data.faults import REASONS, grouped
 from winnow.harness.plan.build import Built
 from winnow.harness.results.tracking.track import track
-from winnow.harness.run import environment
+from winnow.harness.run import environment, journal, traces
 from winnow.harness.run.answer import answer_all
 from winnow.harness.run.cell_run import CellRun, key_of
 from winnow.harness.run.claim import Claim
-from winnow.harness.run.journal import deaths
 from winnow.harness.run.loaded import LoadedModel
 from winnow.harness.run.sharing import Sharing
 from winnow.harness.run.stop import Stop
@@ -75,7 +74,7 @@ def _open(found: Run, built: Built, claim: Claim) -> CellRun:
     if found.cell.force:
         found.reset()
     found.open(environment.describe())
-    died = deaths(found.folder / JOURNAL)
+    died = journal.deaths(found.folder / JOURNAL)
     return CellRun(found, built, found.rows(), found.journal(), claim, died)
 
 
@@ -147,6 +146,9 @@ def _close(
         return BUSY
     if work.stopped:
         return _stopped(work)
+    rows = [work.rows[document.task, document.doc_id] for found in documents.values() for document in found]
+    answered = journal.whole(row for row in rows if row.status == "ok")
+    traces.write(work.run.folder / TRACES, answered)  # before scoring, which takes as much memory again
     try:
         with progress(f"scoring {work.built.reducer.name}"), spent.on("score"):
             family, folder = work.run.cell.model.family, work.run.folder
@@ -155,7 +157,6 @@ def _close(
         print(f"run {work.run.id} is not scored: {error}", file=sys.stderr)
         work.run.fail(f"not scored: {error}")
         return INCOMPLETE
-    rows = [work.rows[document.task, document.doc_id] for found in documents.values() for document in found]
     result = finish(work, rows, scored, spent.since(before))
     if result["status"] == "complete":
         track(work.run.cell.tracker, work.run.folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from winnow.harness.tasks.benchmark import Benchmark
 from winnow.harness.tasks.kinds.numbers import charted
 from winnow.harness.tasks.kinds.texts import alike
@@ -24,16 +22,11 @@ def _document(task: str, family: str, config: str) -> Benchmark:
     )  # fmt: skip
 
 
-def fresh_counts(names: Any) -> dict[str, int]:
-    """The counts of lmms-eval's OCRBench, which it would go on adding up over all runs of a process."""
-    return dict.fromkeys(names["OCRBench_score"], 0)
-
-
 READING = (
     Benchmark(
         "ocrbench", "ocrbench", "echo840/OCRBench", graded, "ocrbench_accuracy",
         columns={"question": "text", "dataset": "text"}, categories={"question_type": OCR_KINDS},
-        breakdown=("question_type",), instead={"OCRBench_score": fresh_counts},
+        breakdown=("question_type",),
         quirk="lmms-eval divides by the 1000 questions of the whole set, however many were asked",
     ),
     _document("docvqa_val", "docvqa", "DocVQA"),

@@ -10,7 +10,7 @@ from winnow.harness.tasks.benchmark import Benchmark, Reading
 from winnow.harness.tasks.choices import Choices, Doc, as_lines, column
 from winnow.harness.tasks.kinds import numbers
 from winnow.harness.tasks.kinds.captions import matched
-from winnow.harness.tasks.kinds.groups import group
+from winnow.harness.tasks.kinds.groups import accuracy, group
 from winnow.harness.tasks.kinds.yes_no import agreed
 from winnow.harness.tasks.readers import contained, graded, option, option_or_text, rated
 from winnow.harness.tasks.reasoning import LETTERS
@@ -114,6 +114,7 @@ TEMPORAL = (
         media="videomme_v2", ident=("question_id",),
         columns={"question": "text", "options": "text", "video_id": "text", "group_structure": "text"},
         categories={"group_type": ("relevance", "logic")}, unit=lambda doc: doc["video_id"], worth=group,
+        further=accuracy,
         breakdown=("group_type",), choices=Choices(as_lines("options")), reread=True,
         quirk="lmms-eval gives a group that was cut off the points of as many right answers of four, 56.25 for three "
         "of three, and does not read '(B)'",

@@ -28,6 +28,11 @@ def group(answered: Sequence[tuple[Doc, float]]) -> float:
     return points[_reached(right, structure)] / points[len(right)]
 
 
+def accuracy(answered: Sequence[tuple[Doc, str, float]]) -> dict[str, float]:
+    """The share of single questions that are right, in %."""
+    return {"accuracy": 100 * sum(score for *_, score in answered) / len(answered)}
+
+
 def _reached(right: Sequence[bool], structure: str) -> int:
     """How far a chain holds: to its first wrong answer, of two side by side to the second wrong one."""
     lead = next((place for place, good in enumerate(right) if not good), len(right))

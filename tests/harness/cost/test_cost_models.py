@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -27,8 +28,13 @@ MODELS = options("model")
 PICTURE = 448
 
 
+@cache
+def composed(name: str) -> ModelConfig:
+    return cell_from([f"model={name}", "model.weights=random"]).model
+
+
 def config(name: str, **more: Any) -> ModelConfig:
-    return replace(cell_from([f"model={name}", "model.weights=random"]).model, **more)
+    return replace(composed(name), **more)
 
 
 def test_every_family_is_covered() -> None:

@@ -26,10 +26,15 @@ def benchmark(**instead: Any) -> Benchmark:
     return Benchmark("quiz", "quiz", "org/quiz", graded, instead=instead)
 
 
+def of_nobody(names: dict[str, Any]) -> Any:
+    asked = names["ask"]
+    return lambda: f"no {asked()}"
+
+
 def test_every_copy_of_the_module_is_changed_and_put_back() -> None:
     task = a_task()
     functions = [task.config.process_results, task.aggregation()["m"]]
-    with steadied(benchmark(ask=lambda names: lambda: f"no {names['ask']()}"), task):
+    with steadied(benchmark(ask=of_nobody), task):
         assert [one(None, None) for one in functions] == ["no judge"] * 2
     assert [one(None, None) for one in functions] == ["judge"] * 2
 

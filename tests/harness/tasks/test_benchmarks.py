@@ -185,7 +185,7 @@ def test_samples_are_compared_by_unit_and_stratum(tasks: Tasks, tmp_path: Path) 
 
 
 def test_no_run_scores_for_another(tasks: Tasks, tmp_path: Path) -> None:
-    """lmms-eval's counts of OCRBench go on from run to run, what was judged of HallusionBench lies in the folder."""
+    """lmms-eval's counts of OCRBench go on within a loaded task; HallusionBench's verdicts would lie in the folder."""
     first, again = (scored(tasks, "ocrbench", TODAY["ocrbench"][0], tmp_path).summary for _ in range(2))
     assert first["lmms_eval"] == again["lmms_eval"] == pytest.approx(0.3)
     scored(tasks, "hallusion_bench_image", YES_NO, tmp_path)

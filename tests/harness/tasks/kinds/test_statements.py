@@ -5,7 +5,7 @@ import pytest
 from winnow.harness.tasks.hallucination import sets_of
 from winnow.harness.tasks.kinds.captions import matched
 from winnow.harness.tasks.kinds.chair import faithful, objects_of, rates, vocabulary
-from winnow.harness.tasks.kinds.groups import group
+from winnow.harness.tasks.kinds.groups import accuracy, group
 from winnow.harness.tasks.kinds.yes_no import agreed, agreed_by_number, said
 
 
@@ -119,3 +119,5 @@ def test_groups_of_questions(kind: str, structure: str, right: str, worth: float
         for place, one in enumerate(right)
     ]
     assert group(asked[::-1]) == pytest.approx(worth)
+    share = accuracy([(doc, "", score) for doc, score in asked])["accuracy"]
+    assert share == pytest.approx(100 * right.count("1") / len(right))
