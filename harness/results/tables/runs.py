@@ -159,12 +159,12 @@ def _laid_out(
 ) -> tuple[list[list[dict[str, str]]], list[dict[str, str]]]:
     """What stands before the table, and what is left of it then."""
     results = [each[0] for each in chosen]
-    matrix = by_method(results, table, tasks)
     if view.pivot:
-        return [], matrix
+        return [], by_method(results, table, tasks)
     apart = spread(results, tasks)
     many = form == "rich" and (apart or len(tasks) > WIDEST)
-    before = [matrix] * (many or (apart and not view.columns)) + [_by_task(table, tasks)] * many
+    before = [by_method(results, table, tasks)] if many or (apart and not view.columns) else []
+    before += [_by_task(table, tasks)] if many else []
     hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in tasks} if many else set()
     return before, [{key: value for key, value in row.items() if key not in hidden} for row in table]
 
