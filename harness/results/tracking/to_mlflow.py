@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -18,6 +19,7 @@ MOST, LONGEST = 100, 500
 
 def send(record: Record, tracker: TrackerConfig) -> None:
     """Send a run; one of its id is brought up to date, but for its settings, which name it."""
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # it would rather have a database
     client = MlflowClient(tracker.place if "://" in tracker.place else Path(tracker.place).absolute().as_uri())
     experiment = client.get_experiment_by_name(tracker.project)
     place = experiment.experiment_id if experiment else client.create_experiment(tracker.project)

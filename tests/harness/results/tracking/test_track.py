@@ -95,7 +95,7 @@ def test_wandb_keeps_a_run_offline(folder: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     assert track(TrackerConfig("wandb", "trial", "offline", str(tmp_path / "kept")), folder)
     (kept,) = (tmp_path / "kept/wandb").glob("offline-run-*-abc")
-    assert next(kept.glob("run-abc.wandb")).stat().st_size > 10_000
+    assert next(kept.glob("run-abc.wandb")).stat().st_size > 2_000
     assert any(kept.glob("files/media/images/plot/*.png"))
     (table,) = kept.glob("files/media/table/*.json")
     assert "fastv" in json.dumps(json.loads(table.read_text())) and "wandb" in sys.modules
