@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-tokenizers test-media test-mutants lint audit format lock clean
+.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-tokenizers test-media test-mutants lint docs wheel audit format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -79,6 +79,14 @@ lint: setup ## Style, format, types, and the order of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports pyproject.toml > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	$(BIN)/deptry . 2> $(VENV)/deptry.log || { cat $(VENV)/deptry.log; exit 1; }
+
+docs: setup ## Build the documentation's site into build/site; a broken link is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+wheel: setup ## Build the wheel into dist/, from which containers/ are built.
+	@rm -rf dist build
+	$(BIN)/python -c "from setuptools.build_meta import build_wheel; build_wheel('dist')"
+	@rm -rf build winnow_vlm.egg-info
 
 audit: setup ## Hold the pinned versions against known vulnerabilities; without a network it says so.
 	@scripts/audit.sh $(VENV)
