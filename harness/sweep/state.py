@@ -10,6 +10,7 @@ from typing import Literal
 
 from winnow.harness.common import files
 from winnow.harness.common.finished import finished
+from winnow.harness.common.plain import visible
 from winnow.harness.common.run_files import DONE, FAILED, JOURNAL
 from winnow.harness.run.claim import WHOLE, alive, claims, describe, living_claim
 from winnow.harness.sweep.manifest import Manifest, SweepCell
@@ -72,7 +73,7 @@ def state_of(planned: SweepCell, results: Path) -> State:
 def reason(folder: Path) -> str:
     """Why a run failed; empty if somebody has just let it be retried."""
     try:
-        return str(files.read_json(folder / FAILED)["reason"])
+        return visible(str(files.read_json(folder / FAILED)["reason"]))
     except FileNotFoundError:
         return ""
     except (WinnowError, KeyError, TypeError):
