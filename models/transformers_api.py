@@ -12,6 +12,8 @@ name                                  versions         what
 ``config._attn_implementation``       5.17 to 5.24     name of the attention implementation
 ``cache.layers[i].keys``              5.17 to 5.24     what a layer of a `DynamicCache` holds, ``(batch, heads, n, d)``
 ``cache.layers[i]``                   5.17 to 5.24     never writes into its tensors: it makes new ones
+``_expand_multimodal_outputs``        from 5.18        repeats encoded pictures for the sequences of a prompt; GLM's own
+                                                       repeats them one by one, in the wrong order
 ``model.rope_deltas``                 5.17 to 5.24     what M-RoPE adds to later positions, for the last prompt alone
 ====================================  ===============  ================================================================
 """
@@ -21,14 +23,14 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
 import torch
 import transformers
 from torch.nn.functional import pad
-from transformers import Cache
+from transformers import Cache, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -68,6 +70,30 @@ def check_version(version: str = transformers.__version__) -> None:
     if os.environ.get("WINNOW_UNTESTED") != "1":
         raise UnsupportedError(f"{told}, or set WINNOW_UNTESTED=1 to go on at your own risk")
     warnings.warn(f"{told}; going on, as WINNOW_UNTESTED=1 says", stacklevel=2)
+
+
+EXPAND = "_expand_multimodal_outputs"
+"""Repeats encoded pictures for the sequences of a prompt."""
+
+TAKES_APART = not hasattr(GenerationMixin, EXPAND)
+"""Whether pictures are repeated one by one instead, by all models but the Qwen-VLs."""
+
+
+def together(model: Any) -> Callable[..., Any] | None:
+    """`generate`'s way to repeat all pictures of a prompt together, for models that have another; None for the rest."""
+    usual = getattr(GenerationMixin, EXPAND, None)
+    if usual is None or getattr(type(model), EXPAND, usual) is usual:
+        return None
+
+    def expand(input_ids: Any, mm_encoder_output: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(mm_encoder_output.get("video"), "pooler_output", None) is not None:
+            raise UnsupportedError(
+                "this model loses films where a prompt has several sequences: give their frames as pictures, or ask "
+                "for one sequence"
+            )
+        return usual(model, input_ids, mm_encoder_output, *args, **kwargs)
+
+    return expand
 
 
 def cache_of(values: Mapping[str, Any]) -> Any:

@@ -122,7 +122,7 @@ class Composed(Reducer, ABC):
 
 def _before_llm(site: Site) -> bool:
     """Whether the first of two methods acts here."""
-    return site.in_tower or site.kind == "entrance"
+    return site.in_tower or site.kind in ("pixels", "entrance")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Compose(Composed):
     Parameters
     ----------
     entrance : Reducer
-        Acts in the vision tower or at the LLM's entrance.
+        Acts in the vision tower, in front of it, or at the LLM's entrance.
     llm : Reducer
         Acts inside the LLM.
     """

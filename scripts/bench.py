@@ -4,6 +4,7 @@
     python scripts/bench.py sweep      a sweep in one process beside single commands and lmms-eval's command line
     python scripts/bench.py share      prefills of a sweep's cells, each by itself and in one tree
     python scripts/bench.py batches    documents a second at several batch sizes
+    python scripts/bench.py store      tables, plans, exports and the report over 5,000 finished runs
     python scripts/bench.py journal    bytes a document, and peak memory of a large run besides its model
 
 Ratios are what counts, as other programs may be running.
@@ -15,7 +16,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("media", "sweep", "share", "batches", "journal")
+NAMES = ("media", "sweep", "share", "batches", "store", "journal")
 
 
 def main() -> None:

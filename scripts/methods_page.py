@@ -76,7 +76,7 @@ A method that cannot be done as it is, at the places where methods may act today
 - FiCoCo-V compares patches by the tower's logits of all pairs, a statistic that there is not. Its release hands on the
   class token last, adds to other tokens than were chosen, and is switched off: there is no run of it to agree with.
 - iLLaVA merges inside the vision tower by a rule of its own that is not written yet.
-- PixelPrune acts on pixels, in front of the tower, where no method can act yet.
+- PixelPrune's other scans (serpentine, connected components, at random), and its cut behind some of the tower's blocks.
 
 """
 

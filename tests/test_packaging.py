@@ -51,7 +51,7 @@ def shipped(*patterns: str) -> set[str]:
         ("weights", ["models/pico/weights/*.safetensors", "models/pico/weights/*.json"]),
         ("tasks", ["harness/tasks/**/*.yaml"]),
         ("type mark", ["winnow/py.typed"]),
-        ("report", ["harness/results/report/*.j2"]),
+        ("report", ["harness/results/report/page.*", "harness/results/report/vendor/*"]),
     ],
 )
 def test_wheel_is_complete(wheel: zipfile.ZipFile, what: str, patterns: list[str]) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core import UnsupportedError as UnsupportedError
     from winnow.reducers.core import View as View
     from winnow.reducers.core import WinnowError as WinnowError
+    from winnow.reducers.core.pixels import PixelView as PixelView
     from winnow.reducers.core.probes import Change as Change
     from winnow.reducers.core.probes import Keys as Keys
     from winnow.reducers.core.probes import LookAhead as LookAhead
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from winnow.reducers.none import NoReduction as NoReduction
     from winnow.reducers.oracle import Oracle as Oracle
     from winnow.reducers.pdrop import PDrop as PDrop
+    from winnow.reducers.pixelprune import PixelPrune as PixelPrune
     from winnow.reducers.prumerge import PruMerge as PruMerge
     from winnow.reducers.prunevid import PruneVid as PruneVid
     from winnow.reducers.random import RandomDrop as RandomDrop
@@ -110,6 +112,7 @@ _HOMES |= dict.fromkeys(
     ),
     "reducers.core",
 )
+_HOMES["PixelView"] = "reducers.core.pixels"
 _HOMES["load_runs"] = "harness.results.tables.tidy"
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 _HOMES |= dict.fromkeys(

@@ -9,7 +9,10 @@ from typing import Any
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from winnow.harness.common.plain import visible
+from winnow.harness.common.progress import progress
 from winnow.harness.plan.build import frozen
 from winnow.models.check import BACKENDS, INVARIANTS, Case, batches, outcome, tiny_model
 from winnow.models.families import FAMILIES, find_family
@@ -74,12 +77,14 @@ def make(target: str, options: Sequence[str]) -> Reducer:
 
 
 def check(reducer: Reducer, layers: int) -> Iterator[Finding]:
-    """Run every invariant on every family, with each attention implementation and batch."""
-    for family in FAMILIES:
-        if reason := _impossible(family, reducer, layers):
-            yield from (Finding(invariant, family, 0, [], 0, reason) for invariant in INVARIANTS)
-        else:
-            yield from _check(family, reducer, layers)
+    """Run every invariant on every family, with each attention implementation and batch; tell how far it is."""
+    with progress("checking", len(FAMILIES) * len(INVARIANTS)) as advance:
+        for family in FAMILIES:
+            reason = _impossible(family, reducer, layers)
+            impossible = (Finding(invariant, family, 0, [], 0, reason) for invariant in INVARIANTS)
+            for finding in impossible if reason else _check(family, reducer, layers):
+                advance(1, family)
+                yield finding
 
 
 def _impossible(family: str, reducer: Reducer, layers: int) -> str:
@@ -105,7 +110,7 @@ def _check(family: str, reducer: Reducer, layers: int) -> Iterator[Finding]:
 def report(reducer: Reducer, findings: Sequence[Finding]) -> int:
     """Print a table and the faults; return the number of faults."""
     console = Console()
-    table = Table(title=f"invariants of {reducer}")
+    table = Table(title=Text(visible(f"invariants of {reducer}"), style="italic"))
     table.add_column("family", no_wrap=True)
     for number in range(1, len(INVARIANTS) + 1):
         table.add_column(str(number), justify="right")
@@ -117,10 +122,10 @@ def report(reducer: Reducer, findings: Sequence[Finding]) -> int:
     names = (f"{number} {name.replace('_', ' ')}" for number, name in enumerate(INVARIANTS, 1))
     console.print("; ".join(names) + ". Cases that hold / cases.")
     for family, reason in {finding.family: finding.impossible for finding in findings if finding.impossible}.items():
-        console.print(f"impossible on {family}: {reason}", markup=False)
+        console.print(Text(visible(f"impossible on {family}: {reason}")))
     faults = [(finding, fault) for finding in findings for fault in finding.faults]
     for finding, fault in faults:
-        console.print(f"{finding.invariant} on {finding.family}, {fault}", markup=False)
+        console.print(Text(visible(f"{finding.invariant} on {finding.family}, {fault}")))
     return len(faults)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from winnow import configs
 from winnow.harness.config.choices import listed, options
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 from winnow.reducers.core.probes import LookAhead, PageRank, PeakRows, Probe, Raters, Rows
 from winnow.reducers.core.registry import METHODS, find
 from winnow.reducers.core.site import Kind
@@ -136,5 +136,5 @@ def registry(names: list[str]) -> list[dict[str, Any]]:
     known = methods()
     for name in names:
         if name not in known:
-            raise WinnowError(f"unknown method '{name}': choose {', '.join(known)}")
+            raise WinnowError(f"unknown method '{name}': {choose(name, known)}")
     return [described(name, known[name]) for name in names or known]

@@ -15,6 +15,7 @@ from winnow.harness.cli.commands.frames import frames
 from winnow.harness.cli.commands.judge import judge
 from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR
 from winnow.harness.common.ours import check_ours
+from winnow.harness.common.plain import visible
 from winnow.reducers.core.errors import WinnowError
 
 USAGE: Any = typer.BadParameter.__bases__[0]
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print("error:", visible(message, keep="\n"), file=sys.stderr)
     sys.exit(USER_ERROR)
 
 

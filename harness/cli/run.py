@@ -17,6 +17,7 @@ from winnow import configs
 from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR, RunFailedError
 from winnow.harness.common.lazy_import import import_later
 from winnow.harness.common.ours import check_ours
+from winnow.harness.common.plain import visible
 from winnow.harness.common.process import settle
 from winnow.harness.config.expand import expand
 from winnow.harness.config.messages import one_line
@@ -90,5 +91,6 @@ def _run(args: Namespace) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}" if code == USER_ERROR else message, file=sys.stderr)
+    text = visible(message, keep="\n")
+    print(f"error: {text}" if code == USER_ERROR else text, file=sys.stderr)
     return code

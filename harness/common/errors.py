@@ -27,9 +27,9 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def first_line(error: BaseException) -> str:
-    """Describe an exception in one line: its message if that is meant for users, else with its type."""
+    """Describe an exception in one line, for any terminal: its message if meant for users, else with its type."""
     lines = str(error).strip().splitlines()
-    text = lines[0][:LONGEST].strip() if lines else ""
+    text = visible(lines[0][:LONGEST].strip()) if lines else ""
     if isinstance(error, WinnowError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

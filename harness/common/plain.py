@@ -21,7 +21,7 @@ def visible(text: str, keep: str = "") -> str:
     keep : str
         Characters that may stay, such as the end of a line.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # no category of those is
         return text
     return "".join(
         letter if letter in keep or unicodedata.category(letter) not in _HIDDEN else ascii(letter)[1:-1]

@@ -37,7 +37,7 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     if not console.is_terminal:
         yield _log(what, total)
         return
-    columns = [SpinnerColumn(), TextColumn("{task.description}")]
+    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
     if total is not None:
         columns += [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True) as bar:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from winnow.harness.common.files import parse
 from winnow.reducers.core.errors import WinnowError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DONE, FAILED, RESULT, CONFIG, ENV, JOURNAL = "DONE", "FAILED", "result.json", "config.yaml", "env.json", "journal"
 SCORES, TRACES = "scores.parquet", "traces.parquet"
 IMPORTED = "imported-"
 """How the names of runs begin that somebody else computed; no computed run is called so."""
+
+
+PART = 256
+"""Rows of a table that are looked at at once."""
 
 
 class Score(NamedTuple):
@@ -60,16 +67,42 @@ def whole(path: Path) -> Iterator[None]:
 
 @lru_cache(maxsize=64)
 def _read_scores(folder: Path, changed: int) -> Scores:
-    rows = read_table(folder / SCORES)
-    media: dict[tuple[str, int], str] = {}
-    if rows and "media" not in rows[0] and (folder / TRACES).exists():  # version 0.2 noted it with the traces alone
-        media = {(row["task"], row["doc_id"]): row.get("media") or "" for row in read_table(folder / TRACES)}
+    columns = [column.to_pylist() for column in score_table(folder).itercolumns()]
     found: dict[tuple[str, str], dict[int, Score]] = {}
-    for row in rows:
-        about = row.get("media") or media.get((row["task"], row["doc_id"]), "")
-        score = Score(float(row["score"]), row.get("stratum") or "", about)
-        found.setdefault((row["task"], row["metric"]), {})[row["doc_id"]] = score
+    for task, doc, metric, score, stratum, media in zip(*columns, strict=True):
+        found.setdefault((task, metric), {})[doc] = Score(score, stratum, media)
     return found
+
+
+def score_table(folder: Path) -> pa.Table:
+    """Read a run's scores: task, doc_id, metric, score, stratum and media, the last two empty where not known.
+
+    Raises
+    ------
+    WinnowError
+        If they are missing or damaged.
+    """
+    with whole(folder / SCORES):
+        return _score_table(folder)
+
+
+def _score_table(folder: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(folder / SCORES) as file:
+        table = file.read()
+    texts: dict[str, Any] = {}
+    for name in ("stratum", "media"):
+        known = table[name] if name in table.column_names else pa.nulls(len(table))
+        texts[name] = known.cast(pa.string()).fill_null("")
+    if "media" not in table.column_names and (folder / TRACES).exists():  # version 0.2 noted it with the traces alone
+        rows = read_table(folder / TRACES, ["task", "doc_id", "media"])
+        media = {(row["task"], row["doc_id"]): row.get("media") or "" for row in rows}
+        keys = zip(table["task"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
+        texts["media"] = pa.array([media.get(key, "") for key in keys], pa.string())
+    scores = {"score": table["score"].cast(pa.float64())}
+    return pa.table({name: table[name] for name in ("task", "doc_id", "metric")} | scores | texts)
 
 
 def read_table(
@@ -91,6 +124,23 @@ def read_table(
         columns = there if columns is None else [name for name in columns if name in there]
         only = [("task", "==", document[0]), ("doc_id", "==", document[1])] if document else None
         found: list[dict[str, Any]] = pq.read_table(path, columns=columns, filters=only).to_pylist()
+    return found
+
+
+def rows_of(path: Path, columns: Sequence[str], documents: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Read some columns of one of a run's tables, of some documents; what comes behind the last of them is not read."""
+    import pyarrow.parquet as pq
+
+    left, found = set(documents), []
+    with whole(path), pq.ParquetFile(path) as table:
+        names = [name for name in ("task", "doc_id", *columns) if name in table.schema_arrow.names]
+        for part in table.iter_batches(PART, columns=names) if left else ():
+            for row in part.to_pylist():
+                if (key := (row["task"], row["doc_id"])) in left:
+                    left.discard(key)
+                    found.append(row)
+            if not left:
+                break
     return found
 
 

@@ -17,6 +17,7 @@ from winnow.harness.config.schema import (
     ShareConfig,
     StressConfig,
     TasksConfig,
+    TrackerConfig,
 )
 
 
@@ -71,6 +72,7 @@ class Cell:
     stress: StressConfig = field(default_factory=StressConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     share: ShareConfig = field(default_factory=ShareConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def plain(self) -> dict[str, Any]:
         """The cell as files hold it, in types that JSON and YAML know; `from_plain` reads it."""
@@ -112,6 +114,7 @@ def from_plain(plain: Mapping[str, Any]) -> Cell:
         "stress": StressConfig(**plain.get("stress", {})),
         "media": MediaConfig(**plain.get("media", {})),
         "share": ShareConfig(**plain.get("share", {})),
+        "tracker": TrackerConfig(**plain.get("tracker", {})),
         "results": Path(plain["results"]),
     }
     return Cell(**dict(plain) | made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from winnow.harness.config.schema import (
     ShareConfig,
     StressConfig,
     TasksConfig,
+    TrackerConfig,
 )
 from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice
 from winnow.reducers.core.errors import WinnowError
@@ -35,6 +37,7 @@ PICTURE, TILE = SCOPES = ("picture", "tile")
 STRESSED = ("reencode", "shift", "jitter")
 """How the pixels may change: see `winnow.harness.data.stress`."""
 QUESTIONS = ("own", "other")
+TRACKERS = ("wandb", "mlflow")
 CUSTOM, SAME = "custom", "same"
 REPLAY, REPEAT = REPLAYS = ("winnow.reducers.replay:Replay", "winnow.reducers.same:Same")
 """What ``reducer.like`` makes of a control: as many tokens as another run had, or the very same."""
@@ -52,6 +55,7 @@ class Settings:
     stress: StressConfig
     media: MediaConfig
     share: ShareConfig
+    tracker: TrackerConfig
 
 
 def compose(config: DictConfig, reducer: str) -> Cell:
@@ -85,7 +89,8 @@ def settings(config: DictConfig, reducer: str) -> Settings:
     smaller = check_downsample(OmegaConf.to_object(config.downsample), model)  # type: ignore[arg-type]
     share = _share(OmegaConf.to_object(config.share))  # type: ignore[arg-type]
     stress = check_stress(OmegaConf.to_object(config.stress))  # type: ignore[arg-type]
-    return Settings(rounded(plain), model, tasks, budget, smaller, stress, media, share)
+    tracker = _tracker(OmegaConf.to_object(config.tracker))  # type: ignore[arg-type]
+    return Settings(rounded(plain), model, tasks, budget, smaller, stress, media, share, tracker)
 
 
 def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = None) -> Cell:
@@ -115,7 +120,7 @@ def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = N
     else:
         method, budget = _method(reducer, plain, budget, depth_of(model))
     more = {name: plain[name] for name in ("seed", "batch_size", "limit", "force")}
-    more |= {"stress": found.stress, "media": found.media, "share": found.share}
+    more |= {"stress": found.stress, "media": found.media, "share": found.share, "tracker": found.tracker}
     return Cell(model, method, tasks, budget, Path(plain["results"]), downsample=smaller, **more)
 
 
@@ -130,6 +135,15 @@ def _share(share: ShareConfig) -> ShareConfig:
     if share.memory is not None and not share.memory > 0:
         raise WinnowError(f"share.memory={share.memory:g} is not allowed: choose gigabytes, above 0, or null")
     return share
+
+
+def _tracker(tracker: TrackerConfig) -> TrackerConfig:
+    """Refuse a tracker whose library is not here, before anything is computed."""
+    check_choice("tracker.name", tracker.name, ("none", *TRACKERS))
+    check_choice("tracker.mode", tracker.mode, ("online", "offline"))
+    if tracker.name != "none" and find_spec(tracker.name) is None:
+        raise WinnowError(f'tracker={tracker.name} is not installed: pip install "winnow-vlm[trackers]"')
+    return tracker
 
 
 def _declared(name: str, node: dict[str, Any]) -> Declared:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -156,7 +156,8 @@ def _composed(
     jobs: Sequence[list[str]], parsed: Mapping[str, Override], loader: Any, whole: DictConfig
 ) -> Iterator[Job]:
     """Compose each choice of groups once, and set the values of each job on a copy."""
-    choosing = {word for word, override in parsed.items() if _chooses(override, loader)}
+    groups = {key for key in {one.key_or_group for one in parsed.values()} if loader.get_group_options(key)}
+    choosing = {word for word, override in parsed.items() if _chooses(override, groups)}
     bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
     free: dict[tuple[str, ...], bool] = {}
     for job in jobs:
@@ -176,10 +177,9 @@ def _refuse_lists(overrides: Sequence[Override], loader: Any) -> None:
             raise WinnowError(f"{key}=[{names}] is not allowed: give one choice, or sweep with -m {key}={names}")
 
 
-def _chooses(override: Override, loader: Any) -> bool:
+def _chooses(override: Override, groups: Collection[str]) -> bool:
     """Whether it chooses an option of a group, or is Hydra's own affair."""
-    hydras = override.package is not None or override.is_hydra_override()
-    return hydras or bool(loader.get_group_options(override.key_or_group))
+    return override.package is not None or override.is_hydra_override() or override.key_or_group in groups
 
 
 def _split(composed: DictConfig) -> tuple[DictConfig, dict[str, Any]]:

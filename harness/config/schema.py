@@ -10,7 +10,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from winnow.harness.config.choices import options, register_installed
 
-GROUPS = ("model", "reducer", "schedule", "tasks", "share", "experiment", "debug")
+GROUPS = ("model", "reducer", "schedule", "tasks", "share", "tracker", "experiment", "debug")
 
 
 @dataclass
@@ -125,6 +125,16 @@ class ShareConfig:
 
 
 @dataclass
+class TrackerConfig:
+    """Where finished runs are kept beside their folder; see `configs/tracker`. `place`: a folder, or a server."""
+
+    name: str = "none"
+    project: str = "winnow"
+    mode: str = "offline"
+    place: str = "results/trackers"
+
+
+@dataclass
 class RunConfig:
     """Everything that `run.py` is told. Reducers and schedules have their own keys and are checked by their YAML."""
 
@@ -138,6 +148,7 @@ class RunConfig:
     stress: StressConfig = field(default_factory=StressConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     share: ShareConfig = MISSING
+    tracker: TrackerConfig = MISSING
     seed: int = 0
     batch_size: int = 16
     limit: int | None = None

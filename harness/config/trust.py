@@ -47,6 +47,8 @@ def strangers(cell: Cell) -> Iterator[str]:
     for method in _methods(cell.method):
         if method.target not in registered["target"]:
             yield f"reducer.target={method.target}"
+    if cell.tracker.name != "none" and "://" in cell.tracker.place:
+        yield f"tracker.place={cell.tracker.place}"
     if cell.model.trust_remote_code:
         yield f"model.trust_remote_code={cell.model.trust_remote_code}"
 

@@ -78,14 +78,16 @@ def identify_all(cells: Sequence[Cell], fetch: bool = False) -> list[Identity]:
     code.forget()
     stock: dict[str, Inventory | None] = {}
     models: dict[str, dict[str, Any]] = {}
+    scores: dict[str, dict[str, Any]] = {}
     found = []
     for cell in cells:
         tasks, model = repr((cell.tasks, cell.limit)), repr(cell.model)
         if tasks not in stock:
             stock[tasks] = inventory(cell.tasks, cell.limit, fetch)
+            scores[tasks] = _score(cell, stock[tasks])
         if model not in models:
             models[model] = _model(cell)
-        found.append(_identity(cell, models[model], stock[tasks]))
+        found.append(_identity(cell, models[model], stock[tasks], scores[tasks]))
     return found
 
 
@@ -97,10 +99,10 @@ def settings_of(cell: Cell) -> str:
 def line_of(cell: Cell) -> str:
     """Hash all of a cell that decides answers but the documents; looks at no data."""
     code.forget()
-    return _identity(cell, _model(cell), None).line
+    return _identity(cell, _model(cell), None, _score(cell, None)).line
 
 
-def _identity(cell: Cell, model: dict[str, Any], documents: Inventory | None) -> Identity:
+def _identity(cell: Cell, model: dict[str, Any], documents: Inventory | None, score: dict[str, Any]) -> Identity:
     answers: dict[str, Any] = {
         "model": model,
         "documents": {name: digest(prints) for name, prints in documents.prints.items()} if documents else None,
@@ -115,7 +117,7 @@ def _identity(cell: Cell, model: dict[str, Any], documents: Inventory | None) ->
     if cell.model.dtype != "float32":
         answers["batch_size"] = cell.batch_size  # below float32 padding can flip a token
     answers |= _together(cell)
-    score, report = _score(cell, documents), _report(cell)
+    report = _report(cell)
     inputs = {"asked": _asked(cell), "answers": answers, "score": score, "report": report}
     context, line = without(answers, ("method",)), without(answers, ("documents", "tasks"))
     run, around, along = short(answers), short(context), short(line)

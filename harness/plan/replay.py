@@ -34,7 +34,7 @@ def fates(cell: Cell, run: str) -> dict[str, list[int]]:
 def _recorded(cell: Cell, run: str, column: str) -> dict[str, list[int]]:
     folder = cell.results / run
     if run.startswith(IMPORTED):
-        raise WinnowError(f"reducer.like={run} is imported, without tokens layer by layer: give a run computed here")
+        raise WinnowError(f"reducer.like={run} is imported: give a run that was computed here")
     theirs = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["inputs"]
     if "answers" not in theirs:
         raise WinnowError(f"reducer.like={run} is a run of an older version of Winnow: run it again first")

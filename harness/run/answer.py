@@ -16,7 +16,6 @@ from winnow.harness.data.pool import Pool
 from winnow.harness.data.stress import Stress
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, answer_jointly, encode
-from winnow.harness.run.preflight import preflight
 from winnow.harness.run.preparing import Prepared, Preparer, free_memory
 from winnow.harness.run.record import Row
 from winnow.harness.run.sharing import Sharing, check_together
@@ -97,7 +96,7 @@ def answer_all(
             if after is not None and not step.suspect and not after.suspect and ahead.room(len(after.documents)):
                 begun = preparer.begin(after.works, after.documents, sharing.loaded)
             if prepared.prompts and not flown:
-                preflight(sharing.loaded, *prepared.prompts[0])
+                sharing.preflight(sharing.loaded, *prepared.prompts[0])
                 flown = True
             _answer_step(step, prepared, sharing, advance, stop, spent)
             step = after

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from winnow.harness.common import files
+from winnow.harness.common.plain import visible
 
 WHOLE = "claim"
 """Name of the claim on a whole run; its files are ``claim.000001`` and so on."""
@@ -285,4 +286,4 @@ def _present(folder: Path) -> float:
 def describe(path: Path) -> str:
     """Name the holder of a claim."""
     holder = _read(path)
-    return f"process {holder.get('pid', '?')} on {str(holder.get('host', '?')).partition('/')[0]}"
+    return visible(f"process {holder.get('pid', '?')} on {str(holder.get('host', '?')).partition('/')[0]}")

@@ -18,6 +18,20 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.none import NoReduction
 
 
+class Preflight:
+    """Tries the first prompt of each form once: as many pictures, and videos of as many frames, are of one form."""
+
+    def __init__(self) -> None:
+        self._flown: set[tuple[int, tuple[int, ...]]] = set()
+
+    def __call__(self, loaded: Loaded, document: Document, prompt: Prompt) -> None:
+        """Try a prompt of a form that was not tried yet; see `preflight`."""
+        form = len(prompt.images), tuple(map(len, prompt.videos))
+        if form not in self._flown:
+            preflight(loaded, document, prompt)
+            self._flown.add(form)
+
+
 def preflight(loaded: Loaded, document: Document, prompt: Prompt) -> None:
     """Let processor and unreduced model answer one token to a document's prompt, with its media blank.
 

@@ -13,6 +13,7 @@ from winnow.harness.data.document import TOKENS, Document
 from winnow.harness.plan.nominal import nominal
 from winnow.harness.plan.tree import in_turn, joint_bytes, shared_bytes, trees
 from winnow.harness.run.cell_run import CellRun
+from winnow.harness.run.preflight import Preflight
 from winnow.models.engine import Trunk
 from winnow.models.engine.joint import check_joint
 from winnow.models.loading.load import Loaded
@@ -40,11 +41,13 @@ class Sharing:
     ----------
     joint : bool
         Whether cells decode together.
+    preflight : Preflight
+        Of all their tasks.
     """
 
     def __init__(self, works: Sequence[CellRun], loaded: Loaded, layers: Counter[str]) -> None:
         cell, model = works[0].run.cell, loaded.model
-        self.loaded, self.layers = loaded, layers
+        self.loaded, self.layers, self.preflight = loaded, layers, Preflight()
         self.on = cell.share.name != "none" and len(works) > 1
         self.joint, self.most = cell.share.name == "all", cell.tasks.max_new_tokens or TOKENS
         self.prompt, self.batch = nominal(cell.seen), cell.batch_size

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from winnow.harness.common.finished import damage
-from winnow.harness.common.run_files import CONFIG, DONE, JOURNAL, TRACES
+from winnow.harness.common.run_files import CONFIG, DONE, IMPORTED, JOURNAL, TRACES
 from winnow.harness.run import journal, traces
 from winnow.harness.run.record import Row
 from winnow.reducers.core.errors import WinnowError
@@ -47,8 +47,10 @@ def _rows(folder: Path) -> Iterator[Row]:
 
 
 def _of_line(results: Path, line: str) -> Iterator[Path]:
-    """Runs of one line, by the first lines of their configuration."""
+    """Runs of one line that were computed here, by the first lines of their configuration."""
     for path in sorted(results.glob(f"*/{CONFIG}")):
+        if path.parent.name.startswith(IMPORTED):
+            continue
         try:
             with path.open("rb") as file:
                 head = file.read(HEAD).decode(errors="replace").splitlines()

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from winnow.harness.common.errors import first_line
 from winnow.harness.common.find_run import find_run
 from winnow.harness.common.finished import finished, outdated
-from winnow.harness.common.run_files import CONFIG
+from winnow.harness.common.run_files import CONFIG, IMPORTED
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.stored import stored_cell, stored_config
@@ -52,7 +52,10 @@ def again(names: Sequence[str], results: Path, layer: Layer, trust: bool = False
 
 def _named(names: Sequence[str], results: Path, trust: bool) -> list[Run]:
     """Runs that are asked for, whose answers have to be those of today."""
-    cells = {folder.name: _cell(folder, trust) for folder in (find_run(name, results, finished=True) for name in names)}
+    folders = [find_run(name, results, finished=True) for name in names]
+    if strange := [folder.name for folder in folders if folder.name.startswith(IMPORTED)]:
+        raise WinnowError(f"run {strange[0]} is imported: its answers were not given here; `winnow rerun` repeats them")
+    cells = {folder.name: _cell(folder, trust) for folder in folders}
     found = runs_of([*cells.values()])
     if strange := sorted(cells.keys() - {run.id for run in found}):
         raise WinnowError(f"run {strange[0]} has answers of other code or data: `winnow why {strange[0]}`")
@@ -61,7 +64,8 @@ def _named(names: Sequence[str], results: Path, trust: bool) -> list[Run]:
 
 def _outdated(results: Path, layer: Layer, trust: bool) -> list[Run]:
     """Finished runs with the answers of today, whose layer is of other code or labels; what cannot be read is named."""
-    folders = [path.parent for path in sorted(results.glob(f"*/{CONFIG}")) if finished(path.parent)]
+    every = [path.parent for path in sorted(results.glob(f"*/{CONFIG}"))]
+    folders = [folder for folder in every if not folder.name.startswith(IMPORTED) and finished(folder)]
     cells = [cell for folder in folders for cell in _readable([folder], lambda found: [_cell(found[0], trust)])]
     names, runs = {folder.name for folder in folders}, _readable(cells, runs_of)
     return [

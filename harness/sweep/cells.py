@@ -81,7 +81,7 @@ def controls(found: Sequence[Planned]) -> list[Cell]:
 
 
 def _replay(each: Planned, run: str) -> DictConfig:
-    kept = ("model=", "model.", "limit=", "seed=", "batch_size=", "share", "downsample.", "results=", "force=")
+    kept = ("model", "limit=", "seed=", "batch_size=", "share", "tracker", "downsample.", "results=", "force=")
     config = composed(merge([word for word in each.part.words if word.startswith(kept)] + ["reducer=random"])).copy()
     config.tasks, config.reducer.like = each.config.tasks, run
     return config

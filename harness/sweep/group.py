@@ -15,6 +15,7 @@ from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.data.faults import REASONS, grouped
 from winnow.harness.plan.build import Built
+from winnow.harness.results.tracking.track import track
 from winnow.harness.run import environment, journal, traces
 from winnow.harness.run.answer import answer_all
 from winnow.harness.run.cell_run import CellRun, key_of
@@ -158,6 +159,7 @@ def _close(
         return INCOMPLETE
     result = finish(work, rows, scored, spent.since(before))
     if result["status"] == "complete":
+        track(work.run.cell.tracker, work.run.folder)
         return OK
     failed = grouped((row.doc_id, row.reason) for row in rows if row.status != "ok")
     reasons = "; ".join(f"{len(fault.documents)} x {fault}" for fault in failed[:REASONS])

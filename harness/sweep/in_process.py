@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from winnow.harness.common import files
 from winnow.harness.common.exits import BUSY, INCOMPLETE, OK, worst
+from winnow.harness.common.plain import visible
 from winnow.harness.common.run_files import RESULT
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.compose import REPLAYS
@@ -16,6 +17,7 @@ from winnow.harness.config.label import headline
 from winnow.harness.plan.build import Built, build_method
 from winnow.harness.plan.weights import check_weights
 from winnow.harness.results.tables.runs import show
+from winnow.harness.results.tracking.track import track
 from winnow.harness.run.claim import Claim
 from winnow.harness.run.stop import Stop
 from winnow.harness.run.store import Run, runs_of
@@ -46,6 +48,9 @@ def run(cells: Sequence[Cell]) -> int:
     codes = {OK}
     if pending:
         codes |= _run_pending(pending, built)
+    for found in runs:
+        if found not in pending:
+            track(found.cell.tracker, found.folder)
     finished = [found.result() for found in runs if (found.folder / RESULT).exists()]
     show(finished, runs[0].cell.results)
     if len(runs) > 1:
@@ -57,11 +62,13 @@ def run(cells: Sequence[Cell]) -> int:
 
 def _announce(found: Run, built: Built | None) -> None:
     if built is not None:
-        print(headline(found.cell, found.id, built.knobs, built.ratio, built.planned, built.kept), flush=True)
+        words = headline(found.cell, found.id, built.knobs, built.ratio, built.planned, built.kept)
+        print(visible(words), flush=True)
         return
     stored = found.result()
     planned = (stored["budget"] or {}).get("planned")
-    print(headline(found.cell, found.id, stored["knobs"], stored["ratio"], planned) + " · stored", flush=True)
+    words = headline(found.cell, found.id, stored["knobs"], stored["ratio"], planned)
+    print(f"{visible(words)} · stored", flush=True)
 
 
 def _run_pending(pending: Sequence[Run], built: dict[str, Built]) -> set[int]:

@@ -45,7 +45,7 @@ def describe(manifest: Manifest, every: bool) -> str:
     cells = list(manifest.cells())
     stored = f", {len(manifest.stored)} stored before" if manifest.stored else ""
     lines.append(f"{_cells(cells)}{stored}" + (f"; estimated from {manifest.basis}" if manifest.basis else ""))
-    return "\n".join(lines)
+    return visible("\n".join(lines), keep="\n")
 
 
 def _left(manifest: Manifest) -> dict[str, list[str]]:
@@ -84,7 +84,7 @@ def standing(manifest: Manifest, every: bool) -> tuple[str, bool]:
     lines.append(
         summary(states, seconds_left(states, workers)) + (f" with {number(workers, 'worker')}" if workers else "")
     )
-    return "\n".join(lines), all(state.kind == "finished" for state in states)
+    return visible("\n".join(lines), keep="\n"), all(state.kind == "finished" for state in states)
 
 
 def follow(manifest: Manifest, every: bool, seconds: float) -> None:
@@ -171,7 +171,8 @@ def logs_of(cell: str, results: Path, lines: int) -> str:
     env = _environment(folder)
     claim = living_claim(folder)
     here = f"held by {holder(claim)}" if claim is not None else "held by nobody"
-    said = [f"run {folder.name}: {here}; last on {env.get('host')}, {env.get('device', 'no model loaded')}"]
+    place = f"{env.get('host')}, {env.get('device', 'no model loaded')}"
+    said = [visible(f"run {folder.name}: {here}; last on {place}")]
     for path in (folder / FAILED, folder / "failures.log", Path(str(env.get("log") or ""))):
         if path.is_file():
             said += [f"--- {path}", *_tail(path, lines)]
@@ -188,7 +189,4 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 def _tail(path: Path, lines: int) -> list[str]:
     with path.open(encoding="utf-8", errors="replace") as file:
-        return [
-            "".join(c if c.isprintable() or c == "\t" else "�" for c in line.rstrip("\n"))
-            for line in deque(file, lines)
-        ]
+        return [visible(line.rstrip("\n"), keep="\t") for line in deque(file, lines)]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from winnow.harness.common.plain import visible
 from winnow.harness.common.progress import EVERY
 from winnow.harness.sweep.state import State, counts, duration, number, seconds_left, weigh
 
@@ -81,7 +82,7 @@ def draw(bars: Progress, states: Sequence[State], line: str) -> None:
     for state in running[:LINES]:
         cell = state.planned
         of = f" of {cell.documents}" if cell.documents else ""
-        words = f"{cell.id}  {cell.label}  {state.answered}{of} documents"
+        words = visible(f"{cell.id}  {cell.label}  {state.answered}{of} documents")
         bars.add_task(words, total=cell.documents, completed=state.answered)
     if len(running) > LINES:
         bars.add_task(f"and {len(running) - LINES} more", total=None)

@@ -140,9 +140,10 @@ def _build(run: Run) -> Built | None:
 
 def _fail(run: Run, error: Exception) -> None:
     """Mark a cell as failed; the traceback goes into its log."""
+    reason = first_line(error).removeprefix(f"run {run.id}: ")
     with files.writable(run.cell.results):
         run.folder.mkdir(parents=True, exist_ok=True)
         with (run.folder / "failures.log").open("a", encoding="utf-8") as log:
             log.write("".join(traceback.format_exception(error)) + "\n")
-        run.fail(first_line(error))
-    print(f"run {run.id} failed: {first_line(error)}", file=sys.stderr, flush=True)
+        run.fail(reason)
+    print(f"run {run.id} failed: {reason}", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from winnow.models.check.cases import Case, text_prompt
 from winnow.models.check.oracle import oracle_logits
+from winnow.models.check.pixels import replay_pixels
 from winnow.models.check.replay import replay_features, replay_logits
 from winnow.models.engine import Trace, attach
 from winnow.models.engine.trace import Step
@@ -46,11 +47,12 @@ def oracle(case: Case) -> None:
     for b, prompt in enumerate(case.prompts):
         inputs = case.loaded.encode([prompt])
         answer, told = out.sequences[b, -STEPS:], trace.prompts[b]
+        pixels = replay_pixels(case.loaded.model, parts, inputs, told)
         policies = {step.reduction.positions for step in told.steps}
-        if not features and policies <= {"keep"} and not any(_rewrites(step) for step in told.steps):
+        if not features and pixels is None and policies <= {"keep"} and not any(_rewrites(step) for step in told.steps):
             expected = oracle_logits(case.loaded.model, parts, inputs, answer, told)
         else:
-            given = _filled(told.layout, features) if features else None
+            given = _filled(told.layout, features) if features else pixels
             expected = replay_logits(case.loaded.model, parts, inputs, answer, told, given)
         gap = _gap(logits[b], expected)
         _demand(gap < TOLERANCE, f"sample {b} differs from the oracle by {gap:.1e}")

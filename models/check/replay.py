@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.models.check.oracle import angles, as_mask, entrance, same_picture
+from winnow.models.check.pixels import Filled
 from winnow.models.engine.norms import norms_of
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
@@ -30,22 +31,26 @@ def replay_logits(
     inputs: Mapping[str, Any],
     answer: Tensor,
     trace: PromptTrace,
-    features: tuple[Tensor, Tensor] | None = None,
+    features: tuple[Tensor, Tensor] | Filled | None = None,
 ) -> Tensor:
     """Logits of each answer token under the reductions of `trace`; parameters as in `oracle_logits`.
 
     Parameters
     ----------
-    features : (Tensor, Tensor) or None
-        Where the vision tower was reduced: prompt indices of what it filled, ``(n,)``, and the vectors, ``(n, width)``.
+    features : (Tensor, Tensor) or Filled or None
+        Where the vision tower was reduced: prompt indices of what it filled, ``(n,)``, and the vectors, ``(n, width)``;
+        perhaps also what deepstack adds to them.
     """
     hidden, positions, added = entrance(model, parts, inputs, answer)
     if features is not None:
         hidden[0, features[0]] = features[1]
+        for plane, own in zip(added, features[2] if len(features) > 2 else (), strict=False):
+            plane[0, features[0]] = own
     head: Any = model
     llm: Any = parts.llm
     walk = _Walk(trace, hidden[0], positions[..., 0, :], [features[0] for features in added])
     far, together = windows(llm.config, len(parts.layers)), same_picture(model, [trace], hidden.shape[1])
+    walk.act(Site.pixels(len(parts.layers)))
     for number, layer in enumerate(parts.layers):
         block: Any = layer
         walk.act(Site.layer(number, len(parts.layers)))

@@ -20,7 +20,7 @@ from winnow.models.engine.tap import tap
 from winnow.models.engine.trace import Trace
 from winnow.models.engine.trunk import Trunk
 from winnow.models.families import family_of
-from winnow.models.transformers_api import check_version
+from winnow.models.transformers_api import ROPE_DELTAS, check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.probes import Change, Keys, LookAhead
@@ -79,6 +79,7 @@ def attach(
     _warn_if_idle(method, len(parts.layers), session)
     with ExitStack() as stack:
         _claim(stack, parts.llm, session)
+        _restore_offset(stack, parts.outer)
         _hook(stack, session, model)
         hook_generate(stack, session, model)
         _probe(stack, session)
@@ -86,6 +87,8 @@ def attach(
             stack.callback(trunk.done, method)
             for number, layer in enumerate(parts.layers):
                 stack.enter_context(replaced(layer, "forward", partial(session.run_layer, number, layer.forward)))
+        if session.pixels is not None:
+            session.pixels.hook(stack)
         if session.tower is not None:
             session.tower.hook(stack)
         yield session.trace
@@ -103,6 +106,12 @@ def _claim(stack: ExitStack, llm: nn.Module, session: Session) -> None:
     if vars(llm).setdefault(MARK, session) is not session:
         raise UnsupportedError("a reducer is attached to this model already: leave its `with attach(...)` block first")
     stack.callback(vars(llm).pop, MARK)
+
+
+def _restore_offset(stack: ExitStack, outer: nn.Module) -> None:
+    """Leave a model with M-RoPE the offset of the last prompt that it had before."""
+    if hasattr(outer, ROPE_DELTAS):
+        stack.callback(setattr, outer, ROPE_DELTAS, getattr(outer, ROPE_DELTAS))
 
 
 def _warn_if_idle(method: Reducer, depth: int, session: Session) -> None:

@@ -202,6 +202,8 @@ class Call:
 
 def check_generate(model: Any, bound: Mapping[str, Any]) -> None:
     """Refuse a call of `generate` before its first forward; see `check_call`."""
+    if bound.get("assistant_model") is model:
+        raise UnsupportedError("assistant_model is the model itself, under the same method: give it another one")
     check_call(GENERATE, bound)
     check_call(FORWARD, bound.get("kwargs", {}))
     for name in CONFIG:

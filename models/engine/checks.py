@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from winnow.models.engine.ledger import Ledger
 from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.families.support import impossible
-from winnow.models.transformers_api import CACHE_NAMES, attention_of
+from winnow.models.transformers_api import CACHE_NAMES, TAKES_APART, attention_of, held_keys
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.reduction import Reduction, View
-from winnow.reducers.core.site import llm_sites, tower_sites
+from winnow.reducers.core.site import Site, llm_sites, tower_sites
 from winnow.reducers.core.tower import Tower
 
 IMPLEMENTATIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4")
@@ -71,7 +71,7 @@ def check_compiled(model: nn.Module) -> None:
 
 def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
     """Refuse sites that the model does not have, where the method would silently never be asked."""
-    known = {*llm_sites(depth), *(tower_sites(tower) if tower is not None else ())}
+    known = {Site.pixels(depth), *llm_sites(depth), *(tower_sites(tower) if tower is not None else ())}
     for site in reducer.sites(depth, tower):
         if site not in known:
             place = f"a vision tower of {tower.used} blocks and " if tower is not None else ""
@@ -117,14 +117,21 @@ def check_cache(cache: object) -> None:
         raise UnsupportedError(f"{type(cache).__name__} cannot hold layers of different length: use DynamicCache")
 
 
-def check_held(cache: Any, ledger: Ledger) -> None:
-    """Stop at the first layer if the KV cache holds other tokens than the books say."""
+def check_held(cache: Any, ledger: Ledger, within: Sequence[int | None]) -> None:
+    """Stop at the first layer if the KV cache holds other tokens than the books say; `within` as of `windows`."""
     held = 0 if cache is None else cache.get_seq_length()
     if held != ledger.entered:
         raise UnsupportedError(
             f"a KV cache of {held} tokens reached the LLM where {ledger.entered} were expected: pass the cache to the "
             f"model as {' or '.join(CACHE_NAMES)}"
         )
+    for layer, window in enumerate(within):
+        held = held_keys(cache, layer) or 0
+        if window is None and held != ledger.length(layer):
+            raise UnsupportedError(
+                f"layer {layer} of the KV cache holds {held} tokens where {ledger.length(layer)} were expected: it was "
+                "changed by itself; crop the whole cache, or start with the whole prompt"
+            )
 
 
 def check_turn(family: Family, parts: Parts, prompts: Sequence[Tensor], unnumbered: bool) -> None:
@@ -140,10 +147,31 @@ def check_turn(family: Family, parts: Parts, prompts: Sequence[Tensor], unnumber
         )
 
 
+def check_copies(family: Family, layouts: Sequence[Layout], inputs: Mapping[str, Any], copies: int) -> None:
+    """Refuse several sequences of a prompt with several pictures where transformers repeats these one by one."""
+    if copies == 1 or not TAKES_APART or family.mrope:
+        return
+    pictures = [len(value) for name, value in inputs.items() if name.startswith("pixel_values") and value is not None]
+    if sum(pictures) > sum(bool(layout.spans) for layout in layouts):
+        raise UnsupportedError(
+            "transformers 5.17 mixes up the pictures of a prompt that has several, and several sequences: ask for one "
+            "sequence, or install transformers>=5.18"
+        )
+
+
 def check_kinds(family: Family, layouts: Sequence[Layout], kinds: Tensor | None) -> None:
     """Refuse pictures that attend both ways where the model is not told which tokens they are: it would go one way."""
     if family.both_ways and kinds is None and any(layout.spans for layout in layouts):
         raise UnsupportedError(f"{family.name} needs token_type_ids with pictures: pass all that its processor returns")
+
+
+def check_kinds_width(family: Family, kinds: Tensor | None, tokens: int) -> None:
+    """Refuse kinds of a new turn's tokens alone where the model compares them with those of the whole conversation."""
+    if family.both_ways and kinds is not None and kinds.shape[-1] != tokens:
+        raise UnsupportedError(
+            f"token_type_ids are of {kinds.shape[-1]} tokens where the conversation has {tokens}: give them for all, 0 "
+            "for those of earlier turns"
+        )
 
 
 def check_attention(parts: Parts) -> None:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from winnow.models.engine.ledger import Held
 from winnow.reducers.core.errors import UnsupportedError
+
+
+def columns(wanted: Any) -> int | Tensor | None:
+    """What ``logits_to_keep`` asks for: a number, or the places of columns.
+
+    Raises
+    ------
+    UnsupportedError
+        For anything else than a number, and a list or 1-D array of whole numbers.
+    """
+    if wanted is None or (isinstance(wanted, int) and not isinstance(wanted, bool)):
+        return wanted
+    places = torch.as_tensor(wanted) if isinstance(wanted, Tensor | list | tuple | np.ndarray) else torch.zeros(0)
+    if places.ndim != 1 or not len(places) or places.dtype == torch.bool or places.is_floating_point():
+        raise UnsupportedError(f"logits_to_keep={wanted}: give a number, or a 1-D tensor with the numbers of columns")
+    return places
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +51,12 @@ class Final:
         Raises
         ------
         UnsupportedError
-            If one of them was dropped.
+            If one of them was dropped, or never given.
         """
         wanted = wanted.cpu().long()
         wanted = torch.where(wanted < 0, wanted + self.new, wanted)
+        if bool(((wanted < 0) | (wanted >= self.new)).any()):
+            raise UnsupportedError(f"logits_to_keep asks for columns that are not among the {self.new} given")
         if self.rows is None:
             return wanted[None]
         match = (self.rows.columns[:, :, None] - self.start == wanted) & self.rows.valid[:, :, None]

@@ -106,6 +106,8 @@ class Forward:
         held = self.ledger.held[0]
         if self.start and positions is None:
             positions = torch.arange(self.start, self.start + self.new, device=device)[None]
+        elif positions is not None and positions.shape[-1] > self.new:
+            positions = positions[..., -self.new :]  # M-RoPE counts all tokens of a mask, also those that a cache holds
         elif held is not None and positions is not None and not self.numbered:
             positions = positions + self.start - self.ledger.entered
         if self.ledger.shift is not None and positions is not None:

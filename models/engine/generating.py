@@ -14,7 +14,7 @@ from winnow.models.engine import checks
 from winnow.models.engine.calls import Call, check_generate, configured
 from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
-from winnow.models.transformers_api import cache_of
+from winnow.models.transformers_api import EXPAND, cache_of, together
 from winnow.reducers.core.errors import UnsupportedError
 
 PAGED = ("generate_batch", "init_continuous_batching", "continuous_batching_context_manager")
@@ -33,6 +33,8 @@ def hook_generate(stack: ExitStack, session: Session, model: Any) -> None:
             return original(*args, **_of_what_is_new(_in_one_piece(model, bound, kwargs), held))
 
     stack.enter_context(replaced(model, "generate", generate))
+    if (expand := together(model)) is not None:
+        stack.enter_context(replaced(model, EXPAND, expand))
     for name in PAGED:
         if hasattr(model, name):
             stack.enter_context(replaced(model, name, _refusing(name)))
@@ -44,8 +46,8 @@ def _in_one_piece(model: Any, bound: dict[str, Any], kwargs: dict[str, Any]) -> 
     if chunk is None:
         return kwargs
     warnings.warn(
-        f"prefill_chunk_size={chunk}: while a method is attached the prompt is prefilled in one piece, in the memory "
-        "of one piece; the answer is the same",
+        f"prefill_chunk_size={chunk}: while a method is attached the prompt is prefilled in one piece, and takes the "
+        "memory of one piece",
         stacklevel=3,
     )
     return kwargs | {"prefill_chunk_size": None}
@@ -82,6 +84,7 @@ def _calling(session: Session, bound: dict[str, Any]) -> Iterator[int]:
         checks.check_padding(None if mask is None else mask.bool(), ids)
         session.numbering.look(extra | {"input_ids": ids})
     width = ids.shape[1] if mask is None and ids is not None else mask.shape[1] if mask is not None else 0
+    checks.check_kinds_width(session.family, extra.get("token_type_ids"), width)
     before, session.call = session.call, Call(ids, width, extra.get("position_ids") is not None)
     try:
         yield held

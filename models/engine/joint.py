@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from winnow.models.engine.attach import attach, session_of
+from winnow.models.engine.calls import CONFIG, UNKNOWN
 from winnow.models.engine.rows import merge, select
 from winnow.models.transformers_api import CACHE, cache_of
 from winnow.reducers.core.base import Reducer
@@ -21,6 +22,10 @@ HELD |= {"begin_suppress_tokens", "length_penalty", "pad_token_id"}
 """Arguments of `generate` that hold for each row by itself."""
 GREEDY: dict[str, tuple[Any, ...]] = {"do_sample": (None, False), "num_beams": (None, 1)}
 """Others, with the values that they may have."""
+UNUSED = {"max_length", "do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff"}
+UNUSED |= {"eta_cutoff", "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"}
+UNUSED |= {name for name, rule in CONFIG.items() if rule is UNKNOWN}
+"""Fields of a model's own configuration that change nothing here: lengths are given, and answers are greedy."""
 LEAVING = 4
 """Rows that have ended leave once they are one of so many: each leaving moves the whole cache."""
 
@@ -36,6 +41,12 @@ def check_joint(generation: Mapping[str, Any]) -> None:
     for name, value in generation.items():
         if name not in HELD and value not in GREEDY.get(name, ()):
             raise UnsupportedError(f"{name}={value} cannot be held where methods decode together: greedily, row by row")
+
+
+def _habits(model: Any) -> dict[str, Any]:
+    """What a model's own generation configuration asks for, besides what a greedy answer has no use for."""
+    own = model.generation_config.to_diff_dict()
+    return {name: value for name, value in own.items() if name in CONFIG and name not in UNUSED and value is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +83,7 @@ def begin(
     processors : sequence of LogitsProcessor
         Shown the first step's scores.
     """
-    check_joint(generation)
+    check_joint(_habits(model) | dict(generation))
     first = dict(generation) | _lengths(generation, 0, 1)
     first |= {"logits_processor": LogitsProcessorList(processors), "return_dict_in_generate": True}
     output = model.generate(**inputs, **first, do_sample=False)

@@ -106,7 +106,12 @@ class Ledger:
     @property
     def entered(self) -> int:
         """Columns that the first layer holds: what transformers takes for the length of the cache."""
-        return self.width if self.held[0] is None else self.held[0].columns.shape[1]
+        return self.length(0)
+
+    def length(self, layer: int) -> int:
+        """Columns that a layer holds."""
+        held = self.held[layer]
+        return self.width if held is None else held.columns.shape[1]
 
     def keep_on(self, cache: Any) -> None:
         """Write the books on the cache."""
@@ -148,7 +153,8 @@ def ledger_of(cache: Any, owner: str, depth: int, batch: int | None) -> Ledger:
     Raises
     ------
     UnsupportedError
-        For a cache that anybody else has filled, or changed otherwise than by cropping answers.
+        For a cache that anybody else has filled, or whose size was changed otherwise than by cropping answers. Whose
+        rows were put into another order is not seen.
     """
     length = 0 if cache is None else cache.get_seq_length()
     if not length:

@@ -72,6 +72,8 @@ class Opening:
         checks.check_turn(self.family, self.parts, prompts, start > 0 and not numbered)
         layouts = self.family.layouts(self.parts.outer, prompts, _without(kwargs, tail))
         checks.check_kinds(self.family, layouts, kwargs.get("token_type_ids"))
+        copies = 1 if call is None or len(own) % call.prompts else len(own) // call.prompts
+        checks.check_copies(self.family, layouts, kwargs, copies)
         inside, llm = bool((mask[:, :-1] & ~mask[:, 1:]).any()), cast(Any, self.parts.llm)
         return Prefill(
             self.reducer,
@@ -80,7 +82,7 @@ class Opening:
             len(self.parts.layers),
             self.keys,
             self.relevance,
-            copies=1 if call is None or len(own) % call.prompts else len(own) // call.prompts,
+            copies=copies,
             tail=tail,
             mrope=self.family.mrope,
             real=[row.nonzero().flatten() for row in mask] if inside else None,

@@ -80,8 +80,8 @@ class Prefill:
         norm: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         batch = len(layouts)
-        names = repeat_per_sequence(keys or [str(i) for i in range(batch // copies)], batch, "keys")
-        extras = repeat_per_sequence(relevance or [None] * batch, batch, "relevance")
+        names = per_sequence(keys or [str(i) for i in range(batch // copies)], batch, copies, "keys")
+        extras = per_sequence(relevance or [None] * (batch // copies), batch, copies, "relevance")
         self.layouts = [replace(x, key=k, relevance=r) for x, k, r in zip(layouts, names, extras, strict=True)]
         self.reducer, self.width, self.depth = reducer, width, depth
         self.copies, self.tail, self.mrope, self.real = copies, tail, mrope, real
@@ -268,8 +268,9 @@ class Prefill:
         return traces
 
 
-def repeat_per_sequence(values: Sequence[T], batch: int, name: str) -> list[T]:
-    """One value per sequence, where each prompt may have several sequences."""
-    if not values or batch % len(values):
-        raise WinnowError(f"{len(values)} {name} were given for a batch of {batch} prompts: give one per prompt")
-    return [value for value in values for _ in range(batch // len(values))]
+def per_sequence(values: Sequence[T], batch: int, copies: int, name: str) -> list[T]:
+    """The value of each sequence's prompt, of which there are so many sequences."""
+    prompts = batch // copies
+    if len(values) != prompts:
+        raise WinnowError(f"{len(values)} {name} were given for a batch of {prompts} prompts: give one per prompt")
+    return [value for value in values for _ in range(copies)]

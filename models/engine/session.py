@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from winnow.models.engine import checks
 from winnow.models.engine.branch import Branch
 from winnow.models.engine.calls import FORWARD, Call, check_call
-from winnow.models.engine.final import Final, picked
+from winnow.models.engine.final import Final, columns, picked
 from winnow.models.engine.fit import Fit
 from winnow.models.engine.forward import Forward
 from winnow.models.engine.ledger import Ledger, ledger_of
 from winnow.models.engine.look_ahead import look_ahead
 from winnow.models.engine.numbering import Numbering
 from winnow.models.engine.opening import Opening, fresh, last
+from winnow.models.engine.pixel_session import PixelSession
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
@@ -30,7 +31,7 @@ from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.probes import Keys, Raters
 from winnow.reducers.core.site import Site
 
@@ -38,6 +39,11 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 STATES = ("output_hidden_states", "output_attentions")
 """Arguments by which the states between layers are asked for."""
+
+
+def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of a forward by their names."""
+    return {**inspect.signature(module.forward).bind_partial(*args).arguments, **kwargs} if args else kwargs
 
 
 class Session:
@@ -75,11 +81,15 @@ class Session:
     ) -> None:
         outer: Any = parts.outer
         self.parts, self.family, self.reducer = parts, family, reducer
+        if isinstance(keys, str):
+            raise WinnowError(f"keys={keys!r} is one name: give a list with one per prompt")
         self.opening = Opening(parts, family, reducer, keys, relevance)
         tower = family.tower(outer.config)
         self.depth = len(parts.layers)
         checks.check_sites(reducer, self.depth, tower)
         asked = tower is not None and (reducer.acts_in_tower(self.depth, tower) or reducer.tower_probes(tower))
+        pixels = Site.pixels(self.depth) in reducer.sites(self.depth)
+        self.pixels = PixelSession(parts, reducer) if pixels else None
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and asked else None
         llm: Any = parts.llm
         self.fit = Fit(parts, windows(llm.config, self.depth), family.both_ways)
@@ -114,16 +124,16 @@ class Session:
 
     def before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
         """At the whole model: refuse what cannot be exact, and let the LM head find the logits that are asked for."""
+        args, kwargs = (), named(module, args, kwargs)
         check_call(FORWARD, kwargs)
-        self.wanted = kwargs.get("logits_to_keep")
+        self.wanted = columns(kwargs.get("logits_to_keep"))
         configs = (cast(Any, self.parts.llm).config, cast(Any, module).config)
         self.watched = any(kwargs.get(name) or any(getattr(c, name, False) for c in configs) for name in STATES)
         return args, kwargs | ({"logits_to_keep": 0} if isinstance(self.wanted, Tensor) else {})
 
     def before_outer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
         """At the multimodal model: see what the call brings, and find its visual tokens."""
-        if args:
-            kwargs = {**inspect.signature(module.forward).bind_partial(*args).arguments, **kwargs}
+        kwargs = named(module, args, kwargs)
         checks.check_running(self.parts)
         cache, ids = cache_of(kwargs), kwargs.get("input_ids")
         checks.check_cache(cache)
@@ -131,6 +141,8 @@ class Session:
         ledger = self.books(cache, len(ids))
         mask = checks.check_mask(kwargs.get("attention_mask"), ids)
         new = fresh(ids, mask, ledger, self.call)
+        if self.call is None:
+            checks.check_kinds_width(self.family, kwargs.get("token_type_ids"), ledger.width + new)
         kwargs = last(kwargs, ids.shape[1], new)
         if self.call is None and not ledger.width:
             self.numbering.look(kwargs)
@@ -155,6 +167,8 @@ class Session:
             raise UnsupportedError("the language model was called by itself: call the model, which knows the prompt")
         embeds, positions = kwargs["inputs_embeds"], kwargs.get("position_ids")
         moved = forward.entrance(positions, embeds.device)
+        if positions is not None and positions.shape[-1] > forward.new:
+            kwargs = kwargs | {"position_ids": moved}
         if forward.prefill is not None:
             forward.follow(moved if positions is not None and self.family.mrope else None)
             kwargs = self._put_features_aside(forward.prefill, kwargs)
@@ -186,6 +200,9 @@ class Session:
         entrance = Site.entrance(self.depth)
         if prefill.real is not None:
             embeds = prefill.settle(embeds, prefill.real)
+        if self.pixels is not None:
+            site = Site.pixels(self.depth)
+            embeds = prefill.apply(self.pixels.answers(prefill.layouts), site, embeds, positions)
         if self.tower is not None:
             embeds = prefill.apply(self.tower.answers(prefill.layouts), entrance, embeds, positions)
             self.tower.provenance(prefill.recorders)
@@ -204,7 +221,7 @@ class Session:
         hidden = args[0] if args else kwargs["hidden_states"]
         if layer == 0:
             forward.cache, forward.positions = cache_of(kwargs), kwargs.get("position_ids")
-            checks.check_held(forward.cache, forward.ledger)
+            checks.check_held(forward.cache, forward.ledger, self.fit.windows)
             self.branch = self._branch(forward)
         if forward.prefill is not None:
             hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)

@@ -34,6 +34,10 @@ FAMILIES = {
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face, or ``config.family`` of our own."""
 
 
+HYBRIDS = ("qwen3_5", "qwen3_5_moe")
+"""Models with layers of linear attention, which carry a recurrent state and a convolution from token to token."""
+
+
 def target_of(name: str) -> str:
     """Where the class of a family is, ``module:Class``.
 
@@ -69,6 +73,11 @@ def family_of(model: nn.Module) -> Family:
     """
     config: Any = getattr(model, "config", None)
     kind = kind_of(config) if config is not None else type(model).__name__
+    if kind in HYBRIDS:
+        raise UnsupportedError(
+            f"models of type '{kind}' are hybrids: what their layers of linear attention carry from token to token is "
+            f"not reduced; choose one of {', '.join(FAMILIES)}"
+        )
     if kind not in FAMILIES:
         raise UnsupportedError(f"models of type '{kind}' are not supported: choose one of {', '.join(FAMILIES)}")
     return find_family(kind)

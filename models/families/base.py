@@ -71,6 +71,8 @@ class Family(ABC):
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     no_tower: ClassVar[str] = ""
     """Why methods cannot act in the vision tower; empty where they can."""
+    no_pixels: ClassVar[str] = "it takes whole pictures"
+    """Why methods cannot choose patches in front of the vision tower; empty where they can."""
 
     def parts(self, model: nn.Module) -> Parts:
         """Find the modules of a loaded model."""

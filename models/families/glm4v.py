@@ -31,6 +31,7 @@ class Glm4v(Qwen2VL):
 
     name = "glm4v"
     model_types = ("glm4v",)
+    no_pixels = "its tower convolves squares of patches of whole pictures"
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Glm4vConfig
 
     def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:

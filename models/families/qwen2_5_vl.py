@@ -21,6 +21,7 @@ class Qwen25VL(Qwen2VL):
 
     name = "qwen2_5_vl"
     model_types = ("qwen2_5_vl",)
+    no_pixels = "its blocks attend in windows of whole pictures"
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Qwen2_5_VLConfig
     processors: ClassVar[tuple[str, str]] = ("Qwen2_5_VLProcessor", "Qwen2VLVideoProcessor")
 

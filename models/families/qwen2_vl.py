@@ -28,6 +28,7 @@ class Qwen2VL(Family):
     model_types = ("qwen2_vl",)
     mrope = True
     any_size = True
+    no_pixels: ClassVar[str] = ""
     no_tower: ClassVar[str] = "its merger joins 2x2 patches, so that vectors that are no grid cannot pass it"
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Qwen2VLConfig
     processors: ClassVar[tuple[str, str]] = ("Qwen2VLProcessor", "Qwen2VLVideoProcessor")
@@ -52,7 +53,7 @@ class Qwen2VL(Family):
             for token, given in grids.items():
                 for start, stop in runs(ids == token):
                     grid = next(given, None) if places is None else _from_positions(places[:, start:stop])
-                    spans.append(_span(start, stop, grid))
+                    spans.append(_span(start, stop, grid, token == config.video_token_id))
             layouts.append(Layout(len(ids), tuple(sorted(spans, key=lambda span: int(span.positions[0])))))
         return layouts
 
@@ -190,7 +191,7 @@ def _from_positions(places: Tensor) -> tuple[int, int, int]:
     return places.shape[1] // (rows * cols), rows, cols
 
 
-def _span(start: int, stop: int, grid: tuple[int, int, int] | None) -> Span:
+def _span(start: int, stop: int, grid: tuple[int, int, int] | None, film: bool) -> Span:
     if grid is None or stop - start != grid[0] * grid[1] * grid[2]:
         raise WinnowError(f"{stop - start} placeholder tokens do not fit the pictures given (next grid: {grid})")
-    return Span(torch.arange(start, stop), *grid)
+    return Span(torch.arange(start, stop), *grid, film=film)

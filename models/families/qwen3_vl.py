@@ -104,7 +104,8 @@ def _join(layout: Layout, video: Tensor, lengths: Iterator[int]) -> Iterator[Spa
         if missing < 0 or span.grid != steps[0].grid:
             raise WinnowError(f"a video's {len(span)} placeholder tokens do not fit the pictures given")
         if not missing:
-            yield Span(torch.cat([step.positions for step in steps]), len(steps), span.rows, span.cols)
+            places = torch.cat([step.positions for step in steps])
+            yield Span(places, len(steps), span.rows, span.cols, film=True)
             steps = []
     if steps:
         raise WinnowError(f"a video ends {missing} placeholder tokens early")

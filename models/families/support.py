@@ -6,7 +6,8 @@ from typing import Protocol
 
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
-from winnow.reducers.core.probes import PageRank, Raters, Rows
+from winnow.reducers.core.probes import PageRank, PeakRows, Raters, Rows
+from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
 
@@ -29,6 +30,10 @@ class Facts(Protocol):
     def no_tower(self) -> str:
         """Why methods cannot act in the vision tower; empty where they can."""
 
+    @property
+    def no_pixels(self) -> str:
+        """Why methods cannot choose patches in front of the vision tower; empty where they can."""
+
 
 def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
     """Say why a method cannot act on a family; empty where it can.
@@ -48,13 +53,14 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
         reads = reducer.tower_probes(tower)
     except UnsupportedError as error:
         return str(error)
+    if Site.pixels(depth) in reducer.sites(depth) and family.no_pixels:
+        return f"chooses patches in front of the vision tower, but {family.no_pixels}"
     if acts and family.no_tower:
         return f"acts in the vision tower, but {family.no_tower}"
     if reads and family.no_tower:
         return "reads the vision tower, whose statistics methods cannot have here"
-    if family.both_ways and any(
-        isinstance(probe, PageRank) or probe == Rows("all") for probe, _ in reducer.probes(depth)
-    ):
+    visual = (Rows("all"), PeakRows("visual"))
+    if family.both_ways and any(isinstance(probe, PageRank) or probe in visual for probe, _ in reducer.probes(depth)):
         return "ranks by the attention of visual tokens, which a picture pays both ways here"
     if family.mrope and any(isinstance(probe, Raters) and probe.corrected for probe, _ in reducer.probes(depth)):
         return "corrects attention by the position of a token, of which M-RoPE has three"

@@ -160,6 +160,8 @@ class Reducer:
             present = [grid.frames * left for grid in grids]
         if len(shared := pools(grids, self.scope)) < len(grids):
             grids, present = shared, [sum(present)]
+        if (pixels := Site.pixels(depth)) in acting:
+            present = [self.count(pixels, grid, n) for grid, n in zip(grids, present, strict=True)]
         for site in llm_sites(depth):
             if site in acting:
                 present = [self.count(site, grid, n) for grid, n in zip(grids, present, strict=True)]

@@ -15,8 +15,8 @@ LARGEST = 200 * 2**20
 """Bytes of the largest matrix of all pairs that is held at once; beyond it rows are computed as they are needed."""
 
 
-ASKED = 32
-"""Tokens that are asked at once what they would add."""
+ASKED, CACHED = 32, 2**16
+"""Tokens that are asked at once what they would add, and the most numbers of theirs, which stay in a CPU's cache."""
 
 
 def unit(tokens: Tensor) -> Tensor:
@@ -114,11 +114,12 @@ def coverage(stands: Tensor, count: int, weight: Tensor) -> Tensor:
         Places in the order of the picks, ties to the lower place, shape ``(count,)``, on the CPU.
     """
     covered, picks = stands.new_zeros(stands.shape[1]), []
-    bound = torch.cat([part.clamp_min(0).sum(1) for part in stands.split(ASKED)]) * weight
+    most = max(1, min(ASKED, len(stands), CACHED // max(1, stands.shape[1])))
+    bound = torch.cat([part.clamp_min(0).sum(1) for part in stands.split(most)]) * weight
     asked = torch.zeros(len(stands), dtype=torch.long, device=stands.device)
     for step in range(count):
         while int(asked[best := bound.argmax()]) != step:
-            anew = torch.cat([best[None], bound.topk(min(ASKED, len(bound))).indices])
+            anew = torch.cat([best[None], bound.topk(most).indices])
             bound[anew] = bound[anew].minimum((stands[anew] - covered).clamp_min(0).sum(1) * weight[anew])
             asked[anew] = step
         picks.append(best)

@@ -84,6 +84,8 @@ class Span:
     patches : Tensor or None
         Where the tower's frames are not those of the grid (tiles, whose padding was cut off): the cell of each of their
         patches, -1 where it was cut off, shape ``(tower frames, patches)``. None: each frame is one of the tower's.
+    film : bool
+        Whether the model encodes it among its films, where it tells them from pictures by their placeholders.
     """
 
     positions: Tensor
@@ -93,6 +95,7 @@ class Span:
     tower: int = 0
     view: int = 0
     patches: Tensor | None = None
+    film: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a grid that does not fit its positions."""

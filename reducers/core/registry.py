@@ -44,6 +44,7 @@ METHODS = {
     "none": "NoReduction",
     "oracle": "Oracle",
     "pdrop": "PDrop",
+    "pixelprune": "PixelPrune",
     "prumerge": "PruMerge",
     "prunevid": "PruneVid",
     "random": "RandomDrop",

@@ -7,19 +7,19 @@ from typing import Literal, Self
 
 from winnow.reducers.core.tower import Tower
 
-Kind = Literal["tower", "features", "entrance", "layer", "inside"]
+Kind = Literal["pixels", "tower", "features", "entrance", "layer", "inside"]
 
 
 @dataclass(frozen=True)
 class Site:
-    """One place in one model; made by `tower`, `features`, `entrance`, `layer` or `inside`.
+    """One place in one model; made by `pixels`, `tower`, `features`, `entrance`, `layer` or `inside`.
 
     A further kind of place is a further constructor, and whoever walks the sites of a model (`tower_sites`,
     `llm_sites`, the engine's hooks) learns of it; methods that do not act there need not know.
 
     Parameters
     ----------
-    kind : {"tower", "features", "entrance", "layer", "inside"}
+    kind : {"pixels", "tower", "features", "entrance", "layer", "inside"}
         What kind of place.
     number : int
         The vision block or the LLM layer, counted from 0; `Tower.used` at the features.
@@ -30,6 +30,11 @@ class Site:
     kind: Kind
     number: int
     within: Tower | int
+
+    @classmethod
+    def pixels(cls, depth: int) -> Self:
+        """In front of the vision tower, which then runs on the patches that are left."""
+        return cls("pixels", 0, depth)
 
     @classmethod
     def tower(cls, block: int, tower: Tower) -> Self:
@@ -58,7 +63,7 @@ class Site:
 
     @property
     def in_tower(self) -> bool:
-        """Whether it is asked frame by frame, by a `TowerView`, instead of prompt by prompt, by a `View`."""
+        """Whether it is asked frame by frame in the tower, by a `TowerView`."""
         return isinstance(self.within, Tower)
 
     @property
@@ -82,7 +87,7 @@ class Site:
 
     def __str__(self) -> str:
         """As the design writes it: ``layer(2)``, ``entrance``."""
-        return self.kind if self.kind in ("features", "entrance") else f"{self.kind}({self.number})"
+        return self.kind if self.kind in ("pixels", "features", "entrance") else f"{self.kind}({self.number})"
 
 
 def tower_sites(tower: Tower) -> list[Site]:

@@ -14,6 +14,9 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+ROWS = 192
+"""Rows of one head whose weights are computed at once on a CPU, and stay in its cache."""
+
 
 def cls_attention(query: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None = None) -> Tensor:
     """Attention of the CLS query to each patch, mean over heads.
@@ -57,9 +60,10 @@ def headless_attention(query: Tensor, key: Tensor, cls: bool = False) -> Tensor:
 
 
 def _received(rows: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None) -> Tensor:
-    step = 1 if rows.device.type == "cpu" else len(rows)  # one head's weights stay in a CPU's cache
+    heads, most = (1, ROWS) if rows.device.type == "cpu" else (len(rows), rows.shape[1])
     received = rows.new_zeros(key.shape[1], dtype=torch.float32)
-    for asking, asked in zip(rows.float().mul(scaling).split(step), key.float().split(step), strict=True):
-        logits = asking @ asked.mT
-        received += (logits if log_sizes is None else logits + log_sizes.to(logits)).softmax(-1).sum((0, 1))
+    for asking, asked in zip(rows.float().mul(scaling).split(heads), key.float().split(heads), strict=True):
+        for block in asking.split(most, 1):
+            logits = block @ asked.mT
+            received += (logits if log_sizes is None else logits + log_sizes.to(logits)).softmax(-1).sum((0, 1))
     return (received / rows[..., 0].numel()).cpu()

@@ -84,15 +84,16 @@ def joined(
             inputs = dict(loaded.family.encode(loaded.processor, [prompt]))
             asked = torch.cat([ids, inputs.pop("input_ids")], 1)
             inputs.pop("attention_mask")
-            kinds = inputs.pop("mm_token_type_ids", None)
+            told_kinds = "token_type_ids" if "token_type_ids" in inputs else "mm_token_type_ids"
+            kinds = inputs.pop(told_kinds, None)
             for name, value in inputs.items():
                 pixels.setdefault(name, []).append(value)
             if kinds is not None:
-                before = pixels.get("mm_token_type_ids", [kinds[:, :0]])[-1]
-                pixels["mm_token_type_ids"] = [
+                before = pixels.get(told_kinds, [kinds[:, :0]])[-1]
+                pixels[told_kinds] = [
                     torch.cat([before, kinds.new_zeros(1, asked.shape[1] - before.shape[1] - kinds.shape[1]), kinds], 1)
                 ]
-                inputs["mm_token_type_ids"] = pixels["mm_token_type_ids"][0]
+                inputs[told_kinds] = pixels[told_kinds][0]
             if turn < number:
                 inputs["position_ids"] = trained_positions(model, _whole(loaded, pixels) | {"input_ids": asked})
             out = ask(model, inputs | {"input_ids": asked} | ({} if past is None else {CACHE: past}))
@@ -106,8 +107,9 @@ def joined(
 
 
 def _whole(loaded: Loaded, pixels: dict[str, list[Tensor]]) -> dict[str, Any]:
-    """The pictures of all turns; composed models take those of a prompt in a row."""
-    return {name: torch.cat(values, int(loaded.family.name == "llava_video")) for name, values in pixels.items()}
+    """The pictures of all turns; composed models and SmolVLM take those of a prompt in a row."""
+    side = int(loaded.family.name in ("llava_video", "smolvlm"))
+    return {name: torch.cat(values, side) for name, values in pixels.items()}
 
 
 def oracle_gap(loaded: Loaded, inputs: dict[str, Any], answer: Tensor, told: Told, logits: Tensor) -> float:

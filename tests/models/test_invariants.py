@@ -44,6 +44,7 @@ from winnow.reducers.holov import HoloV
 from winnow.reducers.mmtok import MMTok
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
+from winnow.reducers.pixelprune import PixelPrune
 from winnow.reducers.prumerge import PruMerge
 from winnow.reducers.prunevid import PruneVid
 from winnow.reducers.random import RandomDrop
@@ -160,6 +161,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "fitprune-lowest": FitPrune(ratio=0.6, select="lowest", positions="compact", scope="span"),
     "framefusion": FrameFusion(ratio=0.5, tau=0.1),
     "framefusion-pruned": FrameFusion(ratio=0.4, tau=0.9, layers=8, positions="compact"),
+    "pixelprune": PixelPrune(metric="mae", tau=0.62),
+    "pixelprune-raster": PixelPrune(metric="rmse", tau=0.76, scan="raster", anchored=False),
     "scissor": Scissor(tau=0.1),
     "scissor-keep": Scissor(tau=0.2, positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from calling import joined, oracle_gap
 from PIL import Image
 
 from winnow import configs
-from winnow.models.check.cases import mixed_prompt, text_prompt, tiny_model, video_prompt
+from winnow.models.check.cases import image_prompt, mixed_prompt, text_prompt, tiny_model, video_prompt
 from winnow.models.engine import attach
 from winnow.models.families import find_family
 from winnow.models.families.prompt import Prompt
@@ -20,7 +21,9 @@ from winnow.models.loading.random_weights import random_config
 from winnow.models.loading.spec import ModelSpec
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.evit import EViT
+from winnow.reducers.fastv import FastV
 from winnow.reducers.none import NoReduction
+from winnow.reducers.random import RandomDrop
 from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.vtw import VTW
 
@@ -98,6 +101,16 @@ def test_layouts_in_scoring_generation_and_beams(family: str) -> None:
             assert [grids(told.layout) for told in trace.prompts] == expected
         loaded.model.generate(**inputs, max_new_tokens=1, pad_token_id=0, num_beams=2)
         assert [grids(told.layout) for told in trace.prompts[::2]] == expected
+
+
+@pytest.mark.parametrize("method", [FastV(ratio=0.25), RandomDrop(ratio=0.3)], ids=["layer", "entrance"])
+@pytest.mark.parametrize(("family", "numbered"), [("gemma3", 0), ("glm4v", 3), ("smolvlm", 0)])
+def test_later_turns_bring_new_pictures(family: str, numbered: int, method: Any) -> None:
+    loaded: Any = tiny_model(family, "sdpa")
+    turns = [video_prompt(2), text_prompt("and then ?"), image_prompt()]
+    told, inputs, answer, logits = joined(loaded, method, turns, number=numbered)
+    assert min(told[0].shares[2], told[2].shares[2]) < 0.5
+    assert oracle_gap(loaded, inputs, answer, told, logits) < 2e-4
 
 
 def test_a_frames_cls_is_a_separator_that_no_method_drops() -> None:

@@ -122,13 +122,17 @@ def compare(
 
 @commands.command("export")
 def export_(
-    out: Annotated[Path, typer.Argument(help="File to write: .parquet or .csv.")],
+    out: Annotated[Path, typer.Argument(help="File to write: .parquet or .csv; with --full a .zip.")],
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs; by default all that are finished.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Answers, configuration, environment, versions, commands, tables as well.")
+    ] = False,
 ) -> None:
-    """Write all finished runs with their scores to one file."""
+    """Write finished runs with their scores to one file."""
     from winnow.harness.results.exchange.archive import write
 
-    print(f"{out}: {write(results, out)} runs")
+    print(f"{out}: {write(results, out, runs or (), full)} runs")
 
 
 @commands.command("import")

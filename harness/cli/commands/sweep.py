@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.harness.common import files
+from winnow.harness.common.console import Format
 from winnow.harness.common.exits import INCOMPLETE, INTERRUPTED, OK
 
 if TYPE_CHECKING:
@@ -250,3 +251,26 @@ def why(
 
     lines = explain(run, other or [], results, trust)
     print("\n".join(lines) if lines else "nothing differs: it is the same run")
+
+
+@commands.command()
+def rerun(
+    run: Annotated[str, typer.Argument(help="A run, computed here or imported: its id, or the beginning of it.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many documents of each task.")] = None,
+    results: Results = Path("results/runs"),
+    out: Annotated[Path, typer.Option(help="Folder of repetitions, apart from the runs.")] = Path("results/runs-again"),
+    form: Annotated[Format, typer.Option("--format", help="How to print the samples.")] = "rich",
+    trust: Trust = False,
+) -> None:
+    """Repeat a run or part of it here; say sample by sample what differs, and what of versions may explain it."""
+    from winnow.harness.common.console import print_table
+    from winnow.harness.common.plain import visible
+    from winnow.harness.sweep.rerun import rerun as repeat
+
+    found = repeat(run, limit, results, out, trust)
+    if found.rows:
+        print_table(found.rows, form, left=("sample", "what", "then", "now"), wrap=("then", "now"), keys=("sample",))
+    print(f"{found.run} again, as {found.again}: {found.verdict}")
+    for line in found.reasons:
+        print(f"  {visible(line)}")
+    raise typer.Exit(INCOMPLETE if found.rows else OK)

@@ -19,7 +19,8 @@ def opened(path: Path) -> Any:
     import av
 
     # not `options`, which go to the streams as well: PyAV 15 does not survive that on MPEG program streams
-    container = av.open(str(path), container_options={"protocol_whitelist": "file"})
+    # and absolute, as FFmpeg takes what stands before a colon for a protocol
+    container = av.open(str(path.absolute()), container_options={"protocol_whitelist": "file"})
     if PLAYLISTS & set(container.format.name.split(",")):
         container.close()
         raise ValueError("it is a playlist, which names other files: give the video itself")

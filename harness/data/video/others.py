@@ -33,7 +33,7 @@ def by_decord(plan: Plan, frames: int, until: int | None, allocate: Allocate) ->
     decord.logging.set_level(decord.logging.QUIET)
     if not plan.plain:
         raise MismatchError("decord counts other frames in files of this kind")
-    reader = decord.VideoReader(str(plan.path), num_threads=1)
+    reader = decord.VideoReader(str(plan.path.absolute()), num_threads=1)
     indices = wanted(len(reader), frames, until)
     times = [float(reader.get_frame_timestamp(index)[0]) for index in indices]
     begin = float(reader.get_frame_timestamp(0)[0])
@@ -53,7 +53,11 @@ def by_torchcodec(plan: Plan, frames: int, until: int | None, allocate: Allocate
     from torchcodec.decoders import VideoDecoder
 
     decoder: Any = VideoDecoder(
-        str(plan.path), stream_index=plan.stream, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+        str(plan.path.absolute()),
+        stream_index=plan.stream,
+        dimension_order="NHWC",
+        num_ffmpeg_threads=1,
+        seek_mode="exact",
     )
     indices = wanted(len(decoder), frames, until)
     batch = decoder.get_frames_at(indices)

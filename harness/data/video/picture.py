@@ -26,18 +26,21 @@ def picture(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
         RGB, ``(height, width, 3)``, uint8; a view of FFmpeg's memory, which it keeps.
     """
     import numpy as np
-    from av.video.reformatter import Interpolation
+    from av.video.reformatter import Colorspace, Interpolation
 
     turns, mirrored = orientation(frame)
     height, width = size or (0, 0)
     if turns % 2:
         height, width = width, height
+    # RGB has no matrix; but where this one and the range are the source's, PyAV leaves swscale at BT.601, limited range
+    other = Colorspace.ITU601 if frame.colorspace == Colorspace.ITU709 else Colorspace.ITU709
     shaped = frame.reformat(
         width=width or None,
         height=height or None,
         format="rgb24",
         src_colorspace=frame.colorspace,
         src_color_range=frame.color_range,
+        dst_colorspace=other,
         dst_color_range=2,
         interpolation=Interpolation.BICUBIC,
     )

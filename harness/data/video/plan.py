@@ -11,6 +11,7 @@ from typing import Any
 from winnow.harness.data.video import entry
 from winnow.harness.data.video.container import missing
 from winnow.harness.data.video.opening import opened
+from winnow.reducers.core.errors import WinnowError
 
 COMPLAINTS = ("prematurely", "invalid as first byte", "mismatch", "partial")
 """Words of what FFmpeg logs when it reads over a fault of a container."""
@@ -71,7 +72,7 @@ def pick(container: Any) -> Any:
 
     Raises
     ------
-    ValueError
+    WinnowError
         If there is none.
     """
     import av
@@ -79,7 +80,10 @@ def pick(container: Any) -> Any:
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
-        raise ValueError("it holds no video")
+        kinds = ", ".join(sorted({stream.type for stream in container.streams if stream.type != "video"}))
+        raise WinnowError(
+            f"video {container.name} has no video stream ({kinds or 'no other'} alone): give a file with pictures"
+        )
     marked = (stream for stream in streams if stream.disposition & av.stream.Disposition.default)
     return next(marked, streams[0])
 
@@ -91,6 +95,8 @@ def make_plan(path: Path) -> Plan:
     ------
     OSError, ValueError
         If it is no video; FFmpeg's errors are of these classes.
+    WinnowError
+        If it holds sound alone.
     """
     with _listening() as said, opened(path) as container:
         stream = pick(container)

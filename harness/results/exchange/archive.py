@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from winnow.harness.common import files
 from winnow.harness.common.errors import first_line, leave_out
-from winnow.harness.common.run_files import DONE, RESULT, read_scores
+from winnow.harness.common.find_run import find_run
+from winnow.harness.common.run_files import DONE, RESULT, score_table
 from winnow.harness.common.run_files import SCORES as SCORE_FILE
-from winnow.harness.results.exchange import bundled
+from winnow.harness.results.exchange import bundle, bundled, unbundle
 from winnow.harness.run.result import Result, read_result, results_below
 from winnow.reducers.core.errors import WinnowError
 
 COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished", "result")
 SCORES = ("task", "doc_id", "metric", "score", "stratum", "media")
+ORDER = (*COLUMNS[:-1], *SCORES, "result")
+TOGETHER = 100
+"""Runs that are written at a time."""
 SUFFIXES = (".parquet", ".csv")
+FULL = ".zip"
 LARGEST = 2 << 30
 """Bytes of a file that is read, packed or not."""
 MOST = 20_000_000
 """Lines of a file that is read."""
 
 
-def write(folder: Path, out: Path) -> int:
-    """Write all results of a store to one file: a line per scored document, with its run's result.
+def write(folder: Path, out: Path, names: Sequence[str] = (), full: bool = False) -> int:
+    """Write results of a store to one file: a line per scored document, with its run's result.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the runs.
+    out : Path
+    names : sequence of str
+        Runs; by default all that are finished.
+    full : bool
+        Whether all that is known of them is written, as a zip; see `winnow.harness.results.exchange.bundle`.
 
     Returns
     -------
@@ -41,46 +58,62 @@ def write(folder: Path, out: Path) -> int:
     WinnowError
         If there are none, or the format is not known.
     """
-    _check(out)
-    results = [result for result in results_below(folder) if result["status"] == "complete"]
+    _check(out, (FULL,) if full else SUFFIXES)
+    asked = {find_run(name, folder, finished=True).name for name in names}
+    every = results_below(folder, outdated=bool(names))
+    results = [result for result in every if result["id"] in asked or (not names and result["status"] == "complete")]
     if not results:
         raise WinnowError(f"there are no finished runs in {folder}: make some with run.py")
-    runs = [*_readable(results, folder)]
-    if not runs:
-        raise WinnowError(f"there are no scores in {folder} that can be read: run its cells again with force=true")
-    table = pd.concat(runs, ignore_index=True)
-    files.write(
-        out, lambda draft: table.to_parquet(draft) if out.suffix == ".parquet" else table.to_csv(draft, index=False)
-    )
-    return len(runs)
+    if full:
+        bundle.write(results, folder, out)
+        return len(results)
+    written: list[str] = []
+    files.write(out, lambda draft: written.extend(_fill(draft, results, folder, out.suffix)))
+    return len(written)
 
 
-def _readable(results: Iterable[Result], folder: Path) -> Iterator[pd.DataFrame]:
+def _readable(results: Iterable[Result], folder: Path, schema: pa.Schema) -> Iterator[tuple[str, pa.Table]]:
     """The lines of each run; one whose scores cannot be read is named and left out."""
     for result in results:
         try:
-            yield _lines(result, folder)
+            yield result["id"], _lines(result, folder, schema)
         except WinnowError as error:
             leave_out(error)
 
 
-def _check(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
-        raise WinnowError(f"{path} is not allowed: choose a name that ends in {' or '.join(SUFFIXES)}")
+def _fill(draft: Path, results: Sequence[Result], folder: Path, suffix: str) -> list[str]:
+    """Write some runs at a time, so that no more of them are in memory; name them."""
+    import pyarrow.csv
+
+    schema = pa.schema(dict.fromkeys(ORDER, pa.string()) | {"doc_id": pa.int64(), "score": pa.float64()})
+    write = pq.ParquetWriter if suffix == ".parquet" else pyarrow.csv.CSVWriter
+    with write(draft, schema) as file:
+        left, written = _readable(results, folder, schema), list[str]()
+        while some := [*islice(left, TOGETHER)]:
+            file.write_table(pa.concat_tables(table for _, table in some))
+            written += [run for run, _ in some]
+    if not written:
+        raise WinnowError(f"there are no scores in {folder} that can be read: run its cells again with force=true")
+    return written
 
 
-def _lines(result: Result, folder: Path) -> pd.DataFrame:
-    here = folder / result["id"]
-    rows = [
-        {"task": task, "doc_id": doc, "metric": metric} | score._asdict()
-        for (task, metric), found in read_scores(here).items()
-        for doc, score in found.items()
-    ]
+def _check(path: Path, suffixes: Sequence[str]) -> None:
+    if path.suffix not in suffixes:
+        hint = ", or say --full" if path.suffix == FULL else ""
+        raise WinnowError(f"{path} is not allowed: choose a name that ends in {' or '.join(suffixes)}{hint}")
+
+
+def _lines(result: Result, folder: Path, schema: pa.Schema) -> pa.Table:
+    """The scores of a run, each with the run's facts; with the first of them its result."""
+    scores = score_table(folder / result["id"])
     names = ("id", "settings", "context", "model", "label", "asked", "finished")
-    facts = dict(zip(COLUMNS, (result[name] for name in names), strict=False))  # type: ignore[literal-required]
-    lines = pd.DataFrame(rows, columns=SCORES).assign(**facts)
-    lines["result"] = [json.dumps(result), *[""] * (len(lines) - 1)]  # once per run
-    return lines[[*COLUMNS[:-1], *SCORES, "result"]]
+    facts = {
+        column: pa.repeat(pa.scalar(result[name], pa.string()), len(scores))  # type: ignore[literal-required]
+        for column, name in zip(COLUMNS, names, strict=False)
+    }
+    told = {"result": pa.array([json.dumps(result), *[""] * (len(scores) - 1)][: len(scores)], pa.string())}
+    found = facts | {name: scores[name] for name in SCORES} | told
+    return pa.table(found).select(schema.names).cast(schema)
 
 
 def read(path: Path, folder: Path) -> tuple[list[str], list[str]]:
@@ -104,9 +137,11 @@ def read(path: Path, folder: Path) -> tuple[list[str], list[str]]:
     WinnowError
         If it is no such file, or too large for one.
     """
-    _check(path)
+    _check(path, (*SUFFIXES, FULL))
     if not path.exists():
         raise WinnowError(f"{path} does not exist: write one with `winnow export FILE`")
+    if path.suffix == FULL:
+        return unbundle.read(path, folder)
     _bound(path)
     new, bad, table = [], [], _table(path)
     names = set(table["run"])

@@ -1,13 +1,13 @@
-"""Interactive plots of a report: accuracy against a cost that the reader chooses."""
+"""The interactive plot of a report: accuracy against a cost that the reader chooses."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 from winnow.harness.results.plots.style import look
-from winnow.harness.results.plots.tradeoff import pareto
 
 AXES = ("visual tokens %", "TFLOPs", "KV MB")
 SHAPES = {
@@ -15,61 +15,56 @@ SHAPES = {
     "X": "triangle-right",
 }  # fmt: skip
 """Vega's names of the markers of `winnow.harness.results.plots`."""
+LEGEND = {"orient": "bottom", "columns": 2, "symbolOpacity": 1, "labelLimit": 180}
+BUNDLE = "import vl_convert; print(vl_convert.javascript_bundle(), end='')"
 
 
-def chart(points: Sequence[dict[str, Any]], task: str, model: str) -> dict[str, Any]:
-    """Specify the plot of one task and model in Vega-Lite; runs off the Pareto front are pale.
+def chart() -> dict[str, Any]:
+    """Specify the plot in Vega-Lite, without its points: those of one task and model; off the Pareto front are pale.
 
-    Parameters
-    ----------
-    points : sequence of dict
-        See `winnow.harness.results.report.collect.points`.
-    task, model : str
+    The page gives it points, see `winnow.harness.results.report.collect.points`, and the looks of their methods.
     """
-    import altair as alt
-    import pandas as pd
-
-    chosen = [dict(point) for point in points if (point["task"], point["model"]) == (task, model)]
-    for axis in AXES:
-        front = set(pareto([(point[axis], point["accuracy"]) for point in chosen]))
-        for point in chosen:
-            point[f"front {axis}"] = (point[axis], point["accuracy"]) in front
-    cost = alt.param("cost", value=AXES[0], bind=alt.binding_select(options=list(AXES), name="against "))
-    methods = sorted({point["method"] for point in chosen})
-    looks = [look(number) for number in range(len(methods))]
-    legend = alt.Legend(orient="bottom", columns=2, symbolOpacity=1, labelLimit=180)
-    base = (
-        alt.Chart(pd.DataFrame(chosen))
-        .transform_calculate(x="datum[cost]", front="datum['front ' + cost]")
-        .encode(
-            x=alt.X("x:Q", title="cost, as chosen above", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=8)),
-            color=_by_method(alt.Color, methods, [one["color"] for one in looks], legend),
-        )
-    )
-    tip = ["method", "asked", "accuracy", "low", "high", *AXES, "run"]
-    y = alt.Y("accuracy:Q", title="accuracy (%)", scale=alt.Scale(zero=False))
-    pale = alt.condition("datum.front", alt.value(1), alt.value(0.35))
-    tooltip = [alt.Tooltip(name) for name in tip]
-    shape = _by_method(alt.Shape, methods, [SHAPES[one["marker"]] for one in looks], legend)
-    marks = base.mark_point(size=90, filled=True).encode(y=y, opacity=pale, tooltip=tooltip, shape=shape)
-    bars = base.mark_rule(opacity=0.5).encode(y=alt.Y("low:Q", title="accuracy (%)"), y2="high:Q")
-    lines = base.mark_line(opacity=0.5).encode(y=y)
-    layered = (lines + bars + marks).add_params(cost).properties(width="container", height=320)
-    spec: dict[str, Any] = json.loads(layered.to_json(indent=None))
-    return spec
+    by_method = {"field": "method", "legend": LEGEND}
+    cost = {"input": "select", "name": "against ", "options": [*AXES]}
+    accuracy = _number("accuracy", "accuracy (%)") | {"scale": {"zero": False}}
+    numbers = [_number(name) for name in ("accuracy", "low", "high", *AXES)]
+    told = [{"field": "method"}, {"field": "asked"}, *numbers, {"field": "run"}]
+    pale = {"condition": {"test": "datum.front", "value": 1}, "value": 0.35}
+    marks = {"y": accuracy, "shape": by_method, "opacity": pale, "tooltip": told}
+    x = _number("x", "cost, as chosen above") | {"scale": {"zero": False}, "axis": {"tickCount": 8}}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": "container",
+        "height": 320,
+        "data": {"name": "points"},
+        "params": [{"name": "cost", "value": AXES[0], "bind": cost}],
+        "transform": [
+            {"calculate": "datum[cost]", "as": "x"},
+            {"calculate": "datum['front ' + cost]", "as": "front"},
+        ],
+        "encoding": {"x": x, "color": by_method},
+        "layer": [
+            {"mark": {"type": "line", "opacity": 0.5}, "encoding": {"y": accuracy}},
+            {
+                "mark": {"type": "rule", "opacity": 0.5},
+                "encoding": {"y": _number("low", "accuracy (%)"), "y2": {"field": "high"}},
+            },
+            {"mark": {"type": "point", "size": 90, "filled": True}, "encoding": marks},
+        ],
+    }
 
 
-def _by_method(channel: Any, methods: Sequence[str], values: Sequence[str], legend: Any) -> Any:
-    """Give each method its value of a channel."""
-    import altair as alt
+def _number(field: str, title: str = "") -> dict[str, Any]:
+    return {"field": field, "type": "quantitative"} | ({"title": title} if title else {})
 
-    return channel("method:N", legend=legend, scale=alt.Scale(domain=methods, range=values))
+
+def looks(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and shape of each method, the same in all plots of a page."""
+    found = {method: look(number) for number, method in enumerate(sorted(set(methods)))}
+    return {method: (one["color"], SHAPES[one["marker"]]) for method, one in found.items()}
 
 
 def vega() -> str:
-    """The library that draws them, to stand in the page itself."""
-    import vl_convert
-
-    bundle: Any = vl_convert.javascript_bundle  # its stub asks for an argument that has a default
-    code: str = bundle()
-    return code
+    """The library that draws them, to stand in the page itself; a process of its own gives its memory back."""
+    made = subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, text=True, check=True)
+    return made.stdout

@@ -7,6 +7,7 @@ import io
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import yaml
 
 from winnow.harness.common import files
 from winnow.harness.common.errors import leave_out
-from winnow.harness.common.run_files import CONFIG, ENV, read_samples
-from winnow.harness.results.plots.tradeoff import apart, curve
+from winnow.harness.common.run_files import CONFIG, ENV, TRACES, read_samples, rows_of
+from winnow.harness.results.plots.tradeoff import apart, curve, pareto
+from winnow.harness.results.report.charts import AXES
 from winnow.harness.results.tables.runs import rows as run_rows
 from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import BASELINE
@@ -24,52 +26,76 @@ from winnow.reducers.core.errors import WinnowError
 
 PIXELS, RUNS = 1000, 4
 """Width of a token picture, and how many runs of a sample have one."""
+ANSWERS = 40_000
+"""Answers that a page holds at most."""
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""The one in C takes a tenth of the time, where PyYAML has it."""
 
 
 def table(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
-    """The rows of the table of runs, without its empty columns."""
-    found = run_rows(results, folder)
+    """The rows of the table of runs, without its empty columns, with what they can be filtered by."""
+    found, known = run_rows(results, folder), {result["id"]: result for result in results}
     kept = [name for name in found[0] if any(row[name] for row in found)] if found else []
-    return [{name: row[name] for name in kept} for row in found]
+    return [{name: row[name] for name in kept} | _filters(known[row["run"].split()[0]]) for row in found]
+
+
+def _filters(result: Result) -> dict[str, str]:
+    limit = result.get("limit")
+    return {"limit": "none" if limit is None else str(limit), "status": result["status"], "id": result["id"]}
+
+
+def tasks(results: Sequence[Result]) -> list[str]:
+    """Tasks, and groups of tasks in their place, that the runs have figures of."""
+    return list(dict.fromkeys(name for result in results for name in figures(result)))
 
 
 def points(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """One point per run and benchmark: accuracy with its interval, and every cost."""
+    """One point per run and figure: accuracy with its interval, every cost, and whether it is on the Pareto front."""
     found = []
     alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        whole = result["shares"] and result["cost"] and result["status"] == "complete"
-        for name, figure in figures(result).items() if whole else ():
+        for name, figure in figures(result).items() if _drawn(result) else ():
             if figure["mean"] is not None:
                 alike.setdefault((result["model"], name), []).append(result)
     for (model, name), group in alike.items():
         told = apart(group)
-        for result in group:
-            figure = figures(result)[name]
-            point: dict[str, Any] = {
-                "model": model,
-                "method": curve(result) + told[result.get("context", "")],
-                "asked": result["asked"],
-            }
-            point |= {"run": result["id"], "task": name, "accuracy": figure["mean"]}
-            found.append(point | {"low": figure["low"], "high": figure["high"]} | _costs(result))
+        made = [_point(result, name) | {"model": model} for result in group]
+        for point, result in zip(made, group, strict=True):
+            point["method"] = curve(result) + told[result.get("context", "")]
+        for axis in AXES:
+            front = set(pareto([(point[axis], point["accuracy"]) for point in made]))
+            for point in made:
+                point[f"front {axis}"] = (point[axis], point["accuracy"]) in front
+        found += made
     return found
 
 
-def _costs(result: Result) -> dict[str, float]:
-    shares, cost = result["shares"], result["cost"]
+def _drawn(result: Result) -> bool:
+    return bool(result["shares"] and result["cost"] and result["status"] == "complete")
+
+
+def _point(result: Result, name: str) -> dict[str, Any]:
+    figure, shares, cost = figures(result)[name], result["shares"], result["cost"]
     assert shares is not None and cost is not None
-    return {"visual tokens %": 100 * shares["mean"], "TFLOPs": cost["tflops"], "KV MB": cost["kv_bytes"] / 1e6}
+    costs = (100 * shares["mean"], cost["tflops"], cost["kv_bytes"] / 1e6)
+    point = {"run": result["id"], "task": name, "asked": result["asked"], "accuracy": figure["mean"]}
+    point |= {"low": figure.get("low"), "high": figure.get("high")}
+    return point | {axis: float(f"{value:.5g}") for axis, value in zip(AXES, costs, strict=True)}
 
 
-def details(result: Result, folder: Path) -> dict[str, str]:
+def details(result: Result, folder: Path) -> dict[str, Any]:
     """What a run was and where it ran, as text."""
     here = folder / result["id"]
     config, env = here / CONFIG, here / ENV
-    text = {"settings": config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""}
+    found: dict[str, Any] = {"run": result["id"]}
+    found["title"] = " ".join(filter(None, [result["model"], "·", result["label"], result["asked"]]))
+    if config.is_file():
+        found["settings"] = config.read_text(encoding="utf-8", errors="replace")
     with suppress(WinnowError, OSError):  # nothing rests on it
-        text["environment"] = yaml.safe_dump(files.read_json(env), sort_keys=False, allow_unicode=True)
-    return text
+        found["environment"] = yaml.dump(
+            files.read_json(env), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
+        )
+    return found
 
 
 def samples(results: Sequence[Result], folder: Path, most: int) -> list[dict[str, Any]]:
@@ -80,30 +106,46 @@ def samples(results: Sequence[Result], folder: Path, most: int) -> list[dict[str
     results : sequence of dict
     folder : Path
     most : int
-        Questions per task and model.
+        Questions per task and model; fewer where there are so many runs that the page would become too large.
     """
     found: dict[tuple[str, str, int], dict[str, Any]] = {}
+    most = min(most, max(1, ANSWERS // max(1, sum(len(result["tasks"]) for result in results))))
     for result in sorted(results, key=_order):
-        for task in result["tasks"]:
-            for said in _answers(folder / result["id"], task["task"], most):
-                key = (result["model"], task["task"], said["doc_id"])
-                known = {"question": said.get("prompt", ""), "target": str(said.get("target")), "answers": []}
-                sample = found.setdefault(key, {"model": key[0], "task": key[1], "doc_id": key[2], **known})
-                score = said["scores"].get(task["metric"]) if said.get("scores") else None
-                words = f"{result['label']} {result['asked']}".strip()
-                answer = {"run": result["id"], "method": words, "answer": said.get("answer", ""), "score": score}
-                answer |= {"label": result["label"]}
-                sample["answers"].append(answer | {"base": result["reducer"] == BASELINE})
+        words, here = f"{result['label']} {result['asked']}".strip(), folder / result["id"]
+        known = {"run": result["id"], "method": words, "label": result["label"], "base": result["reducer"] == BASELINE}
+        try:
+            said = [(task, one) for task in result["tasks"] for one in read_samples(here, task["task"], most)]
+            tokens = layers(here, [(task["task"], one["doc_id"]) for task, one in said])
+        except WinnowError as error:
+            leave_out(error)
+            continue
+        for task, one in said:
+            key = (result["model"], task["task"], one["doc_id"])
+            empty = {"model": key[0], "task": key[1], "doc_id": key[2], "answers": []}
+            question = one.get("prompt", "")
+            sample = found.setdefault(key, empty | {"question": question, "target": str(one.get("target"))})
+            score = one["scores"].get(task["metric"]) if one.get("scores") else None
+            sample["answers"].append(
+                known | {"answer": one.get("answer", ""), "score": score, "tokens": tokens.get(key[1:], "")}
+            )
     return list(found.values())
 
 
-def _answers(folder: Path, task: str, most: int) -> list[dict[str, Any]]:
-    """The first answers of a run; none, and told, where they are damaged."""
-    try:
-        return [*read_samples(folder, task, most)]
-    except WinnowError as error:
-        leave_out(error)
-        return []
+def layers(folder: Path, documents: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """Visual tokens that a run's layers processed of some documents, as ``25 in 0-4, 6 in 5-7``."""
+    if not (folder / TRACES).exists():
+        return {}
+    rows = rows_of(folder / TRACES, ["visual_per_layer"], documents)
+    return {(row["task"], row["doc_id"]): _stages(row.get("visual_per_layer") or ()) for row in rows}
+
+
+def _stages(counts: Sequence[int]) -> str:
+    found, start = [], 0
+    for count, same in groupby(counts):
+        end = start + sum(1 for _ in same) - 1
+        found.append(f"{count} in {start}-{end}" if end > start else f"{count} in {start}")
+        start = end + 1
+    return ", ".join(found)
 
 
 def _order(result: Result) -> tuple[bool, str, float]:

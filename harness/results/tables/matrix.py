@@ -40,12 +40,14 @@ def by_method(results: Sequence[Result], rows: Sequence[dict[str, str]], tasks: 
         method that have a benchmark in common stay apart.
     """
     lines: list[_Line] = []
+    alike: dict[tuple[str, ...], list[_Line]] = {}
     for result, row in zip(results, rows, strict=True):
         key = tuple(row[name] for name in NAMED) + tuple(repr(result.get(name)) for name in APART)
         mine = {name: row[name] for name in figures(result) if name in tasks}
-        line = next((one for one in lines if one.key == key and not one.texts.keys() & mine.keys()), None)
+        line = next((one for one in alike.setdefault(key, []) if not one.texts.keys() & mine.keys()), None)
         if line is None:
             lines.append(line := _Line(key, {}))
+            alike[key].append(line)
         line.texts |= mine
         line.shares += [result["shares"]["mean"]] if result["shares"] else []
     return [_row(line, tasks) for line in lines]

@@ -119,35 +119,60 @@ def _plus_minus(value: Mapping[str, Any] | None, sign: bool = False) -> str:
     return f"{value['mean']:{'+' if sign else ''}.1f} ± {half:.1f}"
 
 
+def text(results: Sequence[Result], folder: Path, form: Literal["md", "latex", "html"]) -> str:
+    """Write the whole table of some results."""
+    settle(results, folder)
+    found = [*tidy.compared(results, folder)]
+    tasks = _names(results)
+    before, table = _laid_out(found, _texts(found, tasks, _profiles(results)), tasks, form, View())
+    return _written([*before, table], form, _caption(found))
+
+
 def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: View | None = None) -> None:
     """Print the table of some results; CSV holds numbers, one row a run and task."""
     if not results:
         return
     view = view or View()
     settle(results, folder)
-    found = {each[0]["id"]: each for each in tidy.compared(results, folder)}
-    numbers = tidy.kept([row for each in found.values() for row in tidy.rows_of(*each)], view.where)
-    numbers = tidy.ordered(numbers, view.sort) if view.sort else numbers
+    found = [*tidy.compared(results, folder)]
     if form == "csv":
         for name in view.columns:
             tidy.check_column("--columns", name)
-        print(as_csv(numbers, view.columns or tidy.COLUMNS))
+        print(as_csv(_numbers(found, view), view.columns or tidy.COLUMNS))
         return
-    chosen = [found[run] for run in dict.fromkeys(row["run"] for row in numbers)]
-    tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
+    chosen, tasks = found, _names(each[0] for each in found)
+    if view.where or view.sort:
+        numbers, known = _numbers(found, view), {each[0]["id"]: each for each in found}
+        chosen = [known[run] for run in dict.fromkeys(row["run"] for row in numbers)]
+        tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
     table = _texts(chosen, tasks, _profiles(each[0] for each in chosen))
-    caption = " ".join([CAPTION, *_reasons(why for *_, why in chosen)])
+    before, table = _laid_out(chosen, table, tasks, form, view)
+    _print(before, _chosen(table, view.columns), form, _caption(chosen))
+
+
+def _laid_out(
+    chosen: Sequence[tuple[Result, tidy.Compared, tidy.Compared, str]],
+    table: list[dict[str, str]],
+    tasks: Sequence[str],
+    form: str,
+    view: View,
+) -> tuple[list[list[dict[str, str]]], list[dict[str, str]]]:
+    """What stands before the table, and what is left of it then."""
     results = [each[0] for each in chosen]
-    matrix = by_method(results, table, tasks)
     if view.pivot:
-        _print([], _chosen(matrix, view.columns), form, caption)
-        return
+        return [], by_method(results, table, tasks)
     apart = spread(results, tasks)
     many = form == "rich" and (apart or len(tasks) > WIDEST)
-    before = [matrix] * (many or (apart and not view.columns)) + [_by_task(table, tasks)] * many
+    before = [by_method(results, table, tasks)] if many or (apart and not view.columns) else []
+    before += [_by_task(table, tasks)] if many else []
     hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in tasks} if many else set()
-    table = [{key: value for key, value in row.items() if key not in hidden} for row in table]
-    _print(before, _chosen(table, view.columns), form, caption)
+    return before, [{key: value for key, value in row.items() if key not in hidden} for row in table]
+
+
+def _numbers(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]], view: View) -> list[dict[str, Any]]:
+    """The rows that are wanted, as numbers."""
+    rows = tidy.kept([row for each in found for row in tidy.rows_of(*each)], view.where)
+    return tidy.ordered(rows, view.sort) if view.sort else rows
 
 
 def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], form: Form, caption: str) -> None:
@@ -155,9 +180,18 @@ def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], 
         for more in before:
             print_table(more, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
         print_table(table, form, left=LEFT, caption=caption, wrap=("run",), keys=KEYS)
-        return
-    for rows in (*before, table):
-        print(as_text(rows, "md") if form == "md" else (latex if form == "latex" else html)(_sheet(rows, caption)))
+    else:
+        print(_written([*before, table], form, caption))
+
+
+def _written(tables: Sequence[list[dict[str, str]]], form: str, caption: str) -> str:
+    if form == "md":
+        return "\n".join(as_text(rows, "md") for rows in tables)
+    return "\n".join((latex if form == "latex" else html)(_sheet(rows, caption)) for rows in tables)
+
+
+def _caption(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]]) -> str:
+    return " ".join([CAPTION, *_reasons(why for *_, why in found)])
 
 
 def _reasons(reasons: Iterable[str]) -> list[str]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+import winnow
 from winnow.harness.bench import check
 from winnow.harness.cli import main as cli
+from winnow.harness.common import progress
 from winnow.harness.common.exits import INCOMPLETE, USER_ERROR
 
 MODULE = """
@@ -70,6 +72,14 @@ def test_good_method(theirs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert command(monkeypatch, f"{theirs}:Good", "--arg", "kept=3", "--layers", "3") == 0
     out = capsys.readouterr().out
     assert "invariants of Good(kept=3)" in out and "qwen2_vl" in out
+
+
+def test_it_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr(check, "FAMILIES", ("llava", "qwen2_vl"))
+    monkeypatch.setattr(check, "_impossible", lambda *_: "it cannot")
+    every = len([*check.check(winnow.FastV(), 3)])
+    assert f"checking: {every} of {every} qwen2_vl" in capsys.readouterr().err
 
 
 def test_faulty_method(theirs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,5 +57,5 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["evs"]
     app(["methods", "--format", "csv"], standalone_mode=False)
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(FOUND)
-    with pytest.raises(WinnowError, match="unknown method 'fastw': choose aim, "):
+    with pytest.raises(WinnowError, match=r"unknown method 'fastw': did you mean fastv\? choose aim, "):
         registry(["fastw"])

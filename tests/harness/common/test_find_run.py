@@ -42,4 +42,4 @@ def test_logs_say_nothing_to_the_terminal(runs: Path) -> None:
     """What others wrote is shown, not obeyed."""
     (runs / "0a1bffffffff" / "failures.log").write_text("red \x1b[31m and\ttabs\n")
     (runs / "0a1bffffffff" / "env.json").write_text("[]")
-    assert logs_of("0a1bf", runs, 9).splitlines()[-1] == "red �[31m and\ttabs"
+    assert logs_of("0a1bf", runs, 9).splitlines()[-1] == "red \\x1b[31m and\ttabs"

@@ -5,9 +5,11 @@ import io
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from winnow.harness.common import console
 from winnow.harness.common.console import as_csv, blocks_of, print_table, render
 from winnow.harness.common.plain import markdown, sheet_cell, visible
 
@@ -45,10 +47,26 @@ def test_numbers_stay_numbers() -> None:
 
 
 def test_markup_in_a_value_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table([{"a": EVIL, "b": "[/nope]"}], "rich", title="[bold]t")
+    print_table([{"a": EVIL, "b": "[/nope]"}], "rich", title="[bold]t\x1b")
     said = capsys.readouterr().out
-    assert "[/nope]" in said and "[red]x[/]" in said and "\x1b" not in said and r"\x1b" in said
+    assert (
+        "[/nope]" in said and "[bold]t\\x1b" in said and "[red]x[/]" in said and "\x1b" not in said and r"\x1b" in said
+    )
     assert "\x1b" not in render([{"a": EVIL}], "md")
+
+
+TEXTS = st.sampled_from(["", "0.5", "中文 x", "12 ± 3", "\x1b[31m"])
+
+
+@given(st.data(), st.lists(st.sampled_from(["run", "TFLOPs (p)", "x: y", "mean"]), min_size=1, unique=True))
+@settings(max_examples=30, deadline=None)
+def test_large_tables_are_written_as_small_ones_are(data: st.DataObject, names: list[str]) -> None:
+    rows = [{name: data.draw(TEXTS) for name in names} for _ in range(data.draw(st.integers(1, 4)))]
+    left = data.draw(st.lists(st.sampled_from(names)))
+    drawn = Console(file=io.StringIO(), width=200, highlight=False)
+    drawn.print(console._drawn(rows, names, left, []))
+    assert drawn.file.getvalue() == "\n".join(console.plain_lines(rows, names, left, 200)) + "\n"  # type: ignore[attr-defined]
+    assert console.plain_lines(rows, names, left, 2) == []
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(20, 120))

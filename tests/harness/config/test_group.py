@@ -16,6 +16,7 @@ from winnow.harness.config.schema import (
     ShareConfig,
     StressConfig,
     TasksConfig,
+    TrackerConfig,
 )
 
 CELL = Cell(
@@ -28,6 +29,7 @@ TOGETHER: dict[str, Any] = {
     "results": Path("elsewhere"),
     "seed": 1,
     "force": True,
+    "tracker": TrackerConfig("mlflow"),
 }
 APART: dict[str, Any] = {
     "model": replace(CELL.model, dtype="bfloat16"),

@@ -99,6 +99,19 @@ def test_file_that_hangs_the_decoder_is_given_up(tmp_path: Path, monkeypatch: py
     decoder.stop()
 
 
+def test_sound_alone_is_no_damaged_video(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        sound.rate = 8000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    with pytest.raises(WinnowError) as told:
+        read(path, 2)
+    assert str(told.value) == f"video {path} has no video stream (audio alone): give a file with pictures"
+
+
 def test_decoder_that_dies_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good, decoder = write(tmp_path / "a.mp4", 4), Decoder()
     (tmp_path / "bad.mp4").write_bytes(b"x" * 999)

@@ -31,3 +31,11 @@ def test_no_address_is_asked() -> None:
             opened(Path(f"tcp:/127.0.0.1:{server.getsockname()[1]}"))
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file:a.mp4").write_bytes((VIDEO.parent / "av1.mp4").read_bytes())
+    (tmp_path / "a.mp4").write_bytes(VIDEO.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with opened(Path("file:a.mp4")) as container:
+        assert container.streams.video[0].codec.canonical_name == "av1"

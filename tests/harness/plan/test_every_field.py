@@ -16,6 +16,7 @@ from winnow.harness.config.schema import (
     ShareConfig,
     StressConfig,
     TasksConfig,
+    TrackerConfig,
 )
 from winnow.harness.data.inventory import Inventory
 from winnow.harness.plan import identity
@@ -105,6 +106,7 @@ CASES = [
     case("media.workers", 3, set()),
     case("media.ahead_mb", 3, set()),
     case("media.accept_damaged", True, MODEL),
+    case("tracker", TrackerConfig("mlflow"), set()),
     case("share", ShareConfig(memory=1.0), set()),
     case("share", ShareConfig("none"), set()),
     case("share", ShareConfig("all"), MODEL),

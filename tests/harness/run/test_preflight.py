@@ -1,12 +1,14 @@
 """What no document could survive is told once, before or after the first few, and nothing else is tried."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from runs import Run
 
 from winnow.harness.run import cell_run, preflight
+from winnow.models.check.cases import image_prompt, video_prompt
+from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
 
 CUSTOM = ("reducer=custom", "reducer.target=breaking:Broken")
@@ -50,6 +52,17 @@ def test_a_model_that_can_answer_nothing_is_one_line(run: Run, results: Path, mo
     assert ran.code == 2 and ran.err.count("\n") == 1
     assert "cannot answer pico_video, even about blank media: ValueError: Cannot use chat template" in ran.err
     assert not list(results.glob("*/journal/*.jsonl"))
+
+
+def test_each_form_of_prompt_is_tried_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MVBench's twenty tasks all show one video of as many frames."""
+    tried: list[Prompt] = []
+    monkeypatch.setattr(preflight, "preflight", lambda loaded, document, prompt: tried.append(prompt))
+    fly, nobody = preflight.Preflight(), cast(Any, None)
+    prompts = [video_prompt(4), video_prompt(4, "count ."), video_prompt(2), image_prompt(), image_prompt("why ?")]
+    for prompt in prompts:
+        fly(nobody, nobody, prompt)
+    assert tried == [prompts[0], prompts[2], prompts[3]]
 
 
 def test_documents_that_fail_alike_stop_their_run_and_no_other(run: Run, small: None, results: Path) -> None:

@@ -1,6 +1,8 @@
 """When a worker ends, and with which code: a table, without a model or a run."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from winnow.harness.common.exits import BUSY, INCOMPLETE, OK
 from winnow.harness.run.stop import Stop, StoppedError
 from winnow.harness.sweep import worker
 from winnow.harness.sweep.worker import Worker
+from winnow.reducers.core.errors import WinnowError
 
 
 class Share:
@@ -75,3 +78,13 @@ def test_a_worker_that_is_asked_to_stop_stops(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(stop, "raise_if_requested", lambda: (_ for _ in ()).throw(StoppedError("asked")))
     with pytest.raises(StoppedError):
         Worker(Share(free=1), stop).some([])  # type: ignore[arg-type]
+
+
+def test_a_failure_names_its_run_once_and_says_nothing_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    run = SimpleNamespace(id="abc", folder=tmp_path / "abc", cell=SimpleNamespace(results=tmp_path), fail=said.append)
+    worker._fail(run, WinnowError("run abc: its \x1b[31mjournal is damaged"))  # type: ignore[arg-type]
+    assert said == [r"its \x1b[31mjournal is damaged"]
+    assert capsys.readouterr().err == f"run abc failed: {said[0]}\n"

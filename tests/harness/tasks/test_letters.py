@@ -63,6 +63,29 @@ B = {
         "Step 1: D is ruled out.\nStep 2: A is ruled out.\nAnswer: B", "Between A and B, I choose B.",
         "The ball is green, so the answer is B rather than A.",
     ],
+    "one letter is rejected, another is left": [
+        "The answer is B, A is wrong", "A? No. B? Yes.", "A: no\nB: yes\nC: no\nD: no",
+        "A) incorrect\nB) correct\nC) incorrect",
+        "B is correct. The rest are wrong.", "B is correct and the others are wrong", "应选B而不是A", "选B不选A",
+        "不是A，是B",
+        "A和C是错误的，答案为B", "B ✓ A ✗", "~~A~~ B", "The answer is none other than B", "B is better than A",
+    ],
+    "a correction": [
+        "The answer is A. Actually, it's B.", "The answer is A? No, B.", "Some may think the answer is A. It is B",
+        "The answer is A. Correction: B", "The answer is A... wait, B.", "The answer is A. No wait. B.",
+        "The answer is A, no, B.", "One might say the answer is A, but it is B", "Could be A, but I think B",
+        "At first the answer seems to be A.\nB", "The answer key says A, however I say B", "Answer: A or B? B.",
+        "The answer is A. Actually, the correct one is B.", "Is the answer A? No. It's B.",
+    ],
+    "a denial of something else": [
+        "B. He does not open the door", "B: no cup is seen", "B (no cup is seen)", "B - the man isn't there",
+        "The answer is B because the man does not open it", "Since the ball is not red, the answer is B.",
+        "Since there is no red cup the answer is B", "None of the other options fit, so B", "No doubt, B",
+        "Without doubt B",
+        "Answer: B. Option A is also plausible but less likely.",
+    ],
+    "small letters": ["b is correct", "choose b", "i choose b", "b because the ball is green", "option b is correct"],
+    "several, then one": ["Between B and C I'd go for B.", "Either A or C at first, but it is B."],
     "an option's words": ["green ball", "The green ball.", "The answer is green ball", "Green ball, and nothing else."],
 }  # fmt: skip
 
@@ -71,6 +94,7 @@ A = {
         "A", "a", "A.", "(a) red cup", "a) red cup", "A, the red cup", "A is correct.", "Option A is the best.",
         "A because the cup is red", "The answer is A.", "The answer is a", "answer: a", "A 是正确的",
     ],
+    "the letter before other words": ["A. green ball", "A) green ball", "(A) green ball", "A: green ball"],
     "the article before an option's words": ["A red cup", "a red cup"],
 }  # fmt: skip
 
@@ -79,7 +103,33 @@ NONE = {
         "a cup", "A cup", "A person", "A man is opening a door", "The answer is a cup", "I see a man. A dog runs.",
         "(a red cup is not visible)",
     ],
+    "one that is rejected": [
+        "B is the wrong answer", "B is definitely wrong", "The incorrect option is B", "I don't think it's B",
+        "B is inaccurate",
+        "I would not choose B", "I would never choose B", "Anything but B", "everything but B", "except B", "No B",
+        "B has no support",
+        "B: wrong", "B (wrong)", "B - incorrect", "B: no", "B? No.", "B ❌", "B ✗", "~~B~~", "<del>B</del>", "B fails",
+        "B cannot be correct",
+        "Option B can be ruled out.", "B can be excluded", "B is the least likely", "B is less likely",
+        "I disagree with B",
+        "I doubt it's B", "Don't choose B", "I refuse to choose B", "I can't say B is correct",
+        "It is not true that B is correct",
+        "The wrong answer is B", "Eliminate: B, C, D", "Incorrect options: B, C", "B contradicts the video",
+        "B lacks evidence",
+        "B不是正确答案", "不可能是B", "不选B", "B是错的", "Bは間違い", "Bではない", "答えはBではない",
+        "정답은 B가 아니다", "green ball is wrong",
+        "It's anything but a green ball", "The answer is A is wrong.",
+    ],
+    "one that is asked about": ["B?", "Is it B?", "Is the answer B?", "Could it be B?"],
+    "no option though a letter": [
+        "Button B", "Mr. B", "John B. Smith walks", "the letter B", "The letter B is on the sign", "Channel B",
+        "press B", "a B on the wall",
+        "Car B is red", 'string "B"', "A T-shirt", "cup B",
+    ],
+    "a supposition": ["If the ball were red the answer would be A. It is green: B."],
     "several letters": [
+        "A+B", "The answer is A+B", "A along with B", "A;B", "A to D", "A and also B", "A as well as B", "A B",
+        "A) B)", "A. B.", "A or perhaps B",
         "B and C", "A or B", "A/B", "A, B", "Both B and C are correct.", "The answer is B or C.",
         "A and D both show it", "I am torn between A and B",
     ],
@@ -144,6 +194,35 @@ def test_options_words_count_by_their_longest_match_and_a_letter_before_them() -
     assert {text: read_letter(text, options) for text in said} == said
 
 
+@pytest.mark.parametrize(
+    ("said", "options", "letter"),
+    [
+        ("1.5", ["15", "20"], ""), ("1.5", ["15", "1.5"], "B"), ("It costs 1.5", ["15", "1.5"], "B"),
+        ("The answer is 1.5.", ["1", "1.5"], "B"),
+        ("-5", ["5", "7"], ""), ("-5", ["-5", "5"], "A"), ("5", ["-5", "5"], "B"), ("\u22125", ["-5", "5"], "A"),
+        ("1/2", ["12", "3"], ""), ("1/2", ["12", "1/2"], "B"), ("3:15", ["315", "3:15"], "B"), ("1,500", ["1500",
+        "15"], "A"),
+        ("x<y", ["x>y", "x<y"], "B"), ("C#", ["C", "C++"], ""), ("A. 2", ["1", "2"], "A"), ("b) 4", ["4", "3"], "B"),
+    ],
+)  # fmt: skip
+def test_signs_points_and_letters_of_numbers_count(said: str, options: list[str], letter: str) -> None:
+    assert read_letter(said, dict(zip("ABCD", options, strict=False))) == letter
+
+
+def test_no_is_an_answer_and_a_refusal_is_none() -> None:
+    options = {"A": "Yes", "B": "No"}
+    said = ["No", "No, he does not.", "B: No", "(B) No", "B. No", "The answer is B (No)", "**B: No.**"]
+    refused = ["no idea", "No answer", "No, I cannot tell", "No, I can't say", "no clue"]
+    assert [read_letter(text, options) for text in said + refused] == ["B"] * len(said) + [NOTHING] * len(refused)
+
+
+def test_options_that_deny_something_are_not_rejected() -> None:
+    options = {"A": "He opens it", "B": "He does not open it", "C": "No one is there", "D": "It is impossible to say"}
+    forms = ["{0}. {1}", "({0}) {1}.", "{0}: {1}", "The answer is {0}: {1}", "The answer is {0}. {1}", "{0}", "{1}"]
+    for letter, words in options.items():
+        assert [read_letter(form.format(letter, words), options) for form in forms] == [letter] * len(forms)
+
+
 def test_an_option_that_is_a_letter_is_chosen_by_its_own() -> None:
     options = {"A": "C", "B": "A", "C": "B"}
     assert [read_letter(text, options) for text in ("A. C", "C", "(B) A", "The answer is C")] == ["A", "C", "B", "C"]
@@ -158,7 +237,13 @@ def test_long_answers_are_read_in_time() -> None:
         "(" * 3000,
         "<think>" * 5000,
         "a b " * 5000,
+        "not " * 5000,
+        "B is " * 5000,
+        "A, " * 5000,
+        "since no " * 3000,
+        "(A) [B] " * 3000,
     ]
     start = time.process_time()
-    assert [read_letter(text, OPTIONS) for text in texts] == [NOTHING, NOTHING, "B", NOTHING, NOTHING, NOTHING]
+    read = [read_letter(text, OPTIONS) for text in texts]
+    assert read == [NOTHING, NOTHING, "B", NOTHING, NOTHING, NOTHING, NOTHING, "B", "A", NOTHING, NOTHING]
     assert time.process_time() - start < 20

