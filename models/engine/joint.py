@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from winnow.models.engine.attach import attach, session_of
-from winnow.models.engine.calls import CONFIG, UNKNOWN
+from winnow.models.engine.calls import CONFIG, DRAFTS, UNKNOWN
 from winnow.models.engine.rows import merge, select
 from winnow.models.transformers_api import CACHE, cache_of
 from winnow.reducers.core.base import Reducer
@@ -20,11 +20,11 @@ from winnow.reducers.core.errors import UnsupportedError
 HELD = {"max_new_tokens", "min_new_tokens", "repetition_penalty", "no_repeat_ngram_size", "suppress_tokens"}
 HELD |= {"begin_suppress_tokens", "length_penalty", "pad_token_id"}
 """Arguments of `generate` that hold for each row by itself."""
-GREEDY: dict[str, tuple[Any, ...]] = {"do_sample": (None, False), "num_beams": (None, 1)}
+GREEDY: dict[str, tuple[Any, ...]] = {"do_sample": (None, False), "num_beams": (None, 1), "use_cache": (None, True)}
 """Others, with the values that they may have."""
 UNUSED = {"max_length", "do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff"}
 UNUSED |= {"eta_cutoff", "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"}
-UNUSED |= {name for name, rule in CONFIG.items() if rule is UNKNOWN}
+UNUSED |= {name for name, rule in CONFIG.items() if rule in (UNKNOWN, DRAFTS)}
 """Fields of a model's own configuration that change nothing here: lengths are given, and answers are greedy."""
 LEAVING = 4
 """Rows that have ended leave once they are one of so many: each leaving moves the whole cache."""
@@ -46,7 +46,13 @@ def check_joint(generation: Mapping[str, Any]) -> None:
 def _habits(model: Any) -> dict[str, Any]:
     """What a model's own generation configuration asks for, besides what a greedy answer has no use for."""
     own = model.generation_config.to_diff_dict()
-    return {name: value for name, value in own.items() if name in CONFIG and name not in UNUSED and value is not None}
+    asked = {name: value for name, value in own.items() if name in CONFIG and name not in UNUSED}
+    return {name: value for name, value in asked.items() if not _nothing(value) or name in GREEDY}
+
+
+def _nothing(value: Any) -> bool:
+    """Whether a field's value asks for nothing: none, false, no penalty or a scale of one."""
+    return value is None or value is False or (not isinstance(value, bool) and value in (0, 1))
 
 
 @dataclass(frozen=True, eq=False)

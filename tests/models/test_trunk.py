@@ -41,12 +41,13 @@ def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
 def test_a_sweep_answers_as_its_single_runs(family: str, attn: str, batch: str, names: Sequence[str]) -> None:
     loaded = tiny_model(family, attn, DEPTH)
     alone = single_runs(loaded, names, BATCHES[batch])
-    assert len(alone) >= min(len(names), 5)
+    least = 3 if family == "gemma3" else 5  # which refuses ranking by all rows
+    assert len(alone) >= min(len(names), least)
     trunk = Trunk([SWEEP[name] for name in alone])
     for name, expected in alone.items():
         assert_same(expected, answer(loaded, SWEEP[name], BATCHES[batch], trunk))
     assert len(trunk.ran) + len(trunk.spared) == DEPTH * len(alone)
-    assert len(trunk.spared) >= 5
+    assert len(trunk.spared) >= least
     assert not list(trunk.root.below())  # nothing is remembered for nobody
 
 

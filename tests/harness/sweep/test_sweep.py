@@ -329,7 +329,7 @@ def test_journal_of_another_version_is_named_and_left_as_it_is(sweep: Make, caps
     segment.parent.mkdir(parents=True)
     segment.write_bytes(signed(b'{"task": "pico_video", "doc_id": 0, "doc": "x", "unheard": 0.5}') + b"\n")
     assert work(planned) == INCOMPLETE
-    assert f"run {first.id}: another version of Winnow wrote its rows, with unheard" in capsys.readouterr().err
+    assert f"run {first.id} failed: another version of Winnow wrote its rows, with unheard" in capsys.readouterr().err
     assert kinds(planned) == {"failed": 1, "finished": 1}
 
 
