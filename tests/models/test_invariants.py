@@ -170,7 +170,12 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
 
 
 THOROUGH = {"llava": ("eager", "padded"), "llava_onevision": ("sdpa", "video"), "qwen2_vl": ("sdpa", "films")}
-"""Families of unlike kinds, on which every method is checked in each run of the tests."""
+"""Families of unlike kinds, on which methods are checked in each run of the tests."""
+
+ALTERNATING = {"llava_onevision"}
+"""Of them that on which each run of the tests checks every second method, and a method of each kind."""
+
+METHOD_NUMBER = {name: number for number, name in enumerate(METHODS)}
 
 COVERING = {"llava_next": ("sdpa", "image")}
 """Where another batch than the padded one stands for the family: each frame is a picture of several tiles there."""
@@ -197,7 +202,9 @@ def matrix() -> Iterator[Any]:
     for family in FAMILIES:
         usual = COVERING.get(family, ("sdpa", "films" if "films" in batches(family) else "padded"))
         for attn, batch, method in itertools.product(BACKENDS, batches(family), METHODS):
-            covering = THOROUGH.get(family, usual if method in ALIKE.get(family, KINDS) else None)
+            alternating = family in ALTERNATING and method not in KINDS and METHOD_NUMBER[method] % 2
+            sampled = usual if method in ALIKE.get(family, KINDS) else None
+            covering = None if alternating else THOROUGH.get(family, sampled)
             marks = () if (attn, batch) == covering else pytest.mark.full
             yield pytest.param(family, attn, batch, method, marks=marks)
 

@@ -154,7 +154,18 @@ def test_tasks_exist(name: str) -> None:
         assert folder is not None and all((folder / f"{task}.yaml").exists() for task in tasks.tasks)
 
 
-@pytest.mark.parametrize("group", [group for group in GROUPS if group not in {"experiment", "tasks"}])
+COMPOSED_ELSEWHERE = {"model", "reducer"}
+"""Groups whose every choice is composed for its cost, too."""
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        pytest.param(group, marks=[pytest.mark.full] if group in COMPOSED_ELSEWHERE else [])
+        for group in GROUPS
+        if group not in {"experiment", "tasks"}
+    ],
+)
 def test_every_choice_is_one_that_composes(group: str) -> None:
     for name in options(group):
         with hydra():

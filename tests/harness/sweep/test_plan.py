@@ -56,9 +56,9 @@ def test_a_combination_that_composes_to_nothing_is_left_out() -> None:
 
 
 def test_numbers_make_the_cells_that_whole_configurations_make() -> None:
-    asked = expand(["reducer=random", "ratio=0.5,0.25", "seed=0,1", "limit=3,4", "schedule=k", "schedule.k=2,3"])
+    asked = expand(["reducer=random", "ratio=0.5,0.25", "seed=1", "limit=3,4", "schedule=k", "schedule.k=2,3"])
     fast, slow = cells_of(asked), [cell for job in asked.jobs for cell in cells_of(expand(job.words, multirun=False))]
-    assert fast == slow and len(fast) == 16
+    assert fast == slow and len(fast) == 8
     with pytest.raises(WinnowError, match="limit=x is not allowed"):
         cells_of(expand(["limit=1,x"]))
     with pytest.raises(WinnowError, match=r"ratio=1\.5 is not allowed"):

@@ -221,7 +221,9 @@ def preset_replace(found: Any, **values: Any) -> Any:
     return replace(found, **values)
 
 
-@pytest.mark.parametrize("name", [NAME, "aim_poster_image", "vas_table_1"])
+@pytest.mark.parametrize(
+    "name", [NAME, *(pytest.param(name, marks=pytest.mark.full) for name in ("aim_poster_image", "vas_table_1"))]
+)
 def test_latex_compiles(name: str, tmp_path: Path) -> None:
     (table,) = tables_of([name], [], tmp_path)
     text = show.render(table, "latex")

@@ -100,6 +100,7 @@ def test_the_page_stands_alone_and_escapes_data(tmp_path: Path) -> None:
     assert len(text) < 2_500_000
 
 
+@pytest.mark.full
 def test_a_thousand_runs_are_a_small_page_with_all_their_settings(tmp_path: Path) -> None:
     found, out = store(tmp_path / "runs", 40), tmp_path / "report.html"
     write(found, tmp_path / "runs", out, shown=0)
