@@ -147,6 +147,7 @@ def test_commands_need_no_checkout(elsewhere: Elsewhere, benchmark: Path, monkey
         assert expected in text
 
 
+@pytest.mark.full
 def test_lmms_evals_own_command_finds_the_model(elsewhere: Elsewhere) -> None:
     """By the entry point of the installed package."""
     find = "import lmms_eval.models as m; print(m.get_model('winnow', force_simple=True))"

@@ -169,16 +169,11 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
 }
 
 
-THOROUGH = {"llava": ("eager", "padded"), "llava_onevision": ("sdpa", "video"), "qwen2_vl": ("sdpa", "films")}
-"""Families of unlike kinds, on which methods are checked in each run of the tests."""
+THOROUGH = {"llava": ("eager", "padded"), "qwen2_vl": ("sdpa", "films")}
+"""Families of unlike kinds, on which every method is checked in each run of the tests."""
 
-ALTERNATING = {"llava_onevision"}
-"""Of them that on which each run of the tests checks every second method, and a method of each kind."""
-
-METHOD_NUMBER = {name: number for number, name in enumerate(METHODS)}
-
-COVERING = {"llava_next": ("sdpa", "image")}
-"""Where another batch than the padded one stands for the family: each frame is a picture of several tiles there."""
+COVERING = {"llava_next": ("sdpa", "image"), "llava_onevision": ("sdpa", "video")}
+"""Where another batch than the padded one stands for the family: one of tiles, and one whose grid is whole."""
 
 TILED = {"llava_onevision", "llava_next_video"}
 """Families that cut images into tiles behind the tower, which needs the whole grid."""
@@ -202,9 +197,8 @@ def matrix() -> Iterator[Any]:
     for family in FAMILIES:
         usual = COVERING.get(family, ("sdpa", "films" if "films" in batches(family) else "padded"))
         for attn, batch, method in itertools.product(BACKENDS, batches(family), METHODS):
-            alternating = family in ALTERNATING and method not in KINDS and METHOD_NUMBER[method] % 2
             sampled = usual if method in ALIKE.get(family, KINDS) else None
-            covering = None if alternating else THOROUGH.get(family, sampled)
+            covering = THOROUGH.get(family, sampled)
             marks = () if (attn, batch) == covering else pytest.mark.full
             yield pytest.param(family, attn, batch, method, marks=marks)
 

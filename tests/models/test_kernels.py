@@ -59,7 +59,8 @@ def test_the_kernels_are_exact_in_the_interpreter() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("capability", [80, pytest.param(90, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("capability", [80, 90])
 def test_the_kernels_compile_and_fit_into_shared_memory(capability: int, tmp_path: Path) -> None:
     pytest.importorskip("triton", reason="Triton is not installed here: it comes with torch's builds for CUDA")
     out = python("-c", COMPILE.replace("CAPABILITY", str(capability)), TRITON_CACHE_DIR=str(tmp_path))

@@ -24,6 +24,7 @@ def test_every_section_names_roles_that_there_are() -> None:
     assert len({check.name for check in CHECKS}) == len(CHECKS)
 
 
+@pytest.mark.full
 def test_a_card_says_of_each_missing_run_what_makes_it(
     run: Callable[..., Any], results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
