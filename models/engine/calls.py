@@ -125,6 +125,7 @@ FORWARD: dict[str, Rule] = {
     **_all("pixel_values pixel_values_images pixel_values_videos pixel_attention_mask", PICTURES),
     **_all("image_sizes image_sizes_videos token_type_ids", PICTURES),
     **_all("image_grid_thw video_grid_thw mm_token_type_ids second_per_grid_ts batch_num_images frames", PICTURES),
+    "image_hidden_states": Rule("refused", "pictures that were encoded outside: give their pixel_values"),
     "mm_encoder_outputs": Rule("exact", "pictures that generate encoded beforehand"),
     "vision_feature_layer": Rule("refused", "set it in the model's configuration, from which the tower is read"),
     "vision_feature_select_strategy": Rule("refused", "set it in the model's configuration, likewise"),
@@ -137,7 +138,7 @@ FORWARD: dict[str, Rule] = {
     **_all("num_items_in_batch output_router_logits", Rule("no effect", "for losses and mixtures of experts")),
     **_all("cu_seq_lens_q cu_seq_lens_k max_length_q max_length_k seq_idx", PACKED),
     "is_causal": Rule("refused", "the engine's masks are causal: leave it out", (None, True)),
-    "kwargs": Rule("exact", "of TransformersKwargs, see the names"),
+    **_all("kwargs lm_kwargs", Rule("exact", "of TransformersKwargs, see the names")),
 }
 """Arguments of a model's forward, of all families."""
 
