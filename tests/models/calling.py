@@ -1,9 +1,9 @@
 """Conversations with tiny models, by hand and through `generate`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +16,10 @@ from winnow.models.engine.trace import PromptTrace
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
 from winnow.models.transformers_api import CACHE, cache_of
-from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.base import Reducer, Scorer
+from winnow.reducers.core.probes import Probe
+from winnow.reducers.core.reduction import View
+from winnow.reducers.core.schedule import K
 
 Told = list[PromptTrace]
 
@@ -26,6 +29,22 @@ def ask(model: Any, inputs: Any, steps: int = 4, **options: Any) -> Any:
     """Answers of exactly `steps` tokens, with their logits."""
     fixed = {"do_sample": False, "max_new_tokens": steps, "min_new_tokens": steps, "pad_token_id": 0}
     return model.generate(**(fixed | dict(inputs) | options), output_logits=True, return_dict_in_generate=True)
+
+
+@dataclass(frozen=True)
+class Reading(Scorer):
+    """Remembers what it saw of some statistics of layer 1."""
+
+    asked: ClassVar[tuple[Probe, ...]] = ()
+    seen: ClassVar[list[Any]] = []
+    schedule: K = K(2)
+
+    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
+        return tuple((probe, 1) for probe in self.asked)
+
+    def score(self, view: View) -> Tensor:
+        self.seen.append((view.layout, [view.signals[probe, 1] for probe in self.asked]))
+        return torch.zeros(len(view.visual))
 
 
 class Talk:

@@ -1,35 +1,22 @@
 """What attention peaks at inside a model, and how far a layer moves its tokens, beside what the model returns."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from calling import Reading
 from torch import Tensor
 
 from winnow.models.check.cases import image_prompt, tiny_model, video_prompt
 from winnow.models.engine import Trunk, attach
-from winnow.reducers.core.base import Scorer
-from winnow.reducers.core.probes import Change, PeakRows, Probe
-from winnow.reducers.core.reduction import View
-from winnow.reducers.core.schedule import K
-
-PROBES = (PeakRows("text"), PeakRows("visual"), Change())
+from winnow.reducers.core.probes import Change, PeakRows
 
 
-@dataclass(frozen=True)
-class Reader(Scorer):
-    """Remembers what it saw."""
+class Reader(Reading):
+    """Of this module."""
 
+    asked = (PeakRows("text"), PeakRows("visual"), Change())
     seen = []  # noqa: RUF012
-    schedule: K = K(2)
-
-    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
-        return tuple((probe, 1) for probe in PROBES)
-
-    def score(self, view: View) -> Tensor:
-        self.seen.append((view.layout, [view.signals[probe, 1] for probe in PROBES]))
-        return torch.zeros(len(view.visual))
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen3_vl"])

@@ -1,39 +1,26 @@
 """What raters attend to inside a model, beside the attention matrices that it returns."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from calling import Reading
 from torch import Tensor
 
 from winnow.models.check.cases import image_prompt, tiny_model, video_prompt
 from winnow.models.engine import attach
 from winnow.models.families import find_family
 from winnow.models.families.support import impossible
-from winnow.reducers.core.base import Scorer
-from winnow.reducers.core.probes import Probe, Raters
-from winnow.reducers.core.reduction import View
-from winnow.reducers.core.schedule import K
+from winnow.reducers.core.probes import Raters
 from winnow.reducers.sparsevlm import SparseVLM
 
-PROBES = (Raters(), Raters(2, corrected=True))
 
+class Reader(Reading):
+    """Of this module."""
 
-@dataclass(frozen=True)
-class Reader(Scorer):
-    """Remembers what it saw."""
-
+    asked = (Raters(), Raters(2, corrected=True))
     seen = []  # noqa: RUF012
-    schedule: K = K(2)
-
-    def probes(self, depth: int) -> tuple[tuple[Probe, int], ...]:
-        return tuple((probe, 1) for probe in PROBES)
-
-    def score(self, view: View) -> Tensor:
-        self.seen.append((view.layout, [view.signals[probe, 1] for probe in PROBES]))
-        return torch.zeros(len(view.visual))
 
 
 def test_it_is_the_attention_that_the_model_returns() -> None:

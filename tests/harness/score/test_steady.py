@@ -46,6 +46,7 @@ def test_a_task_that_lacks_the_name_is_of_another_version() -> None:
 
 
 def test_most_tasks_are_left_alone() -> None:
+    task = a_task()
     for one in None, benchmark():
-        with steadied(one, None):
-            pass
+        with steadied(one, None), steadied(one, task):
+            assert [task.config.process_results(None, None), task.aggregation()["m"](None, None)] == ["judge"] * 2
