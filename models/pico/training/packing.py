@@ -1,6 +1,6 @@
 """Many independent questions behind one shared video, so that its tokens are computed once per training step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,113 +9,121 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from winnow.models.pico.build import TOKEN_IDS
-from winnow.models.pico.questions import EOS, IMAGE_TYPES, VIDEO_TYPES, ask, caption, fewest_things
-from winnow.models.pico.world import FRAMES, GRID, Scene
+from winnow.models.pico.questions import EOS, TYPES, UNK, Question, caption, split_words
+from winnow.models.pico.shots import LETTERED, Shot, ask_shot, kinds
+from winnow.models.pico.world import FRAMES, GRID
 
 IGNORED = -100
 CAPTION = "caption"
-_PADDING = -1
 _CAPTION_WEIGHT = 0.5
 _END_WEIGHT = 0.1
-_SHARES = {"color": 1.0, "shape": 0.7, "first": 0.5, "last": 2.0, "count": 1.0, "exist": 3.0}
+_CHATTY, _CHATTER = 0.25, 10
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Text segments that follow one visual prefix; all tensors have shape (batch, tokens).
+    """Questions that follow one visual prefix; all tensors have shape (batch, questions, tokens).
 
     Attributes
     ----------
     tokens
-        Token ids.
+        Token ids, padded on the right.
     targets
         The id that follows each token, `IGNORED` where nothing is to be predicted.
     weights
         Weight of each prediction in the loss.
-    segments
-        Number of the segment from 1, -1 for padding; segments do not see each other.
-    positions
-        Position within the segment.
+    real
+        1 for tokens, 0 for padding.
     kinds
-        Index into `VIDEO_TYPES` where the answer is predicted, else -1.
+        Index into `TYPES` where an answer is predicted, else -1.
     """
 
     tokens: Tensor
     targets: Tensor
     weights: Tensor
-    segments: Tensor
-    positions: Tensor
+    real: Tensor
     kinds: Tensor
 
 
-def pack(rng: np.random.Generator, scenes: Sequence[Scene], frames: int, questions: int, captions: int) -> Pack:
-    """Draw questions and captions for each scene and lay them out side by side.
+Line = tuple[float, float, float, float, float]
+_FILLER = (0, IGNORED, 0, 0, -1)
+
+
+def draw_questions(
+    rng: np.random.Generator, shot: Shot, number: int, shares: Mapping[str, float], letters: bool
+) -> list[Question]:
+    """Draw questions about a shot, types weighted by their shares; with letters, three or four options each."""
+    known = [kind for kind in kinds(shot) if not letters or kind in LETTERED[shot.medium]]
+    weights = np.array([shares.get(kind, 1.0) for kind in known])
+    drawn = rng.choice(len(known), number, p=weights / weights.sum())
+    return [ask_shot(rng, shot, known[i], int(rng.integers(3, 5)) if letters else 0) for i in drawn]
+
+
+def pack(rng: np.random.Generator, questions: Sequence[Sequence[Question]], captions: Sequence[Shot] = ()) -> Pack:
+    """Lay out the questions of each row side by side.
 
     Parameters
     ----------
     rng
-        Source of randomness.
-    scenes
-        One per row of the batch.
-    frames
-        1 for images, which are not asked for order.
-    questions, captions
-        Number of segments of each kind per scene.
+        Source of the unknown words that surround some questions, as the instructions of other benchmarks do.
+    questions
+        As many for each row of the batch.
+    captions
+        Shots to describe as well, one per row, or none.
 
     Returns
     -------
     Pack
-        Padded on the right to the longest row.
+        Padded on the right to the longest question.
     """
-    rows = [_row(rng, scene, frames, questions, captions) for scene in scenes]
-    length = max(len(row) for row in rows)
-    filler = np.array([0, IGNORED, 0, _PADDING, 0, -1], dtype=np.float64)
-    table = np.stack([np.concatenate([row, np.tile(filler, (length - len(row), 1))]) for row in rows])
-    tokens, targets, weights, segments, positions, kinds = torch.from_numpy(table).unbind(-1)
-    return Pack(tokens.long(), targets.long(), weights.float(), segments.long(), positions.long(), kinds.long())
+    chatter = rng.random() < _CHATTY
+    rows = [[_question(rng, question, chatter) for question in row] for row in questions]
+    for row, shot in zip(rows, captions, strict=bool(captions)):
+        row.append(_lines("describe assistant", caption(shot.things), CAPTION))
+    length = max(len(lines) for row in rows for lines in row)
+    table = torch.tensor([[[*lines, *[_FILLER] * (length - len(lines))] for lines in row] for row in rows])
+    tokens, targets, weights, real, types = table.unbind(-1)
+    return Pack(tokens.long(), targets.long(), weights, real, types.long())
 
 
-def _row(rng: np.random.Generator, scene: Scene, frames: int, questions: int, captions: int) -> NDArray[np.float64]:
-    """Return one scene's segments, one line per token in the order of `Pack`'s fields."""
-    types = [kind for kind in (VIDEO_TYPES if frames > 1 else IMAGE_TYPES) if len(scene) >= fewest_things(kind)]
-    shares = np.array([_SHARES[kind] for kind in types])
-    lines: list[tuple[float, ...]] = []
-    for number in range(1, questions + captions + 1):
-        if number <= captions:
-            lines += _segment(number, "describe assistant", caption(scene), CAPTION)
-        else:
-            question = ask(rng, scene, str(rng.choice(types, p=shares / shares.sum())))
-            lines += _segment(number, f"{question.text} assistant", question.answer, question.type)
-    return np.array(lines, dtype=np.float64)
+def _question(rng: np.random.Generator, question: Question, chatter: bool) -> list[Line]:
+    """Return the lines of a question; one with options may stand among unknown words."""
+    text = question.text
+    if question.type == "letter" and chatter:
+        before, after = (f" {UNK}" * int(count) for count in rng.integers(0, _CHATTER, 2))
+        text = f"{before} {text} {after}"
+    return _lines(f"{text} assistant", question.answer, question.type)
 
 
-def _segment(number: int, prompt: str, answer: str, kind: str) -> list[tuple[float, ...]]:
-    """Return the lines of one prompt and its answer."""
-    start = len(prompt.split())
-    ids = [TOKEN_IDS[word] for word in (*prompt.split(), *answer.split(), EOS)]
-    lines: list[tuple[float, ...]] = []
+def _lines(prompt: str, answer: str, kind: str) -> list[Line]:
+    """Return the lines of one prompt and its answer, one per token, in the order of `Pack`'s fields."""
+    start = len(split_words(prompt))
+    ids = [TOKEN_IDS[word] for word in (*split_words(prompt), *split_words(answer), EOS)]
+    lines: list[Line] = []
     for position, token in enumerate(ids[:-1]):
-        asked = position >= start - 1
+        if position < start - 1:
+            lines.append((token, IGNORED, 0, 1, -1))
+            continue
         end = position == len(ids) - 2
         weight = _END_WEIGHT if end else _CAPTION_WEIGHT if kind == CAPTION else 1.0
-        label = VIDEO_TYPES.index(kind) if kind != CAPTION and asked and not end else -1
-        lines.append((token, ids[position + 1] if asked else IGNORED, weight if asked else 0, number, position, label))
+        lines.append((token, ids[position + 1], weight, 1, -1 if end or kind == CAPTION else TYPES.index(kind)))
     return lines
 
 
-def scene_labels(scene: Scene, frames: int) -> NDArray[np.int64]:
+def shot_labels(shot: Shot) -> NDArray[np.int64]:
     """Name the thing in each cell, without rendering.
 
     Returns
     -------
     numpy.ndarray
-        Colour and shape plus one, or 0 for background, shape (frames x rows x columns, 2).
+        Colour and shape plus one, or 0 for background, then row and column, shape (frames x rows x columns, 4).
     """
-    labels = np.zeros((frames, GRID, GRID, 2), dtype=np.int64)
-    for thing in scene:
+    labels = np.zeros((shot.frames, GRID, GRID, 4), dtype=np.int64)
+    labels[..., 2:] = np.moveaxis(np.indices((GRID, GRID)), 0, -1)
+    for thing in shot.drawn:
         for frame, (row, column) in zip(thing.frames, thing.cells, strict=True):
-            labels[frame, row, column] = thing.color + 1, thing.shape + 1
-    return labels.reshape(-1, 2)
+            labels[frame, row, column, :2] = thing.color + 1, thing.shape + 1
+    return labels.reshape(-1, 4)
 
 
 def choose_tokens(rng: np.random.Generator, labels: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
@@ -126,7 +134,7 @@ def choose_tokens(rng: np.random.Generator, labels: NDArray[np.int64], budget: i
     rng
         Source of randomness.
     labels
-        Shape (batch, tokens, 2).
+        Shape (batch, tokens, 4).
     budget
         Tokens to keep, at least as many as hold things.
 

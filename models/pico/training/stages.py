@@ -1,0 +1,106 @@
+"""The training as a schedule: five stages, each kept when it is done and taken up where it was left.
+
+tower      the vision tower names the things of crowded frames; frozen from here on;
+drill      the language model matches words with the letters of options, without anything to see;
+words      it answers about ideal visual tokens, which are sums of word embeddings and need no pixels;
+projector  is fitted to those tokens;
+joint      language model and projector learn together on rendered shots.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import torch
+from transformers import LlavaForConditionalGeneration
+
+from winnow.models.pico.training.language import AnswerLesson, Part
+from winnow.models.pico.training.lesson import Lesson, write_state
+from winnow.models.pico.training.tower import ProjectorLesson, TowerLesson
+
+REPORT, KEEP = 50, 100
+
+
+def drill_parts(_: float) -> Sequence[Part]:
+    """Options alone."""
+    return (Part("drill", 4, 0, 24, letters=True),)
+
+
+def words_parts(done: float) -> Sequence[Part]:
+    """Few background tokens at first."""
+    video, film = (40, 100) if done < 0.6 else (80, 200)
+    return (
+        Part("video", 8, video, 12),
+        Part("image", 6, 12 if done < 0.6 else 25, 6),
+        Part("video", 4, video, 8, letters=True),
+        Part("image", 4, 12, 4, letters=True),
+        Part("film", 4, film, 8),
+    )
+
+
+def joint_parts(done: float) -> Sequence[Part]:
+    """More and more of the background, in the end all of it."""
+    video, film, films = (60, 120, 4) if done < 0.35 else (100, 250, 3) if done < 0.6 else (200, 500, 2)
+    if done > 0.85:
+        film, films = 1600, 1
+    return (
+        Part("video", 8, video, 12),
+        Part("image", 6, 25, 6),
+        Part("video", 4, video, 8, letters=True),
+        Part("image", 4, 25, 4, letters=True),
+        Part("film", films, film, 12),
+    )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: its length, and how it begins on a model."""
+
+    steps: int
+    begin: Callable[[LlavaForConditionalGeneration, int], Lesson]
+
+
+STAGES = {
+    "tower": Stage(2000, TowerLesson),
+    "drill": Stage(150, lambda model, steps: AnswerLesson(model, steps, drill_parts, False, (3e-3, 2e-3))),
+    "words": Stage(1500, lambda model, steps: AnswerLesson(model, steps, words_parts, False, (3e-3, 2e-3))),
+    "projector": Stage(400, ProjectorLesson),
+    "joint": Stage(900, lambda model, steps: AnswerLesson(model, steps, joint_parts, True, (2e-3, 1e-3))),
+}
+
+
+def run_stage(
+    model: LlavaForConditionalGeneration, name: str, work: Path, seed: int, rank: int = 0, share: float = 1.0
+) -> None:
+    """Take a stage to its end, from where the work folder says that it stands.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    name
+        One of `STAGES`.
+    work
+        Folder of the states.
+    seed
+        Of the whole training.
+    rank
+        Of this process; each draws data of its own, the first writes.
+    share
+        Of each stage's steps, for trials.
+    """
+    number, path = list(STAGES).index(name), work / f"{name}.pt"
+    torch.manual_seed(seed + number)
+    lesson = STAGES[name].begin(model, max(1, round(share * STAGES[name].steps)))
+    if path.exists():
+        lesson.restore(torch.load(path))
+    began = monotonic()
+    while lesson.trainer.done < lesson.trainer.steps:
+        lesson.advance((seed, number, rank))
+        done = lesson.trainer.done
+        last = done == lesson.trainer.steps
+        if rank == 0 and (done % REPORT == 0 or last):
+            print(f"{name} {done} ({monotonic() - began:.0f} s): {lesson.score.flush()}", flush=True)
+        if rank == 0 and (done % KEEP == 0 or last):
+            write_state(path, lesson.state())
