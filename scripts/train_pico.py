@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch.multiprocessing.spawn import spawn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -48,7 +49,7 @@ def main() -> None:
     if options.processes == 1:
         train(0, options)
     else:
-        torch.multiprocessing.spawn(train, (options,), nprocs=options.processes)
+        spawn(train, (options,), nprocs=options.processes)
 
 
 if __name__ == "__main__":

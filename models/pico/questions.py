@@ -14,8 +14,7 @@ NUMBERS = ("one", "two", "three", "four")
 PAD, BOS, EOS, UNK, IMAGE = "<pad>", "<s>", "</s>", "<unk>", "<image>"
 SPECIAL_WORDS = (PAD, BOS, EOS, UNK, IMAGE)
 _PLAIN_WORDS = (
-    "user assistant what which color shape is the object appears first last how many objects are there "
-    "a an then describe yes no ?"
+    "user assistant what which color shape is the object appears first last how many objects are there a an yes no ?"
 )
 LETTERS = "ABCDE"
 _NEW_WORDS = "where number written top bottom left right middle . , : ( )"
@@ -181,11 +180,6 @@ def split_words(text: str) -> list[str]:
         else:
             found.append(word if word in LETTERS else word.lower())
     return found
-
-
-def caption(scene: Scene) -> str:
-    """Describe a scene in order of appearance: "a red circle then an orange ring"."""
-    return " then ".join(f"{'an' if color(t)[0] in 'aeiou' else 'a'} {color(t)} {shape(t)}" for t in scene)
 
 
 def relevance(coverage: NDArray[np.int64], targets: Sequence[int]) -> list[int]:

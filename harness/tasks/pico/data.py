@@ -9,6 +9,7 @@ topics when a task asks for them. lmms-eval reads the parquet files; load a task
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def ensure(cache_dir: Path | str | None = None, topics: Sequence[str] = FIRST) -
     if cache_dir is not None:
         os.environ["WINNOW_CACHE"] = str(cache_dir)
     for topic in topics:
-        files.write_folder(root() / topic, lambda draft, topic=topic: write_topic(draft, topic))
+        files.write_folder(root() / topic, partial(write_topic, topic=topic))
     return root()
 
 

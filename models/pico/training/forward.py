@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import LlavaForConditionalGeneration
-from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2Model, rotate_half
+from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2Model, Qwen2RMSNorm, rotate_half
 
 from winnow.models.pico.build import TOKEN_IDS
 from winnow.models.pico.questions import BOS
@@ -102,7 +102,7 @@ def _layer(
     return mass
 
 
-def _norm(norm: nn.Module, hidden: Tensor) -> Tensor:
+def _norm(norm: Qwen2RMSNorm, hidden: Tensor) -> Tensor:
     return F.rms_norm(hidden, hidden.shape[-1:], norm.weight, norm.variance_epsilon)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from winnow.models.pico.items import held_out
-from winnow.models.pico.questions import COLORS, NUMBERS, PLACES, SHAPES, TYPES, Question, with_letters
+from winnow.models.pico.questions import TYPES
 from winnow.models.pico.shots import LENGTHS, Shot, sample_shot
 from winnow.models.pico.training.forward import answer_states
 from winnow.models.pico.training.lesson import Lesson
@@ -29,6 +29,7 @@ from winnow.models.pico.training.packing import (
     draw_questions,
     full_length,
     pack,
+    pack_drill,
     shot_labels,
 )
 from winnow.models.pico.training.tower import normalize, patch_features, word_tokens
@@ -73,13 +74,6 @@ Curriculum = Callable[[float], Sequence[Part]]
 Eyes = Callable[[np.random.Generator, Sequence[Shot], NDArray[np.int64], Tensor], Tensor]
 
 
-def drill(rng: np.random.Generator) -> Question:
-    """Ask for the letter of a word that is said: options without anything to see."""
-    pool = (COLORS, SHAPES, NUMBERS, PLACES)[int(rng.integers(4))]
-    word = pool[int(rng.integers(len(pool)))]
-    return with_letters(rng, Question("letter", f"{word} ?", word, ()), int(rng.integers(3, 5)))
-
-
 def unseen_shot(rng: np.random.Generator, medium: str) -> Shot:
     """Draw a shot that the benchmark does not hold."""
     shot = sample_shot(rng, medium, _NUMBERED)
@@ -122,7 +116,7 @@ class AnswerLesson(Lesson):
 
     def _part(self, rng: np.random.Generator, part: Part) -> Tensor:
         if part.medium == "drill":
-            text = pack(rng, [[drill(rng) for _ in range(part.questions)] for _ in range(part.batch)])
+            text = pack_drill(rng, part.batch, part.questions)
             nothing = torch.zeros(part.batch, 0, self.model.config.text_config.hidden_size)
             states, _ = answer_states(self.model, nothing, torch.zeros(part.batch, 0, dtype=torch.long), text, 0, 0)
             return self._answers(states, text, part.name)
@@ -131,7 +125,7 @@ class AnswerLesson(Lesson):
         kept = choose_tokens(rng, labels, min(part.tokens, full_length(LENGTHS[part.medium])))
         places = torch.from_numpy(kept)
         asked = [draw_questions(rng, shot, part.questions, SHARES, part.letters) for shot in shots]
-        text = pack(rng, asked, () if part.letters or part.medium == "film" else shots)
+        text = pack(rng, asked)
         visual = self.look(rng, shots, labels, places)
         states, leak = answer_states(self.model, visual, places, text, LENGTHS[part.medium], DEPTH)
         self.score.note("leak", [leak.item()])

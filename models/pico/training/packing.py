@@ -9,13 +9,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from winnow.models.pico.build import TOKEN_IDS
-from winnow.models.pico.questions import EOS, TYPES, UNK, Question, caption, split_words
+from winnow.models.pico.films import PLACES
+from winnow.models.pico.questions import (
+    EOS,
+    LETTERS,
+    NUMBERS,
+    TYPES,
+    UNK,
+    Question,
+    split_words,
+    with_letters,
+)
 from winnow.models.pico.shots import LETTERED, Shot, ask_shot, kinds
-from winnow.models.pico.world import FRAMES, GRID
+from winnow.models.pico.world import COLORS, FRAMES, GRID, SHAPES
 
 IGNORED = -100
-CAPTION = "caption"
-_CAPTION_WEIGHT = 0.5
 _END_WEIGHT = 0.1
 _CHATTY, _CHATTER = 0.25, 10
 
@@ -59,7 +67,7 @@ def draw_questions(
     return [ask_shot(rng, shot, known[i], int(rng.integers(3, 5)) if letters else 0) for i in drawn]
 
 
-def pack(rng: np.random.Generator, questions: Sequence[Sequence[Question]], captions: Sequence[Shot] = ()) -> Pack:
+def pack(rng: np.random.Generator, questions: Sequence[Sequence[Question]]) -> Pack:
     """Lay out the questions of each row side by side.
 
     Parameters
@@ -68,8 +76,6 @@ def pack(rng: np.random.Generator, questions: Sequence[Sequence[Question]], capt
         Source of the unknown words that surround some questions, as the instructions of other benchmarks do.
     questions
         As many for each row of the batch.
-    captions
-        Shots to describe as well, one per row, or none.
 
     Returns
     -------
@@ -77,9 +83,43 @@ def pack(rng: np.random.Generator, questions: Sequence[Sequence[Question]], capt
         Padded on the right to the longest question.
     """
     chatter = rng.random() < _CHATTY
-    rows = [[_question(rng, question, chatter) for question in row] for row in questions]
-    for row, shot in zip(rows, captions, strict=bool(captions)):
-        row.append(_lines("describe assistant", caption(shot.things), CAPTION))
+    return _lay_out([[_question(rng, question, chatter) for question in row] for row in questions])
+
+
+def pack_drill(rng: np.random.Generator, batch: int, number: int) -> Pack:
+    """Lay out an exercise without anything to see: which letter stands before a word.
+
+    Every second one asks as questions do, the others for all of their options, one after the other.
+    """
+    return _lay_out([[(_drill, _dense_drill)[i % 2](rng) for i in range(number)] for _ in range(batch)])
+
+
+def _offer(rng: np.random.Generator) -> tuple[str, Question]:
+    """Draw a word and the question that offers it among others of its kind."""
+    pool = (COLORS, SHAPES, NUMBERS, PLACES)[int(rng.integers(4))]
+    word = pool[int(rng.integers(len(pool)))]
+    return word, with_letters(rng, Question("letter", f"{word} ?", word, ()), int(rng.integers(3, 5)))
+
+
+def _drill(rng: np.random.Generator) -> list[Line]:
+    return _question(rng, _offer(rng)[1], chatter=False)
+
+
+def _dense_drill(rng: np.random.Generator) -> list[Line]:
+    options = _offer(rng)[1].text.splitlines()[1:]
+    lines: list[Line] = [_unasked(word) for word in split_words(" ".join(options))]
+    for i in rng.permutation(len(options)):
+        *words, last = options[i].split()[1:]
+        lines += [*map(_unasked, ["?", *words]), (TOKEN_IDS[last], TOKEN_IDS[LETTERS[i]], 1, 1, TYPES.index("letter"))]
+    return lines
+
+
+def _unasked(word: str) -> Line:
+    return (TOKEN_IDS[word], IGNORED, 0, 1, -1)
+
+
+def _lay_out(rows: Sequence[Sequence[Sequence[Line]]]) -> Pack:
+    """Pad all questions on the right to the longest."""
     length = max(len(lines) for row in rows for lines in row)
     table = torch.tensor([[[*lines, *[_FILLER] * (length - len(lines))] for lines in row] for row in rows])
     tokens, targets, weights, real, types = table.unbind(-1)
@@ -105,8 +145,8 @@ def _lines(prompt: str, answer: str, kind: str) -> list[Line]:
             lines.append((token, IGNORED, 0, 1, -1))
             continue
         end = position == len(ids) - 2
-        weight = _END_WEIGHT if end else _CAPTION_WEIGHT if kind == CAPTION else 1.0
-        lines.append((token, ids[position + 1], weight, 1, -1 if end or kind == CAPTION else TYPES.index(kind)))
+        weight = _END_WEIGHT if end else 1.0
+        lines.append((token, ids[position + 1], weight, 1, -1 if end else TYPES.index(kind)))
     return lines
 
 

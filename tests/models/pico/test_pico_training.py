@@ -20,10 +20,10 @@ from winnow.models.pico.world import FRAMES, GRID
 
 
 def packed(rng: np.random.Generator, rows: int = 2, letters: bool = False) -> Pack:
-    """Lay out three questions and a caption about each of some videos."""
+    """Lay out four questions about each of some videos."""
     shots = [sample_shot(rng, "video", 0.5) for _ in range(rows)]
-    asked = [draw_questions(rng, shot, 3, SHARES, letters) for shot in shots]
-    return pack(rng, asked, () if letters else shots)
+    asked = [draw_questions(rng, shot, 4, SHARES, letters) for shot in shots]
+    return pack(rng, asked)
 
 
 @pytest.mark.parametrize("letters", [False, True])
