@@ -28,6 +28,7 @@ LANES: dict[str, list[Callable[[Store], None]]] = {
 }
 BLOCKS: tuple[tuple[str, str, Callable[[Store], Iterable[str]]], ...] = (
     ("docs/pico.md", "types", instrument.kinds),
+    ("docs/pico.md", "letters", instrument.letters),
     ("docs/pico.md", "orders", instrument.orders),
     ("docs/pico.md", "methods", lambda store: methods.rows(store, methods.SECTION)),
     ("docs/pico.md", "layers", methods.layers),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from scripts.figures.runs import Store
-from winnow.harness.common.run_files import read_scores
+from winnow.harness.common.run_files import read_samples, read_scores
 from winnow.harness.run.result import Result
 from winnow.harness.score.stats import figure, percent
+from winnow.models.pico.questions import LETTERS
 
 SECTION = "instrument"
 TOPICS = ("video", "image", "place", "number", "letter", "second")
@@ -54,6 +56,18 @@ def _accuracy(store: Store, result: Result, kind: str) -> tuple[str, int]:
     scores = read_scores(store.folder / SECTION / result["id"])[result["tasks"][0]["task"], f"pico_{kind}"]
     found = percent(figure([one.score for one in scores.values()]))
     return text(found["mean"], found["low"], found["high"]), len(scores)
+
+
+def letters(store: Store) -> Iterator[str]:
+    """Yield a table of how often each letter is answered, by how much is seen: a bias shows here."""
+    yield f"| tokens kept | {' | '.join(LETTERS[:4])} |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, reducer, asked in (("all", "none", ""), ("25 % at random", "random", "0.25"), ("none", "blind", "")):
+        chosen = [one for one in store.results(SECTION) if (one["reducer"], one["asked"]) == (reducer, asked)]
+        (run,) = [one["id"] for one in chosen if one["tasks"][0]["task"] == "pico_letter"]
+        samples = read_samples(store.folder / SECTION / run, "pico_letter")
+        given = Counter(str(one["answer"]).strip(" .()") for one in samples)
+        yield f"| {name} | {' | '.join(f'{100 * given[letter] / given.total():.0f} %' for letter in LETTERS[:4])} |"
 
 
 def text(mean: float | None, low: float | None, high: float | None, sign: str = "") -> str:

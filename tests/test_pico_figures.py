@@ -1,0 +1,49 @@
+"""The program that writes pico's figures: it knows every method, and every block that it writes is there."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The repository, from which the program's modules can be imported."""
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    return ROOT
+
+
+def test_every_method_is_measured_or_left_out(program: Path) -> None:
+    from scripts.figures.methods import ASKED, BY_LAYER, LEFT_OUT, UNASKED
+    from scripts.figures.runs import CONTROLS
+    from winnow.reducers.core.registry import METHODS
+
+    named = [*ASKED, *UNASKED, *CONTROLS, *LEFT_OUT]
+    assert sorted(named) == sorted(METHODS)
+    assert set(BY_LAYER) <= set(ASKED)
+
+
+def test_every_block_has_a_place(program: Path) -> None:
+    from scripts.figures.pages import BLOCK
+    from scripts.pico_figures import BLOCKS
+
+    for page, name, _ in BLOCKS:
+        text = (program / page).read_text(encoding="utf-8")
+        assert text.count(BLOCK.partition("\n")[0].format(name)) == 1, (page, name)
+    for page in {page for page, _, _ in BLOCKS}:
+        text = (program / page).read_text(encoding="utf-8")
+        assert text.count("made by scripts/pico_figures.py:") == sum(where == page for where, _, _ in BLOCKS)
+
+
+def test_a_block_is_replaced_alone(program: Path, tmp_path: Path) -> None:
+    from scripts.figures.pages import BLOCK, write_block
+
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{BLOCK.format('a', 'old')}\nbetween\n{BLOCK.format('a b', 'kept')}\n")
+    write_block(page, "a", ["| new |", r"\\n"])
+    text = page.read_text()
+    assert "old" not in text and "| new |\n\\\\n" in text and "kept" in text and text.startswith("above\n")
+    with pytest.raises(SystemExit, match="has 0 blocks 'c', one is wanted"):
+        write_block(page, "c", [])
