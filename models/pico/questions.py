@@ -21,7 +21,7 @@ _NEW_WORDS = "where number written top bottom left right middle . , : ( )"
 CONTINUED = "##"
 VOCABULARY = (
     *SPECIAL_WORDS, *_PLAIN_WORDS.split(), *COLORS, *SHAPES, *NUMBERS, *_NEW_WORDS.split(), *LETTERS, *DIGITS,
-    *(CONTINUED + digit for digit in DIGITS),
+    *(CONTINUED + digit for digit in DIGITS), "describe", "then",
 )  # fmt: skip
 VIDEO_TYPES = ("color", "shape", "first", "last", "count", "exist")
 IMAGE_TYPES = ("color", "shape", "count", "exist")
@@ -169,6 +169,12 @@ def with_letters(rng: np.random.Generator, question: Question, options: int, rig
     form = ("{}. {}", "({}) {}", "{}: {}")[int(rng.integers(3))]
     lines = [form.format(letter, word) for letter, word in zip(LETTERS, offered, strict=False)]
     return Question("letter", "\n".join([question.text, *lines]), LETTERS[right], question.targets)
+
+
+def caption(scene: Scene) -> Question:
+    """Ask for a description in order of appearance, "a red circle then an orange ring"; training alone asks so."""
+    named = (f"{'an' if color(thing)[0] in 'aeiou' else 'a'} {color(thing)} {shape(thing)}" for thing in scene)
+    return Question("caption", "describe", " then ".join(named), tuple(range(len(scene))))
 
 
 def split_words(text: str) -> list[str]:

@@ -26,8 +26,8 @@ ASKED: Mapping[str, str] = {
 """Each method with the two ratios that it reaches on pico."""
 UNASKED = ("aim_prune", "dtd", "prunevid", "scissor", "frame_pairs")
 """Methods that take no ratio on pico: the content, or the layers, say how much they keep."""
-LEFT_OUT = ("compose", "same", "pixelprune")
-"""Two that need another method or run, and one that no model with whole pictures takes."""
+LEFT_OUT = ("compose", "pixelprune")
+"""One that is made of two others, and one that no model with whole pictures takes."""
 BY_LAYER: Mapping[str, str] = {
     "fastv": "schedule=pico_k schedule.k={0}",
     "dart": "schedule=pico_k schedule.k={0}",

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from winnow.models.pico.items import held_out
-from winnow.models.pico.questions import TYPES
+from winnow.models.pico.questions import TYPES, Question, caption
 from winnow.models.pico.shots import LENGTHS, Shot, sample_shot
 from winnow.models.pico.training.forward import answer_states
 from winnow.models.pico.training.lesson import Lesson
@@ -53,21 +53,21 @@ class Part:
     tokens
         Visual tokens that are kept of each: all that hold a thing, the rest at random.
     questions
-        Number of questions about each.
-    letters
-        Whether they offer options.
+        Number of questions about each, of captions one.
+    form
+        "open", "letters" with options, or "caption": the whole scene told, which teaches looking ten times sooner.
     """
 
     medium: str
     batch: int
     tokens: int
     questions: int
-    letters: bool = False
+    form: str = "open"
 
     @property
     def name(self) -> str:
         """What the report calls it."""
-        return f"{self.medium}{'*' if self.letters else ''}"
+        return f"{self.medium}{'*' if self.form == 'letters' else ''}"
 
 
 Curriculum = Callable[[float], Sequence[Part]]
@@ -78,6 +78,13 @@ def unseen_shot(rng: np.random.Generator, medium: str) -> Shot:
     """Draw a shot that the benchmark does not hold."""
     shot = sample_shot(rng, medium, _NUMBERED)
     return unseen_shot(rng, medium) if shot.drawn in held_out() else shot
+
+
+def _asked(rng: np.random.Generator, shot: Shot, part: Part) -> list[Question]:
+    """Draw what a part asks about a shot."""
+    if part.form == "caption":
+        return [caption(shot.things)]
+    return draw_questions(rng, shot, part.questions, SHARES, part.form == "letters")
 
 
 class AnswerLesson(Lesson):
@@ -124,8 +131,7 @@ class AnswerLesson(Lesson):
         labels = np.stack([shot_labels(shot) for shot in shots])
         kept = choose_tokens(rng, labels, min(part.tokens, full_length(LENGTHS[part.medium])))
         places = torch.from_numpy(kept)
-        asked = [draw_questions(rng, shot, part.questions, SHARES, part.letters) for shot in shots]
-        text = pack(rng, asked)
+        text = pack(rng, [_asked(rng, shot, part) for shot in shots])
         visual = self.look(rng, shots, labels, places)
         states, leak = answer_states(self.model, visual, places, text, LENGTHS[part.medium], DEPTH)
         self.score.note("leak", [leak.item()])

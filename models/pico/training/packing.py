@@ -58,7 +58,7 @@ _FILLER = (0, IGNORED, 0, 0, -1)
 
 
 def draw_questions(
-    rng: np.random.Generator, shot: Shot, number: int, shares: Mapping[str, float], letters: bool
+    rng: np.random.Generator, shot: Shot, number: int, shares: Mapping[str, float], letters: bool = False
 ) -> list[Question]:
     """Draw questions about a shot, types weighted by their shares; with letters, three or four options each."""
     known = [kind for kind in kinds(shot) if not letters or kind in LETTERED[shot.medium]]
@@ -146,7 +146,7 @@ def _lines(prompt: str, answer: str, kind: str) -> list[Line]:
             continue
         end = position == len(ids) - 2
         weight = _END_WEIGHT if end else 1.0
-        lines.append((token, ids[position + 1], weight, 1, -1 if end else TYPES.index(kind)))
+        lines.append((token, ids[position + 1], weight, 1, TYPES.index(kind) if kind in TYPES and not end else -1))
     return lines
 
 

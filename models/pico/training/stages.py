@@ -24,19 +24,20 @@ REPORT, KEEP = 50, 100
 
 def drill_parts(_: float) -> Sequence[Part]:
     """Options alone."""
-    return (Part("drill", 2, 0, 24, letters=True),)
+    return (Part("drill", 2, 0, 24, "letters"),)
 
 
 def words_parts(done: float) -> Sequence[Part]:
-    """Pictures of few tokens until looking is learned, which videos alone teach ten times slower; letters last."""
-    if done < 0.2:
-        return (Part("image", 12, 8, 8),)
+    """Pictures of few tokens until looking is learned, then videos and films, letters last."""
+    if done < 0.25:
+        return Part("image", 12, 8, 6), Part("image", 24, 8, 1, "caption"), Part("video", 8, 24, 1, "caption")
     video, film = (40, 100) if done < 0.7 else (80, 200)
     plain = Part("image", 4, 12, 8), Part("video", 6, video, 12), Part("film", 2, film, 8)
-    if done < 0.4:
-        return plain
-    letters = Part("video", 3, video, 8, letters=True), Part("image", 2, 12, 6, letters=True)
-    return (*plain, *letters, Part("drill", 1, 0, 12, letters=True))
+    captions = (Part("video", 6, video, 1, "caption"),)
+    if done < 0.45:
+        return *plain, *captions
+    letters = Part("video", 3, video, 8, "letters"), Part("image", 2, 12, 6, "letters")
+    return *plain, *captions, *letters, Part("drill", 1, 0, 12, "letters")
 
 
 def joint_parts(done: float) -> Sequence[Part]:
@@ -46,8 +47,8 @@ def joint_parts(done: float) -> Sequence[Part]:
         Part("image", 4, 25, 8),
         Part("video", 6, video, 12),
         Part("film", 2 if film < 800 else 1, film, 12),
-        Part("video", 3, video, 8, letters=True),
-        Part("image", 2, 25, 6, letters=True),
+        Part("video", 3, video, 8, "letters"),
+        Part("image", 2, 25, 6, "letters"),
     )
 
 

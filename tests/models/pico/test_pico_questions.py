@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from winnow.models.pico import items
 from winnow.models.pico.build import TOKEN_IDS, build_processor, build_tokenizer
 from winnow.models.pico.items import SEEDS, draw_item, held_out
 from winnow.models.pico.questions import (
@@ -16,6 +17,7 @@ from winnow.models.pico.questions import (
     VIDEO_TYPES,
     VOCABULARY,
     ask,
+    caption,
     split_words,
     with_letters,
 )
@@ -52,6 +54,7 @@ def test_answers_of_a_known_scene() -> None:
     for kind in VIDEO_TYPES * 20:
         question = ask(rng, scene_of_two(), kind)
         assert (question.answer, question.targets) == truth.get(question.text, ("no", question.targets))
+    assert caption(scene_of_two()).answer == "a red circle then a green ring"
 
 
 def test_absent_things_are_nearly_there() -> None:
@@ -151,7 +154,9 @@ def test_held_out_items_are_never_trained_on(monkeypatch: pytest.MonkeyPatch) ->
     first = sample_shot(np.random.default_rng(3), "image", 0.5)
     monkeypatch.setattr(language, "held_out", lambda: frozenset([first.drawn]))
     assert unseen_shot(np.random.default_rng(3), "image") != first
-    assert {draw_item(topic, split, 7)[1].drawn for topic in SEEDS for split in SPLITS} <= held_out()
+    monkeypatch.setattr(items, "SIZE", 8)
+    drawn = {draw_item(topic, split, 7)[1].drawn for topic in SEEDS for split in SPLITS}
+    assert drawn <= held_out.__wrapped__()
 
 
 @pytest.mark.parametrize("topic", SEEDS)

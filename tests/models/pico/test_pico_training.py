@@ -9,7 +9,7 @@ import torch
 from winnow.models.pico.build import TOKEN_IDS, build_model
 from winnow.models.pico.questions import EOS, TYPES
 from winnow.models.pico.shots import sample_shot
-from winnow.models.pico.training import stages
+from winnow.models.pico.training import language, stages
 from winnow.models.pico.training.forward import answer_states
 from winnow.models.pico.training.language import SHARES, AnswerLesson, Part
 from winnow.models.pico.training.muon import orthogonalize
@@ -17,6 +17,12 @@ from winnow.models.pico.training.packing import IGNORED, Pack, choose_tokens, dr
 from winnow.models.pico.training.stages import STAGES, run_stage
 from winnow.models.pico.training.tower import TowerLesson
 from winnow.models.pico.world import FRAMES, GRID
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing the benchmark takes a second; `test_pico_questions.py` holds that training leaves it out."""
+    monkeypatch.setattr(language, "held_out", frozenset)
 
 
 def packed(rng: np.random.Generator, rows: int = 2, letters: bool = False) -> Pack:
@@ -101,10 +107,11 @@ def test_orthogonalize() -> None:
 
 
 SMALL = (
-    Part("video", 2, 60, 4),
-    Part("image", 2, 25, 2, letters=True),
-    Part("film", 1, 90, 2),
-    Part("drill", 1, 0, 4, True),
+    Part("video", 1, 40, 3),
+    Part("image", 1, 25, 2, "letters"),
+    Part("film", 1, 80, 1),
+    Part("drill", 1, 0, 2, "letters"),
+    Part("video", 1, 40, 1, "caption"),
 )
 
 
@@ -117,14 +124,13 @@ def lesson(steps: int, joint: bool) -> AnswerLesson:
 @pytest.mark.parametrize("joint", [False, True])
 def test_lessons_lower_their_loss(joint: bool) -> None:
     """A few steps lower the loss, and every part reports."""
-    taught = lesson(8, joint)
-    losses = []
-    for _ in range(8):
+    taught = lesson(4, joint)
+    start = taught.loss(np.random.default_rng(9)).item()
+    for _ in range(4):
         taught.advance((0, 1, 0))
-        losses.append(np.mean(taught.score.noted["loss"]))
-        report = taught.score.flush()
-    assert losses[-1] < losses[0]
-    assert all(f"{name}-" in report for name in ("video", "image*", "film", "drill*"))
+    assert taught.loss(np.random.default_rng(9)).item() < start
+    report = taught.score.flush()
+    assert all(f"{name}-" in report for name in ("video", "image*", "film", "drill*")) and "leak" in report
 
 
 def test_the_tower_learns_to_name() -> None:
