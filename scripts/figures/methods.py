@@ -72,8 +72,9 @@ def compute_layers(store: Store) -> None:
 def best(store: Store) -> dict[str, int]:
     """Return, for each method, the first layer at which it gains most over random on the dev split."""
     found = store.table(LAYERS)
-    found = found[~found["reducer"].isin(CONTROLS)].sort_values("random_delta")
-    return {method: _first(str(row["at"])) for method, row in found.groupby("reducer").last().iterrows()}
+    found = found[~found["reducer"].isin(CONTROLS)]
+    chosen = found.loc[found.groupby("reducer")["random_delta"].idxmax()]
+    return {str(row["reducer"]): _first(str(row["at"])) for _, row in chosen.iterrows()}
 
 
 def _first(where: str) -> int:

@@ -31,8 +31,9 @@ class Store:
     words: Sequence[str] = ()
 
     def sweep(self, section: str, *words: str) -> None:
-        """Run every combination of the overrides that is not stored yet."""
-        code = app.main(["-m", *words, *self.words, f"results={self.folder / section}"])
+        """Run every combination of the overrides that is not stored yet; the store's own words win."""
+        named = {word.partition("=")[0]: word for word in (*words, *self.words)}
+        code = app.main(["-m", *named.values(), f"results={self.folder / section}"])
         if code:
             raise SystemExit(f"{' '.join(words)}: exit code {code}")
 
