@@ -28,16 +28,17 @@ def drill_parts(_: float) -> Sequence[Part]:
 
 
 def words_parts(done: float) -> Sequence[Part]:
-    """Pictures of few tokens until looking is learned, then videos and films, letters last."""
-    if done < 0.25:
-        return Part("image", 12, 8, 6), Part("image", 24, 8, 1, "caption"), Part("video", 8, 24, 1, "caption")
+    """Pictures of few tokens until looking is learned, then videos and films, letters last; their exercise goes on."""
+    exercise = Part("drill", 1, 0, 12, "letters")
+    if done < 0.3:
+        return Part("image", 16, 8, 6), Part("image", 24, 8, 1, "caption"), exercise
     video, film = (40, 100) if done < 0.7 else (80, 200)
     plain = Part("image", 4, 12, 8), Part("video", 6, video, 12), Part("film", 2, film, 8)
-    captions = (Part("video", 6, video, 1, "caption"),)
+    captions = Part("video", 6, video, 1, "caption")
     if done < 0.45:
-        return *plain, *captions
+        return *plain, captions, exercise
     letters = Part("video", 3, video, 8, "letters"), Part("image", 2, 12, 6, "letters")
-    return *plain, *captions, *letters, Part("drill", 1, 0, 12, "letters")
+    return *plain, captions, *letters, exercise
 
 
 def joint_parts(done: float) -> Sequence[Part]:
