@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,8 +147,13 @@ def least(seconds: Sequence[Sequence[float]]) -> float:
     return sum(map(min, zip(*seconds, strict=True)))
 
 
+def typical(seconds: Sequence[Sequence[float]]) -> float:
+    """Of each method the median of all passes, summed."""
+    return sum(map(median, zip(*seconds, strict=True)))
+
+
 class LayerTimes:
-    """What a decoder layer takes by its tokens: the least of all passes, a straight line between some numbers of them.
+    """What a decoder layer takes by its tokens: the median of all passes, a straight line between some numbers of them.
 
     Parameters
     ----------
@@ -158,24 +164,24 @@ class LayerTimes:
 
     def __init__(self, parts: Parts, counts: Sequence[int]) -> None:
         self._parts = parts
-        self._least = {round(n): float("inf") for n in np.geomspace(min(counts), max(counts), POINTS)}
-        self._next = cycle(self._least)
+        self._taken = {round(n): list[float]() for n in np.geomspace(min(counts), max(counts), POINTS)}
+        self._next = cycle(self._taken)
 
     def measure(self) -> None:
         """Time the next number of tokens once."""
         n = next(self._next)
-        self._least[n] = min(self._least[n], _layer_seconds(self._parts, n))
+        self._taken[n].append(_layer_seconds(self._parts, n))
 
     def rounds(self, count: int) -> LayerTimes:
         """Time all of them so often."""
-        for _ in range(count * len(self._least)):
+        for _ in range(count * len(self._taken)):
             self.measure()
         return self
 
     def at(self, n: int) -> float:
         """Seconds at n tokens."""
-        points = sorted(self._least)
-        return float(np.interp(n, points, [self._least[point] for point in points]))
+        points = sorted(self._taken)
+        return float(np.interp(n, points, [median(self._taken[point]) for point in points]))
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import BatchFeature
 
-from scripts.benches.passes import LayerTimes, decodings, in_turns, least, prefills
+from scripts.benches.passes import LayerTimes, decodings, in_turns, prefills, typical
 from winnow.harness.bench.prompts import Prompts
 from winnow.harness.config.expand import expand
 from winnow.harness.plan.build import build_method
@@ -91,7 +91,7 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
             whole = [prefills(*given, methods, way) for way in (False, True)]
             layers = LayerTimes(parts, whole[1].ran).rounds(1)
             runs = [in_turns(*given, methods, layers.measure) for _ in range(repeats)]
-        alone, shared = (least([run[way] for run in runs]) for way in (0, 1))
+        alone, shared = (typical([run[way] for run in runs]) for way in (0, 1))
         own = " > ".join(f"{sum(one.own):.2f}" for one in whole)
         bound = sum(map(layers.at, whole[1].ran))
         once, single = shared_flops(
@@ -123,7 +123,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--row", action="append", choices=[*ROWS, "decoding"], help="may be given again; by default all"
     )
-    parser.add_argument("--repeats", type=int, default=3, help="each cell both ways in turn; the least counts")
+    parser.add_argument("--repeats", type=int, default=3, help="each cell both ways in turn; the median counts")
     parser.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
     given, more = parser.parse_known_args(words)
     torch.set_num_threads(given.threads)
