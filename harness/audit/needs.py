@@ -193,6 +193,8 @@ ROLES: dict[str, Needed] = {
     "shifted": _stressed("stress.media=shift"),
     "jittered": _jittered,
     "asked otherwise": _stressed("stress.question=other"),
+    "second turn": _stressed("stress.question=second"),
+    "second turn unreduced": _alone("reducer=none", "stress.question=second"),
     "own tokens": _like("same"),
     "other tokens": _like("same", "asked otherwise"),
     **{f"random {where}": _random_at(share) for where, share in QUARTERS.items()},
