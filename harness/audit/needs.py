@@ -87,8 +87,11 @@ def _positions(subject: Subject, runs: Runs) -> Role:
     own = subject.cell.method.args.get("positions")
     if own is None:
         return Role(why=f"reducer={subject.cell.method.name} has no option reducer.positions")
+    other, model = "compact" if own == "keep" else "keep", subject.cell.model
+    if other != "keep" and family_facts(model.family).mrope:
+        return Role(why=f"model={model.name} numbers tokens in three dimensions, where positions={other} is undefined")
     words = (word for word in subject.words if _key(word) != "reducer.positions")
-    return Role((*words, f"reducer.positions={'compact' if own == 'keep' else 'keep'}"))
+    return Role((*words, f"reducer.positions={other}"))
 
 
 def _last(ran: Ran) -> float:

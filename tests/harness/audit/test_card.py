@@ -1,6 +1,7 @@
 """The whole card: from overrides to runs, and from runs to text, LaTeX and a page."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,9 @@ def test_a_method_before_the_llm_is_followed_by_random_dropping(tmp_path: Path) 
     assert [part.name for part in cell.method.parts] == ["prumerge", "random"]
     assert (cell.method.parts[1].schedule or {})["k"] == 4 and cell.method.parts[0].ratio == 0.5
     assert ROLES["renumbered"](found, {}).words[-1] == "reducer.positions=keep"
+    kept = replace(found.cell.method, args=found.cell.method.args | {"positions": "keep"})
+    turning = replace(found.cell, method=kept, model=replace(found.cell.model, family="qwen2_5_vl"))
+    assert "three dimensions" in ROLES["renumbered"](replace(found, cell=turning), {}).why
 
 
 def test_a_damaged_run_is_one_line_and_the_others_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
