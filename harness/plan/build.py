@@ -14,6 +14,7 @@ from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.family import family_facts
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts, fates
+from winnow.models.families.hybrid import fitted
 from winnow.models.families.support import impossible
 from winnow.reducers.core.absolute import Absolute
 from winnow.reducers.core.base import Reducer
@@ -43,6 +44,8 @@ class Built:
         What the plan costs in the budget's unit; None without a budget.
     kept : str
         The share of visual tokens that the nominal prompt's layers are planned to see; empty where only a run tells.
+    moved : str
+        The schedule that was asked for, where the model has no attention to read there; else empty.
     """
 
     reducer: Reducer
@@ -50,6 +53,7 @@ class Built:
     ratio: float | None = None
     planned: float | None = None
     kept: str = ""
+    moved: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,14 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if method.target == REPEAT:
         values["fates"] = fates(cell, method.args["like"])
     goal = goal or _goal(cell, prompt)
-    solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
+    depth, every = prompt.shape.layers, family_facts(cell.model.family).full_every
+
+    def make(ratio: float | None) -> Reducer:
+        return fitted(_make(method, values, ratio), depth, every)
+
+    solution = _solve(cell, prompt, goal, make) if goal else None
     ratio = solution.ratio if solution else method.ratio
-    reducer = _make(method, values, ratio)
-    depth = prompt.shape.layers
+    reducer = make(ratio)
     acts_in_tower = reducer.acts_in_tower(depth, prompt.tower or _ANY_TOWER)
     if cell.budget.tokens is not None and solution and cell.budget.scope == PICTURE:
         reducer = _of_each_picture(cell, prompt, reducer, acts_in_tower)
@@ -108,7 +116,9 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
         _check_support(cell, reducer, depth)
     _check_drops(cell, reducer, prompt)
     kept = "" if method.target in REPLAYS else _kept(reducer, prompt)
-    return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None, kept)
+    asked = _make(method, values, ratio).knobs(depth).get("schedule", "")
+    moved = str(asked) if asked != reducer.knobs(depth).get("schedule", "") else ""
+    return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None, kept, moved)
 
 
 def _kept(reducer: Reducer, prompt: Nominal) -> str:
