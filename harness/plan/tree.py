@@ -48,9 +48,8 @@ def in_turn(plans: Sequence[Sequence[int]]) -> list[int]:
     return sorted(range(len(plans)), key=lambda cell: [-count for count in plans[cell]])
 
 
-def trees(prompt: Nominal, reducers: Sequence[Reducer]) -> list[Node]:
-    """The trees of some methods on the nominal prompt: one for each way in which they enter the LLM."""
-    plans = [prompt.plan(reducer) for reducer in reducers]
+def trees(prompt: Nominal, reducers: Sequence[Reducer], plans: Sequence[Sequence[int]]) -> list[Node]:
+    """The trees of some methods and their plans on the nominal prompt: one for each way in which they enter the LLM."""
     ways = [_way(prompt, reducer, plan) for reducer, plan in zip(reducers, plans, strict=True)]
     return _grow(tuple(in_turn(plans)), 0, ways, [[count + prompt.text for count in plan] for plan in plans])
 
@@ -115,11 +114,10 @@ def shared_bytes(prompt: Nominal, found: Sequence[Node], batch: int) -> float:
     return kept * batch
 
 
-def joint_bytes(prompt: Nominal, reducers: Sequence[Reducer], batch: int, new: int) -> float:
+def joint_bytes(prompt: Nominal, plans: Sequence[Sequence[int]], batch: int, new: int) -> float:
     """Bytes of the KV cache with which methods decode `new` tokens together: in each layer all are as long as one."""
-    shape, plans = prompt.shape, [prompt.plan(reducer) for reducer in reducers]
     longest = [max(counts) + prompt.text + new for counts in zip(*plans, strict=True)]
-    return kv_bytes(shape, longest, WIDTHS[prompt.dtype]) * len(reducers) * batch
+    return kv_bytes(prompt.shape, longest, WIDTHS[prompt.dtype]) * len(plans) * batch
 
 
 def draw(found: Sequence[Node], names: Sequence[str]) -> list[str]:

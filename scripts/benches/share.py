@@ -95,7 +95,9 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
         alone, shared = (least([run[way].llm for run in runs]) for way in (0, 1))
         own = " > ".join(f"{least([run[way].own for run in runs]):.2f}" for way in (0, 1))
         bound = sum(min(of(n) for of in layers) for n in runs[0][1].ran)
-        once, single = shared_flops(described, trees(described, methods))
+        once, single = shared_flops(
+            described, trees(described, methods, [described.plan(method) for method in methods])
+        )
         peaks = [max(run[way].bytes for run in runs) for way in (0, 1)]
         yield (
             name, str(len(methods)), f"{alone:.2f}", f"{shared:.2f}", f"{alone / shared:.2f}", f"{expected:.2f}",
