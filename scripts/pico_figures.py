@@ -2,6 +2,7 @@
 
     python scripts/pico_figures.py                                       # goes on where it was stopped
     python scripts/pico_figures.py --results build/trial --limit 10 --dry    # a trial: prints, writes nothing
+    python scripts/pico_figures.py --results build/seed-1 --weights build/pico-1/weights
 
 Two lanes run side by side, one core each. Cells that are stored are not run again, so that new weights, a new method or
 a change to a table cost only what they change.
@@ -44,21 +45,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "pico-figures")
     parser.add_argument("--limit", type=int, help="documents of each task, for trials")
+    parser.add_argument("--weights", type=Path, help="another seed's, to see the spread; printed, not written")
     parser.add_argument("--lane", choices=LANES, help="run this lane alone and write nothing")
     parser.add_argument("--dry", action="store_true", help="print the blocks instead of writing them")
     given = parser.parse_args()
-    store = Store(given.results.absolute(), [f"limit={given.limit}"] if given.limit else [])
+    words = [f"limit={given.limit}"] if given.limit else []
+    words += [f"model.weights={given.weights.absolute()}"] if given.weights else []
+    store = Store(given.results.absolute(), words)
     if given.lane:
         for compute in LANES[given.lane]:
             compute(store)
         return
     _run_lanes()
     for page, name, lines in BLOCKS:
-        if given.dry:
+        if given.dry or given.weights:
             print(f"\n{page}: {name}\n", *lines(store), sep="\n")
         else:
             write_block(ROOT / page, name, lines(store))
-    if not given.dry:
+    if not given.dry and not given.weights:
         printed.draw(store)
 
 
