@@ -53,9 +53,10 @@ class Part:
     tokens
         Visual tokens that are kept of each: all that hold a thing, the rest at random.
     questions
-        Number of questions about each, of captions one.
+        Number of questions about each.
     form
-        "open", "letters" with options, or "caption": the whole scene told, which teaches looking ten times sooner.
+        "open", "letters" with options, or "told": a caption of the whole scene beside them, without which looking is
+        learned much later.
     """
 
     medium: str
@@ -82,9 +83,8 @@ def unseen_shot(rng: np.random.Generator, medium: str) -> Shot:
 
 def _asked(rng: np.random.Generator, shot: Shot, part: Part) -> list[Question]:
     """Draw what a part asks about a shot."""
-    if part.form == "caption":
-        return [caption(shot.things)]
-    return draw_questions(rng, shot, part.questions, SHARES, part.form == "letters")
+    questions = draw_questions(rng, shot, part.questions, SHARES, part.form == "letters")
+    return [*questions, caption(shot.things)] if part.form == "told" else questions
 
 
 class AnswerLesson(Lesson):

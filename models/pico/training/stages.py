@@ -1,8 +1,7 @@
-"""The training as a schedule: five stages, each kept when it is done and taken up where it was left.
+"""The training as a schedule: four stages, each kept when it is done and taken up where it was left.
 
 tower      the vision tower names the things of crowded frames; frozen from here on;
-drill      the language model matches words with the letters of options, without anything to see;
-words      it answers about ideal visual tokens, which are sums of word embeddings and need no pixels;
+words      the language model answers about ideal visual tokens, which are sums of word embeddings and need no pixels;
 projector  is fitted to those tokens;
 joint      language model and projector learn together on rendered shots.
 """
@@ -22,23 +21,17 @@ from winnow.models.pico.training.tower import ProjectorLesson, TowerLesson
 REPORT, KEEP = 50, 100
 
 
-def drill_parts(_: float) -> Sequence[Part]:
-    """Options alone."""
-    return (Part("drill", 2, 0, 24, "letters"),)
-
-
 def words_parts(done: float) -> Sequence[Part]:
-    """Pictures of few tokens until looking is learned, then videos and films, letters last; their exercise goes on."""
-    exercise = Part("drill", 1, 0, 12, "letters")
+    """Pictures of few tokens until looking is learned, then videos, films and an exercise of letters, letters last."""
     if done < 0.3:
-        return Part("image", 16, 8, 6), Part("image", 24, 8, 1, "caption"), exercise
+        return (Part("image", 24, 8, 6, "told"),)
     video, film = (40, 100) if done < 0.7 else (80, 200)
-    plain = Part("image", 4, 12, 8), Part("video", 6, video, 12), Part("film", 2, film, 8)
-    captions = Part("video", 6, video, 1, "caption")
-    if done < 0.45:
-        return *plain, captions, exercise
+    plain = Part("image", 4, 12, 8), Part("video", 6, video, 9, "told"), Part("film", 2, film, 8)
+    exercise = Part("drill", 1, 0, 24, "letters")
+    if done < 0.5:
+        return *plain, exercise
     letters = Part("video", 3, video, 8, "letters"), Part("image", 2, 12, 6, "letters")
-    return *plain, captions, *letters, exercise
+    return *plain, *letters, exercise
 
 
 def joint_parts(done: float) -> Sequence[Part]:
@@ -63,7 +56,6 @@ class Stage:
 
 STAGES = {
     "tower": Stage(1400, TowerLesson),
-    "drill": Stage(300, lambda model, steps: AnswerLesson(model, steps, drill_parts, False, (3e-3, 2e-3))),
     "words": Stage(1600, lambda model, steps: AnswerLesson(model, steps, words_parts, False, (3e-3, 2e-3))),
     "projector": Stage(400, ProjectorLesson),
     "joint": Stage(1000, lambda model, steps: AnswerLesson(model, steps, joint_parts, True, (2e-3, 1e-3))),

@@ -111,7 +111,7 @@ SMALL = (
     Part("image", 1, 25, 2, "letters"),
     Part("film", 1, 80, 1),
     Part("drill", 1, 0, 2, "letters"),
-    Part("video", 1, 40, 1, "caption"),
+    Part("video", 1, 40, 1, "told"),
 )
 
 
