@@ -175,7 +175,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "globalcom2": GlobalCom2(ratio=0.3, order="raster", positions="keep"),
     "globalcom2-official": GlobalCom2(variant="official"),
     "illava": ILLaVA(ratio=0.25, schedule=K(2)),
-    "illava-attention": ILLaVA(r=2, at=(0.0,), weights="attention", positions="keep", schedule=K(3)),
+    "illava-attention": ILLaVA(ratio=0.2, at=(0.0, 0.5), weights="attention", positions="keep", schedule=K(3)),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
