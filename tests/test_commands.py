@@ -1,37 +1,20 @@
 """Every command that README and docs print is one that there is: its options parse, and its overrides compose."""
 
 import re
-import shlex
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from printed import COMMANDS
 
 from winnow.harness.cli.main import app
 from winnow.harness.config.expand import expand
 from winnow.harness.config.hydra_api import hydra
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMPOSED = ("eval", "plan", "bench", "audit plan", "audit run", "audit show")
 """Commands that take overrides as run.py does, and nothing else that looks like one."""
 ELSEWHERE = re.compile(r"=RUN|hydra/launcher|hydra\.launcher|\breducer=my_method")
 """What names a run, a launcher or a method that only a reader has."""
-
-
-def commands() -> Iterator[tuple[str, list[str]]]:
-    """Each page and command, as words; a line that ends in a backslash goes on in the next one."""
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(r"^ {4}((?:winnow|python run\.py) .*)$", text, re.MULTILINE):
-            for part in re.sub(r"\s#\s.*", "", line).split(" && "):
-                words = shlex.split(part)
-                yield page.name, ["eval", *words[2:]] if words[0] == "python" else words[1:]
-
-
-COMMANDS = sorted({(page, *words) for page, words in commands()})
 
 
 def parsed(words: list[str]) -> tuple[str, Any]:
@@ -49,11 +32,11 @@ def parsed(words: list[str]) -> tuple[str, Any]:
 def test_every_command_of_the_pages_is_one_with_such_options() -> None:
     assert len(COMMANDS) > 90
     wrong = []
-    for page, *words in COMMANDS:
+    for each in COMMANDS:
         try:
-            parsed(words)
+            parsed([*each.words])
         except Exception as error:
-            wrong.append(f"{page}: winnow {shlex.join(words)}: {error}")
+            wrong.append(f"{each.page}: winnow {each.text}: {error}")
     assert wrong == []
 
 
@@ -66,10 +49,9 @@ def test_a_wrong_option_would_be_found() -> None:
 @pytest.mark.full
 def test_every_override_of_the_pages_composes() -> None:
     wrong, count = [], 0
-    for page, *words in COMMANDS:
-        name, context = parsed(words)
-        text = shlex.join(words)
-        if name in COMPOSED and not ELSEWHERE.search(text):
+    for each in COMMANDS:
+        name, context = parsed([*each.words])
+        if name in COMPOSED and not ELSEWHERE.search(each.text):
             given = context.params.get("words") or context.params.get("overrides") or []
             many = "-m" in given or name != "eval"
             count += 1
@@ -77,5 +59,5 @@ def test_every_override_of_the_pages_composes() -> None:
                 with hydra():
                     assert expand([word for word in given if "=" in word], many).jobs
             except Exception as error:
-                wrong.append(f"{page}: winnow {text}: {error}")
+                wrong.append(f"{each.page}: winnow {each.text}: {error}")
     assert wrong == [] and count > 40

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from winnow.harness.config.cell import Cell, Method
@@ -14,6 +14,7 @@ from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.family import family_facts
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts, fates
+from winnow.models.families.hybrid import fitted
 from winnow.models.families.support import impossible
 from winnow.reducers.core.absolute import Absolute
 from winnow.reducers.core.base import Reducer
@@ -43,6 +44,10 @@ class Built:
         What the plan costs in the budget's unit; None without a budget.
     kept : str
         The share of visual tokens that the nominal prompt's layers are planned to see; empty where only a run tells.
+    visual : list of int
+        The visual tokens that these layers are planned to see.
+    moved : str
+        The schedule that was asked for, where the model has no attention to read there; else empty.
     """
 
     reducer: Reducer
@@ -50,6 +55,8 @@ class Built:
     ratio: float | None = None
     planned: float | None = None
     kept: str = ""
+    visual: list[int] = field(default_factory=list)
+    moved: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,22 +104,28 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if method.target == REPEAT:
         values["fates"] = fates(cell, method.args["like"])
     goal = goal or _goal(cell, prompt)
-    solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
+    depth, every = prompt.shape.layers, family_facts(cell.model.family).full_every
+    solution = (
+        _solve(cell, prompt, goal, lambda ratio: fitted(_make(method, values, ratio), depth, every)) if goal else None
+    )
     ratio = solution.ratio if solution else method.ratio
-    reducer = _make(method, values, ratio)
-    depth = prompt.shape.layers
+    given = _make(method, values, ratio)
+    reducer = fitted(given, depth, every)
+    moved = "" if reducer is given else str(given.knobs(depth).get("schedule", ""))
     acts_in_tower = reducer.acts_in_tower(depth, prompt.tower or _ANY_TOWER)
     if cell.budget.tokens is not None and solution and cell.budget.scope == PICTURE:
         reducer = _of_each_picture(cell, prompt, reducer, acts_in_tower)
     if runs or (prompt.tower is None and acts_in_tower):
         _check_support(cell, reducer, depth)
-    _check_drops(cell, reducer, prompt)
-    kept = "" if method.target in REPLAYS else _kept(reducer, prompt)
-    return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None, kept)
+    planned = prompt.plan(reducer)
+    _check_drops(cell, reducer, prompt, planned)
+    kept = "" if method.target in REPLAYS else _kept(reducer, prompt, planned)
+    achieved = solution.achieved if solution else None
+    return Built(reducer, reducer.knobs(depth), ratio, achieved, kept, planned, moved)
 
 
-def _kept(reducer: Reducer, prompt: Nominal) -> str:
-    shares = [100 * visual / prompt.visual for visual in prompt.plan(reducer)]
+def _kept(reducer: Reducer, prompt: Nominal, planned: Sequence[int]) -> str:
+    shares = [100 * visual / prompt.visual for visual in planned]
     mean, about = sum(shares) / len(shares), "about " if reducer.adaptive else ""
     return f"{about}{mean:.3g} % of the visual tokens ({shares[0]:.3g} % at first, {shares[-1]:.3g} % at last)"
 
@@ -196,9 +209,9 @@ def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix
     return build(method.target, given, prefix)
 
 
-def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal) -> None:
+def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal, planned: Sequence[int]) -> None:
     """Refuse a method that takes a ratio below 1 and still keeps everything, as that would pass for a result."""
-    if not cell.method.takes_ratio or cell.method.name == CUSTOM or min(prompt.plan(reducer)) < prompt.visual:
+    if not cell.method.takes_ratio or cell.method.name == CUSTOM or min(planned) < prompt.visual:
         return
     if getattr(reducer, "prune", "visual") != "visual":  # drops text, which a plan of visual tokens does not show
         return

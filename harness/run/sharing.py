@@ -75,14 +75,13 @@ class Sharing:
         return groups
 
     def _in_turn(self, works: Sequence[CellRun]) -> list[CellRun]:
-        plans = [self.prompt.plan(work.built.reducer) for work in works]
-        return [works[place] for place in in_turn(plans)]
+        return [works[place] for place in in_turn([work.built.visual for work in works])]
 
     def _fits(self, works: Sequence[CellRun]) -> bool:
-        reducers = [work.built.reducer for work in works]
-        needed = shared_bytes(self.prompt, trees(self.prompt, reducers), self.batch)
+        reducers, plans = [work.built.reducer for work in works], [work.built.visual for work in works]
+        needed = shared_bytes(self.prompt, trees(self.prompt, reducers, plans), self.batch)
         if self.joint:
-            needed += joint_bytes(self.prompt, reducers, self.batch, self.most)
+            needed += joint_bytes(self.prompt, plans, self.batch, self.most)
         return needed <= self.budget
 
     def turns(self, works: Sequence[CellRun]) -> Iterator[tuple[list[CellRun], Trunk | None]]:

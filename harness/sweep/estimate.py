@@ -80,8 +80,9 @@ def estimate(cell: Cell, settings: str, built: Built, past: Past) -> tuple[float
 def planned_flops(cell: Cell, built: Built) -> float:
     """FLOPs of the nominal prompt's prefill, counted as results count what was processed."""
     prompt = nominal(cell.seen)
-    visual = prompt.plan(built.reducer)
-    tokens, mlp = ([n + prompt.text for n in counts] for counts in (visual, prompt.mlp(built.reducer, visual)))
+    tokens, mlp = (
+        [n + prompt.text for n in counts] for counts in (built.visual, prompt.mlp(built.reducer, built.visual))
+    )
     return physical.prefill_flops(prompt.shape, tokens, prompt.attn, mlp)
 
 

@@ -15,6 +15,7 @@ from winnow.harness.common.plain import visible
 from winnow.harness.common.sources import digest
 from winnow.harness.common.typed import misfit
 from winnow.harness.config.cell import Cell, from_plain
+from winnow.harness.plan.build import Built
 from winnow.reducers.core.errors import WinnowError
 
 FORMAT = 1
@@ -88,6 +89,8 @@ class Manifest:
         What the times were estimated from.
     left : list of (str, str)
         What of the sweep cannot run, and why; known when it is planned.
+    built : dict
+        By id what was built of the cells; known when they are planned.
     """
 
     path: Path
@@ -96,6 +99,7 @@ class Manifest:
     stored: list[str] = field(default_factory=list)
     basis: str = ""
     left: list[tuple[str, str]] = field(default_factory=list)
+    built: dict[str, Built] = field(default_factory=dict)
 
     def cells(self) -> Iterator[SweepCell]:
         """All cells to be run."""

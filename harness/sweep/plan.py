@@ -58,7 +58,7 @@ def plan_cells(cells: Sequence[Cell], out: Path | None, dry: bool, left: list[tu
     results = results.resolve()
     past = look_back(results)
     groups: dict[str, list[SweepCell]] = {}
-    sources = []
+    sources, every = [], {}
     for run in runs:
         words = label(run.cell) + (f" {run.cell.asked}" if run.cell.asked else "")
         try:
@@ -71,6 +71,7 @@ def plan_cells(cells: Sequence[Cell], out: Path | None, dry: bool, left: list[tu
         if not run.done:
             seconds, documents, source = estimate(run.cell, run.identity.settings, built, past)
             sources.append(source)
+            every[run.id] = built
             made = run.identity.score, run.identity.report
             groups.setdefault(run.cell.group, []).append(
                 SweepCell(run.id, words, seconds, documents, run.cell, *made, _kept(built))
@@ -79,7 +80,7 @@ def plan_cells(cells: Sequence[Cell], out: Path | None, dry: bool, left: list[tu
     stored = [run.id for run in runs if run.done]
     if left and not groups and not stored:
         raise WinnowError(left[0][1])
-    return Manifest(path.resolve(), results, list(groups.values()), stored, basis(sources), left)
+    return Manifest(path.resolve(), results, list(groups.values()), stored, basis(sources), left, every)
 
 
 def _kept(built: Built) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from winnow.harness.data.document import TOKENS
-from winnow.harness.plan.build import build_method
+from winnow.harness.plan.build import Built, build_method
 from winnow.harness.plan.nominal import nominal
 from winnow.harness.plan.tree import draw, joint_bytes, shared_bytes, shared_flops, trees
 from winnow.harness.sweep.manifest import Manifest, SweepCell
@@ -15,17 +15,17 @@ def together(manifest: Manifest) -> Iterator[str]:
     """Say for each group of several cells what sharing spares, and draw the tree of one document."""
     for place, group in enumerate(manifest.groups, start=1):
         if len(group) > 1:
-            yield from _group(place, group)
+            yield from _group(place, group, [manifest.built.get(one.id) or build_method(one.cell) for one in group])
 
 
-def _group(place: int, group: Sequence[SweepCell]) -> Iterator[str]:
+def _group(place: int, group: Sequence[SweepCell], built: Sequence[Built]) -> Iterator[str]:
     cell = group[0].cell
     prompt = nominal(cell.seen)
-    reducers = [build_method(one.cell).reducer for one in group]
-    found = trees(prompt, reducers)
+    plans = [one.visual for one in built]
+    found = trees(prompt, [one.reducer for one in built], plans)
     once, alone = (flops / 1e12 for flops in shared_flops(prompt, found))
     memory = shared_bytes(prompt, found, cell.batch_size) / 1e9
-    joint = joint_bytes(prompt, reducers, cell.batch_size, cell.tasks.max_new_tokens or TOKENS) / 1e9
+    joint = joint_bytes(prompt, plans, cell.batch_size, cell.tasks.max_new_tokens or TOKENS) / 1e9
     head = f"group {place}, prefill of the nominal prompt: {alone:.4g} TFLOPs one by one"
     if cell.share.name == "none":
         yield f"{head}; share=trunk would leave {once:.4g} ({_times(alone, once)})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from winnow.harness.tasks.letter_rejections import MARK, OPEN, SEVERAL, without_rejected
 
@@ -25,6 +25,13 @@ STYLED = re.compile(r"\\(?:text\w*|math\w+|operatorname)\s*\{([^{}]*)\}")
 BOXED = re.compile(r"\\f?boxed\s*\{([^{}]*)\}")
 DELETED = re.compile(r"~~[^~\n]*~~|<(del|s|strike)>[^<]*</\1>", re.IGNORECASE)
 MARKUP = re.compile(r"[*`_~$]+|\\[()\[\],;! ]|^\s*(?:[#>]+|[-•]\s)|[«»]", re.MULTILINE)
+
+LOOKALIKES = str.maketrans("\u0410\u0412\u0421\u0415", "ABCE")
+"""Cyrillic letters, which some models write for Latin ones."""
+CYRILLIC_WORD = re.compile(r"[\u0400-\u04ff]{2}")
+PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
+PLACE = re.compile(rf"\b(?:the )?({'|'.join(PLACES)}) (?:option|choice)\b(?! of\b)", re.IGNORECASE)
+NOTE = re.compile(r"\s+(?:flat|sharp|major|minor)\b")
 
 LETTER = re.compile(
     r"(?<![A-Za-z0-9.°])(?<!\w['’-])(?<!N/)([A-Za-z])(?![A-Za-z0-9#]|[+&](?!\s*[A-Za-z](?!\w))|['’-]\w|\.\w(?!\w))"
@@ -56,11 +63,22 @@ EXPECTED = re.compile(rf"^\W*$|{NOUN}\s*(?:{LINK}\s*)?{OPEN}$|{CHOICE}\s*$", re.
 def plain(answer: str) -> str:
     """Take away reasoning between tags, markdown and LaTeX; what is boxed or tagged as the answer says that it is."""
     text = THINKING.sub("", unicodedata.normalize("NFKC", answer)).replace("。", ". ")
+    text = text if CYRILLIC_WORD.search(text) else text.translate(LOOKALIKES)
     text = DELETED.sub(" ", text)
     text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     text = BOXED.sub(r" Answer: \1. ", STYLED.sub(r"\1", text))
     text = ENTITLED.sub(lambda tag: ". " if tag[1] or tag[2] == "end" else " Answer: ", text)
     return MARKUP.sub(" ", text).strip()
+
+
+def lettered(text: str, letters: Sequence[str]) -> str:
+    """Write the letter of an option for its place among them: "the second option" is option B."""
+
+    def letter(found: re.Match[str]) -> str:
+        place = PLACES.index(found[1].lower())
+        return f"option {letters[place]}" if place < len(letters) else found[0]
+
+    return PLACE.sub(letter, text)
 
 
 def marked(text: str, letters: Collection[str]) -> str:
@@ -93,6 +111,8 @@ def _stands(letter: str, before: str, after: str) -> bool:
     """Whether a letter that is no part of a word stands for an option."""
     if re.match(r"[)\]}】]", after):
         return True
+    if NOTE.match(after):
+        return False
     word = BEFORE.search(before)
     if word and (
         not (INTRODUCING.fullmatch(word[1]) or re.fullmatch(r"[A-Z]", word[1]))

@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Mapping
 
-from winnow.harness.tasks.letter_marks import CHOICE, LINK, NOUN, VERB, marked, plain
+from winnow.harness.tasks.letter_marks import CHOICE, LINK, NOUN, VERB, lettered, marked, plain
 from winnow.harness.tasks.letter_rejections import BAD, CLOSE, MARK, OPEN, neutral
 
 UNDECIDED = "?"
@@ -78,7 +78,7 @@ def read_letter(answer: str, options: Mapping[str, str]) -> str:
     str
         The letter, or nothing where the answer names none, several, or one that is not among the options.
     """
-    text = plain(answer)
+    text = lettered(plain(answer), [*options])
     words = {letter: said for letter, said in _words(options).items() if said.upper() not in options}
     found = _same(text, words) or _settled(marked(neutral(text, options), {*LETTERS, *options})) or _worded(text, words)
     return found if found in options else ""

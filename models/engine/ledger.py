@@ -84,6 +84,8 @@ class Ledger:
     places, told : list
         Where methods choose among the keys: where the tokens of each row's prompt stand among all that were ever given,
         and what the method told last.
+    counted : int
+        The first layer with attention, whose columns transformers takes for the length of the cache.
     offset : Any
         What the model adds to later positions, where it remembers that for its last prompt alone (M-RoPE).
     """
@@ -99,6 +101,7 @@ class Ledger:
     places: list[Tensor] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
     offset: Any = None
+    counted: int = 0
 
     def __post_init__(self) -> None:
         """Begin with layers that hold all that came: nothing."""
@@ -110,8 +113,8 @@ class Ledger:
 
     @property
     def entered(self) -> int:
-        """Columns that the first layer holds: what transformers takes for the length of the cache."""
-        return self.length(0)
+        """Columns of the layer that is counted: what transformers takes for the length of the cache."""
+        return self.length(self.counted)
 
     def length(self, layer: int) -> int:
         """Columns that a layer holds."""
@@ -152,8 +155,10 @@ def books_on(cache: Any) -> Ledger:
     return ledger
 
 
-def ledger_of(cache: Any, owner: str, depth: int, batch: int | None) -> Ledger:
+def ledger_of(cache: Any, owner: str, depth: int, batch: int | None, counted: int = 0) -> Ledger:
     """The books of a cache, brought up to date with what was cropped; new ones for an empty cache.
+
+    Parameters as of `Ledger`.
 
     Raises
     ------
@@ -163,7 +168,7 @@ def ledger_of(cache: Any, owner: str, depth: int, batch: int | None) -> Ledger:
     """
     length = 0 if cache is None else cache.get_seq_length()
     if not length:
-        return Ledger(owner, depth, batch=batch or 0)
+        return Ledger(owner, depth, batch=batch or 0, counted=counted)
     ledger: Ledger | None = vars(cache).get(_NAME)
     if ledger is None or ledger.owner != owner:
         raise UnsupportedError("this cache was filled outside of this attach(...): start with the whole prompt")

@@ -19,7 +19,7 @@ from winnow.harness.common.find_run import find_run
 from winnow.harness.common.run_files import DONE, RESULT, score_table
 from winnow.harness.common.run_files import SCORES as SCORE_FILE
 from winnow.harness.results.exchange import bundle, bundled, unbundle
-from winnow.harness.run.result import Result, read_result, results_below
+from winnow.harness.run.result import Result, results_below
 from winnow.reducers.core.errors import WinnowError
 
 COLUMNS = ("run", "settings", "context", "model", "method", "asked", "finished", "result")
@@ -65,8 +65,7 @@ def write(folder: Path, out: Path, names: Sequence[str] = (), full: bool = False
     if not results:
         raise WinnowError(f"there are no finished runs in {folder}: make some with run.py")
     if full:
-        bundle.write(results, folder, out)
-        return len(results)
+        return bundle.write(results, folder, out)
     written: list[str] = []
     files.write(out, lambda draft: written.extend(_fill(draft, results, folder, out.suffix)))
     return len(written)
@@ -149,11 +148,9 @@ def read(path: Path, folder: Path) -> tuple[list[str], list[str]]:
         try:
             result = bundled.result_of(str(name), next((text for text in lines["result"] if text), ""), names)
             here = folder / result["id"]
-            if not (here / RESULT).exists():
+            if not bundled.is_there(here, result):
                 _make(here, lines, result)
                 new.append(here.name)
-            elif read_result(here)["finished"] != result["finished"]:
-                raise WinnowError(f"{here} is another run of that name: delete its folder to take this one")
         except (WinnowError, ValueError, TypeError, KeyError) as error:
             bad.append(f"run {str(name)[:40]!r} is left out: {first_line(error)}")
     return new, bad

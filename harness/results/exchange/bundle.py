@@ -15,10 +15,12 @@ import yaml
 
 from winnow.harness.common import files
 from winnow.harness.common.console import as_csv
+from winnow.harness.common.errors import leave_out
 from winnow.harness.common.finished import damage
 from winnow.harness.common.run_files import CONFIG, ENV, RESULT, SCORES, TRACES, samples_path
 from winnow.harness.config.stored import stored_cell, stored_config
 from winnow.harness.config.words import words_of
+from winnow.harness.results.exchange.bundled import imported
 from winnow.harness.results.tables import tidy
 from winnow.harness.results.tables.runs import text
 from winnow.harness.run.environment import versions
@@ -46,8 +48,8 @@ bundle.json   the SHA-256 of each file of the runs
 """
 
 
-def write(found: Sequence[Result], folder: Path, out: Path) -> None:
-    """Write finished runs to one zip.
+def write(found: Sequence[Result], folder: Path, out: Path) -> int:
+    """Write finished runs to one zip; one whose files are damaged is named and left out.
 
     Parameters
     ----------
@@ -56,12 +58,28 @@ def write(found: Sequence[Result], folder: Path, out: Path) -> None:
         Where they lie.
     out : Path
 
+    Returns
+    -------
+    int
+        How many runs.
+
     Raises
     ------
     WinnowError
-        If the files of a run are damaged.
+        If the files of all runs are damaged.
     """
-    files.write(out, lambda draft: _fill(draft, found, folder, out.name))
+    whole = [result for result in found if _whole(result["id"], folder)]
+    if not whole:
+        raise WinnowError(f"there are no runs in {folder} whose files are undamaged: run their commands again")
+    files.write(out, lambda draft: _fill(draft, whole, folder, out.name))
+    return len(whole)
+
+
+def _whole(run: str, folder: Path) -> bool:
+    bad = damage(folder / run)
+    if bad:
+        leave_out(WinnowError(f"run {run}: {bad[0]} is damaged: run its command again"))
+    return not bad
 
 
 def _fill(draft: Path, found: Sequence[Result], folder: Path, name: str) -> None:
@@ -87,8 +105,6 @@ def _versions() -> Iterator[str]:
 
 def _run(result: Result, here: Path) -> Iterator[tuple[str, bytes]]:
     """The files of a run; all of them but the claims, and without what names a machine."""
-    if bad := damage(here):
-        raise WinnowError(f"run {result['id']}: {bad[0]} is damaged: run its command again, or leave it out")
     names = [CONFIG, ENV, RESULT, SCORES, TRACES, *(samples_path(here, task["task"]).name for task in result["tasks"])]
     for path in (here / name for name in names):
         if path.exists():
@@ -121,7 +137,8 @@ def _commands(found: Sequence[Result], folder: Path) -> Iterator[str]:
         except WinnowError:
             continue
     said = dict(zip(cells, words_of([*cells.values()]), strict=True))
+    names = {result["id"] for result in found}
     for result in found:
         name, words = result["id"], said.get(result["id"], [])
         yield f"# {name}: {result['model']} {result['label']} {result['asked']}".strip()
-        yield shlex.join(["winnow", "eval", *words]) if words else f"winnow rerun imported-{name}"
+        yield shlex.join(["winnow", "eval", *words]) if words else f"winnow rerun {imported(name, names)}"

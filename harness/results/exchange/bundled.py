@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from pathlib import Path
 from typing import Any
 
 from winnow.harness.common.files import parse
 from winnow.harness.common.result import fault
-from winnow.harness.common.run_files import IMPORTED
+from winnow.harness.common.run_files import IMPORTED, RESULT
+from winnow.harness.run.result import read_result
 from winnow.reducers.core.errors import WinnowError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,79}")
@@ -56,3 +58,18 @@ def imported(run: str, among: Container[str] = ()) -> str:
     """The name of an imported run: another one for each of a file, whether it was imported there as well or not."""
     own = not run.startswith(IMPORTED) or run.removeprefix(IMPORTED) in among
     return f"{IMPORTED}{run}" if own else run
+
+
+def is_there(here: Path, result: dict[str, Any]) -> bool:
+    """Whether a run was imported before.
+
+    Raises
+    ------
+    WinnowError
+        If its folder holds another one.
+    """
+    if not (here / RESULT).exists():
+        return False
+    if read_result(here)["finished"] != result["finished"]:
+        raise WinnowError(f"{here} is another run of that name: delete its folder to take this one")
+    return True

@@ -53,10 +53,10 @@ def _read(packed: zipfile.ZipFile, path: Path, folder: Path) -> tuple[list[str],
     size = sum(member.file_size for member in packed.infolist())
     if size > LARGEST:
         raise WinnowError(f"{path} has {size} bytes unpacked: at most {LARGEST} are read")
-    new, bad = [], []
-    for run, digests in _listing(packed, path).items():
+    new, bad, listing = [], [], _listing(packed, path)
+    for run in listing:
         try:
-            name = _make(packed, str(run), digests, folder)
+            name = _make(packed, str(run), listing, folder)
             new += [name] if name else []
         except DAMAGE as error:
             bad.append(f"run {str(run)[:40]!r} is left out: {first_line(error)}")
@@ -81,19 +81,19 @@ def _member(packed: zipfile.ZipFile, name: str) -> bytes:
     return packed.read(name)
 
 
-def _make(packed: zipfile.ZipFile, run: str, digests: Any, folder: Path) -> str:
+def _make(packed: zipfile.ZipFile, run: str, listing: Mapping[str, Any], folder: Path) -> str:
     """Make one run; empty: it is there."""
     if not bundled.NAME.fullmatch(run):
         raise WinnowError(f"{run[:40]!r} is no name of a run or a task")
     found: dict[str, bytes] = {}
-    for name, digest in dict(digests).items():
+    for name, digest in dict(listing[run]).items():
         if not NAMES.fullmatch(name):
             raise WinnowError(f"{name[:40]!r} is no file of a run")
         found[name] = _member(packed, f"{RUNS}/{run}/{name}")
         if sha256(found[name]).hexdigest() != digest:
             raise WinnowError(f"its {name} is not what {LISTING} says")
-    result = bundled.result_of(run, found.pop(RESULT).decode())
-    if (folder / result["id"]).exists():
+    result = bundled.result_of(run, found.pop(RESULT).decode(), listing)
+    if bundled.is_there(folder / result["id"], result):
         return ""
     tasks = {task["task"] for task in result["tasks"]}
     for name, data in found.items():

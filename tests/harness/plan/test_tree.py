@@ -5,7 +5,7 @@ from cells import cell
 
 from winnow.harness.cost import physical
 from winnow.harness.plan.nominal import nominal
-from winnow.harness.plan.tree import draw, in_turn, joint_bytes, shared_bytes, shared_flops, trees
+from winnow.harness.plan.tree import Node, draw, in_turn, joint_bytes, shared_bytes, shared_flops, trees
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.compose import Compose
@@ -21,8 +21,16 @@ from winnow.reducers.vas import VAS
 PROMPT = nominal(cell("model=llava_ov").seen)
 
 
+def grown(*reducers: Reducer) -> list[Node]:
+    return trees(PROMPT, reducers, planned(*reducers))
+
+
+def planned(*reducers: Reducer) -> list[list[int]]:
+    return [PROMPT.plan(reducer) for reducer in reducers]
+
+
 def shape(*reducers: Reducer) -> list[tuple[int, int, tuple[int, ...]]]:
-    return [(node.first, len(node.tokens), node.cells) for root in trees(PROMPT, reducers) for node in root.nodes()]
+    return [(node.first, len(node.tokens), node.cells) for root in grown(*reducers) for node in root.nodes()]
 
 
 def test_cells_part_where_the_first_of_them_acts() -> None:
@@ -47,7 +55,7 @@ def test_layers_that_a_method_acts_inside_are_its_own() -> None:
 
 def test_shared_flops_are_those_of_the_nodes() -> None:
     methods = [NoReduction(), FastV(ratio=0.5), FastV(ratio=0.25)]
-    once, alone = shared_flops(PROMPT, trees(PROMPT, methods))
+    once, alone = shared_flops(PROMPT, grown(*methods))
     whole = [[count + PROMPT.text for count in PROMPT.plan(method)] for method in methods]
     assert alone == pytest.approx(sum(physical.prefill_flops(PROMPT.shape, tokens) for tokens in whole))
     layer = physical.layer_flops(PROMPT.shape, PROMPT.visual + PROMPT.text, "sdpa")
@@ -58,19 +66,19 @@ def test_memory_is_that_of_shared_layers() -> None:
     methods = [NoReduction(), FastV(ratio=0.5)]
     tokens, shape_ = PROMPT.visual + PROMPT.text, PROMPT.shape
     pairs, states = 2 * 2 * shape_.kv_heads * shape_.head_dim, 2 * shape_.hidden
-    assert shared_bytes(PROMPT, trees(PROMPT, methods), 3) == 3 * 2 * tokens * (pairs + states)
-    assert shared_bytes(PROMPT, trees(PROMPT, methods[:1]), 3) == 0
+    assert shared_bytes(PROMPT, grown(*methods), 3) == 3 * 2 * tokens * (pairs + states)
+    assert shared_bytes(PROMPT, grown(*methods[:1]), 3) == 0
 
 
 def test_cells_that_decode_together_are_as_long_as_the_longest_in_each_layer() -> None:
     methods, shape_ = [FastV(ratio=0.5), FastV(ratio=0.25)], PROMPT.shape
     whole, half = (n + PROMPT.text + 7 for n in (PROMPT.visual, PROMPT.visual // 2))
     pairs = 2 * 2 * shape_.kv_heads * shape_.head_dim
-    assert joint_bytes(PROMPT, methods, 3, 7) == 2 * 3 * pairs * (2 * whole + (shape_.layers - 2) * half)
+    assert joint_bytes(PROMPT, planned(*methods), 3, 7) == 2 * 3 * pairs * (2 * whole + (shape_.layers - 2) * half)
 
 
 def test_the_tree_is_drawn_with_who_goes_where() -> None:
-    found = trees(PROMPT, [NoReduction(), FastV(ratio=0.5)])
+    found = grown(NoReduction(), FastV(ratio=0.5))
     assert draw(found, ["none", "fastv"]) == [
         "layers 0-1: 6372 tokens, 2 cells",
         "|- layers 2-27: 6372 tokens, none",

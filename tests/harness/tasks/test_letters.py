@@ -32,6 +32,11 @@ B = {
         "**B**", "**Answer:** B", "**Answer: B**", "### Answer\nB", "Answer:\n\n(B)", "`B`", "- B", "> B",
         "<answer>B</answer>", "<|begin_of_box|>B<|end_of_box|>",
     ],
+    "its place": [
+        "The second option", "The second option is correct.", "I choose the second choice.", "It's the second option.",
+        "The answer is the second option.", "The correct one is the second option, not the first option.",
+    ],
+    "a Cyrillic letter": ["\u0412", "\u0412.", "(\u0412)", "Answer: \u0412"],
     "LaTeX": [
         r"$\boxed{B}$", r"\boxed{\text{B}}", r"The final answer is $\boxed{\text{(B)}}$.", r"\(\boxed{\mathrm{B}}\)",
         r"\[\boxed{B. \text{ green ball}}\]", r"The correct choice is: \textbf{B}",
@@ -147,6 +152,7 @@ NONE = {
     "reasoning without an end": ["<think>Option A looks right, because the"],
     "no option of this question": ["E", "F.", "zebra?", "Answer: E", "E. It is not green as B says", "B and E"],
     "letters that are no options": [
+        "B flat", "It is in B minor.", "The fifth option", "The second option is wrong.", "\u0412 \u0434\u0430",
         "Team A won", "vitamin C", "D-day", "C++", "It's 9 A.M.", "The U.S.A. team", "A's cup", "Bad", "Cab",
     ],
     "words of several options": ["The red cup and the green ball", "The man holds a red cup, then the green ball."],

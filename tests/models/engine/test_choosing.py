@@ -11,6 +11,8 @@ from winnow.models.check.cases import image_prompt, text_prompt, tiny_model, vid
 from winnow.models.check.oracle import oracle_logits
 from winnow.models.engine import attach
 from winnow.models.engine.joint import begin
+from winnow.models.families import find_family
+from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.decoding import StepView
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
@@ -95,6 +97,12 @@ def test_later_turns_and_joint_decoding_are_refused() -> None:
             loaded.model(input_ids=inputs["input_ids"][:, -2:], past_key_values=cache)
         with pytest.raises(UnsupportedError, match="has to decode by itself"):
             begin(loaded.model, inputs, {"max_new_tokens": 3})
+
+
+def test_hybrids_are_refused() -> None:
+    why = impossible(find_family("qwen3_5"), Reading(), 8)
+    assert why == "chooses among stored keys while decoding, but most layers carry a state in place of them"
+    assert not impossible(find_family("qwen2_vl"), Reading(), 8)
 
 
 def test_a_choice_of_what_is_not_held_is_refused() -> None:

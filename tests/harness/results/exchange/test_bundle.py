@@ -160,6 +160,45 @@ def test_a_forged_run_is_left_out_in_one_line(
     assert not (tmp_path / "back").exists() and not (tmp_path / "out").exists()
 
 
+def test_a_damaged_run_is_left_out_of_a_bundle_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    for name in ("good1", "torn1"):
+        write_run(runs, [1, 0], name)
+        seal(runs / name, "", "")
+    (runs / "torn1/scores.parquet").write_bytes(b"PAR1")
+    assert archive.write(runs, tmp_path / "all.zip", full=True) == 1
+    assert capsys.readouterr().err == "left out: run torn1: scores.parquet is damaged: run its command again\n"
+    assert archive.read(tmp_path / "all.zip", tmp_path / "back") == (["imported-good1"], [])
+    (runs / "good1/scores.parquet").write_bytes(b"PAR1")
+    with pytest.raises(WinnowError, match=r"no runs in .* whose files are undamaged"):
+        archive.write(runs, tmp_path / "none.zip", full=True)
+    assert not (tmp_path / "none.zip").exists()
+
+
+def test_a_run_and_one_imported_under_its_name_both_arrive_whole(tmp_path: Path) -> None:
+    for name, scores in (("abc123", [1.0, 0.0]), ("imported-abc123", [0.0, 0.0])):
+        write_run(tmp_path / "runs", scores, name)
+        seal(tmp_path / "runs" / name, "", "")
+    archive.write(tmp_path / "runs", tmp_path / "all.zip", full=True)
+    new, bad = archive.read(tmp_path / "all.zip", tmp_path / "back")
+    assert sorted(new) == ["imported-abc123", "imported-imported-abc123"] and not bad
+    for name in ("abc123", "imported-abc123"):
+        assert read_scores(tmp_path / "back" / f"imported-{name}") == read_scores(tmp_path / "runs" / name)
+    assert archive.read(tmp_path / "all.zip", tmp_path / "back") == ([], [])
+
+
+def test_another_run_of_an_imported_name_is_told(bundle: Path, tmp_path: Path) -> None:
+    archive.read(bundle, tmp_path / "back")
+    with forged(bundle) as members:
+        result = json.loads(members["runs/abc123/result.json"]) | {"finished": "2001-01-01"}
+        members["runs/abc123/result.json"] = json.dumps(result).encode()
+        listing = json.loads(members["bundle.json"])
+        listing["runs"]["abc123"]["result.json"] = sha256(members["runs/abc123/result.json"]).hexdigest()
+        members["bundle.json"] = json.dumps(listing).encode()
+    new, (line,) = archive.read(bundle, tmp_path / "back")
+    assert new == [] and "is another run of that name" in line
+
+
 def test_what_is_no_bundle_or_too_large_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

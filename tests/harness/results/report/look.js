@@ -1,6 +1,7 @@
 /* What a reader does with the page, and what is seen then; put into it by test_report.py. */
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 function tell(value) {
+  if (parent !== window) { parent.postMessage(JSON.stringify(value), "*"); return; }
   const e = document.createElement("output");
   e.id = "said";
   e.textContent = JSON.stringify(value);
@@ -15,7 +16,7 @@ setTimeout(async () => { try { await main(); } catch (error) { tell({ error: Str
 
 async function main() {
   const right = head("t").getBoundingClientRect().right, sort = head("mean %");
-  const found = { title: document.title, error: document.body.dataset.error, right, fits: document.body.dataset.fits, charts: document.body.dataset.charts, rows: column("ratio").length };
+  const found = { title: document.title, width: innerWidth, error: document.body.dataset.error, right, fits: document.body.dataset.fits, charts: document.body.dataset.charts, rows: column("ratio").length };
   sort.focus();
   found.focus = document.activeElement === sort;
   press(sort, "Enter");

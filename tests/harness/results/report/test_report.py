@@ -28,6 +28,12 @@ LIBRARIES = {
     "tabulator.min.css": "20626e3feea130a0",
 }
 browser = pytest.mark.skipif(BROWSER is None, reason="no chromium here: the page was not looked at")
+NARROWEST = 500
+"""Pixels; no window of Chromium is narrower, but a frame in it is."""
+FRAME = """<iframe src="looked.html" width="{width}" height="900"></iframe><script>
+addEventListener("message", (told) => {{
+  const e = document.createElement("output"); e.id = "said"; e.textContent = told.data; document.body.append(e);
+}});</script>"""
 WATCH = "<script>window.onerror = (text) => { document.body.dataset.error = text; };</script>"
 
 
@@ -65,6 +71,9 @@ def browse(page: Path, *more: str, width: int = 1280, script: str = "") -> str:
     text = page.read_text(encoding="utf-8").replace("<body>", f"<body>{WATCH}", 1)
     looked = page.with_name("looked.html")
     looked.write_text(f"{text}<script>{script}</script>", encoding="utf-8")
+    if width < NARROWEST:
+        looked = page.with_name("frame.html")
+        looked.write_text(FRAME.format(width=width), encoding="utf-8")
     done = subprocess.run(
         [
             str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
@@ -162,7 +171,12 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     for width in (1400, 400):
         found = said(browse(out, "--dump-dom", width=width, script=LOOK))
         assert "error" not in found, found
-        assert found["title"] == "Winnow: 6 runs" and found["fits"] == "true" and found["charts"] == "6"
+        assert (
+            found["title"] == "Winnow: 6 runs"
+            and found["width"] == width
+            and found["fits"] == "true"
+            and found["charts"] == "6"
+        )
         assert found["rows"] == 6 and found["focus"] and (width == 400 or found["right"] <= 1400)
         assert found["aria"] == "ascending" and found["then"] == "descending"
         assert found["up"] == found["down"][::-1] == sorted(found["up"], key=float) and len(found["up"]) == 6
