@@ -71,8 +71,5 @@ def _received(rows: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | Non
     for asking, asked in zip(rows.float().mul(scaling).split(heads), key.float().split(heads), strict=True):
         for block in asking.split(most, 1):
             logits = block @ asked.mT
-            if log_sizes is not None:
-                logits += log_sizes.to(logits)
-            weights = logits.sub_(logits.detach().amax(-1, keepdim=True)).exp_()
-            received += (weights.sum(-1, keepdim=True).reciprocal().mT @ weights).sum((0, 1))
+            received += (logits if log_sizes is None else logits + log_sizes.to(logits)).softmax(-1).sum((0, 1))
     return (received / rows[..., 0].numel()).cpu()

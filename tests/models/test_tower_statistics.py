@@ -13,7 +13,6 @@ from winnow.reducers.cgsm import CGSM
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe
-from winnow.reducers.core.tower_statistics import mean_attention
 from winnow.reducers.prumerge import PruMerge
 
 
@@ -25,16 +24,6 @@ def test_sizes_count_in_the_smallest_case() -> None:
     frames.observe(1, [ClsRow(), ColumnMean()], zero, zero, zero, 0.5)
     for probe in (ClsRow(), ColumnMean()):
         assert torch.allclose(frames.signals[0][probe, 1], torch.tensor([0.2, 0.6]))
-
-
-def test_gradients_pass_through_the_mean_attention() -> None:
-    query, key = (torch.randn(2, 5, 3, requires_grad=True) for _ in range(2))
-    sizes, back = torch.rand(5), torch.randn(5)
-    mean_attention(query, key, 0.7, sizes).mul(back).sum().backward()
-    ours, query.grad, key.grad = (query.grad, key.grad), None, None
-    (0.7 * query @ key.mT + sizes).softmax(-1).mean((0, 1)).mul(back).sum().backward()
-    for found, expected in zip(ours, (query.grad, key.grad), strict=True):
-        assert torch.allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["llava", "llava_onevision", "video_llava"])
