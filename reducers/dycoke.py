@@ -98,6 +98,11 @@ class DyCoke(Chooser):
             read = view.visual
         return Reduction(read, told=(view.attention, read))
 
+    def knobs(self, depth: int) -> dict[str, object]:
+        """See `Reducer.knobs`; without the second stage its numbers say nothing."""
+        idle = ("p", "schedule") if self.decode == "none" else ()
+        return {name: value for name, value in super().knobs(depth).items() if name not in idle}
+
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
         if self.ratio >= 1:

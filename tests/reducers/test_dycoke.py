@@ -103,6 +103,7 @@ def test_the_second_stage_is_its_loops(seed: int, decode: str) -> None:
 def test_where_the_second_stage_acts() -> None:
     assert [str(site) for site in DyCoke(decode="code").sites(28)] == ["entrance", "decode(3)"]
     assert [str(site) for site in DyCoke().sites(28)] == ["entrance"]
+    assert DyCoke(decode="code").knobs(28)["schedule"] == "k=3" and not {"p", "schedule"} & DyCoke().knobs(28).keys()
     assert DyCoke(decode="paper").plan([(32, 196)], 28) == [2960] * 28
     with pytest.raises(WinnowError, match="choose a layer from 1 on"):
         Site.decode(0, 28)
