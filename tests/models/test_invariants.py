@@ -207,16 +207,18 @@ ALIKE = {
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 
 
-MORE = {"llava_next": {"hired-official", "globalcom2-official"}}
-"""Methods that are made for a family."""
+MADE_FOR = dict.fromkeys(("hired", "hired-official", "globalcom2", "globalcom2-official"), "llava_next")
+"""The family that a method is made for, on which it is checked in each run."""
 
 
 def matrix() -> Iterator[Any]:
     for family in FAMILIES:
         usual = COVERING.get(family, ("sdpa", "films" if "films" in batches(family) else "padded"))
         for attn, batch, method in itertools.product(BACKENDS, batches(family), METHODS):
-            sampled = usual if method in ALIKE.get(family, KINDS) | MORE.get(family, set()) else None
+            sampled = usual if method in ALIKE.get(family, KINDS) else None
             covering = THOROUGH.get(family, sampled)
+            if method in MADE_FOR:
+                covering = usual if family == MADE_FOR[method] else None
             marks = () if (attn, batch) == covering else pytest.mark.full
             yield pytest.param(family, attn, batch, method, marks=marks)
 
