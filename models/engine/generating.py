@@ -29,6 +29,8 @@ def hook_generate(stack: ExitStack, session: Session, model: Any) -> None:
     def generate(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs).arguments
         check_generate(model, bound)
+        if session.choosing is not None:
+            session.choosing.check(model, bound)
         with _calling(session, bound) as held:
             return original(*args, **_of_what_is_new(_in_one_piece(model, bound, kwargs), held))
 
