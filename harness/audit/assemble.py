@@ -60,7 +60,8 @@ def card(subject: Subject, store: Store, benches: Sequence[Mapping[str, Any]] = 
     found = gather(subject, store, roles())
     if "method" in found.runs:
         own = found.runs["method"]
-        found.runs["method"] = replace(own, benches=benches_of(own.result, benches))
+        timed = benches_of(own.result, benches)
+        found.runs["method"] = replace(own, benches=timed, budgets=store.budgets(own.result))
     possible = [check for check in CHECKS if _lacking(check, found) is None]
     measured = adjusted({check.name: check.measure(found.runs) for check in possible})
     sections = [_section(check, found, measured.get(check.name), subject) for check in CHECKS]

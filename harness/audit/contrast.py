@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from winnow.harness.audit.runs import Key, Ran
 from winnow.harness.common.run_files import Score
@@ -50,6 +50,17 @@ def contrast(first: Ran, second: Ran, name: str, only: Only | None = None) -> Co
     layout = layout_of([(task, [one for one, _ in found]) for task, found in parts])
     ours, theirs = [one.score for one, _ in pairs], [other.score for _, other in pairs]
     return Contrast(_points(difference(ours, theirs, layout)), ours, theirs, layout)
+
+
+def gained(ran: Ran, base: Ran) -> Ran:
+    """The same run with its gain over another one in the place of each score; documents that both have one of."""
+    pairs = ((key, answer, base.answers.get(key)) for key, answer in ran.answers.items())
+    answers = {
+        key: replace(answer, score=answer.score._replace(score=answer.score.score - other.score.score))
+        for key, answer, other in pairs
+        if answer.score and other and other.score
+    }
+    return replace(ran, answers=answers)
 
 
 def value(ran: Ran, name: str, only: Only | None = None) -> tuple[Figure, int] | None:

@@ -87,8 +87,11 @@ def _positions(subject: Subject, runs: Runs) -> Role:
     own = subject.cell.method.args.get("positions")
     if own is None:
         return Role(why=f"reducer={subject.cell.method.name} has no option reducer.positions")
+    other, model = "compact" if own == "keep" else "keep", subject.cell.model
+    if other != "keep" and family_facts(model.family).mrope:
+        return Role(why=f"model={model.name} numbers tokens in three dimensions, where positions={other} is undefined")
     words = (word for word in subject.words if _key(word) != "reducer.positions")
-    return Role((*words, f"reducer.positions={'compact' if own == 'keep' else 'keep'}"))
+    return Role((*words, f"reducer.positions={other}"))
 
 
 def _last(ran: Ran) -> float:
@@ -193,6 +196,8 @@ ROLES: dict[str, Needed] = {
     "shifted": _stressed("stress.media=shift"),
     "jittered": _jittered,
     "asked otherwise": _stressed("stress.question=other"),
+    "second turn": _stressed("stress.question=second"),
+    "second turn unreduced": _alone("reducer=none", "stress.question=second"),
     "own tokens": _like("same"),
     "other tokens": _like("same", "asked otherwise"),
     **{f"random {where}": _random_at(share) for where, share in QUARTERS.items()},

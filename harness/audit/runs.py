@@ -31,6 +31,8 @@ PLAIN = (
     "cut",
     "logprob",
     "options",
+    "sinks",
+    "rank",
 )
 
 
@@ -65,6 +67,10 @@ class Answer:
         Log-probability of the answer.
     options : tuple of float
         Log-probability of each option, in their order: letters, or yes and no.
+    sinks : tuple of int
+        Places of the visual tokens whose norm stands out at the LLM's entrance.
+    rank : float or None
+        Effective rank of what the last layer sees of them.
     """
 
     text: str
@@ -81,6 +87,8 @@ class Answer:
     cut: bool = False
     logprob: float | None = None
     options: tuple[float, ...] = ()
+    sinks: tuple[int, ...] = ()
+    rank: float | None = None
 
     @property
     def said(self) -> str:
@@ -122,12 +130,15 @@ class Ran:
         Reads, by document, the last layer that saw each visual token.
     benches : sequence of dict
         Measurements of `winnow bench` of the same method on the same model.
+    budgets : sequence of Result
+        Finished results of the same method at every budget, this one among them.
     """
 
     result: Result
     answers: Mapping[Key, Answer]
     fates: Callable[[], Mapping[Key, NDArray[np.int64]]] = field(default=dict, repr=False)
     benches: Sequence[Mapping[str, Any]] = ()
+    budgets: Sequence[Result] = ()
 
     @cached_property
     def kept(self) -> Kept:
@@ -172,6 +183,8 @@ def _answer(sample: Mapping[str, Any], metric: str | None, score: Score | None, 
         cut=bool(row.get("cut")),
         logprob=row.get("logprob"),
         options=tuple(row.get("options") or ()),
+        sinks=tuple(row.get("sinks") or ()),
+        rank=row.get("rank"),
     )
 
 
@@ -183,6 +196,8 @@ def _fates(folder: Path) -> dict[Key, NDArray[np.int64]]:
     import pyarrow.parquet as pq
 
     with whole(folder / TRACES):
+        if "last_layer" not in pq.read_schema(folder / TRACES).names:
+            return {}
         table = pq.read_table(folder / TRACES, columns=["task", "doc_id", "last_layer"])
     keys = zip(table["task"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
     return dict(zip(keys, lists(table["last_layer"]), strict=True))

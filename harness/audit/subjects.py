@@ -8,11 +8,14 @@ from pathlib import Path
 
 from winnow.harness.audit.needs import WAITS, Role, Subject, needed
 from winnow.harness.audit.runs import Ran, load
+from winnow.harness.common.errors import leave_out
+from winnow.harness.common.finished import damage
 from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.expand import each, expand
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.plan.identity import settings_of
+from winnow.harness.results.plots.tradeoff import curve
 from winnow.harness.run.result import Result, results_below
 from winnow.harness.sweep.cells import Known, job_cells
 from winnow.reducers.core.errors import WinnowError
@@ -27,17 +30,38 @@ class Store:
         self.folder = folder
         own = (one for one in results_below(folder) if not one["id"].startswith(IMPORTED))
         self._results = {one["settings"]: one for one in own if one["status"] == "complete"}
-        self._loaded: dict[str, Ran] = {}
+        self._loaded: dict[str, Ran | None] = {}
+
+    def result(self, cell: Cell) -> Result | None:
+        """That of the newest finished run of a cell's settings."""
+        return self._results.get(settings_of(cell))
 
     def find(self, cell: Cell) -> Ran | None:
-        """The newest finished run of a cell's settings."""
-        result = self._results.get(settings_of(cell))
-        return None if result is None else self._load(result)
+        """The newest finished run of a cell's settings; None also where its files cannot be read, which is told."""
+        result = self.result(cell)
+        return None if result is None else self.load(result)
 
-    def _load(self, result: Result) -> Ran:
-        if result["id"] not in self._loaded:
-            self._loaded[result["id"]] = load(result, self.folder / result["id"])
-        return self._loaded[result["id"]]
+    def budgets(self, result: Result) -> list[Result]:
+        """The finished results of the same method, model and documents, at whatever budget."""
+        alike = (one for one in self._results.values() if one["context"] == result["context"])
+        return [one for one in alike if curve(one) == curve(result)]
+
+    def load(self, result: Result) -> Ran | None:
+        """Read a run, once; one whose files are damaged is named."""
+        name = result["id"]
+        if name not in self._loaded:
+            try:
+                self._loaded[name] = _whole(result, self.folder / name)
+            except WinnowError as error:
+                leave_out(error)
+                self._loaded[name] = None
+        return self._loaded[name]
+
+
+def _whole(result: Result, folder: Path) -> Ran:
+    if bad := damage(folder):
+        raise WinnowError(f"{folder / bad[0]} is missing or damaged: run {folder.name} again with force=true")
+    return load(result, folder)
 
 
 @dataclass
@@ -93,14 +117,15 @@ def gather(subject: Subject, store: Store, roles: Sequence[str], again: bool = F
     again : bool
         The method's own run does not count either, as it is to be run again.
     """
-    found, own = Gathered(subject), None if again else store.find(subject.cell)
+    own = None if again else store.find(subject.cell)
+    found = Gathered(subject, {"method": own} if own else {})
     asked, waiting = dict[str, Role](), list(roles)
     while waiting:  # what repeats another role's run is known once that is found
         asked = dict(needed(subject, waiting, found.runs))
         cells = cells_of([role.words for name, role in asked.items() if role.words and name != "method"])
         for name, role in asked.items():
             cell = subject.cell if name == "method" else cells.get(role.words, role.why)
-            found.lacking[name] = _take(found, store, own, name, role, cell)
+            found.lacking[name] = _take(found, store, own, name, role, cell, again and name == "method")
         before, waiting = waiting, [name for name in roles if found.lacking[name] == WAITS.why]
         if waiting == before:
             break
@@ -108,16 +133,20 @@ def gather(subject: Subject, store: Store, roles: Sequence[str], again: bool = F
     return found
 
 
-def _take(found: Gathered, store: Store, own: Ran | None, name: str, role: Role, cell: Cell | str) -> str:
+def _take(found: Gathered, store: Store, own: Ran | None, name: str, role: Role, cell: Cell | str, again: bool) -> str:
     """Put a role's run, or the cell that makes it, in its place; say what is lacking, if anything."""
     if isinstance(cell, str):
         return cell
-    ran = own if name == "method" else store.find(cell)
-    if ran is not None and (own is None or ran.result["context"] == own.result["context"]):
-        found.runs[name] = ran
-        return ""
-    found.pending[name] = cell
-    return f"winnow eval {' '.join(role.words)}"
+    command = f"winnow eval {' '.join(role.words)}"
+    result = None if again else store.result(cell)
+    if result is None or (own is not None and result["context"] != own.result["context"]):
+        found.pending[name] = cell
+        return command
+    ran = store.load(result)
+    if ran is None:
+        return f"{command} force=true"  # it counts as finished: no plan runs it
+    found.runs[name] = ran
+    return ""
 
 
 def cells_of(lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Cell | str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from glob import escape
 from pathlib import Path
 
 from winnow.harness.common.finished import finished as is_finished
@@ -35,11 +36,10 @@ def find_run(name: object, results: Path, what: str = "", finished: bool = False
     """
     start = Path(str(name)).name
     tell_owner(results)
-    runs = {path.parent for file in (CONFIG, RESULT) for path in results.glob(f"*/{file}")}
-    found = sorted(run for run in runs if start and run.name.startswith(start))
+    found = _begun(results, f"{escape(start)}*") if start else []
     found = [run for run in found if run.name == start] or found
     if not found or isinstance(name, float):
-        near = meant(start, [run.name for run in runs])
+        near = meant(start, [run.name for run in _begun(results, "*")])
         raise WinnowError(f"{what}{name} is no run in {results}: {near}`winnow tables` lists them, or give its folder")
     if len(found) > 1:
         choices = " | ".join(run.name for run in found)
@@ -47,6 +47,11 @@ def find_run(name: object, results: Path, what: str = "", finished: bool = False
     if not started and not (is_finished(found[0]) if finished else (found[0] / RESULT).exists()):
         raise WinnowError(f"{what}{name} is not finished: run it to its end first, with the command that made it")
     return found[0]
+
+
+def _begun(results: Path, pattern: str) -> list[Path]:
+    """The runs of such names, without a look at any other: a store holds thousands."""
+    return [run for run in sorted(results.glob(pattern)) if any((run / file).exists() for file in (CONFIG, RESULT))]
 
 
 def meant(name: str, known: Sequence[str]) -> str:

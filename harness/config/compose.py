@@ -36,7 +36,7 @@ PICTURE, TILE = SCOPES = ("picture", "tile")
 """Over what `BudgetConfig.tokens` counts."""
 STRESSED = ("reencode", "shift", "jitter")
 """How the pixels may change: see `winnow.harness.data.stress`."""
-QUESTIONS = ("own", "other")
+QUESTIONS = ("own", "other", "second")
 TRACKERS = ("wandb", "mlflow")
 CUSTOM, SAME = "custom", "same"
 REPLAY, REPEAT = REPLAYS = ("winnow.reducers.replay:Replay", "winnow.reducers.same:Same")

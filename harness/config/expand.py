@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
+from winnow.harness.config.composed import NUMBERS, Composed, remembered, split
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.config.run_names import named
 from winnow.reducers.core.errors import WinnowError
@@ -72,12 +72,6 @@ class Job:
         return made
 
 
-NUMBERS: Mapping[str, tuple[type, ...]] = {
-    "ratio": (int, float), "seed": (int,), "limit": (int,), "batch_size": (int,)
-}  # fmt: skip
-_REFERRED = re.compile(rf"\$\{{({'|'.join(NUMBERS)})\}}")
-
-
 def _is_number(value: Override) -> bool:
     kinds = NUMBERS.get(value.key_or_group)
     plain = value.type == OverrideType.CHANGE and value.package is None
@@ -131,14 +125,14 @@ def expand(words: Sequence[str], multirun: bool = True) -> Expanded:
         whole = loader.load_configuration("config", [*words], RunMode.MULTIRUN)
         if not multirun and whole.hydra.mode != RunMode.MULTIRUN:
             whole = loader.load_configuration("config", [*words], RunMode.RUN)
-            return Expanded([Job([*words], *_split(whole.copy()))], whole)
+            return Expanded([Job([*words], *split(whole.copy()))], whole)
         params = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
         (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *whole.hydra.overrides.task]), None)
         single = list(dict.fromkeys(word for job in jobs for word in job))
         parsed = dict(zip(single, parser.parse_overrides(single), strict=True))
         with read_write(whole.hydra):
             whole.hydra.mode = RunMode.MULTIRUN
-        return Expanded([*_composed(jobs, parsed, loader, whole)], whole)
+        return Expanded([*_composed(jobs, parsed, remembered(loader), whole)], whole)
 
 
 def each(lists: Sequence[Sequence[str]]) -> list[Job]:
@@ -148,24 +142,19 @@ def each(lists: Sequence[Sequence[str]]) -> list[Job]:
         parser = OverridesParser.create(config_loader=loader)
         single = list(dict.fromkeys(word for job in jobs for word in job))
         parsed = dict(zip(single, parser.parse_overrides(single), strict=True))
-        whole = loader.load_configuration("config", [], RunMode.MULTIRUN)
-        return [*_composed(jobs, parsed, loader, whole)]
+        return [*_composed(jobs, parsed, remembered(loader))]
 
 
 def _composed(
-    jobs: Sequence[list[str]], parsed: Mapping[str, Override], loader: Any, whole: DictConfig
+    jobs: Sequence[list[str]], parsed: Mapping[str, Override], memory: Composed, whole: DictConfig | None = None
 ) -> Iterator[Job]:
     """Compose each choice of groups once, and set the values of each job on a copy."""
-    groups = {key for key in {one.key_or_group for one in parsed.values()} if loader.get_group_options(key)}
+    groups = {key for key in {one.key_or_group for one in parsed.values()} if memory.is_group(key)}
     choosing = {word for word, override in parsed.items() if _chooses(override, groups)}
-    bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
-    free: dict[tuple[str, ...], bool] = {}
     for job in jobs:
         chosen = tuple(word for word in job if word in choosing)
-        if chosen not in bases:
-            bases[chosen] = _split(loader.load_sweep_config(whole, list(chosen)))
-            free[chosen] = not _REFERRED.search(str(bases[chosen][0]))
-        yield Job(job, *bases[chosen], tuple(parsed[word] for word in job if word not in choosing), free[chosen])
+        base, choices, free = memory.base(memory.whole if whole is None else whole, chosen)
+        yield Job(job, base, choices, tuple(parsed[word] for word in job if word not in choosing), free)
 
 
 def _refuse_lists(overrides: Sequence[Override], loader: Any) -> None:
@@ -180,13 +169,3 @@ def _refuse_lists(overrides: Sequence[Override], loader: Any) -> None:
 def _chooses(override: Override, groups: Collection[str]) -> bool:
     """Whether it chooses an option of a group, or is Hydra's own affair."""
     return override.package is not None or override.is_hydra_override() or override.key_or_group in groups
-
-
-def _split(composed: DictConfig) -> tuple[DictConfig, dict[str, Any]]:
-    """What the program sees of a configuration, and which options were chosen."""
-    choices = dict(composed.hydra.runtime.choices)
-    with read_write(composed):
-        composed._set_flag("struct", False)
-        del composed["hydra"]
-        composed._set_flag("struct", True)
-    return composed, choices

@@ -107,6 +107,11 @@ class StressConfig:
         """What is asked for, of what is not the default."""
         return {name: value for name, value in vars(self).items() if value != getattr(type(self), name)}
 
+    @property
+    def turns(self) -> int:
+        """Questions of a conversation."""
+        return 2 if self.question == "second" else 1
+
 
 @dataclass
 class MediaConfig:

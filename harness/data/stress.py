@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -42,7 +43,11 @@ class Stress:
 
     def text(self, document: Document) -> str:
         """What is asked about a document's pictures."""
-        return self._next[document.doc_id] if self.asked.question == "other" else document.text
+        return document.text if self.asked.question == "own" else self._next[document.doc_id]
+
+    def then(self, document: Document) -> str:
+        """What is asked behind that, in the same conversation, and is what the answer is to; empty: nothing."""
+        return document.text if self.asked.turns > 1 else ""
 
     def sample(self, sample: Sample) -> Sample:
         """Another way to take frames of a video, if frames are to be others: those up to one earlier."""
@@ -56,7 +61,7 @@ class Stress:
         if change is None:
             return prompt
         videos = [np.stack([np.asarray(change(Image.fromarray(one))) for one in video]) for video in prompt.videos]
-        return Prompt(prompt.text, videos, [change(one) for one in prompt.images], prompt.rates)
+        return replace(prompt, videos=videos, images=[change(one) for one in prompt.images])
 
 
 def _turned(documents: Sequence[Document]) -> list[Document]:

@@ -16,7 +16,8 @@ from winnow.harness.config.cell import Cell, Method
 from winnow.harness.data.decoders import chosen
 
 ANSWERING = (
-    "winnow.harness.run.generate",
+    *(f"winnow.harness.run.{name}" for name in ("generate", "turns")),
+    "winnow.models.families.conversation",
     *(f"winnow.harness.data.{name}" for name in ("media", "stress", "decode_worker")),
 )
 """Where the harness' say in an answer begins: prompts, frames, decoding."""

@@ -81,7 +81,8 @@ def answer_all(
     check_together(cell, documents)
     index, parts = part
     stress = Stress(cell.stress, documents)
-    mine = list(islice(batches(stress.ordered(documents), cell.batch_size), index, None, parts))
+    size = 1 if cell.stress.turns > 1 else cell.batch_size  # answers of two lengths stand in no batch
+    mine = list(islice(batches(stress.ordered(documents), size), index, None, parts))
     wanted = (batch for batch in mine if any(work.missing(batch) for work in works))
     ahead = Ahead(pool, (document for batch in wanted for document in batch), cell.seen.frames)
     steps = (step for step in _steps(works, mine) if step.wanted())
@@ -158,7 +159,7 @@ def _joint(
     stop: Stop,
 ) -> dict[CellRun, list[Row]]:
     """Answer a batch under several methods that decode together; empty: each has to do so by itself."""
-    if not wanted or trunk is None or batch is None or not sharing.joint:
+    if not wanted or trunk is None or batch is None or batch.then or not sharing.joint:
         return {}
     methods = [(work.built.reducer, work.run.cell.seed) for work in wanted]
     with ExitStack() as notes:
@@ -177,7 +178,7 @@ def _joint(
 
 def _shared(work: CellRun, batch: Batch | None, trunk: Trunk | None, sharing: Sharing) -> list[Row] | None:
     """Answer a batch with what other cells have computed of it; None: it has to be answered alone."""
-    if trunk is None or batch is None or trunk.closed:
+    if trunk is None or batch is None or batch.then or trunk.closed:
         return None
     try:
         return answer(sharing.loaded, work.built.reducer, batch, work.run.cell.seed, trunk)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import BatchFeature
+from transformers import BatchFeature, LogitsProcessor
 
 from winnow.harness.data.document import Document
 from winnow.harness.run.confidence import DIGITS, Confidence, Later, beginnings, endings
+from winnow.harness.run.entered import Entered, entering, look_at
 from winnow.harness.run.fate import pack
 from winnow.harness.run.record import Row
+from winnow.harness.run.turns import ask_again
 from winnow.models.engine import PromptTrace, Trace, Trunk, attach
 from winnow.models.engine.joint import begin, finish
 from winnow.models.families.prompt import Prompt
@@ -28,11 +30,13 @@ class Batch:
 
     documents: list[Document]
     inputs: BatchFeature
+    then: Sequence[str] = ()
+    """Questions to ask behind the answers, in the same conversations; then the batch is one document."""
 
     def on(self, device: torch.device) -> Batch:
         """The same batch on a device; copies from pinned memory do not wait for what the device is at."""
         moved = {name: _moved(value, device) for name, value in self.inputs.items()}
-        return Batch(self.documents, BatchFeature(moved))
+        return Batch(self.documents, BatchFeature(moved), self.then)
 
 
 def _moved(value: Any, device: torch.device) -> Any:
@@ -54,7 +58,7 @@ def prepare(loaded: Loaded, documents: Sequence[Document], prompts: Sequence[Pro
             inputs[name] = inputs[name].to(model.dtype)
         if model.device.type == "cuda" and isinstance(inputs[name], torch.Tensor):
             inputs[name] = inputs[name].pin_memory()
-    return Batch(list(documents), inputs)
+    return Batch(list(documents), inputs, [prompt.then for prompt in prompts if prompt.then])
 
 
 def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: Trunk | None = None) -> list[Row]:
@@ -70,19 +74,30 @@ def answer(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: Tru
     trunk : Trunk or None
         What it shares with other methods that answer the same batch.
     """
-    model: Any = loaded.model
     documents = batch.documents
     started = time.perf_counter()
     sure = Confidence(_options(loaded, documents))
     kept = [] if documents[0].generation.get("num_beams", 1) > 1 else [sure]
-    with _attached(loaded, reducer, batch, seed, trunk) as trace:
-        output = model.generate(**batch.inputs, **documents[0].generation, do_sample=False, logits_processor=kept)
-    new = output[:, batch.inputs["input_ids"].shape[1] :]
-    texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
-    beams = len(trace.prompts) // len(documents)  # all of a document's keep the same tokens
-    rows = _rows(documents, texts, trace.prompts[::beams], time.perf_counter() - started)
+    with entering(loaded) as embeds, _attached(loaded, reducer, batch, seed, trunk) as trace:
+        new = _generate(loaded, batch, kept)
+    seconds, texts = time.perf_counter() - started, loaded.processor.batch_decode(new, skip_special_tokens=True)
+    paths = trace.turns[0] if batch.then else trace.prompts  # a second question brings no pictures
+    beams = len(paths) // len(documents)  # all of a document's keep the same tokens
+    rows = _rows(documents, texts, paths[::beams], look_at(embeds[0][::beams], paths[::beams]), seconds)
     ends = _endings(loaded, batch, new)
     return [*map(_with_confidence, rows, ends, *_confidence(sure, ends))] if kept else rows
+
+
+def _generate(loaded: Loaded, batch: Batch, kept: Sequence[LogitsProcessor]) -> torch.Tensor:
+    """Ids of the answers; to the second questions where there are any."""
+    model: Any = loaded.model
+    if batch.then:
+        (text,) = batch.then
+        return ask_again(loaded, batch.inputs, text, batch.documents[0].generation, kept)
+    output: torch.Tensor = model.generate(
+        **batch.inputs, **batch.documents[0].generation, do_sample=False, logits_processor=[*kept]
+    )
+    return output[:, batch.inputs["input_ids"].shape[1] :]
 
 
 def answer_jointly(
@@ -103,20 +118,20 @@ def answer_jointly(
     for method, seed in methods:
         pause()
         started, sure = time.perf_counter(), Confidence(_options(loaded, batch.documents))
-        with _attached(loaded, method, batch, seed, trunk) as trace:
+        with entering(loaded) as embeds, _attached(loaded, method, batch, seed, trunk) as trace:
             begun.append(begin(loaded.model, batch.inputs, generation, [sure]))
-        told.append((trace.prompts, time.perf_counter() - started, sure))
+        told.append((trace.prompts, look_at(embeds[0], trace.prompts), time.perf_counter() - started, sure))
     started, later = time.perf_counter(), Later()
     with torch.inference_mode():
         answers = finish(loaded.model, begun, generation, later)
     part, found = (time.perf_counter() - started) / len(methods), list[list[Row]]()
-    for new, (paths, seconds, sure) in zip(answers, told, strict=True):
+    for new, (paths, entered, seconds, sure) in zip(answers, told, strict=True):
         texts = loaded.processor.batch_decode(new, skip_special_tokens=True)
         ends = [end for row in new for end in _endings(loaded, batch, row[None])]
         first = len(found) * len(new)
         firsts, options = _confidence(sure, [(1, False)] * len(new))
         rest = [later.of(first + place, length - 1) for place, (length, _) in enumerate(ends)]
-        rows = _rows(batch.documents, texts, paths, seconds + part)
+        rows = _rows(batch.documents, texts, paths, entered, seconds + part)
         whole = [round(one + more, DIGITS) for one, more in zip(firsts, rest, strict=True)]
         found.append([*map(_with_confidence, rows, ends, whole, options)])
     return found
@@ -132,10 +147,14 @@ def _attached(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: 
 
 
 def _rows(
-    documents: Sequence[Document], texts: Sequence[str], paths: Sequence[PromptTrace], seconds: float
+    documents: Sequence[Document],
+    texts: Sequence[str],
+    paths: Sequence[PromptTrace],
+    entered: Sequence[Entered],
+    seconds: float,
 ) -> list[Row]:
-    answered, each = zip(documents, texts, paths, strict=True), seconds / len(documents)
-    return [_row(document, text, path, len(documents), each) for document, text, path in answered]
+    answered, each = zip(documents, texts, paths, entered, strict=True), seconds / len(documents)
+    return [_row(document, text, path, seen, len(documents), each) for document, text, path, seen in answered]
 
 
 def _endings(loaded: Loaded, batch: Batch, new: torch.Tensor) -> list[tuple[int, bool]]:
@@ -157,7 +176,7 @@ def _with_confidence(row: Row, end: tuple[int, bool], logprob: float, options: l
     return replace(row, generated=end[0], cut=end[1], logprob=logprob, options=options)
 
 
-def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: float) -> Row:
+def _row(document: Document, text: str, path: PromptTrace, seen: Entered, batch: int, seconds: float) -> Row:
     return Row(
         document.task,
         document.doc_id,
@@ -171,6 +190,8 @@ def _row(document: Document, text: str, path: PromptTrace, batch: int, seconds: 
         grids=[[span.frames, span.rows, span.cols] for span in path.layout.spans],
         batch=batch,
         seconds=round(seconds, 6),
+        sinks=seen.sinks,
+        rank=seen.rank,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ class Preparer:
         facts = found.seen[document.task, document.doc_id] = {"media": name_of(visuals)}
         text, frames = self.stress.text(document), self.ahead.frames
         prompt = make_prompt(text, visuals, frames, self.stress.sample(sample))
+        prompt = replace(prompt, then=self.stress.then(document))
         found.prompts.append((document, self.stress.prompt(prompt)))
         damage = next((clip.damage for clip in clips if clip.damage), "")
         facts |= {"readers": [clip.reader for clip in clips], "damage": damage}

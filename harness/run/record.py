@@ -73,6 +73,10 @@ class Row:
         Log-probability of the answer; None where that was not noted, as of beams.
     options : list of float
         Log-probability of each option of the question, in their order, as the first token of the answer.
+    sinks : list of int
+        Places, among the visual tokens, of those whose norm stands out where they enter the LLM.
+    rank : float or None
+        Effective rank, there, of the visual tokens that the last layer still sees; see `entered.effective_rank`.
     place : Place or None
         Where the row lies whole, if this one is without its fate; not part of what it says.
     """
@@ -98,6 +102,8 @@ class Row:
     cut: bool = False
     logprob: float | None = None
     options: list[float] = field(default_factory=list)
+    sinks: list[int] = field(default_factory=list)
+    rank: float | None = None
     place: Place | None = field(default=None, compare=False, repr=False)
 
     @property

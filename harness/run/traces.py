@@ -72,5 +72,6 @@ def _schema() -> pa.Schema:
     counts = dict.fromkeys(("tokens_per_layer", "visual_per_layer"), pa.list_(pa.int32()))
     sure = {"cut": pa.bool_(), "logprob": pa.float64(), "options": pa.list_(pa.float64())}
     more = {"seconds": pa.float64(), "readers": pa.list_(pa.string()), "grids": pa.list_(pa.list_(pa.int32()))}
+    entered = {"sinks": pa.list_(pa.int32()), "rank": pa.float64()}
     tokens = dict.fromkeys(("last_layer", "anchor"), pa.list_(pa.int32()))
-    return pa.schema(texts | numbers | counts | sure | more | tokens)
+    return pa.schema(texts | numbers | counts | sure | more | entered | tokens)

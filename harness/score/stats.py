@@ -43,7 +43,7 @@ def figure(values: Sequence[float] | np.ndarray, layout: Layout | None = None) -
     Scores of 0 and 1: Wilson's interval (1927) at the effective number of samples. Strata: normal interval with the
     variances of the strata, proportions shrunk as Agresti and Coull do (1998), so that there is a variance even if all
     are right. Other scores: Student's t with as many degrees of freedom as there are clusters, less one per stratum;
-    without any its bounds are nan.
+    without any its bounds are nan. No interval goes beyond what the figure can be: the mean of scores of 0 to 1 is so.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def figure(values: Sequence[float] | np.ndarray, layout: Layout | None = None) -
     scores = _vector(values)
     layout = layout or lay_out([""] * len(scores))
     if not (layout.plain and _is_among(scores, (0, 1))):
-        return _normal(scores, layout, _shrunk_variance)
+        return _possible(_normal(scores, layout, _shrunk_variance), [scores], layout, 0.0)
     from statsmodels.stats.proportion import proportion_confint
 
     mean, samples = float(scores.mean()), len(scores) / layout.design_effect(scores)
@@ -98,7 +98,7 @@ def difference(
     if layout.plain and _is_among(gaps, (-1, 0, 1)):
         found = _bonett_price(gaps, len(gaps) / layout.design_effect(gaps))
     else:
-        found = _normal(gaps, layout, _paired_variance)
+        found = _possible(_normal(gaps, layout, _paired_variance), [a, b], layout, -1.0)
     weights = layout.weights
     return Difference(found.mean, found.low, found.high, sign_flip(layout.totals(gaps * (weights / weights.max()))))
 
@@ -181,6 +181,14 @@ def _normal(values: np.ndarray, layout: Layout, variance: Callable[[np.ndarray],
     mean = float(layout.shares @ layout.means(values))
     half = quantile * math.sqrt(layout.design_effect(values) * float(layout.shares**2 @ spread))
     return Figure(mean, mean - half, mean + half)
+
+
+def _possible(found: Figure, scores: Sequence[np.ndarray], layout: Layout, least: float) -> Figure:
+    """Cut an interval at `least` and 1, where the scores are of 0 to 1 and the figure is a mean."""
+    mean = math.isclose(float(layout.shares.sum()), 1)
+    if not mean or any(values.min() < 0 or values.max() > 1 for values in scores):
+        return found
+    return Figure(found.mean, max(found.low, least), min(found.high, 1.0))  # in this order nan stays nan
 
 
 def _bonett_price(gaps: np.ndarray, samples: float) -> Figure:

@@ -26,7 +26,7 @@ MEANS: dict[str, tuple[str, ...]] = {
     "pope_splits": ("pope_adv", "pope_pop", "pope_random"),
     "tempcompass": ("tempcompass_multi_choice", "tempcompass_yes_no", "tempcompass_caption_matching"),
     "video_mmmu": ("video_mmmu_perception", "video_mmmu_comprehension", "video_mmmu_adaptation"),
-    "ovobench": ("ovo_backward", "ovo_realtime"),
+    "ovobench": ("ovo_backward", "ovo_realtime", "ovo_forward_rounds"),
 }
 """Figures that are the mean of several tasks' figures."""
 

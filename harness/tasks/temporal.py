@@ -11,13 +11,14 @@ from winnow.harness.tasks.choices import Choices, Doc, as_lines, column
 from winnow.harness.tasks.kinds import numbers
 from winnow.harness.tasks.kinds.captions import matched
 from winnow.harness.tasks.kinds.groups import accuracy, group
-from winnow.harness.tasks.kinds.yes_no import agreed
+from winnow.harness.tasks.kinds.yes_no import agreed, said
 from winnow.harness.tasks.readers import contained, graded, option, option_or_text, rated
 from winnow.harness.tasks.reasoning import LETTERS
-from winnow.harness.tasks.videos import GUESS
+from winnow.harness.tasks.videos import GUESS, HERE
 from winnow.harness.tasks.zero_shot_qa import from_file
 
 MOTION = "motionbench/video_info.meta.jsonl"
+OVO = "the archive chunked_videos.tar.parta* of JoeLeelyf/OVO-Bench"
 ESTIMATES = ("object_abs_distance", "object_counting", "object_size_estimation", "room_size_estimation")
 UNJUDGED = (
     "lmms-eval asks a judge where its rules fail, as for 'The answer is A'; this is its figure where none answers"
@@ -41,9 +42,19 @@ def _ovo(part: str, kinds: tuple[str, ...]) -> Benchmark:
         f"ovo_{part}", "ovobench", "kcz358/OVOBench", contained, "back_real_acc", 1.0, config=part,
         media="ovobench/chunked_videos", answer="gt", ident=("id",), columns={"question": "text", "options": "list"},
         categories={"task": kinds}, strata="task", breakdown=("task",), choices=Choices(column("options"), "index"),
-        reread=True, place="the archive chunked_videos.tar.parta* of JoeLeelyf/OVO-Bench",
+        reread=True, place=OVO,
         quirk="lmms-eval looks for the letter anywhere: 'Answer: B' is right where A is",
     )  # fmt: skip
+
+
+def in_round(value: Any, answer: str, doc: Doc) -> Reading:
+    """A count of so far, where the answer says one number; else yes or no, also by their letters."""
+    bare = answer.strip().rstrip(".").lower()
+    if doc["task"] == "REC":
+        told = {*numbers.numbers(answer)} or {numbers.first(answer)} - {None}
+        return Reading(float(told == {float(doc["answer"])}), len(told) == 1)
+    word = {"y": "yes", "n": "no"}.get(bare) or said(answer)
+    return Reading(float(word == str(doc["answer"]).lower()), bool(word))
 
 
 def _video_mmmu(track: str) -> Benchmark:
@@ -128,4 +139,10 @@ TEMPORAL = (
     ),
     _ovo("backward", ("EPM", "ASI", "HLD")),
     _ovo("realtime", ("OCR", "ACR", "ATR", "STU", "FPD", "OJR")),
+    Benchmark(
+        "ovo_forward_rounds", f"{HERE}/ovo_forward", "kcz358/OVOBench", in_round, "forward_acc", 1.0, config="forward",
+        media="ovobench/chunked_videos", ident=("id",), columns={"question": "text", "answer": "text"},
+        categories={"task": ("REC", "SSR", "CRR")}, strata="task", breakdown=("task",), own=True, place=OVO,
+        quirk="lmms-eval puts all digits of a count together, so that '2 of 3' is 23, and finds a No in 'Not yet'",
+    ),
 )  # fmt: skip

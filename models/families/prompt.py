@@ -27,12 +27,15 @@ class Prompt:
         Still pictures.
     rates : list of float
         Frames per second at which each video was sampled, for models that are told the time; empty: not known.
+    then : str
+        A question to ask in the same conversation, once this one is answered; empty: none.
     """
 
     text: str
     videos: list[np.ndarray] = field(default_factory=list)
     images: list[Image.Image] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    then: str = ""
 
     @property
     def frame_rates(self) -> list[float]:

@@ -8,6 +8,7 @@ from written import result
 
 from winnow.harness.audit.runs import Answer, Ran
 from winnow.harness.common.run_files import Score
+from winnow.harness.run.record import Row
 
 TOKENS, DEPTH = 20, 4
 
@@ -21,7 +22,9 @@ def ran(
     **more: Any,
 ) -> Ran:
     """A run of one task; `kept` holds the visual tokens that the last two of four layers saw, of 20."""
-    own = {name: more.pop(name) for name in ("benches",) if name in more}
+    own = {name: more.pop(name) for name in ("benches", "budgets") if name in more}
+    sinks = more.pop("sinks", [()] * len(scores))
+    ranks = more.pop("rank", [None] * len(scores))
     news = more.pop("new", [0] * len(scores))
     cuts = more.pop("cut", [False] * len(scores))
     logs = more.pop("logprob", [None] * len(scores))
@@ -42,5 +45,24 @@ def ran(
             cut=cuts[i],
             logprob=logs[i],
             options=options[i],
+            sinks=sinks[i],
+            rank=ranks[i],
         )
-    return Ran(result("run", "t", **more), answers, lambda: fates, own.get("benches", ()))
+    return Ran(result("run", "t", **more), answers, lambda: fates, **own)
+
+
+def of_rows(rows: Sequence[Row], right: Sequence[str]) -> Ran:
+    """A run of one task from what was answered, and from what would have been right."""
+    answers = {
+        row.key: Answer(
+            text=row.answer,
+            target=right[row.doc_id],
+            score=Score(float(row.answer == right[row.doc_id]), "", f"v{row.doc_id}"),
+            media=f"v{row.doc_id}",
+            visual=row.visual,
+            per_layer=tuple(row.visual_per_layer),
+        )
+        for row in rows
+    }
+    fates = {row.key: row.tokens[0] for row in rows}
+    return Ran(result("run", "t"), answers, lambda: fates)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-OTHER = "perception"
+OTHER, HALLUCINATION = "perception", "hallucination"
 WORDS = {
-    "hallucination": "pope hallusion hallucination chair exist existence",
+    HALLUCINATION: "pope hallusion hallucination chair exist existence",
     "OCR": "ocr ocrbench textvqa docvqa chartqa infovqa text document chart posters",
     "counting": "count counting",
     "grounding": "refcoco grounding charades position where side location localization spatial relation left",
@@ -23,3 +24,9 @@ def ability(task: str, part: str = "") -> str:
         if found:
             return found
     return OTHER
+
+
+def abilities(task: str, parts: Sequence[str]) -> list[str]:
+    """Name the abilities that a document of these parts asks for; a benchmark of hallucination asks for that, too."""
+    whole = [HALLUCINATION] if ability(task) == HALLUCINATION else []
+    return list(dict.fromkeys([*(ability(task, part) for part in parts or ("",)), *whole]))

@@ -22,5 +22,6 @@ def decline(ours: Sequence[float], theirs: Sequence[float], layout: Layout) -> F
     a, b = np.asarray(ours, float), np.asarray(theirs, float)
     top, bottom = (float(layout.shares @ layout.means(values)) for values in (a, b))
     ratio = top / bottom
-    spread = figure((a - ratio * b) / bottom, layout)
-    return Figure(1 - ratio, 1 - ratio - (spread.high - spread.mean), 1 - ratio + (spread.mean - spread.low))
+    spread = figure((a - ratio * b) / bottom, layout)  # of mean 0; where all of it is 0, bounded below
+    half = spread.high - spread.mean
+    return Figure(1 - ratio, 1 - ratio - half, 1 - ratio + half)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ def jaccard(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     return float((first & second).sum() / either) if either else 1.0
 
 
+@lru_cache(maxsize=1024)
 def by_chance(tokens: int, first: int, second: int) -> float:
     """Expected Jaccard index of two independent random sets of these sizes: the overlap is hypergeometric."""
     if not first or not second:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from winnow.harness.audit.card import Check, Judgement, Line, Measured, line
 from winnow.harness.audit.contrast import change
-from winnow.harness.audit.measures.abilities import ability
+from winnow.harness.audit.measures.abilities import HALLUCINATION, abilities
 from winnow.harness.audit.runs import Key, Ran, Runs
+from winnow.harness.audit.sections.hallucination import by_budget, curves
 
 AGAINST = {"random": "minus random dropping", "unreduced": "minus unreduced"}
-FIGURES = {"yes": "share of yes", "precision": "precision", "recall": "recall"}
-LACKING = {"hallucination": "none of its tasks measures it: add tasks=pope"}
-HALLUCINATION = "hallucination"
+LACKING = {HALLUCINATION: "none of its tasks measures it: add tasks=pope, hallusion_bench_image or coco_cap_chair"}
 
 
 def _measure(runs: Runs) -> Measured:
@@ -22,9 +21,8 @@ def _measure(runs: Runs) -> Measured:
     for role, what in AGAINST.items():
         if role in runs:
             lines += [_gap(method, runs[role], what, name, keys) for name, keys in groups.items()]
-    for role in ("method", "unreduced"):
-        lines += _detection(role, runs[role])
-    return Measured(lines, lacking={} if HALLUCINATION in groups else LACKING)
+    lines += by_budget(runs)
+    return Measured(lines, [*curves(runs)], {} if HALLUCINATION in groups else LACKING)
 
 
 def _groups(method: Ran) -> dict[str, list[Key]]:
@@ -32,7 +30,7 @@ def _groups(method: Ran) -> dict[str, list[Key]]:
     found: dict[str, list[Key]] = defaultdict(list)
     for key, answer in method.answers.items():
         if answer.score is not None:
-            for name in dict.fromkeys(ability(key[0], part) for part in answer.parts or ("",)):
+            for name in abilities(key[0], answer.parts):
                 found[name].append(key)
     return dict(sorted(found.items()))
 
@@ -43,14 +41,6 @@ def _gap(method: Ran, other: Ran, what: str, name: str, keys: Sequence[Key]) -> 
     won, lost = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
     note = f"{won} won, {len(pairs) - won - lost} tied, {lost} lost"
     return line(what, change(ours, theirs, [a.media for a, _ in pairs]), n=len(pairs), on=name, note=note)
-
-
-def _detection(role: str, ran: Ran) -> Iterator[Line]:
-    """What POPE's papers print beside accuracy."""
-    for task in ran.result["tasks"]:
-        for key, what in FIGURES.items():
-            if key in task.get("figures", {}):
-                yield Line(f"{what}, {role}", task["figures"][key], "%", n=task["documents"], on=task["task"])
 
 
 def _judge(lines: Sequence[Line]) -> Judgement:

@@ -17,6 +17,8 @@ WHOLE = "samples of which nothing was taken away"
 OVERLAP = "Jaccard index with what random dropping kept"
 FIXED_SET = "Jaccard index of two samples' kept sets"
 SAYS = "more often said than true: "
+SHARE, BARS = "answers that say ", 10
+"""The histogram of answers, and how many of them it has at most."""
 BROKEN, FIXED, SIDE = (
     "broken (right before, wrong now)",
     "fixed (wrong before, right now)",
@@ -68,12 +70,13 @@ def _overlap(method: Ran, random: Ran | None) -> Iterator[Line]:
 
 
 def _said(method: Ran, base: Ran) -> Iterator[Line]:
-    """The answer that is said too often, against how often it is true, and against the unreduced model."""
+    """The histogram of answers; the one said too often, against how often it is true, and the unreduced model."""
     pairs = [(a, b) for a, b in shared(method, base) if a.truth]
     counts = Counter(answer.said for answer, _ in pairs)
     if not pairs or len(counts) > DIFFERENT:
         return
     true = Counter(answer.truth for answer, _ in pairs)
+    yield from _histogram(pairs, counts, true)
     most = max(counts, key=lambda said: counts[said] - true[said])
     media = [answer.media for answer, _ in pairs]
     ours = [float(answer.said == most) for answer, _ in pairs]
@@ -82,6 +85,15 @@ def _said(method: Ran, base: Ran) -> Iterator[Line]:
     against["the unreduced model"] = [float(b.said == most) for _, b in pairs]
     for whose, theirs in against.items():
         yield line(f"{SAYS}'{most}'", change(ours, theirs, media), n=len(pairs), on=f"against {whose}", note=note)
+
+
+def _histogram(pairs: Sequence[tuple[Answer, Answer]], said: Counter[str], true: Counter[str]) -> Iterator[Line]:
+    """How often each answer is said, is true, and is said by the unreduced model."""
+    base, media = Counter(other.said for _, other in pairs), [answer.media for answer, _ in pairs]
+    for name in sorted(name for name, _ in (said + true + base).most_common(BARS)):
+        note = f"true in {_percent(true[name], pairs)}, said by the unreduced model in {_percent(base[name], pairs)}"
+        found = share([float(answer.said == name) for answer, _ in pairs], media)
+        yield line(f"{SHARE}'{name}'", found, "%", n=len(pairs), note=note)
 
 
 def _percent(count: int, of: Sequence[tuple[Answer, Answer]]) -> str:

@@ -99,8 +99,10 @@ def run(
 def show(words: Words, form: Form = "rich", out: Page = None, bench: Bench = BENCH) -> None:
     """Print the card of what is finished; a section that lacks a run says what makes it. Exit code 1 if any does."""
     from winnow.harness.audit.subjects import subjects
+    from winnow.harness.config.hydra_api import hydra
 
-    cards = _cards(subjects(words), bench)
+    with hydra():  # what several runs choose alike is then composed once
+        cards = _cards(subjects(words), bench)
     _print(cards, form, out)
     if any(section.state == "missing" for card in cards for section in card.sections):
         raise typer.Exit(INCOMPLETE)
@@ -109,9 +111,11 @@ def show(words: Words, form: Form = "rich", out: Page = None, bench: Bench = BEN
 def _cards(found: Sequence[Subject], bench: Path) -> list[Card]:
     from winnow.harness.audit.assemble import card, store_of
     from winnow.harness.audit.benches import read_benches
+    from winnow.harness.config.hydra_api import hydra
 
     store, benches = store_of(found), read_benches(bench)
-    return [card(subject, store, benches) for subject in found]
+    with hydra():
+        return [card(subject, store, benches) for subject in found]
 
 
 def _print(cards: Sequence[Card], form: Form, out: Path | None) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winnow.harness.common.errors import leave_out
 from winnow.harness.common.run_files import TRACES, read_table
 from winnow.harness.results.plots.sample import NO_TRACES
 from winnow.harness.results.plots.style import Width, figure, legend, look
@@ -38,19 +39,31 @@ def draw_layers(
     Raises
     ------
     WinnowError
-        If the runs are of several models and none is named.
+        If the runs are of several models and none is named, or the traces of none can be read.
     """
     import numpy as np
 
-    chosen = _of(results, model)
+    chosen = [*_readable(_of(results, model), folder)]
     with figure(out, width) as axes:
-        for number, result in enumerate(chosen):
-            shares = 100 * _shares(folder / result["id"] / TRACES)
+        for number, (result, shares) in enumerate(chosen):
             layers, colour = np.arange(shares.shape[1]), look(number)["color"]
             _steps(axes, number, shares.mean(0), f"{curve(result)} {result['asked']}".strip())
             axes.fill_between(layers, shares.min(0), shares.max(0), step="mid", color=colour, alpha=0.15, lw=0)
-        axes.set(xlabel=LAYERS, ylabel="visual tokens (%)", ylim=LIMITS, title=chosen[0]["model"])
+        axes.set(xlabel=LAYERS, ylabel="visual tokens (%)", ylim=LIMITS, title=chosen[0][0]["model"])
         legend(axes)
+
+
+def _readable(results: Sequence[Result], folder: Path) -> Iterator[tuple[Result, Any]]:
+    """Each run with its shares in percent; one of many whose traces cannot be read is named and left out."""
+    left = len(results)
+    for result in results:
+        try:
+            yield result, 100 * _shares(folder / result["id"] / TRACES)
+        except WinnowError as error:
+            left -= 1
+            if not left:
+                raise
+            leave_out(error)
 
 
 def _of(results: Sequence[Result], model: str | None) -> list[Result]:

@@ -1,19 +1,25 @@
 """The whole card: from overrides to runs, and from runs to text, LaTeX and a page."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
+from written import write_run
 
 from winnow.harness.audit.assemble import CHECKS, card, roles, store_of
 from winnow.harness.audit.needs import ROLES
 from winnow.harness.audit.show import page
 from winnow.harness.audit.show.latex import as_latex
 from winnow.harness.audit.stages import pending
-from winnow.harness.audit.subjects import cells_of, subjects
+from winnow.harness.audit.subjects import cells_of, gather, subjects
 from winnow.harness.cli.main import app
+from winnow.harness.common.finished import seal
+from winnow.harness.plan.identity import settings_of
 from winnow.reducers.core.errors import WinnowError
 
 FASTV = ("reducer=fastv", "ratio=0.25", "schedule=pico")
@@ -87,3 +93,22 @@ def test_a_method_before_the_llm_is_followed_by_random_dropping(tmp_path: Path) 
     assert [part.name for part in cell.method.parts] == ["prumerge", "random"]
     assert (cell.method.parts[1].schedule or {})["k"] == 4 and cell.method.parts[0].ratio == 0.5
     assert ROLES["renumbered"](found, {}).words[-1] == "reducer.positions=keep"
+    kept = replace(found.cell.method, args=found.cell.method.args | {"positions": "keep"})
+    turning = replace(found.cell, method=kept, model=replace(found.cell.model, family="qwen2_5_vl"))
+    assert "three dimensions" in ROLES["renumbered"](replace(found, cell=turning), {}).why
+
+
+def test_a_damaged_run_is_one_line_and_the_others_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = subjects([*FASTV, f"results={tmp_path}"])
+    (bare,) = cells_of([ROLES["unreduced"](found, {}).words]).values()
+    assert not isinstance(bare, str)
+    for name, cell in (("0a", found.cell), ("0b", bare)):
+        write_run(tmp_path, [1.0, 0.0], name, settings=settings_of(cell))
+        pq.write_table(pa.table({"task": ["t"], "doc_id": [0]}), tmp_path / name / "traces.parquet")
+        seal(tmp_path / name, "", "")
+    (tmp_path / "0a" / "traces.parquet").write_bytes(b"PAR1 half of it")
+    gathered = gather(found, store_of([found]), ["method", "unreduced"])
+    assert gathered.lacking == {"method": f"winnow eval {' '.join(found.words)} force=true"}
+    assert [*gathered.runs] == ["unreduced"] and not gathered.pending
+    told = capsys.readouterr().err
+    assert told.count("left out") == 1 and "0a/traces.parquet is missing or damaged: run 0a again" in told

@@ -87,6 +87,11 @@ def test_decline_is_the_share_lost_with_the_interval_that_a_jackknife_gives(seed
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.02)
 
 
+def test_nothing_lost_has_an_interval_on_both_sides() -> None:
+    found = decline([1.0, 0.0] * 20, [1.0, 0.0] * 20, lay_out([""] * 40))
+    assert found.mean == 0 and found.high == pytest.approx(-found.low) and found.high > 0
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_calibration_error_goes_bin_by_bin_and_sample_by_sample(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from audited import TOKENS, ran
+from written import result, task
 
 from winnow.harness.audit.card import Check, Line, State, adjusted
+from winnow.harness.audit.measures.abilities import abilities as abilities_of
 from winnow.harness.audit.runs import Ran
 from winnow.harness.audit.sections import (
     abilities,
@@ -52,6 +55,9 @@ def test_one_letter_far_too_often_is_found_against_the_truth_and_the_unreduced_m
     state, says, lines = judged(gate.CHECK, method=method, unreduced=ran([1.0] * N, truth, truth))
     assert state == "finding" and re.search(r"'d' too often: said in 75 %, true in 25 %", says)
     assert lines["broken (right before, wrong now) t"].value == scores.count(0)
+    for letter in "ABCD":
+        bar = lines[f"answers that say '{letter.lower()}'"]
+        assert bar.value == stuck.count(letter) and "true in 25 %, said by the unreduced model in 25 %" in bar.note
     same = ran([1.0] * N, stuck, truth)  # if the unreduced model says so as well, it is not the method's doing
     assert judged(gate.CHECK, method=method, unreduced=same)[0] != "finding"
 
@@ -259,3 +265,78 @@ def test_a_set_that_changes_with_a_pixel_is_found() -> None:
     assert state == "finding" and "after one pixel's shift" in says
     state, _, lines = judged(stability.CHECK, method=method, reencoded=method, shifted=method)
     assert state == "sound" and lines["Jaccard index of kept sets JPEG once more"].value == 1
+
+
+def test_a_second_turn_is_charged_with_what_it_costs_beyond_the_first() -> None:
+    """The same tokens, asked about second: what the unreduced model loses there as well is not the method's doing."""
+    rng = np.random.default_rng(3)
+    first, base, second, plain = rng.integers(0, 2, (4, N)).astype(float)
+    asked = ran([*first], kept=CHOSEN)
+    runs = {"method": asked, "asked otherwise": asked, "unreduced": ran([*base])}
+    runs |= {"second turn": ran([*second]), "second turn unreduced": ran([*plain])}
+    state, says, lines = judged(swap.CHECK, **runs)
+    gaps = [s - p - (f - b) for s, p, f, b in zip(second, plain, first, base, strict=True)]
+    found = lines["what being asked second costs beyond what it costs the unreduced model t"]
+    assert found.value == pytest.approx(100 * sum(gaps) / N)
+    half = float(scipy.stats.sem(gaps) * scipy.stats.t.ppf(0.975, N - 1))
+    assert (found.low, found.high) == pytest.approx((found.value - 100 * half, found.value + 100 * half))
+    assert lines["minus unreduced, asked second in the same conversation t"].value == pytest.approx(
+        100 * float((second - plain).mean())
+    )
+    assert state == "sound" and "does not look at the question" in says
+    lost = runs | {"method": replace(ran(GOOD), fates=asked.fates), "second turn": ran([0.0] * N)}
+    state, says, _ = judged(swap.CHECK, **lost | {"unreduced": ran(GOOD), "second turn unreduced": ran(GOOD)})
+    assert state == "finding" and says == "a question that is asked second loses 95.0 points more on t"
+
+
+def test_sinks_among_the_kept_are_counted_where_the_unreduced_run_saw_them() -> None:
+    rng = np.random.default_rng(4)
+    sinks = [
+        tuple(sorted(int(place) for place in rng.choice(TOKENS, rng.integers(0, 5), replace=False))) for _ in DRAWN
+    ]
+    base = ran(GOOD, sinks=sinks, rank=[9.0] * N)
+    kept = {"method": CHOSEN, "random": DRAWN}
+    runs = {name: ran(GOOD, kept=places) for name, places in kept.items()} | {"unreduced": base}
+    _, _, lines = judged(stability.CHECK, reencoded=base, shifted=base, **runs)
+    for name, on in (("method", "method"), ("random", "random dropping")):
+        shares = [len({*sinks[i]} & {*map(int, kept[name][i])}) / 10 for i in range(N)]
+        assert lines[f"high-norm tokens (sinks) among the kept {on}"].value == pytest.approx(100 * sum(shares) / N)
+    every = 100 * sum(map(len, sinks)) / N / TOKENS
+    assert lines["high-norm tokens (sinks) among the kept all tokens"].value == pytest.approx(every)
+    only = replace(base, answers={key: replace(one, sinks=tuple(range(6))) for key, one in base.answers.items()})
+    runs = {"method": ran(GOOD, kept=[[*range(10)]] * N), "unreduced": only}
+    state, says, _ = judged(stability.CHECK, reencoded=runs["method"], shifted=runs["method"], **runs)
+    assert state == "finding" and says.startswith("60 % of what it keeps are sinks, tokens of high norm (30 % of all")
+
+
+def test_the_effective_rank_is_paired_with_random_droppings() -> None:
+    rng = np.random.default_rng(5)
+    ours, theirs = rng.uniform(1, 10, (2, N))
+    runs = {"method": ran(GOOD, kept=CHOSEN, rank=[*ours]), "random": ran(GOOD, kept=DRAWN, rank=[*theirs])}
+    _, _, lines = judged(stability.CHECK, reencoded=runs["method"], shifted=runs["method"], **runs)
+    assert lines["effective rank of what is kept method"].value == pytest.approx(ours.mean())
+    found, wanted = lines["effective rank of what is kept, minus random dropping's"], ours - theirs
+    half = float(scipy.stats.sem(wanted) * scipy.stats.t.ppf(0.975, N - 1))
+    assert (found.value, found.high) == pytest.approx((wanted.mean(), wanted.mean() + half))
+
+
+def test_hallucination_stands_at_each_budget() -> None:
+    def chair(share: float, mean: float) -> Any:
+        more = {"figures": {"CHAIR_s": 100 - mean, "recall": 50.0}, "documents": 7}
+        one = task("coco_cap_chair", mean) | more
+        return result("run", tasks=[one], shares={"entrance": share, "mean": share, "last": share})
+
+    half, tenth = chair(0.5, 70), chair(0.1, 60)
+    method = replace(ran(GOOD, parts=["ocr"] * N), result=half, budgets=[half, tenth])
+    _, _, lines = judged(abilities.CHECK, method=method, unreduced=replace(method, result=chair(1.0, 80)))
+    for share, wanted in ((100, 80), (50, 70), (10, 60)):
+        at = f"at {share}.0 % of the visual tokens coco_cap_chair"
+        assert lines[f"captions that invent nothing {at}"].value == wanted
+        assert lines[f"CHAIR_s {at}"].value == 100 - wanted and lines[f"recall {at}"].n == 7
+    (curve,) = abilities.CHECK.measure({"method": method, "unreduced": replace(method, result=chair(1.0, 80))}).curves
+    assert [(x, y) for x, y, *_ in curve.points] == [(100, 80), (50, 70), (10, 60)]
+
+
+def test_a_benchmark_of_hallucination_asks_for_that_whatever_its_parts() -> None:
+    assert abilities_of("hallusion_bench_image", ["VD", "chart"]) == ["hallucination", "OCR"]
+    assert abilities_of("coco_cap_chair", []) == ["hallucination"] and abilities_of("mme", ["count"]) == ["counting"]

@@ -39,6 +39,14 @@ def test_every_question_is_asked_about_another_documents_pictures() -> None:
     assert asked == [f"question {(i + 1) % 9}" for i in range(9)]
 
 
+def test_in_a_second_turn_the_own_question_follows_that_of_another() -> None:
+    two = stress(question="second")
+    assert [two.text(one) for one in DOCUMENTS] == [stress(question="other").text(one) for one in DOCUMENTS]
+    assert [two.then(one) for one in DOCUMENTS] == [one.text for one in DOCUMENTS]
+    assert stress().then(DOCUMENTS[0]) == stress(question="other").then(DOCUMENTS[0]) == ""
+    assert StressConfig(question="second").turns == 2 and StressConfig().turns == 1
+
+
 @pytest.mark.parametrize("media", ["reencode", "shift"])
 def test_pixels_change_a_little(media: str) -> None:
     prompt = Prompt("q", [PIXELS], [Image.fromarray(PIXELS[0])], [2.0])

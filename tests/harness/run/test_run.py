@@ -45,6 +45,18 @@ def test_traces_tell_the_fate_of_every_visual_token(run: Run, results: Path) -> 
     assert first["visual_per_layer"] == [count] * 5 + [count // 4] * 3
     assert sorted(set(first["last_layer"])) == [4, 7] and first["last_layer"].count(7) == count // 4
     assert first["anchor"] == list(range(count))
+    assert 1 < first["rank"] <= count // 4 and all(0 <= place < count for place in first["sinks"])
+
+
+@pytest.mark.full
+def test_a_second_question_is_asked_about_what_the_first_one_left(run: Run, results: Path) -> None:
+    ran = run("-m", "reducer=fastv,none", "ratio=0.25", "schedule=pico", "stress.question=second", "limit=2")
+    assert ran.code == 0 and "stress.question=second" in ran.out
+    for path in results.glob("*/traces.parquet"):
+        rows, result = pq.read_table(path).to_pylist(), result_of(path.parent)
+        left = 50 if result["reducer"] == "fastv" else 200
+        assert [(row["batch"], row["visual"], row["visual_per_layer"][-1]) for row in rows] == 2 * [(1, 200, left)]
+        assert all(row["answer"] for row in rows) and result["stress"] == {"question": "second"}
 
 
 def test_sweep_shares_model_and_documents(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

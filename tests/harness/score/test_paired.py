@@ -38,7 +38,7 @@ def test_a_mean_over_samples_in_points(tmp_path: Path) -> None:
 
 def test_strata_of_unequal_size_weigh_alike_in_a_mean_and_add_up_in_a_sum(tmp_path: Path) -> None:
     # a: gaps 1, 0, 0, -1 and 1 (a fifth); b: gap 1. The mean of 1/5 and 1; by sample it would be 2/6.
-    ours, theirs, strata = (1, 1, 0, 0, 1, 1), (0, 1, 0, 1, 0, 0), "aaaaab"
+    ours, theirs, strata = 8 * (1, 1, 0, 0, 1, 1), 8 * (0, 1, 0, 1, 0, 0), 8 * "aaaaab"
     mean = compared(tmp_path / "mean", rows(*ours, strata=strata), rows(*theirs, strata=strata))
     total = compared(tmp_path / "sum", rows(*ours, strata=strata), rows(*theirs, strata=strata), combine="sum")
     assert (mean.difference.mean, total.difference.mean) == (pytest.approx(60), pytest.approx(120))

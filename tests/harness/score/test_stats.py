@@ -39,6 +39,22 @@ def test_t_interval_by_hand() -> None:
     assert vars(figure([1.0, 2.0, 3.0, 4.0])) == pytest.approx({"mean": 2.5, "low": 0.44574, "high": 4.55426}, abs=1e-5)
 
 
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=4))
+def test_no_interval_of_few_scores_goes_beyond_what_can_be(pairs: list[tuple[float, float]]) -> None:
+    ours, theirs = map(np.array, zip(*pairs, strict=True))
+    for values, found, least in ((ours, figure(ours), 0), (ours - theirs, difference(ours, theirs), -1)):
+        half = reference.sem(values) * reference.t.ppf(0.975, len(values) - 1)
+        if not (np.isin(ours, (0, 1)).all() or np.isin(values, (-1, 0, 1)).all()):
+            wanted = max(least, values.mean() - half), min(1, values.mean() + half)
+            assert (found.low, found.high) == pytest.approx(wanted, abs=1e-9)
+        assert least <= found.low <= found.mean + 1e-9 and found.mean - 1e-9 <= found.high <= 1
+
+
+def test_a_sum_over_strata_may_be_more_than_one() -> None:
+    found = figure([0.5, 1.5, 2.0, 1.0], lay_out([""] * 4, ["a", "a", "b", "b"], "sum"))
+    assert found.mean == 2.5 and found.high > 2.5
+
+
 def test_one_score_that_is_not_binary_has_no_interval() -> None:
     found = figure([0.4])
     assert found.mean == 0.4

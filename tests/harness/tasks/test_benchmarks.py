@@ -83,11 +83,13 @@ TODAY: dict[str, tuple[list[str], float, Any]] = {
     "vsibench": (["A", "(B)", "A", "A.", "four", "1,200"], 100 * (2 / 3 + 3) / 4, 100 * (1 / 3 + 2) / 4),
     "ovo_backward": (["Answer: B", "B", "C"], (50 + 100) / 2, 100),
     "ovo_realtime": (["A", "B", "C"], 100, 100),
+    # Counts of 1 and 2, a step, and two moments: "2 of 3" is no count (lmms-eval: 23), "Not yet, so yes" no No.
+    "ovo_forward_rounds": (["It is 1.", "2 of 3", "Y", "Not yet, so yes", "Yes"], (50 + 100 + 50) / 3, 250 / 3),
 }
 TODAY |= {f"{one}_lite": TODAY.get(one) or KNOWN[one] for one in LITE}
 QUICK = (
     "ocrbench", "docvqa_val", "refcoco_bbox_rec_val", "hallusion_bench_image", "mathvista_testmini_cot", "mmmu_val",
-    "ai2d", "motionbench_full", "tempcompass_caption_matching", "videomme_v2", "vsibench",
+    "ai2d", "motionbench_full", "tempcompass_caption_matching", "videomme_v2", "vsibench", "ovo_forward_rounds",
 )  # fmt: skip
 CHAIR = ["Two men walk dogs.", "A red car and a bus", ""]
 FILES: dict[str, tuple[list[str], Any]] = {

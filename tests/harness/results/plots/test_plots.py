@@ -70,6 +70,22 @@ def test_tokens_per_layer(tmp_path: Path) -> None:
         plot([run("a", 50, 0.5)], tmp_path, tmp_path / "layers.png", ["b"], None, None, "layers", "page")
 
 
+def test_a_run_whose_traces_are_damaged_is_left_out_of_layers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        rows = [{"visual": 8, "visual_per_layer": [8, 4]}]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name / "traces.parquet")
+    (tmp_path / "a" / "traces.parquet").write_bytes(b"PAR1 half of it")
+    both = [run("a", 50, 0.5), run("b", 60, 0.5)]
+    plots.draw_layers(both, tmp_path, tmp_path / "layers.png")  # type: ignore[arg-type]
+    assert (tmp_path / "layers.png").exists() and capsys.readouterr().err.count("run a again with force=true") == 1
+    (tmp_path / "b" / "traces.parquet").unlink()
+    with pytest.raises(WinnowError, match="run b"):
+        plots.draw_layers(both, tmp_path, tmp_path / "layers.png")  # type: ignore[arg-type]
+
+
 def legend_of(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `draw_schedules` draws: name in the legend -> line."""
     drawn: dict[str, Any] = {}

@@ -1,0 +1,1 @@
+"""OVO-Bench's forward questions, asked round by round."""
