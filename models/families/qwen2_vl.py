@@ -32,6 +32,8 @@ class Qwen2VL(Family):
     no_tower: ClassVar[str] = "its merger joins 2x2 patches, so that vectors that are no grid cannot pass it"
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Qwen2VLConfig
     processors: ClassVar[tuple[str, str]] = ("Qwen2VLProcessor", "Qwen2VLVideoProcessor")
+    told: ClassVar[Mapping[str, Any]] = {}
+    """What the chat template is told besides."""
 
     def parts(self, model: nn.Module) -> Parts:
         """See `Family.parts`."""
@@ -87,7 +89,7 @@ class Qwen2VL(Family):
 
     def text(self, processor: Any, prompt: Prompt) -> str:
         """One prompt in the chat template, each picture a placeholder."""
-        return question(processor, prompt)
+        return question(processor, prompt, **self.told)
 
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """See `Family.config`."""

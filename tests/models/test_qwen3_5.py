@@ -1,6 +1,7 @@
 """Qwen3.5: most layers carry a state in place of attention, and what is dropped must be gone from it."""
 
 import warnings
+from copy import copy
 from typing import Any
 
 import pytest
@@ -146,6 +147,14 @@ def test_a_later_turn_goes_on_with_the_state(reducer: Reducer) -> None:
     expected = replay_logits(model, parts, loaded.encode([video_prompt()]), behind, told)
     assert (torch.stack(second.logits, 1)[0] - expected[-4:]).abs().max() < 2e-4
     assert min(told.shares) < 0.5
+
+
+def test_it_is_asked_to_answer_without_a_thought() -> None:
+    loaded: Any = tiny_model("qwen3_5", "sdpa")
+    processor = copy(loaded.processor)
+    processor.chat_template += "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
+    ids = loaded.family.encode(processor, [text_prompt()])["input_ids"]
+    assert torch.equal(ids, loaded.encode([text_prompt()])["input_ids"])
 
 
 def test_padding_behind_a_state_is_refused() -> None:
