@@ -186,10 +186,10 @@ def check_copies(family: Family, layouts: Sequence[Layout], inputs: Mapping[str,
 
 
 def check_own_pruning(layouts: Sequence[Layout], copies: int) -> None:
-    """Refuse several sequences of a film that a model's own rule has pruned: transformers repeats its mask wrongly."""
+    """Refuse several sequences of a film that a model's own rule has pruned, whose features transformers then loses."""
     if copies > 1 and any(layout.gone for layout in layouts):
         raise UnsupportedError(
-            "transformers mixes up which tokens of a film a model's own pruning has left where a prompt has several "
+            "transformers loses a film of which a model's own pruning has taken tokens where a prompt has several "
             "sequences: ask for one sequence, or say model.own_pruning=false"
         )
 

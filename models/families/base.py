@@ -71,6 +71,8 @@ class Family(ABC):
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     full_every: ClassVar[int] = 1
     """Each so many-th layer of the LLM has attention; the others carry a state from token to token, and no signals."""
+    told: ClassVar[Mapping[str, Any]] = {}
+    """What the chat template is told besides the messages."""
     sizes: ClassVar[tuple[str, ...]] = ()
     """Inputs that tell how pictures lie where nothing else does, as `generate` hides them from the model's forward."""
     prunes_itself: ClassVar[bool] = False

@@ -32,8 +32,6 @@ class Qwen2VL(Family):
     no_tower: ClassVar[str] = "its merger joins 2x2 patches, so that vectors that are no grid cannot pass it"
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Qwen2VLConfig
     processors: ClassVar[tuple[str, str]] = ("Qwen2VLProcessor", "Qwen2VLVideoProcessor")
-    told: ClassVar[Mapping[str, Any]] = {}
-    """What the chat template is told besides."""
 
     def parts(self, model: nn.Module) -> Parts:
         """See `Family.parts`."""

@@ -17,6 +17,7 @@ from winnow.models.check.cases import batches, image_prompt, text_prompt, tiny_m
 from winnow.models.check.replay import replay_logits
 from winnow.models.engine import attach
 from winnow.models.families import find_family
+from winnow.models.families.conversation import next_turn
 from winnow.models.families.hybrid import attentive, fitted, unread
 from winnow.models.families.support import impossible
 from winnow.models.transformers_api import CACHE, cache_of
@@ -155,6 +156,8 @@ def test_it_is_asked_to_answer_without_a_thought() -> None:
     processor.chat_template += "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
     ids = loaded.family.encode(processor, [text_prompt()])["input_ids"]
     assert torch.equal(ids, loaded.encode([text_prompt()])["input_ids"])
+    later = next_turn(processor, "and ?", **loaded.family.told)
+    assert later == next_turn(loaded.processor, "and ?") and len(later) < len(next_turn(processor, "and ?"))
 
 
 def test_padding_behind_a_state_is_refused() -> None:
