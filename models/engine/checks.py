@@ -186,6 +186,15 @@ def check_copies(family: Family, layouts: Sequence[Layout], inputs: Mapping[str,
         )
 
 
+def check_own_pruning(layouts: Sequence[Layout], copies: int) -> None:
+    """Refuse several sequences of a film that a model's own rule has pruned, whose features transformers then loses."""
+    if copies > 1 and any(layout.gone for layout in layouts):
+        raise UnsupportedError(
+            "transformers loses a film of which a model's own pruning has taken tokens where a prompt has several "
+            "sequences: ask for one sequence, or say model.own_pruning=false"
+        )
+
+
 def check_kinds(family: Family, layouts: Sequence[Layout], kinds: Tensor | None) -> None:
     """Refuse pictures that attend both ways where the model is not told which tokens they are: it would go one way."""
     if family.both_ways and kinds is None and any(layout.spans for layout in layouts):

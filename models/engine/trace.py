@@ -65,8 +65,8 @@ class PromptTrace:
 
     @property
     def visual(self) -> int:
-        """Visual tokens in the prompt."""
-        return len(self.layout.visual)
+        """Visual tokens of the unreduced prompt, with those that the model's own processor had taken away."""
+        return len(self.layout.visual) + self.layout.gone
 
     @property
     def shares(self) -> tuple[float, float, float]:
