@@ -49,6 +49,7 @@ def tables(
     from winnow.harness.results.tables.runs import View, show
     from winnow.harness.run.result import newest, results_below
 
+    _check_options(bool(names), out is not None, columns=columns, pivot=pivot, sort=sort, where=where, out=out)
     every = results_below(results, outdated=True)
     found = every if outdated else newest(every)
     if names:
@@ -66,6 +67,17 @@ def tables(
     if hidden:
         runs, them = ("run", "it") if hidden == 1 else ("runs", "them")
         print(f"{hidden} {runs} of older code hidden, --all shows {them}", file=sys.stderr)
+
+
+def _check_options(papers: bool, to_file: bool, **given: object) -> None:
+    """Refuse options that what is asked for has no use for."""
+    for name in (name for name, value in given.items() if value):
+        if papers:
+            raise WinnowError(f"--{name} is for your own runs: a paper's table has its own rows and columns")
+        if to_file and name in ("columns", "pivot"):
+            raise WinnowError(
+                f"--{name} is for tables that are printed: --out writes all columns, a row a run and task"
+            )
 
 
 @commands.command()
@@ -117,7 +129,9 @@ def compare(
     from winnow.harness.common.console import print_table
     from winnow.harness.results.exchange.compare import compared
 
-    print_table(compared(first, second, results), form, left=("model", "method", "task", "verdict"))
+    print_table(
+        compared(first, second, results), form, left=("model", "method", "task", "verdict"), keys=("method", "task")
+    )
 
 
 @commands.command("export")

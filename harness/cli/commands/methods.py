@@ -118,7 +118,13 @@ def bench(
         made.append(bench(words, settings, results))
         show(made[-1], form)
     if len(made) > 1:
-        print_table(throughput(made), form, left=("method",), title="throughput, prompts a second, in one process")
+        print_table(
+            throughput(made),
+            form,
+            left=("method",),
+            title="throughput, prompts a second, in one process",
+            keys=("method",),
+        )
 
 
 @commands.command()
@@ -156,4 +162,4 @@ def methods(
         }
         for entry in found
     ]
-    print_table(rows, form, ("method", "does", "venue", "acts at"), "Methods", wrap=("does",))
+    print_table(rows, form, ("method", "does", "venue", "acts at"), "Methods", wrap=("does",), keys=("method",))
