@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from winnow.harness.common.find_run import find_run
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.choices import listed
+from winnow.harness.config.choices import listed, rounded
 from winnow.harness.config.compose_parts import COMPOSE, PARTS, TARGET, expand
 from winnow.harness.config.declared import Declared, declared
 from winnow.harness.config.downsample import check_downsample
@@ -242,15 +242,6 @@ def depth_of(model: ModelConfig) -> int | None:
     """Decoder layers of the LLM, as its YAML says; a tiny one has 6 unless it says so."""
     tiny = model.weights == "random" and model.scale == "tiny"
     return model.arch.get("tiny_layers", 6) if tiny else model.arch.get("layers")
-
-
-def rounded(value: Any) -> Any:
-    """Take numbers at twelve digits, at any depth, so that 0.1 + 0.2 and 0.3 name one run."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [*map(rounded, value)]
-    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def _check_model(model: ModelConfig) -> None:

@@ -19,7 +19,7 @@ ASK = "see `python run.py --help`"
 def one_line(error: BaseException) -> str:
     """Describe a configuration error in one line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
+        group, _, choice = error.missing_cfg_file.partition("/")
         if group in GROUPS:
             return f"unknown {group} '{choice}': {choose(choice, options(group))}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
@@ -76,6 +76,8 @@ def _omegaconf(error: OmegaConfBaseException) -> str:
 
 def unknown_option(key: str, known: list[str] | None = None) -> str:
     """Say that there is no such option, and which there are."""
+    if key == "hardware":
+        return "hardware is no setting of runs: it belongs to `winnow cost hardware=…`, which models times and memory"
     parent, _, name = key.rpartition(".")
     choices = known or (_fields(RunConfig) if not parent else [])
     where = f" of {parent}" if parent else ""
