@@ -12,6 +12,8 @@ name                                  versions         what
 ``config._attn_implementation``       5.17 to 5.24     name of the attention implementation
 ``cache.layers[i].keys``              5.17 to 5.24     what a layer of a `DynamicCache` holds, ``(batch, heads, n, d)``
 ``cache.layers[i]``                   5.17 to 5.24     never writes into its tensors: it makes new ones
+``layers[i].conv_states``             5.17 to 5.24     of a layer of linear attention; with ``recurrent_states`` what it
+                                                       carries on, written in place
 ``_expand_multimodal_outputs``        from 5.18        repeats encoded pictures for the sequences of a prompt; GLM's own
                                                        repeats them one by one, in the wrong order
 ``model.rope_deltas``                 5.17 to 5.24     what M-RoPE adds to later positions, for the last prompt alone
@@ -24,13 +26,15 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import torch
 import transformers
+from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Cache, GenerationMixin
+from transformers.cache_utils import LinearAttentionLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -110,8 +114,13 @@ def attention_of(config: Any) -> str:
 def held_keys(cache: Any, layer: int) -> int | None:
     """How many keys a layer of a KV cache holds (a sliding one forgets what left its window); None before the first."""
     layers = () if cache is None else cache.layers
-    keys = layers[layer].keys if layer < len(layers) and layers[layer].is_initialized else None
+    keys = getattr(layers[layer], "keys", None) if layer < len(layers) else None
     return None if keys is None else int(keys.shape[-2])
+
+
+def carries_state(layer: Any) -> bool:
+    """Whether a layer of a KV cache holds a state in place of keys and values."""
+    return isinstance(layer, LinearAttentionLayer) and not hasattr(layer, "keys")
 
 
 def shareable(cache: Any) -> bool:
@@ -120,13 +129,30 @@ def shareable(cache: Any) -> bool:
 
 
 def taken_layer(cache: Any, layer: int) -> Any:
-    """What a layer of a KV cache holds now; the tensors are shared, as whatever grows or cuts them makes new ones."""
-    return copy(cache.layers[layer])
+    """What a layer of a KV cache holds now; keys are shared, as what grows them makes new ones, states are copied."""
+    return _taken(cache.layers[layer])
+
+
+def _taken(layer: Any) -> Any:
+    return deepcopy(layer) if carries_state(layer) else copy(layer)
 
 
 def put_layer(cache: Any, layer: int, taken: Any) -> None:
     """Let a layer of a KV cache, whose layers before are filled, hold what was taken."""
-    cache.layers[layer : layer + 1] = [copy(taken)]
+    cache.layers[layer : layer + 1] = [_taken(taken)]
+
+
+def tensors_of(layer: Any) -> list[Tensor]:
+    """What a layer of a KV cache holds."""
+    held = layer.__dict__.values() if layer is not None else ()
+    inner = [part for value in held for part in (value.values() if isinstance(value, dict) else [value])]
+    return [value for value in inner if isinstance(value, Tensor)]
+
+
+def select_rows(cache: Any, rows: Tensor) -> None:
+    """Let a KV cache go on with some rows of its batch alone."""
+    for layer in cache.layers:
+        (layer.reorder_cache if carries_state(layer) else layer.batch_select_indices)(rows)
 
 
 def stack_caches(caches: Sequence[Any]) -> Any:
@@ -137,6 +163,8 @@ def stack_caches(caches: Sequence[Any]) -> Any:
 
 
 def _stack_layers(layers: Sequence[Any]) -> Any:
+    if carries_state(layers[0]):
+        return _stack_states(layers)
     made = copy(max(layers, key=lambda layer: layer.get_seq_length()))
     width = made.keys.shape[-2]
     for name in ("keys", "values"):
@@ -144,6 +172,16 @@ def _stack_layers(layers: Sequence[Any]) -> Any:
         setattr(made, name, torch.cat([pad(part, (0, 0, width - part.shape[-2], 0)) for part in parts]))
     for layer in layers:
         layer.keys = layer.values = None
+    return made
+
+
+def _stack_states(layers: Sequence[Any]) -> Any:
+    made = copy(layers[0])
+    for name in ("conv_states", "recurrent_states"):
+        parts = [getattr(layer, name) for layer in layers]
+        setattr(made, name, {at: torch.cat([part[at] for part in parts]) for at in parts[0]})
+    for layer in layers[1:]:
+        layer.conv_states, layer.recurrent_states = {}, {}
     return made
 
 

@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scripts.benches.passes import in_order, layer_time, least, prefills
+from scripts.benches.passes import LayerTimes, in_order, least, prefills
 from scripts.gpu_check import EARLY, Subject, subject
 from winnow.models.engine import reuse_tower
 from winnow.reducers.aim import AIM
@@ -55,7 +55,7 @@ def report(made: Subject, name: str, methods: Sequence[Reducer], repeats: int) -
         ways = [[prefills(made.model, parts, made.inputs, turns, way) for way in (False, True)] for _ in range(repeats)]
     alone, shared = (least([way[at].llm for way in ways]) for at in (0, 1))
     own = " > ".join(f"{1e3 * least([way[at].own for way in ways]):.0f}" for at in (0, 1))
-    of = layer_time(parts, first.ran, 8)
+    of = LayerTimes(parts, first.ran).rounds(8).at
     single, bound = (sum(map(of, ways[0][at].ran)) for at in (0, 1))
     peaks = [max(way[at].bytes for way in ways) for at in (0, 1)]
     print(

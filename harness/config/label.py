@@ -34,12 +34,19 @@ def _words(args: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
 
 
 def headline(
-    cell: Cell, run: str, knobs: dict[str, Any], ratio: float | None, planned: float | None, kept: str = ""
+    cell: Cell,
+    run: str,
+    knobs: dict[str, Any],
+    ratio: float | None,
+    planned: float | None,
+    kept: str = "",
+    moved: str = "",
 ) -> str:
     """The first line of a run: who numbers prompts, the resolved native knobs, and what they are planned to keep."""
     words = [f"{name}={value}" for name, value in knobs.items() if name != "schedule" and value is not None]
     schedule = knobs.get("schedule")
-    at = [f"at {schedule}"] if schedule else []
+    instead = f" in place of {moved}, where the model has no attention to read" if moved else ""
+    at = [f"at {schedule}{instead}"] if schedule else []
     budget = [f"for {cell.asked} (planned {planned:.4g}, ratio {ratio:.4g})"] if planned is not None and ratio else []
     method = " ".join([cell.method.name, *words, *at, *budget])
     keeps = f" · keeps {kept}" if kept else ""

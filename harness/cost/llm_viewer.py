@@ -11,6 +11,8 @@ What it counts otherwise than `physical`, by name:
 - fused store: fused attention stores two score matrices, which it exists to avoid;
 - left out: vision tower, projector, the method's own work, embedding, RoPE, biases and the final norm.
 
+Linear attention, which the convention does not know, counts as in `physical`.
+
 Softmax counts 5 and a norm 7 operations per element. Batch 1. Source: github.com/hahnyuan/LLM-Viewer and
 `other_packages/LLM-Viewer` in AIM's repository; `published.yaml` holds every row that follows from it.
 """
@@ -26,6 +28,8 @@ NAME = "llm-viewer-compat"
 
 
 def _attention(shape: LLMShape, n: int, width: float, fused: bool) -> list[Op]:
+    if shape.recurrent and shape.states:
+        return shape.states.ops(n, width)
     scores, product = n * n * shape.heads, LINEAR_FLOPS * n * n * shape.heads * shape.head_dim
     queries, keys = n * shape.heads * shape.head_dim * width, n * shape.kv_heads * shape.head_dim * width
     if fused:
@@ -107,4 +111,5 @@ def prefill_flops(
         When a list does not have one entry per layer.
     """
     both = layers(shape, tokens_per_layer, mlp)
-    return sum(_layer_flops(shape, n, mlp_add, left) for n, left in both) + head_op(shape).flops
+    found = (_layer_flops(shape.at(layer), n, mlp_add, left) for layer, (n, left) in enumerate(both))
+    return sum(found) + head_op(shape).flops

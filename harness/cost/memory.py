@@ -13,7 +13,7 @@ SOFTMAX_BYTES = 4
 
 
 def kv_bytes(shape: LLMShape, tokens_per_layer: Sequence[int], bytes_per_element: float = 2) -> float:
-    """Bytes of the KV cache after the prefill: keys and values of every layer's tokens.
+    """Bytes of the KV cache after the prefill: keys and values of every layer's tokens, or the state of a hybrid's.
 
     Parameters
     ----------
@@ -30,7 +30,14 @@ def kv_bytes(shape: LLMShape, tokens_per_layer: Sequence[int], bytes_per_element
         When the list does not have one entry per layer.
     """
     check_depth(shape, tokens_per_layer)
-    return 2 * shape.kv_heads * shape.head_dim * bytes_per_element * sum(map(int, tokens_per_layer))
+    return sum(kept_bytes(shape.at(layer), int(n), bytes_per_element) for layer, n in enumerate(tokens_per_layer))
+
+
+def kept_bytes(shape: LLMShape, n: int, width: float = 2) -> float:
+    """Bytes that one layer keeps of `n` tokens; for a layer of a hybrid `LLMShape.at`."""
+    if shape.recurrent and shape.states:
+        return shape.states.bytes(width)
+    return 2 * shape.kv_heads * shape.head_dim * width * n
 
 
 def weight_bytes(
@@ -49,6 +56,8 @@ def layer_bytes(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2) -
     attention: residual and norm, queries, keys, values and the output, and with ``eager`` the scores, once as computed
     and once in float32 behind the softmax.
     """
+    if shape.recurrent and shape.states:
+        return max(shape.states.live(n, shape.hidden, width), width * n * (2 * shape.hidden + 3 * shape.inner))
     inner = n * (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim
     scores = shape.heads * n * n * (width + SOFTMAX_BYTES) if attn == EAGER else 0.0
     attention = width * (2 * n * shape.hidden + inner) + scores
@@ -73,5 +82,6 @@ def peak_bytes(
     width: float = 2,
 ) -> float:
     """Peak footprint of a prefill: weights and the larger of a vision block, and the cache with the largest layer."""
-    llm = max(layer_bytes(shape, n, attn, width) for n in tokens_per_layer) + kv_bytes(shape, tokens_per_layer, width)
+    layers = (layer_bytes(shape.at(layer), n, attn, width) for layer, n in enumerate(tokens_per_layer))
+    llm = max(layers) + kv_bytes(shape, tokens_per_layer, width)
     return weights + max(llm, block_bytes(tower, frames, attn, width) if tower else 0.0)

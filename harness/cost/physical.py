@@ -24,6 +24,8 @@ def pairs(n: int, causal: bool) -> float:
 
 
 def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
+    if shape.recurrent and shape.states:
+        return shape.states.ops(n, width)
     queries, keys = n * shape.heads * shape.head_dim * width, n * shape.kv_heads * shape.head_dim * width
     scores = pairs(n, attn != EAGER) * shape.heads
     product = LINEAR_FLOPS * scores * shape.head_dim
@@ -46,13 +48,15 @@ def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
 
 
 def _elementwise(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
-    inner, rotated = mlp * shape.inner, n * (shape.heads + shape.kv_heads) * shape.head_dim
+    inner, queries = mlp * shape.inner, n * shape.heads * shape.head_dim
+    rotated = queries + n * shape.kv_heads * shape.head_dim
     sizes = {"attn": n * shape.hidden, "mlp": mlp * shape.hidden}
     return [
         *(Op(f"{at}_norm", NORM_FLOPS * x, load=x * width, store=x * width) for at, x in sizes.items()),
         *(Op(f"{at}_add", x, load=2 * x * width, store=x * width) for at, x in sizes.items()),
         Op("mlp_act", 5 * inner, load=2 * inner * width, store=inner * width),
-        Op("rope", 3 * rotated, load=rotated * width, store=rotated * width),
+        *([] if shape.recurrent else [Op("rope", 3 * rotated, load=rotated * width, store=rotated * width)]),
+        *([Op("gate_act", 5 * queries, load=2 * queries * width, store=queries * width)] if shape.gates else []),
     ]
 
 
@@ -62,7 +66,7 @@ def layer_ops(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2, mlp
     Parameters
     ----------
     shape : LLMShape
-        The LLM.
+        The LLM; for a layer of a hybrid `LLMShape.at`.
     n : int
         Tokens that the layer processes, visual and text.
     attn : str
@@ -110,4 +114,5 @@ def prefill_flops(
         When a list does not have one entry per layer.
     """
     both = layers(shape, tokens_per_layer, mlp)
-    return sum(layer_flops(shape, n, attn, left) for n, left in both) + head_op(shape).flops
+    found = (layer_flops(shape.at(layer), n, attn, left) for layer, (n, left) in enumerate(both))
+    return sum(found) + head_op(shape).flops

@@ -1,11 +1,13 @@
 """The numbers of a model that its cost depends on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from winnow.harness.cost.experts import Experts
 from winnow.harness.cost.op import Op, linear
+from winnow.harness.cost.states import States
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -19,6 +21,12 @@ class LLMShape:
         Depth, model width, query heads, key-value heads, width of a head, width of the MLP, entries of the vocabulary.
     experts : Experts or None
         What stands in place of the MLP in a mixture of experts.
+    gated : bool
+        Whether queries come with a gate for what attention returns.
+    states : States or None
+        What most layers of a hybrid have in place of attention.
+    recurrent : bool
+        Whether this is the shape of such a layer, see `at`.
     """
 
     layers: int
@@ -29,6 +37,9 @@ class LLMShape:
     mlp: int
     vocab: int
     experts: Experts | None = None
+    gated: bool = False
+    states: States | None = None
+    recurrent: bool = False
 
     @classmethod
     def from_arch(cls, arch: Mapping[str, Any]) -> "LLMShape":
@@ -36,7 +47,18 @@ class LLMShape:
         names = ("layers", "hidden", "heads", "kv_heads", "mlp", "vocab")
         numbers = {name: int(arch[name]) for name in names}
         head = int(arch.get("head_dim") or numbers["hidden"] // numbers["heads"])
-        return cls(**numbers, head_dim=head, experts=Experts.from_arch(arch))
+        return cls(
+            **numbers,
+            head_dim=head,
+            experts=Experts.from_arch(arch),
+            gated=bool(arch.get("gated_queries", False)),
+            states=States.from_arch(arch),
+            recurrent=False,
+        )
+
+    def at(self, layer: int) -> "LLMShape":
+        """The shape of one layer, for what is counted layer by layer; the same for all but in a hybrid."""
+        return self if self.states is None else _kind(self, bool((layer + 1) % self.states.every))
 
     @property
     def parameters(self) -> int:
@@ -54,16 +76,36 @@ class LLMShape:
         return self.experts.width if self.experts else self.mlp
 
     def _weights(self, met: int) -> int:
-        attention = 2 * self.hidden * (self.heads + self.kv_heads) * self.head_dim
         mlp = self.experts.weights(self.hidden, met) if self.experts else 3 * self.hidden * self.mlp
-        return self.layers * (attention + int(mlp))
+        mixing = sum(self.at(layer).mixing for layer in range(self.layers))
+        return mixing + self.layers * int(mlp)
+
+    @property
+    def gates(self) -> bool:
+        """Whether a layer of this shape gates what its attention returns."""
+        return self.gated and not self.recurrent
+
+    @property
+    def mixing(self) -> int:
+        """Weights of one layer besides its MLP."""
+        if self.recurrent and self.states:
+            return self.states.weights(self.hidden)
+        queries = self.heads * (2 + self.gated)  # with the output's
+        return self.hidden * (queries + 2 * self.kv_heads) * self.head_dim
+
+
+@cache
+def _kind(shape: LLMShape, recurrent: bool) -> LLMShape:
+    return replace(shape, recurrent=recurrent)
 
 
 def linears(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
     """Cost of a decoder layer's linear layers, on n tokens in its attention; both profiles agree on them."""
     hidden, queries, keys = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    if shape.recurrent and shape.states:
+        return [*shape.states.linears(hidden, n, width), *_mlp(shape, mlp, width)]
     return [
-        linear("q_proj", n, hidden, queries, width),
+        linear("q_proj", n, hidden, queries * (1 + shape.gated), width),
         linear("k_proj", n, hidden, keys, width, cached=True),
         linear("v_proj", n, hidden, keys, width, cached=True),
         linear("out_proj", n, queries, hidden, width),

@@ -14,6 +14,7 @@ from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.family import family_facts
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts, fates
+from winnow.models.families.hybrid import fitted
 from winnow.models.families.support import impossible
 from winnow.reducers.core.absolute import Absolute
 from winnow.reducers.core.base import Reducer
@@ -45,6 +46,8 @@ class Built:
         The share of visual tokens that the nominal prompt's layers are planned to see; empty where only a run tells.
     visual : list of int
         The visual tokens that these layers are planned to see.
+    moved : str
+        The schedule that was asked for, where the model has no attention to read there; else empty.
     """
 
     reducer: Reducer
@@ -53,6 +56,7 @@ class Built:
     planned: float | None = None
     kept: str = ""
     visual: list[int] = field(default_factory=list)
+    moved: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,14 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if method.target == REPEAT:
         values["fates"] = fates(cell, method.args["like"])
     goal = goal or _goal(cell, prompt)
-    solution = _solve(cell, prompt, goal, lambda ratio: _make(method, values, ratio)) if goal else None
+    depth, every = prompt.shape.layers, family_facts(cell.model.family).full_every
+    solution = (
+        _solve(cell, prompt, goal, lambda ratio: fitted(_make(method, values, ratio), depth, every)) if goal else None
+    )
     ratio = solution.ratio if solution else method.ratio
-    reducer = _make(method, values, ratio)
-    depth = prompt.shape.layers
+    given = _make(method, values, ratio)
+    reducer = fitted(given, depth, every)
+    moved = "" if reducer is given else str(given.knobs(depth).get("schedule", ""))
     acts_in_tower = reducer.acts_in_tower(depth, prompt.tower or _ANY_TOWER)
     if cell.budget.tokens is not None and solution and cell.budget.scope == PICTURE:
         reducer = _of_each_picture(cell, prompt, reducer, acts_in_tower)
@@ -112,7 +120,8 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     planned = prompt.plan(reducer)
     _check_drops(cell, reducer, prompt, planned)
     kept = "" if method.target in REPLAYS else _kept(reducer, prompt, planned)
-    return Built(reducer, reducer.knobs(depth), ratio, solution.achieved if solution else None, kept, planned)
+    achieved = solution.achieved if solution else None
+    return Built(reducer, reducer.knobs(depth), ratio, achieved, kept, planned, moved)
 
 
 def _kept(reducer: Reducer, prompt: Nominal, planned: Sequence[int]) -> str:

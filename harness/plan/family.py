@@ -16,6 +16,7 @@ class FamilyFacts:
     cls: bool
     mrope: bool
     both_ways: bool
+    full_every: int
     no_tower: str
     no_pixels: str
     any_size: bool

@@ -64,8 +64,8 @@ class Prefill:
 def papers(prompt: Nominal, visual: Sequence[int], reducer: Reducer | None = None) -> Prefill:
     """Count the way the papers do: LLM and LM head, 16 bit, eager attention; arguments as of `whole`."""
     layers = [
-        llm_viewer.layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, HALF, mlp=left + prompt.text)
-        for n, left in zip(visual, prompt.mlp(reducer, visual), strict=True)
+        llm_viewer.layer_ops(prompt.shape.at(layer), n + prompt.text, prompt.mlp_add, HALF, mlp=left + prompt.text)
+        for layer, (n, left) in enumerate(zip(visual, prompt.mlp(reducer, visual), strict=True))
     ]
     parts = {LLM: [op for ops in layers for op in ops], HEAD: [llm_viewer.head_op(prompt.shape, HALF)]}
     return Prefill(llm_viewer.NAME, "float16", parts, layers)
@@ -85,8 +85,8 @@ def whole(prompt: Nominal, visual: Sequence[int], reducer: Reducer | None = None
     """
     width, attn, frames = WIDTHS[prompt.dtype], prompt.attn, prompt.span.frames
     layers = [
-        physical.layer_ops(prompt.shape, n + prompt.text, attn, width, left + prompt.text)
-        for n, left in zip(visual, prompt.mlp(reducer, visual), strict=True)
+        physical.layer_ops(prompt.shape.at(layer), n + prompt.text, attn, width, left + prompt.text)
+        for layer, (n, left) in enumerate(zip(visual, prompt.mlp(reducer, visual), strict=True))
     ]
     own = list(method.llm_ops(reducer, prompt.shape, [prompt.span], visual, prompt.text, width)) if reducer else []
     kept = None

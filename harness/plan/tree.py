@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from winnow.harness.cost import physical
 from winnow.harness.cost.hardware import WIDTHS
+from winnow.harness.cost.memory import kept_bytes, kv_bytes
 from winnow.harness.plan.nominal import Nominal
 from winnow.reducers.core.base import Reducer
 
@@ -94,7 +95,8 @@ def shared_flops(prompt: Nominal, found: Sequence[Node]) -> tuple[float, float]:
     head = physical.head_op(prompt.shape).flops
     once = alone = 0.0
     for node in (node for root in found for node in root.nodes()):
-        flops = sum(physical.layer_flops(prompt.shape, n, prompt.attn) for n in node.tokens)
+        shapes = (prompt.shape.at(layer) for layer in range(node.first, node.first + len(node.tokens)))
+        flops = sum(physical.layer_flops(*one, prompt.attn) for one in zip(shapes, node.tokens, strict=True))
         ends = node.first + len(node.tokens) == prompt.shape.layers
         once += flops + (head * len(node.cells) if ends else 0.0)
         alone += (flops + (head if ends else 0.0)) * len(node.cells)
@@ -107,16 +109,15 @@ def shared_bytes(prompt: Nominal, found: Sequence[Node], batch: int) -> float:
     kept = 0.0
     for node in (node for root in found for node in root.nodes()):
         if len(node.cells) > 1:
-            pairs = 2 * shape.kv_heads * shape.head_dim * sum(node.tokens)
-            kept += pairs + shape.hidden * (node.tokens[0] + node.tokens[-1])
-    return kept * width * batch
+            kept += sum(kept_bytes(shape.at(at), n, width) for at, n in enumerate(node.tokens, node.first))
+            kept += width * shape.hidden * (node.tokens[0] + node.tokens[-1])
+    return kept * batch
 
 
 def joint_bytes(prompt: Nominal, plans: Sequence[Sequence[int]], batch: int, new: int) -> float:
     """Bytes of the KV cache with which methods decode `new` tokens together: in each layer all are as long as one."""
-    shape = prompt.shape
-    longest = sum(max(counts) + prompt.text + new for counts in zip(*plans, strict=True))
-    return 2 * shape.kv_heads * shape.head_dim * longest * len(plans) * batch * WIDTHS[prompt.dtype]
+    longest = [max(counts) + prompt.text + new for counts in zip(*plans, strict=True)]
+    return kv_bytes(prompt.shape, longest, WIDTHS[prompt.dtype]) * len(plans) * batch
 
 
 def draw(found: Sequence[Node], names: Sequence[str]) -> list[str]:

@@ -62,7 +62,7 @@ def run(cells: Sequence[Cell]) -> int:
 
 def _announce(found: Run, built: Built | None) -> None:
     if built is not None:
-        words = headline(found.cell, found.id, built.knobs, built.ratio, built.planned, built.kept)
+        words = headline(found.cell, found.id, built.knobs, built.ratio, built.planned, built.kept, built.moved)
         print(visible(words), flush=True)
         return
     stored = found.result()

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from winnow.models.families import find_family
+from winnow.models.families.hybrid import fitted
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded, load
 from winnow.models.loading.spec import ModelSpec
@@ -29,6 +30,12 @@ class Case:
     reducer: Reducer
     prompts: Sequence[Prompt]
     _generated: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Move the method to where the model has the attention that it reads."""
+        model: Any = self.loaded.model
+        depth = model.config.get_text_config().num_hidden_layers
+        object.__setattr__(self, "reducer", fitted(self.reducer, depth, self.loaded.family.full_every))
 
     @property
     def keys(self) -> list[str]:

@@ -58,11 +58,8 @@ def replay_logits(
         distance = place[:, None] - place
         mask = (distance >= 0) | together[place][:, place]
         mask = (mask & (distance < (far[number] or len(together))))[None, None]
-        attended, _ = block.self_attn(
-            hidden_states=block.input_layernorm(state),
-            attention_mask=as_mask(mask, state.dtype, attention_of(llm.config)),
-            position_embeddings=angles(llm, state, walk.positions[..., None, :], number),
-        )
+        turned = angles(llm, state, walk.positions[..., None, :], number)
+        attended = _mixed(block, state, as_mask(mask, state.dtype, attention_of(llm.config)), turned)
         norms = norms_of(layer)
         walk.hidden = (state + _normed(block, norms.behind_attention, attended))[0]
         walk.act(Site.inside(number, len(parts.layers)))
@@ -73,6 +70,16 @@ def replay_logits(
             walk.hidden = walk.hidden + walk.added[number]
     logits: Tensor = head.lm_head(llm.norm(walk.hidden[-len(answer) - 1 : -1]))
     return logits
+
+
+def _mixed(block: Any, state: Tensor, mask: Tensor, turned: Any) -> Tensor:
+    """What attention makes of the tokens that are left, or a layer that carries a state through them, and no other."""
+    normed = block.input_layernorm(state)
+    if hasattr(block, "linear_attn"):
+        carried: Tensor = block.linear_attn(hidden_states=normed)
+        return carried
+    attended: Tensor = block.self_attn(hidden_states=normed, attention_mask=mask, position_embeddings=turned)[0]
+    return attended
 
 
 def _normed(block: nn.Module, name: str | None, state: Tensor) -> Tensor:

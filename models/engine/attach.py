@@ -20,6 +20,9 @@ from winnow.models.engine.tap import tap
 from winnow.models.engine.trace import Trace
 from winnow.models.engine.trunk import Trunk
 from winnow.models.families import family_of
+from winnow.models.families.base import Family
+from winnow.models.families.hybrid import attentive, fitted
+from winnow.models.families.support import impossible
 from winnow.models.transformers_api import ROPE_DELTAS, check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
@@ -74,6 +77,7 @@ def attach(
     model = whole(model)
     family = family_of(model)
     parts = family.parts(model)
+    method = _fitted(method, family, len(parts.layers), trunk)
     check_model(model, parts, family, method)
     session = Session(parts, family, method, keys, relevance, trunk)
     _warn_if_idle(method, len(parts.layers), session)
@@ -123,6 +127,17 @@ def _warn_if_idle(method: Reducer, depth: int, session: Session) -> None:
             "give it a schedule that fits",
             stacklevel=4,
         )
+
+
+def _fitted(method: Reducer, family: Family, depth: int, trunk: Trunk | None) -> Reducer:
+    """The method where the model has the attention that it reads; says so where it has moved."""
+    place = partial(fitted, depth=depth, every=family.full_every)
+    made = place(method) if trunk is None else trunk.placed(method, place)
+    if made is not method and not impossible(family, made, depth):
+        was, now = (one.knobs(depth).get("schedule", one) for one in (method, made))
+        there = attentive(depth, family.full_every)
+        warnings.warn(f"{method.name} acts at {now} in place of {was}: layers {there} have attention", stacklevel=4)
+    return made
 
 
 def _method(reducer: object, parameters: Mapping[str, object]) -> Reducer:

@@ -207,8 +207,20 @@ def check_generate(model: Any, bound: Mapping[str, Any]) -> None:
         raise UnsupportedError("assistant_model is the model itself, under the same method: give it another one")
     check_call(GENERATE, bound)
     check_call(FORWARD, bound.get("kwargs", {}))
+    check_drafts(model, bound)
     for name in CONFIG:
         check_call(CONFIG, {name: configured(model, bound, name)})
+
+
+def check_drafts(model: Any, bound: Mapping[str, Any]) -> None:
+    """Refuse drafts for a model whose layers carry a state, which cannot forget what is rejected."""
+    asked = {name: configured(model, bound, name) for name in ("prompt_lookup_num_tokens",)}
+    asked["assistant_model"] = bound.get("assistant_model")
+    for name, value in asked.items() if getattr(model, "_is_stateful", False) else ():
+        if value is not None:
+            raise UnsupportedError(
+                f"{name}: {type(model).__name__} carries a state, which cannot forget rejected drafts: leave it out"
+            )
 
 
 def configured(model: Any, bound: Mapping[str, Any], name: str) -> Any:

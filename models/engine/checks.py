@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from winnow.models.engine.ledger import Ledger
 from winnow.models.engine.windows import windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.families.support import impossible
-from winnow.models.transformers_api import CACHE_NAMES, TAKES_APART, attention_of, held_keys
+from winnow.models.transformers_api import CACHE_NAMES, TAKES_APART, attention_of, carries_state, held_keys
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout
@@ -21,6 +21,11 @@ from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import Site, llm_sites, tower_sites
 from winnow.reducers.core.tower import Tower
 
+PADDED_TURN = (
+    "padding behind a cached prompt lets the state of linear attention decay: give later turns one by one, or whole "
+    "conversations without a cache"
+)
+"""Why later turns of unequal length cannot be one batch of a hybrid."""
 IMPLEMENTATIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
@@ -117,8 +122,29 @@ def check_cache(cache: object) -> None:
         raise UnsupportedError(f"{type(cache).__name__} cannot hold layers of different length: use DynamicCache")
 
 
-def check_held(cache: Any, ledger: Ledger, within: Sequence[int | None]) -> None:
-    """Stop at the first layer if the KV cache holds other tokens than the books say; `within` as of `windows`."""
+def check_states(linear: Collection[int], cache: Any, new: Tensor | None, ledger: Ledger) -> None:
+    """Refuse caches without room for states, and padding behind them, in a model whose layers carry some.
+
+    Parameters
+    ----------
+    linear : collection of int
+        See `linear_layers`.
+    cache : Any
+        The KV cache, or None.
+    new : Tensor or None
+        Which of the tokens that the call brings are no padding, ``(batch, new)``.
+    ledger : Ledger
+        Its books.
+    """
+    layers = () if cache is None else cache.layers
+    if cache is not None and not all(at < len(layers) and carries_state(layers[at]) for at in linear):
+        raise UnsupportedError("this cache has no room for the states of linear attention: DynamicCache(config=...)")
+    if linear and ledger.width and new is not None and not bool(new.all()):
+        raise UnsupportedError(PADDED_TURN)
+
+
+def check_held(cache: Any, ledger: Ledger, within: Sequence[int | None], linear: Collection[int] = ()) -> None:
+    """Stop at the first layer if the KV cache holds other tokens than the books say; see `windows`, `linear_layers`."""
     held = 0 if cache is None else cache.get_seq_length()
     if held != ledger.entered:
         raise UnsupportedError(
@@ -127,7 +153,7 @@ def check_held(cache: Any, ledger: Ledger, within: Sequence[int | None]) -> None
         )
     for layer, window in enumerate(within):
         held = held_keys(cache, layer) or 0
-        if window is None and held != ledger.length(layer):
+        if window is None and layer not in linear and held != ledger.length(layer):
             raise UnsupportedError(
                 f"layer {layer} of the KV cache holds {held} tokens where {ledger.length(layer)} were expected: it was "
                 "changed by itself; crop the whole cache, or start with the whole prompt"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from winnow.models.engine.checks import PADDED_TURN
 from winnow.models.engine.fetched import onto
 from winnow.models.engine.forward import Forward
 from winnow.models.engine.masks import attention_mask
@@ -15,6 +16,7 @@ from winnow.models.engine.sequence import take
 from winnow.models.engine.signals import Around
 from winnow.models.families.base import Parts
 from winnow.models.transformers_api import attention_of, held_keys
+from winnow.reducers.core.errors import UnsupportedError
 
 
 class Fit:
@@ -28,10 +30,14 @@ class Fit:
         See `windows`.
     both_ways : bool
         See `Family.both_ways`.
+    linear : collection of int
+        See `linear_layers`.
     """
 
-    def __init__(self, parts: Parts, windows: Sequence[int | None], both_ways: bool = False) -> None:
-        self.parts, self.windows, self.both_ways = parts, windows, both_ways
+    def __init__(
+        self, parts: Parts, windows: Sequence[int | None], both_ways: bool = False, linear: Collection[int] = ()
+    ) -> None:
+        self.parts, self.windows, self.both_ways, self.linear = parts, windows, both_ways, linear
 
     def causal(self, layer: int) -> bool:
         """Whether a layer sees all that came before, and that alone, so that a padding mask tells it everything."""
@@ -62,6 +68,8 @@ class Fit:
 
     def mask(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
         """The attention mask of the tokens in `hidden`; see `attention_mask`."""
+        if layer in self.linear:
+            return self._padding(forward, layer, hidden)
         llm: Any = self.parts.llm
         wanted, window = kwargs.get("attention_mask") is not None, self.windows[layer]
         held = held_keys(forward.cache, layer) or 0
@@ -75,6 +83,23 @@ class Fit:
             )
         found: Tensor | None = forward.known[known]
         return found
+
+    def _padding(self, forward: Forward, layer: int, hidden: Tensor) -> Tensor | None:
+        """Which tokens in `hidden` are real, ``(batch, n)``, for a layer that carries a state; None: all.
+
+        Padding in front of a prompt leaves a state of zeros. Behind a cached prompt it would let the state decay.
+
+        Raises
+        ------
+        UnsupportedError
+            For padding behind a cached prompt.
+        """
+        valid = forward.seen(layer)[0].valid
+        if bool(valid.all()):
+            return None
+        if forward.start:
+            raise UnsupportedError(PADDED_TURN)
+        return onto(valid.long(), hidden.device)
 
     def around(self, forward: Forward, layer: int) -> Around:
         """What stands before and behind the prompts in a layer's attention."""

@@ -103,7 +103,7 @@ class Forward:
 
     def entrance(self, positions: Tensor | None, device: torch.device) -> Tensor | None:
         """Position ids of this forward's tokens in layer 0, as if nothing were gone; None where the model may count."""
-        held = self.ledger.held[0]
+        held = self.ledger.held[self.ledger.counted]
         if self.start and positions is None:
             positions = torch.arange(self.start, self.start + self.new, device=device)[None]
         elif positions is not None and positions.shape[-1] > self.new:

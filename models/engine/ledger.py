@@ -81,6 +81,8 @@ class Ledger:
         How far the positions of later tokens lie below the caller's since the entrance renumbered, shape ``(batch,)``.
     turns : list
         The traces of each prefill.
+    counted : int
+        The first layer with attention, whose columns transformers takes for the length of the cache.
     offset : Any
         What the model adds to later positions, where it remembers that for its last prompt alone (M-RoPE).
     """
@@ -94,6 +96,7 @@ class Ledger:
     shift: Tensor | None = None
     turns: list[list[PromptTrace]] = field(default_factory=list)
     offset: Any = None
+    counted: int = 0
 
     def __post_init__(self) -> None:
         """Begin with layers that hold all that came: nothing."""
@@ -105,8 +108,8 @@ class Ledger:
 
     @property
     def entered(self) -> int:
-        """Columns that the first layer holds: what transformers takes for the length of the cache."""
-        return self.length(0)
+        """Columns of the layer that is counted: what transformers takes for the length of the cache."""
+        return self.length(self.counted)
 
     def length(self, layer: int) -> int:
         """Columns that a layer holds."""
@@ -147,8 +150,10 @@ def books_on(cache: Any) -> Ledger:
     return ledger
 
 
-def ledger_of(cache: Any, owner: str, depth: int, batch: int | None) -> Ledger:
+def ledger_of(cache: Any, owner: str, depth: int, batch: int | None, counted: int = 0) -> Ledger:
     """The books of a cache, brought up to date with what was cropped; new ones for an empty cache.
+
+    Parameters as of `Ledger`.
 
     Raises
     ------
@@ -158,7 +163,7 @@ def ledger_of(cache: Any, owner: str, depth: int, batch: int | None) -> Ledger:
     """
     length = 0 if cache is None else cache.get_seq_length()
     if not length:
-        return Ledger(owner, depth, batch=batch or 0)
+        return Ledger(owner, depth, batch=batch or 0, counted=counted)
     ledger: Ledger | None = vars(cache).get(_NAME)
     if ledger is None or ledger.owner != owner:
         raise UnsupportedError("this cache was filled outside of this attach(...): start with the whole prompt")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from winnow.models.engine.ledger import Held, Ledger, books_on, everything
-from winnow.models.transformers_api import stack_caches
+from winnow.models.transformers_api import select_rows, stack_caches
 
 
 def merge(caches: Sequence[Any], owner: str) -> Any:
@@ -41,6 +41,7 @@ def merge(caches: Sequence[Any], owner: str) -> Any:
         [known[tuple(map(id, held))] for held in zip(*(one.held for one in books), strict=True)],
         _merge_shifts([one.shift for one in books], [one.batch for one in books]),
         offset=None if first.offset is None else torch.cat([one.offset for one in books]),
+        counted=first.counted,
     )
     merged.keep_on(made)
     return made
@@ -48,7 +49,7 @@ def merge(caches: Sequence[Any], owner: str) -> Any:
 
 def select(cache: Any, rows: Tensor) -> None:
     """Let a cache, and its books, go on with some rows alone."""
-    cache.batch_select_indices(rows)
+    select_rows(cache, rows)
     books, places = books_on(cache), rows.cpu()
     known = {id(held): _select_held(held, places) for held in books.held if held is not None}
     books.held = [None if held is None else known[id(held)] for held in books.held]

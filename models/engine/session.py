@@ -27,7 +27,7 @@ from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
 from winnow.models.engine.trunk import Trunk
-from winnow.models.engine.windows import windows
+from winnow.models.engine.windows import linear_layers, windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
 from winnow.reducers.core.base import Reducer
@@ -92,7 +92,9 @@ class Session:
         self.pixels = PixelSession(parts, reducer) if pixels else None
         self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and asked else None
         llm: Any = parts.llm
-        self.fit = Fit(parts, windows(llm.config, self.depth), family.both_ways)
+        linear = linear_layers(llm.config, self.depth)
+        self.counted = next(layer for layer in range(self.depth) if layer not in linear)
+        self.fit = Fit(parts, windows(llm.config, self.depth), family.both_ways, linear)
         self.numbering = Numbering(family, outer)
         self.trace = Trace()
         self.owner = uuid4().hex
@@ -113,7 +115,7 @@ class Session:
 
     def books(self, cache: Any, batch: int | None) -> Ledger:
         """The books of a cache that this session keeps; see `ledger_of`."""
-        return ledger_of(cache, self.owner, self.depth, batch)
+        return ledger_of(cache, self.owner, self.depth, batch, self.counted)
 
     def recall(self, cache: Any) -> int:
         """How many tokens a cache stands for that `generate` is given; its prompt's offset goes to the model."""
@@ -144,6 +146,7 @@ class Session:
         if self.call is None:
             checks.check_kinds_width(self.family, kwargs.get("token_type_ids"), ledger.width + new)
         kwargs = last(kwargs, ids.shape[1], new)
+        checks.check_states(self.fit.linear, cache, None if mask is None else mask[:, -new:], ledger)
         if self.call is None and not ledger.width:
             self.numbering.look(kwargs)
         numbered = kwargs.get("position_ids") is not None
@@ -221,7 +224,7 @@ class Session:
         hidden = args[0] if args else kwargs["hidden_states"]
         if layer == 0:
             forward.cache, forward.positions = cache_of(kwargs), kwargs.get("position_ids")
-            checks.check_held(forward.cache, forward.ledger, self.fit.windows)
+            checks.check_held(forward.cache, forward.ledger, self.fit.windows, self.fit.linear)
             self.branch = self._branch(forward)
         if forward.prefill is not None:
             hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from winnow.models.transformers_api import tensors_of
 from winnow.reducers.core.probes import Probe
 
 Measured = list[dict[tuple[Probe, int], Tensor]]
@@ -51,8 +52,8 @@ class Node:
     @property
     def bytes(self) -> int:
         """What it holds on the device."""
-        held = [*self.entry, self.output, *(getattr(self.cache, name, None) for name in ("keys", "values"))]
-        return sum(tensor.nbytes for tensor in held if isinstance(tensor, Tensor))
+        output = [] if self.output is None else [self.output]
+        return sum(tensor.nbytes for tensor in (*self.entry, *output, *tensors_of(self.cache)))
 
     @property
     def children(self) -> list[Node]:

@@ -8,7 +8,7 @@ that sharing cannot change an answer; what a plan foretells only decides what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -50,6 +50,7 @@ class Trunk:
         self.closed = False
         self._layouts: Sequence[Layout] = ()
         self._expected: dict[int, Expected] = {}
+        self._placed: list[tuple[Reducer, Reducer]] = []
         self._entered: list[tuple[Sequence[Tensor], Tensor, Notes]] = []
 
     def probes(self, depth: int) -> set[tuple[Probe, int]]:
@@ -86,6 +87,13 @@ class Trunk:
         place = next((place for place, waiting in enumerate(self.waiting) if waiting is reducer), None)
         if place is not None:
             del self.waiting[place]
+
+    def placed(self, reducer: Reducer, place: Callable[[Reducer], Reducer]) -> Reducer:
+        """The method where the model lets it act, as `place` says; so are all that are waited for, from now on."""
+        if not self._placed:
+            self._placed = [(one, place(one)) for one in self.waiting]
+            self.waiting = [made for _, made in self._placed]
+        return next((made for one, made in self._placed if one is reducer), None) or place(reducer)
 
     def close(self) -> None:
         """Forget everything, and wait for nobody."""

@@ -1,4 +1,4 @@
-"""Which layers of an LLM see only a sliding window of tokens."""
+"""What each layer of an LLM sees of the tokens before: all, a sliding window, or a state that they have left."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 from winnow.reducers.core.errors import UnsupportedError
 
+FULL, SLIDING, LINEAR = "full_attention", "sliding_attention", "linear_attention"
+
 
 def windows(config: Any, depth: int) -> list[int | None]:
-    """How many tokens back each layer sees, itself included; None: all.
+    """How many tokens back each layer sees, itself included; None: all, or a state.
 
     Models name their windows by type of layer (Qwen2, Gemma), or by ``sliding_window`` alone, which then holds for
     every layer (Mistral, Mixtral, Phi3, PhiMoE, Starcoder2).
@@ -16,11 +18,16 @@ def windows(config: Any, depth: int) -> list[int | None]:
     Raises
     ------
     UnsupportedError
-        For layers that are neither; names them.
+        For layers of other types; names them.
     """
     window = getattr(config, "sliding_window", None)
-    kinds = getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"] * depth
-    others = sorted(set(kinds) - {"full_attention", "sliding_attention"})
-    if others:
-        raise UnsupportedError(f"layers of type {others} are not supported: only full and sliding attention are")
-    return [window if kind == "sliding_attention" else None for kind in kinds]
+    kinds = getattr(config, "layer_types", None) or [SLIDING if window else FULL] * depth
+    if others := sorted(set(kinds) - {FULL, SLIDING, LINEAR}):
+        raise UnsupportedError(f"layers of type {others} are not supported: full, sliding and linear attention are")
+    return [window if kind == SLIDING else None for kind in kinds]
+
+
+def linear_layers(config: Any, depth: int) -> frozenset[int]:
+    """The layers that carry a state from token to token, in place of attention."""
+    kinds = getattr(config, "layer_types", None) or [FULL] * depth
+    return frozenset(layer for layer, kind in enumerate(kinds) if kind == LINEAR)

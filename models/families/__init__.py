@@ -24,18 +24,17 @@ FAMILIES = {
     "qwen2_5_vl": "winnow.models.families.qwen2_5_vl:Qwen25VL",
     "qwen3_vl": "winnow.models.families.qwen3_vl:Qwen3VL",
     "qwen3_vl_moe": "winnow.models.families.qwen3_vl_moe:Qwen3VLMoe",
+    "qwen3_5": "winnow.models.families.qwen3_5:Qwen35",
+    "qwen3_5_moe": "winnow.models.families.qwen3_5_moe:Qwen35Moe",
     "smolvlm": "winnow.models.families.smolvlm:SmolVLM",
     "glm4v": "winnow.models.families.glm4v:Glm4v",
+    "glm46v": "winnow.models.families.glm46v:Glm46v",
     "pllava": "winnow.models.families.pllava:Pllava",
     "vila": "winnow.models.families.vila:Vila",
     "longva": "winnow.models.families.longva:LongVA",
     "llava_video": "winnow.models.families.llava_video:LlavaVideo",
 }
 """Family name -> class; the name is also the ``config.model_type`` of Hugging Face, or ``config.family`` of our own."""
-
-
-HYBRIDS = ("qwen3_5", "qwen3_5_moe")
-"""Models with layers of linear attention, which carry a recurrent state and a convolution from token to token."""
 
 
 def target_of(name: str) -> str:
@@ -73,11 +72,6 @@ def family_of(model: nn.Module) -> Family:
     """
     config: Any = getattr(model, "config", None)
     kind = kind_of(config) if config is not None else type(model).__name__
-    if kind in HYBRIDS:
-        raise UnsupportedError(
-            f"models of type '{kind}' are hybrids: what their layers of linear attention carry from token to token is "
-            f"not reduced; choose one of {', '.join(FAMILIES)}"
-        )
     if kind not in FAMILIES:
         raise UnsupportedError(f"models of type '{kind}' are not supported: choose one of {', '.join(FAMILIES)}")
     return find_family(kind)

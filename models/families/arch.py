@@ -17,7 +17,7 @@ LLMS: dict[str, Callable[..., PretrainedConfig]] = {
     "mistral": partial(MistralConfig, sliding_window=None),
 }
 
-OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack", "shuffle", "pool", "query_scale")
+OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack", "shuffle", "pool", "query_scale", "rotary")
 """Numbers that make no sense on a smaller model; a family has its own for those."""
 
 
@@ -71,7 +71,10 @@ def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
     vision |= {"layers": 3, "hidden": 32, "heads": 4, "mlp": 64, "image": image, "patch": 4}
     llm = {"layers": arch.get("tiny_layers", 6), "hidden": 64, "heads": 4, "mlp": 128, "vocab": 320}
     kv_heads = 2 if arch["kv_heads"] < arch["heads"] else 4
+    if "linear" in arch:
+        llm |= {"linear": {"key_heads": 2, "value_heads": 4, "key_dim": 8, "value_dim": 8, "kernel": 4}}
     if "experts" in arch:
         llm |= {"experts": 4, "experts_per_token": 2, "expert_mlp": 32}
+        llm |= {"shared_mlp": 32} if "shared_mlp" in arch else {}
     kept = {key: value for key, value in arch.items() if key not in OF_FULL_SIZE}
     return kept | llm | {"kv_heads": kv_heads, "vision": vision}

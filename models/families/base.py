@@ -69,6 +69,8 @@ class Family(ABC):
     """Whether the tokens of a picture see also those behind them, which ``token_type_ids`` tell the model."""
     deepstack: ClassVar[bool] = False
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
+    full_every: ClassVar[int] = 1
+    """Each so many-th layer of the LLM has attention; the others carry a state from token to token, and no signals."""
     no_tower: ClassVar[str] = ""
     """Why methods cannot act in the vision tower; empty where they can."""
     no_pixels: ClassVar[str] = "it takes whole pictures"

@@ -24,6 +24,8 @@ from winnow.reducers.core.layout import Layout, Span
 
 FILM = 60000
 """Tokens of all frames of a film, at most, as the released processor has it."""
+PROCESSORS = ("Processor", "ImageProcessor", "VideoProcessor")
+"""What their names end with."""
 
 
 class Glm4v(Qwen2VL):
@@ -33,6 +35,8 @@ class Glm4v(Qwen2VL):
     model_types = ("glm4v",)
     no_pixels = "its tower convolves squares of patches of whole pictures"
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Glm4vConfig
+    released: ClassVar[str] = "Glm4v"
+    """What the names of its processors begin with."""
 
     def layouts(self, outer: Any, prompts: Sequence[Tensor], inputs: Mapping[str, Any]) -> list[Layout]:
         """See `Family.layouts`; the steps of films that the library's processor made are pictures too."""
@@ -109,17 +113,18 @@ class Glm4v(Qwen2VL):
 
     def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
         """See `Family.processor`."""
-        from transformers import Glm4vImageProcessor, Glm4vProcessor, Glm4vVideoProcessor
+        import transformers
 
+        whole, image, video = (getattr(transformers, self.released + part) for part in PROCESSORS)
         patch = config.vision_config.patch_size
         token = (2 * patch) ** 2
         size = {"shortest_edge": 2 * token, "longest_edge": 2 * token}
         tokenizer.image_token, tokenizer.video_token = "<image>", "<video>"
         tokenizer.init_kwargs |= {"image_token": "<image>", "video_token": "<video>"}  # what a saved one remembers
-        made: ProcessorMixin = Glm4vProcessor(
-            Glm4vImageProcessor(patch_size=patch, size=size),
+        made: ProcessorMixin = whole(
+            image(patch_size=patch, size=size),
             tokenizer,
-            Glm4vVideoProcessor(patch_size=patch, size=size | {"longest_edge": FILM * token}),
+            video(patch_size=patch, size=size | {"longest_edge": FILM * token}),
             chat_template=CHAT_TEMPLATE,
         )
         self.cap(made, 512 * token, 1)

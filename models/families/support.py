@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from winnow.models.families.hybrid import attentive, fitted, unread
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.probes import PageRank, PeakRows, Raters, Rows
@@ -27,6 +28,10 @@ class Facts(Protocol):
         """Whether the tokens of a picture see those behind them too."""
 
     @property
+    def full_every(self) -> int:
+        """Each so many-th layer of the LLM has attention."""
+
+    @property
     def no_tower(self) -> str:
         """Why methods cannot act in the vision tower; empty where they can."""
 
@@ -36,7 +41,7 @@ class Facts(Protocol):
 
 
 def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
-    """Say why a method cannot act on a family; empty where it can.
+    """Say why a method cannot act on a family, wherever its schedule moves to (`fitted`); empty where it can.
 
     Parameters
     ----------
@@ -59,6 +64,9 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
         return f"acts in the vision tower, but {family.no_tower}"
     if reads and family.no_tower:
         return "reads the vision tower, whose statistics methods cannot have here"
+    if layers := unread(fitted(reducer, depth, family.full_every), depth, family.full_every):
+        there = attentive(depth, family.full_every)
+        return f"reads the attention of layers {layers}, which have none: of {depth} layers {there} have"
     visual = (Rows("all"), PeakRows("visual"))
     if family.both_ways and any(isinstance(probe, PageRank) or probe in visual for probe, _ in reducer.probes(depth)):
         return "ranks by the attention of visual tokens, which a picture pays both ways here"

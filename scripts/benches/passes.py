@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,20 +52,47 @@ class Measured(NamedTuple):
 @torch.inference_mode()
 def prefills(model: Any, parts: Parts, inputs: Mapping[str, Any], methods: Sequence[Reducer], share: bool) -> Measured:
     """Prefill one batch under each method in turn."""
-    trunk, clock = Trunk(methods) if share else None, Clock(model.device, "cpu")
-    phases, plans = [], []
-    with peak_memory(model.device) as peak, _layers(clock), watched(parts, clock):
-        for method in methods:
-            with attach(model, method, trunk=trunk) as trace:
-                clock.start()
-                model.generate(**inputs, do_sample=False, max_new_tokens=1, pad_token_id=0)
-                clock.stop()
-            clock.wait()
-            phases.append(clock.phases())
-            plans.append(trace.prompts[0].tokens_per_layer)
-    llm, own = ([phase.get(name, 0.0) for phase in phases] for name in (PREFILL, REDUCER))
+    trunk = Trunk(methods) if share else None
+    with peak_memory(model.device) as peak, _timed(model, parts) as clock:
+        found = [_prefill(model, inputs, method, trunk, clock) for method in methods]
+    plans = [plan for _, plan in found]
+    llm, own = ([phases.get(name, 0.0) for phases, _ in found] for name in (PREFILL, REDUCER))
     ran = [n for plan in plans for n in plan] if trunk is None else trunk.ran
     return Measured(llm, own, peak.bytes or 0, ran, plans)
+
+
+@torch.inference_mode()
+def in_turns(
+    model: Any, parts: Parts, inputs: Mapping[str, Any], methods: Sequence[Reducer], between: Callable[[], None]
+) -> tuple[list[float], list[float]]:
+    """Seconds of the LLM in each method's prefill by itself and in one tree, the two and what else is timed in turn."""
+    trunk = Trunk(methods)
+    ways: tuple[list[float], list[float]] = [], []
+    with _timed(model, parts) as clock:
+        for method in methods:
+            for way, tree in zip(ways, (None, trunk), strict=True):
+                way.append(_prefill(model, inputs, method, tree, clock)[0].get(PREFILL, 0.0))
+            between()
+    return ways
+
+
+def _prefill(
+    model: Any, inputs: Mapping[str, Any], method: Reducer, trunk: Trunk | None, clock: Clock
+) -> tuple[dict[str, float], list[int]]:
+    """Seconds of the phases of one prefill, and the tokens of each layer."""
+    with attach(model, method, trunk=trunk) as trace:
+        clock.start()
+        model.generate(**inputs, do_sample=False, max_new_tokens=1, pad_token_id=0)
+        clock.stop()
+    clock.wait()
+    return clock.phases(), trace.prompts[0].tokens_per_layer
+
+
+@contextmanager
+def _timed(model: Any, parts: Parts) -> Iterator[Clock]:
+    clock = Clock(model.device, "cpu")
+    with _layers(clock), watched(parts, clock):
+        yield clock
 
 
 @torch.inference_mode()
@@ -118,31 +147,54 @@ def least(seconds: Sequence[Sequence[float]]) -> float:
     return sum(map(min, zip(*seconds, strict=True)))
 
 
-def layer_time(parts: Parts, counts: Sequence[int], repeats: int) -> Callable[[int], float]:
-    """Seconds of a decoder layer by its tokens."""
-    points = sorted({round(n) for n in np.geomspace(min(counts), max(counts), POINTS)})
-    known = [_layer_seconds(parts, n, repeats) for n in points]
-    return lambda n: float(np.interp(n, points, known))
+def typical(seconds: Sequence[Sequence[float]]) -> float:
+    """Of each method the median of all passes, summed."""
+    return sum(map(median, zip(*seconds, strict=True)))
+
+
+class LayerTimes:
+    """What a decoder layer takes by its tokens: the median of all passes, a straight line between some numbers of them.
+
+    Parameters
+    ----------
+    parts : Parts
+    counts : sequence of int
+        Tokens of the layers that are to be told.
+    """
+
+    def __init__(self, parts: Parts, counts: Sequence[int]) -> None:
+        self._parts = parts
+        self._taken = {round(n): list[float]() for n in np.geomspace(min(counts), max(counts), POINTS)}
+        self._next = cycle(self._taken)
+
+    def measure(self) -> None:
+        """Time the next number of tokens once."""
+        n = next(self._next)
+        self._taken[n].append(_layer_seconds(self._parts, n))
+
+    def rounds(self, count: int) -> LayerTimes:
+        """Time all of them so often."""
+        for _ in range(count * len(self._taken)):
+            self.measure()
+        return self
+
+    def at(self, n: int) -> float:
+        """Seconds at n tokens."""
+        points = sorted(self._taken)
+        return float(np.interp(n, points, [median(self._taken[point]) for point in points]))
 
 
 @torch.inference_mode()
-def _layer_seconds(parts: Parts, n: int, repeats: int) -> float:
-    """Seconds of one decoder layer at n tokens, the least of some passes.
-
-    All layers run, one behind the other and into one cache, as in a prefill: a layer by itself finds the memory of the
-    one before still warm and takes up to a fifth less.
-    """
+def _layer_seconds(parts: Parts, n: int) -> float:
+    """Seconds of one decoder layer at n tokens: all of them, one behind the other into one cache, as a prefill does."""
     llm: Any = parts.llm
     weight = next(llm.layers[0].parameters())
-    start = torch.randn(1, n, llm.config.hidden_size, device=weight.device, dtype=weight.dtype)
-    rotary = llm.rotary_emb(start, torch.arange(n, device=weight.device)[None])
-    taken = []
-    for _ in range(repeats):
-        hidden, cache, started = start, DynamicCache(), _now(weight.device)
-        for layer in llm.layers:
-            hidden = layer(hidden, attention_mask=None, position_embeddings=rotary, **{CACHE: cache})
-        taken.append((_now(weight.device) - started) / len(llm.layers))
-    return min(taken)
+    hidden = torch.randn(1, n, llm.config.hidden_size, device=weight.device, dtype=weight.dtype)
+    rotary = llm.rotary_emb(hidden, torch.arange(n, device=weight.device)[None])
+    cache, started = DynamicCache(), _now(weight.device)
+    for layer in llm.layers:
+        hidden = layer(hidden, attention_mask=None, position_embeddings=rotary, **{CACHE: cache})
+    return (_now(weight.device) - started) / len(llm.layers)
 
 
 def _now(device: torch.device) -> float:

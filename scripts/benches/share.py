@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import BatchFeature
 
-from scripts.benches.passes import decodings, layer_time, least, prefills
+from scripts.benches.passes import LayerTimes, decodings, in_turns, prefills, typical
 from winnow.harness.bench.prompts import Prompts
 from winnow.harness.config.expand import expand
 from winnow.harness.plan.build import build_method
@@ -88,17 +88,16 @@ def measure(words: Sequence[str], names: Sequence[str], repeats: int) -> Iterato
         given = loaded.model, parts, inputs
         with reuse_tower(loaded.model):
             prefills(*given, methods[:1], share=False)  # warms up, and encodes once for all
-            runs, layers = [], []
-            for _ in range(repeats):  # layers take their turn beside the prefills that they are compared with
-                runs.append([prefills(*given, methods, way) for way in (False, True)])
-                layers.append(layer_time(parts, runs[0][1].ran, 3))
-        alone, shared = (least([run[way].llm for run in runs]) for way in (0, 1))
-        own = " > ".join(f"{least([run[way].own for run in runs]):.2f}" for way in (0, 1))
-        bound = sum(min(of(n) for of in layers) for n in runs[0][1].ran)
+            whole = [prefills(*given, methods, way) for way in (False, True)]
+            layers = LayerTimes(parts, whole[1].ran).rounds(1)
+            runs = [in_turns(*given, methods, layers.measure) for _ in range(repeats)]
+        alone, shared = (typical([run[way] for run in runs]) for way in (0, 1))
+        own = " > ".join(f"{sum(one.own):.2f}" for one in whole)
+        bound = sum(map(layers.at, whole[1].ran))
         once, single = shared_flops(
             described, trees(described, methods, [described.plan(method) for method in methods])
         )
-        peaks = [max(run[way].bytes for run in runs) for way in (0, 1)]
+        peaks = [one.bytes for one in whole]
         yield (
             name, str(len(methods)), f"{alone:.2f}", f"{shared:.2f}", f"{alone / shared:.2f}", f"{expected:.2f}",
             f"{single / once:.2f}", f"{bound:.2f}", f"{shared / bound:.3f}", own, f"{peaks[1] / max(1, peaks[0]):.2f}",
@@ -124,7 +123,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--row", action="append", choices=[*ROWS, "decoding"], help="may be given again; by default all"
     )
-    parser.add_argument("--repeats", type=int, default=2, help="each way in turn; of each cell the least counts")
+    parser.add_argument("--repeats", type=int, default=3, help="each cell both ways in turn; the median counts")
     parser.add_argument("--threads", type=int, default=1, help="more than are free spin, and are counted")
     given, more = parser.parse_known_args(words)
     torch.set_num_threads(given.threads)

@@ -61,10 +61,13 @@ SWEEP: dict[str, Reducer] = {
     "visionzip": VisionZip(ratio=0.25, positions="keep"),
 }
 """One sweep: ends of the trunk at every kind of site, equal cuts under other methods, equal tokens at other places."""
+HYBRID = ("none", "vtw", "random-layer", "fastv", "fastv-low", "random-keep", "divprune", "aim-merge")
 COVERING = {
     "llava": ("eager", "padded", tuple(SWEEP)),
     "llava_onevision": ("sdpa", "video", tuple(SWEEP)),
     "qwen2_vl": ("sdpa", "padded", tuple(SWEEP)),
+    "qwen3_5": ("sdpa", "padded", HYBRID),
+    "qwen3_5_moe": ("eager", "padded", HYBRID),
 }
 FEW = ("none", "fastv", "pdrop", "aim", "aim-later")
 

@@ -33,8 +33,9 @@ def grids(trace: Any) -> list[list[tuple[int, int, int]]]:
     return [[(s.frames, s.rows, s.cols) for s in told.layout.spans] for told in trace.prompts]
 
 
-def test_a_film_of_pictures_is_to_the_model_what_the_library_makes_of_it() -> None:
-    loaded: Any = tiny_model("glm4v", "sdpa")
+@pytest.mark.parametrize("family", ["glm4v", "glm46v"])
+def test_a_film_of_pictures_is_to_the_model_what_the_library_makes_of_it(family: str) -> None:
+    loaded: Any = tiny_model(family, "sdpa")
     own, theirs = loaded.family.encode(loaded.processor, [FILM]), native(loaded, FILM)
     assert torch.equal(own["input_ids"], theirs["input_ids"])
     with torch.no_grad():
@@ -68,13 +69,14 @@ def test_positions_are_the_librarys() -> None:
     assert torch.equal(found[:, real], loaded.model.model.get_rope_index(inputs["input_ids"], **told)[0][:, real])
 
 
+@pytest.mark.parametrize(("family", "form"), [("glm4v", "{}"), ("glm46v", "{}.0 seconds")])
 @pytest.mark.parametrize(("frames", "seconds"), [(1, [0]), (5, [0, 4, 8]), (8, [0, 4, 8, 12])])
-def test_no_frame_is_sampled_away(frames: int, seconds: list[int]) -> None:
+def test_no_frame_is_sampled_away(family: str, form: str, frames: int, seconds: list[int]) -> None:
     """Two frames are a step, of an odd number the last one twice; the second of the first of them stands behind it."""
-    loaded: Any = tiny_model("glm4v", "sdpa")
+    loaded: Any = tiny_model(family, "sdpa")
     inputs = loaded.family.encode(loaded.processor, [Prompt("?", [picture(1, frames, (16, 24))], rates=[0.5])])
     (text,) = loaded.processor.batch_decode(inputs["input_ids"])
-    written = "".join(f"<|begin_of_image|><|end_of_image|>{second}" for second in seconds)
+    written = "".join(f"<|begin_of_image|><|end_of_image|>{form.format(second)}" for second in seconds)
     assert f"<|begin_of_video|>{written}<|end_of_video|>" in text.replace("<image>", "")
     assert inputs["image_grid_thw"].tolist() == [[1, 4, 6]] * len(seconds)
 

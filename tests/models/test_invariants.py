@@ -186,8 +186,11 @@ KINDS = {
 
 ALIKE = {
     "qwen3_vl_moe": {"none", "fastv", "aim-keep"},
+    "qwen3_5": {"none", "random-entrance", "random-layer", "fastv", "aim-keep"},
+    "qwen3_5_moe": {"none", "fastv"},
     "smolvlm": {"none", "fastv", "tome", "aim-keep"},
     "glm4v": {"none", "fastv", "tome", "aim-keep"},
+    "glm46v": {"none", "fastv"},
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""

@@ -19,7 +19,7 @@ from winnow.reducers.fastv import FastV
 from winnow.reducers.none import NoReduction
 from winnow.reducers.random import RandomDrop
 
-FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"]
 TWO_FILMS = Prompt("which ?", [picture(2, 4), picture(3, 2)[:, :30]], image_prompt().images, [1.5, 4.0])
 
 
@@ -107,7 +107,15 @@ def test_deepstack_reaches_the_tokens_that_are_left(reducer: Any, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("name", "step"), [("qwen2_vl", 256), ("qwen2_5_vl", 256), ("qwen3_vl", 196), ("glm4v_9b", 256)]
+    ("name", "step"),
+    [
+        ("qwen2_vl", 256),
+        ("qwen2_5_vl", 256),
+        ("qwen3_vl", 196),
+        ("qwen3_5_4b", 196),
+        ("glm4v_9b", 256),
+        ("glm46v_flash", 256),
+    ],
 )
 def test_32_frames_make_the_tokens_of_the_papers(name: str, step: int) -> None:
     """AIM, Table A: 32 frames are 16 x 256 = 4096 tokens on Qwen2-VL; counted on the full-scale model's shapes."""
@@ -121,7 +129,7 @@ def test_32_frames_make_the_tokens_of_the_papers(name: str, step: int) -> None:
     assert len(layout.visual) == node["nominal"]["frames"] * node["nominal"]["tokens_per_frame"] == 16 * step
 
 
-@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"])
 @pytest.mark.parametrize(("by", "tokens"), [(1, 196), (4, 49)])
 def test_the_cap_on_pixels_is_divided_for_images_too(name: str, by: int, tokens: int) -> None:
     """Tiny patches get as many tokens as the real ones."""

@@ -10,7 +10,7 @@ from sweeping import DEPTH, SWEEP, answer, matrix, single_runs
 
 from winnow.models.check.cases import BATCHES, tiny_model
 from winnow.models.engine import Trace, Trunk, attach
-from winnow.models.transformers_api import cache_of
+from winnow.models.transformers_api import cache_of, tensors_of
 from winnow.reducers import cdpruner, divprune
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
@@ -28,8 +28,7 @@ def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
     assert torch.equal(one.sequences, other.sequences)
     assert all(map(torch.equal, one.logits, other.logits))
     for layer, again in zip(cache_of(one).layers, cache_of(other).layers, strict=True):
-        assert torch.equal(layer.keys, again.keys)
-        assert torch.equal(layer.values, again.values)
+        assert all(map(torch.equal, tensors_of(layer), tensors_of(again)))
     for prompt, again in zip(told.prompts, retold.prompts, strict=True):
         assert prompt.tokens_per_layer == again.tokens_per_layer
         assert torch.equal(prompt.last_layer, again.last_layer)

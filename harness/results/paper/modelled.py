@@ -91,8 +91,8 @@ def _model(cell: Cell, visual: int | None, machine: str, int4: bool, fused: bool
     width = WIDTHS[dtype]
     ops = [
         op
-        for n, left in zip(plan, prompt.mlp(reducer, plan), strict=True)
-        for op in layer_ops(prompt.shape, n + prompt.text, prompt.mlp_add, width, fused, left + prompt.text)
+        for layer, (n, left) in enumerate(zip(plan, prompt.mlp(reducer, plan), strict=True))
+        for op in layer_ops(prompt.shape.at(layer), n + prompt.text, prompt.mlp_add, width, fused, left + prompt.text)
     ]
     ops.append(head_op(prompt.shape, width, 1 if machine == OLD else None))
     return Modelled(

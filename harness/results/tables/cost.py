@@ -7,8 +7,9 @@ from functools import cached_property
 from itertools import groupby
 
 from winnow.harness.common.console import Format, print_table
-from winnow.harness.cost import kv_bytes, llm_viewer, physical
+from winnow.harness.cost import llm_viewer, physical
 from winnow.harness.cost.hardware import WIDTHS, Hardware
+from winnow.harness.cost.memory import kept_bytes
 from winnow.harness.plan.nominal import Nominal
 from winnow.harness.plan.prefill import HEAD, LLM, Cost, Prefill, cost, memory, papers, whole
 from winnow.reducers.core.base import Reducer
@@ -119,12 +120,12 @@ def _by_layer(plans: Sequence[Plan], machine: Hardware) -> Iterator[TextRow]:
     """One row for each run of layers that process the same number of tokens."""
     for plan in plans:
         text, width = plan.prompt.text, WIDTHS[plan.prompt.dtype]
-        keys = kv_bytes(plan.prompt.shape, [1] * plan.prompt.shape.layers, width) / plan.prompt.shape.layers
-        passed = list(zip(plan.visual, plan.prompt.mlp(plan.reducer, plan.visual), strict=True))
-        for (count, _), group in groupby(range(len(passed)), key=passed.__getitem__):
+        shapes = [plan.prompt.shape.at(layer) for layer in range(plan.prompt.shape.layers)]
+        passed = list(zip(plan.visual, plan.prompt.mlp(plan.reducer, plan.visual), shapes, strict=True))
+        for (count, _, shape), group in groupby(range(len(passed)), key=passed.__getitem__):
             layers = list(group)
             row = {"plan": plan.name, "layers": str(layers[0]) if len(layers) == 1 else f"{layers[0]}-{layers[-1]}"}
-            row |= {"tokens": str(count + text), "KV cache MB": f"{keys * (count + text) / 1e6:.3g}"}
+            row |= {"tokens": str(count + text), "KV cache MB": f"{kept_bytes(shape, count + text, width) / 1e6:.3g}"}
             for profile, made in plan.profiles.items():
                 row |= _figures(profile, cost(made.layers[layers[0]], machine, made.dtype))
             yield row

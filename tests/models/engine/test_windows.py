@@ -4,10 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from winnow.models.engine.windows import windows
+from winnow.models.engine.windows import FULL, LINEAR, SLIDING, linear_layers, windows
 from winnow.reducers.core.errors import UnsupportedError
-
-FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def test_layers_by_type_have_each_their_own() -> None:
@@ -23,6 +21,13 @@ def test_a_window_without_types_holds_for_every_layer() -> None:
 
 
 def test_other_types_are_refused_by_name_wherever_they_stand() -> None:
-    config = SimpleNamespace(sliding_window=8, layer_types=[FULL, SLIDING, "linear_attention", "chunked_attention"])
-    with pytest.raises(UnsupportedError, match=r"\['chunked_attention', 'linear_attention'\] are not supported"):
+    config = SimpleNamespace(sliding_window=8, layer_types=[FULL, SLIDING, "conv", "chunked_attention"])
+    with pytest.raises(UnsupportedError, match=r"\['chunked_attention', 'conv'\] are not supported"):
         windows(config, 4)
+
+
+def test_linear_layers_have_no_window() -> None:
+    hybrid = SimpleNamespace(sliding_window=8, layer_types=[LINEAR, SLIDING, LINEAR, FULL])
+    assert windows(hybrid, 4) == [None, 8, None, None]
+    assert linear_layers(hybrid, 4) == {0, 2}
+    assert linear_layers(SimpleNamespace(), 4) == frozenset()
