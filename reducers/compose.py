@@ -35,6 +35,7 @@ class Composed(Reducer, ABC):
         entrance, llm = self.parts()
         unequal = entrance.scope == "prompt" != llm.scope  # then contents decide what each span has left
         object.__setattr__(self, "together", entrance.together)
+        object.__setattr__(self, "reads_tiles", entrance.reads_tiles)
         object.__setattr__(self, "adaptive", entrance.adaptive or llm.adaptive or unequal)
 
     def keep_all(self) -> Reducer | None:  # type: ignore[override]

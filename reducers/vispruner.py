@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 STEP = 8
 """Patches that one round removes."""
 
-NEAR = 8
-"""Nearest patches of each among which its most similar odd one is looked for first."""
-
 
 @dataclass(frozen=True)
 class VisPruner(FeatureReducer):
@@ -74,20 +71,11 @@ class VisPruner(FeatureReducer):
 
 def _diverse(tokens: Tensor, count: int) -> Tensor:
     """Places of `count` tokens that are left when rounds have removed the others."""
-    alike = (unit(tokens) @ unit(tokens).mT).cpu()
-    near, left = alike.topk(min(NEAR, len(tokens)), 1), torch.arange(len(tokens))
+    tokens = unit(tokens)
+    alike, left = (tokens @ tokens.mT).cpu(), torch.arange(len(tokens))
     while len(left) > count:
         even, odd = left[::2], left[1::2]
-        value = _nearest(alike, near, even, odd) if len(odd) else alike.new_zeros(len(even))
+        value = alike.index_select(0, even).index_select(1, odd).amax(1) if len(odd) else alike.new_zeros(len(even))
         order = value.sort(descending=True, stable=True).indices
         left = torch.cat([even[order[min(STEP, len(left) - count) :]], odd])
     return left
-
-
-def _nearest(alike: Tensor, near: torch.return_types.topk, even: Tensor, odd: Tensor) -> Tensor:
-    """Cosine of each even token to the most similar odd one, which mostly is among the nearest of all."""
-    among = torch.zeros(len(alike), dtype=torch.bool).index_fill_(0, odd, True)[near.indices[even]]
-    value = near.values[even].gather(1, among.int().argmax(1, keepdim=True))[:, 0]
-    other = (~among.any(1)).nonzero().flatten()
-    value[other] = alike[even[other]][:, odd].max(1).values
-    return value

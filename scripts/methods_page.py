@@ -22,7 +22,7 @@ in [support.md](support.md), how to write one in [authors.md](authors.md).
 *Needs attention* means statistics that the released code reads off attention matrices, which fused kernels do not
 give; Winnow computes them beside any kernel. Of an option the default comes first. `variant=official`, where there
 is one, is the released code with its defects; `mended` leaves out what is plainly one. A licence is that of the
-released code, where one was found; no code is copied.
+released code: `none` where it has none, `not looked up` where nobody has looked. No code is copied.
 
 """
 READINGS = """## Names that are not the method
@@ -36,7 +36,7 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
 - UniPruneBench's FitPrune keeps the share with the lowest scores, which the official code deletes:
   `fitprune select=lowest`. Its FastV and PyramidDrop return tokens in the order of their attention.
 - DyCoke's second stage prunes while attention changes and uses the whole cache while it is stable; the paper says
-  it the other way round.
+  it the other way round. `dycoke decode=code` and `decode=paper` are the two.
 - HoliTom's released default (`D=0`) merges nothing in windows of a single frame.
 - HoloV pads with zero vectors where a run is given more tokens than it holds.
 - LLaVA-Scissor's published numbers come from a base model that was trained again.
@@ -50,6 +50,11 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
   under a causal mask.
 - VisPruner stops with an error where the rest is odd; counts in tables are those that happen to be even.
 - DART adds `int(n (1 - R) / 8)` tokens per pivot in the order of a Python set, which is not ascending.
+- HiRED counts the content of tiles by runs of the thumbnail's raster instead of by places, so that content in one half
+  of a picture counts for all tiles; it hands no newline tokens on.
+- GlobalCom2's "attention" of the CLS token is its logits in the tower's last block, before the softmax, by whose sums
+  tiles share; in pictures with padding tokens stand in another order than the picture's.
+- iLLaVA, as released for LLaVA-OneVision, weighs what it merges by rank, the least attended most.
 - vLLM's and SGLang's EVS keep the first frame whole: of three frames at q=0.7 only the first is left.
 
 """
@@ -59,23 +64,21 @@ A method that cannot be done as it is, at the places where methods may act today
 
 - CDPruner and TRIM by CLIP: relevance comes from CLIP's text tower and its projections, of the question's words. No
   model here has a text tower, and methods see tokens, not words. `cdpruner` is OpenVINO's form, by embeddings.
-- DyCoke's second stage chooses among stored keys at each step of decoding; methods act in the prefill alone.
 - PruneVid inside the LLM: it takes the keys of what it drops at layer 10 out of the caches of the layers before as
   well, so that an answer misses in these layers what the prompt has seen in them.
 - FastVID by SigLIP's pooling head: the head, and the block before it, are not in the models' checkpoints. `fastvid` is
   the released form for Qwen2.5-VL, on towers that can be read.
 - MMTok by words: the question without stop words and instructions, and CLIP's features before the projector. `mmtok` is
   the released form for Qwen.
-- VScan on Qwen2.5-VL and LLaVA-NeXT: their towers cannot be read from the entrance. SparseVLM's + under M-RoPE: it
+- VScan on Qwen2.5-VL, whose tower cannot be read from the entrance, and, as HoloV, FastVID, HoliTom and FlashVID, on
+  LLaVA-NeXT, whose tiles it takes one by one and counts as one in its second stage. SparseVLM's + under M-RoPE: it
   corrects attention by the position of a token, of which M-RoPE has three.
 - PACT weighs merged tokens in the attention of all later layers, which needs a mask of numbers in each.
-- HiRED and GlobalCom2: a tile's budget comes from the attention of the thumbnail, and from where the tile lies; methods
-  in the tower see a tile alone.
 - FitPrune's fit of its table of counts to a model: `fitprune` has the released tables, of LLaVA-1.5.
 - LLaVA-Scissor's components among nodes drawn at random, and with members lost: `scissor` has whole components.
 - FiCoCo-V compares patches by the tower's logits of all pairs, a statistic that there is not. Its release hands on the
   class token last, adds to other tokens than were chosen, and is switched off: there is no run of it to agree with.
-- iLLaVA merges inside the vision tower by a rule of its own that is not written yet.
+- iLLaVA on Qwen2-VL and Qwen3-VL, in whose towers methods cannot act; `illava` is the code for LLaVA-OneVision.
 - PixelPrune's other scans (serpentine, connected components, at random), and its cut behind some of the tower's blocks.
 
 """
@@ -100,7 +103,7 @@ def section(entry: dict[str, Any]) -> Iterator[str]:
     if entry["paper"]:
         yield f"- Paper: {entry['paper']}" + (f" ({entry['venue']})" if entry["venue"] else "")
     if entry["code"]:
-        yield f"- Code: <{entry['code']}>" + (f", {entry['licence']}" if entry["licence"] else "")
+        yield f"- Code: <{entry['code']}>, licence: {entry['licence']}"
     needs = ", ".join(f"`{probe}`" for probe in entry["probes"])
     yield f"- Acts at: {', '.join(entry['sites']) or 'nothing'}" + (f"; needs {needs}" if needs else "")
     if entry["adaptive"]:

@@ -26,8 +26,9 @@ the same is true share a column.
 
 TILES = """On `llava_onevision` and `llava_next_video`, methods that act in the tower work on videos: the tiles of an
 any-resolution image need the whole grid; so do those at the entrance that read it (with a probe such as `ClsRow()`
-below), which never work on `llava_next`, where all is tiles. There, those that act in the tower keep their number of
-each view of a picture, its tiles among them; what stands in a tile's padding goes with it. Wherever a model pools, a
+below). On `llava_next`, where all is tiles, of these only the methods work that are made for tiles (`globalcom2`,
+`hired`), and those that act in the tower keep their number of each view of a picture, its tiles among them; what
+stands in a tile's padding goes with it. Wherever a model pools, a
 frame that keeps more vectors than it has pooled slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 144
 on `llava_next_video`, `pllava` and `longva`. `ratio` is a share of these slots there, so that it means the same for
 every method of a sweep.

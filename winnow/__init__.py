@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core import UnsupportedError as UnsupportedError
     from winnow.reducers.core import View as View
     from winnow.reducers.core import WinnowError as WinnowError
+    from winnow.reducers.core.decoding import StepView as StepView
     from winnow.reducers.core.pixels import PixelView as PixelView
     from winnow.reducers.core.probes import Change as Change
     from winnow.reducers.core.probes import Keys as Keys
@@ -54,12 +55,15 @@ if TYPE_CHECKING:
     from winnow.reducers.core.schedule import K as K
     from winnow.reducers.core.schedule import Rounds as Rounds
     from winnow.reducers.core.schedule import Window as Window
+    from winnow.reducers.core.tower import ClsLogits as ClsLogits
     from winnow.reducers.core.tower import ClsRow as ClsRow
     from winnow.reducers.core.tower import ColumnMean as ColumnMean
     from winnow.reducers.core.tower import Headless as Headless
     from winnow.reducers.core.tower import TowerKeys as TowerKeys
     from winnow.reducers.core.tower import TowerValues as TowerValues
+    from winnow.reducers.core.tower import Uncut as Uncut
     from winnow.reducers.core.tower_statistics import cls_attention as cls_attention
+    from winnow.reducers.core.tower_statistics import cls_logits as cls_logits
     from winnow.reducers.core.tower_statistics import headless_attention as headless_attention
     from winnow.reducers.core.tower_statistics import mean_attention as mean_attention
     from winnow.reducers.dart import DART as DART
@@ -74,10 +78,13 @@ if TYPE_CHECKING:
     from winnow.reducers.flashvid import FlashVID as FlashVID
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
     from winnow.reducers.framefusion import FrameFusion as FrameFusion
+    from winnow.reducers.globalcom2 import GlobalCom2 as GlobalCom2
     from winnow.reducers.grid import GridSample as GridSample
     from winnow.reducers.hiprune import HiPrune as HiPrune
+    from winnow.reducers.hired import HiRED as HiRED
     from winnow.reducers.holitom import HoliTom as HoliTom
     from winnow.reducers.holov import HoloV as HoloV
+    from winnow.reducers.illava import ILLaVA as ILLaVA
     from winnow.reducers.mmtok import MMTok as MMTok
     from winnow.reducers.none import NoReduction as NoReduction
     from winnow.reducers.oracle import Oracle as Oracle
@@ -113,6 +120,7 @@ _HOMES |= dict.fromkeys(
     "reducers.core",
 )
 _HOMES["PixelView"] = "reducers.core.pixels"
+_HOMES["StepView"] = "reducers.core.decoding"
 _HOMES["load_runs"] = "harness.results.tables.tidy"
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 _HOMES |= dict.fromkeys(
@@ -122,8 +130,12 @@ _HOMES |= dict.fromkeys(
     ),
     "reducers.core.probes",
 )
-_HOMES |= dict.fromkeys(("ClsRow", "ColumnMean", "Headless", "TowerKeys", "TowerValues"), "reducers.core.tower")
-_HOMES |= dict.fromkeys(("cls_attention", "headless_attention", "mean_attention"), "reducers.core.tower_statistics")
+_HOMES |= dict.fromkeys(
+    ("ClsLogits", "ClsRow", "ColumnMean", "Headless", "TowerKeys", "TowerValues", "Uncut"), "reducers.core.tower"
+)
+_HOMES |= dict.fromkeys(
+    ("cls_attention", "cls_logits", "headless_attention", "mean_attention"), "reducers.core.tower_statistics"
+)
 
 __all__ = [*sorted(_HOMES)]  # noqa: PLE0604
 

@@ -14,12 +14,16 @@ from winnow.reducers.core.errors import WinnowError, choose
 from winnow.reducers.core.probes import LookAhead, PageRank, PeakRows, Probe, Raters, Rows
 from winnow.reducers.core.registry import METHODS, find
 from winnow.reducers.core.site import Kind
-from winnow.reducers.core.tower import ClsRow, ColumnMean, Headless, Tower, TowerProbe
+from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, Tower, TowerProbe
 
 DEPTH = 32
 TOWERS = [Tower(24, 23, 24, 24, cls=True), Tower(26, 26, 27, 27, cls=False)]
-ATTENTION = (Rows, PeakRows, Raters, PageRank, LookAhead, ClsRow, ColumnMean, Headless)
+ATTENTION = (Rows, PeakRows, Raters, PageRank, LookAhead, ClsLogits, ClsRow, ColumnMean, Headless)
 """Statistics that the released codes read off attention matrices, which fused kernels do not give."""
+
+
+UNKNOWN = "not looked up"
+"""What stands for the licence of released code whose source file does not tell it."""
 
 
 def methods() -> dict[str, Reducer]:
@@ -69,7 +73,8 @@ def described(name: str, reducer: Reducer) -> dict[str, Any]:
     -------
     dict
         ``name, class, does, paper, venue, code, licence, sites, probes, adaptive, by_frame, seeded, attention_free,
-        native, knobs``. ``attention_free``: the method needs no attention weights, so that its released code, too, can
+        native, knobs``. ``licence``: of the released code; ``none`` where it has none, ``not looked up`` where nobody
+        has looked. ``attention_free``: the method needs no attention weights, so that its released code, too, can
         run on fused kernels (Winnow computes what it needs beside any kernel). ``knobs``: of each field ``default``,
         ``choices`` (empty: any value) and ``says``, what its YAML says of it.
     """
@@ -78,7 +83,8 @@ def described(name: str, reducer: Reducer) -> dict[str, Any]:
         "name": name,
         "class": type(reducer).__qualname__,
         "does": summary(reducer),
-        **{key: source.get(key) for key in ("paper", "venue", "code", "licence")},
+        **{key: source.get(key) for key in ("paper", "venue", "code")},
+        "licence": source.get("licence", UNKNOWN if "code" in source else None),
         "sites": sites(reducer),
         "probes": [repr(probe) for probe in probes(reducer)],
         "adaptive": reducer.adaptive,

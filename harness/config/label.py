@@ -7,6 +7,9 @@ from typing import Any
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.choices import listed
 
+OWN = "model.own_pruning=true"
+"""Tells a model that prunes by a rule of its own from the unreduced one."""
+
 
 def label(cell: Cell) -> str:
     """Name a cell's method, e.g. ``fastv rows=all`` or ``aim_merge 0.25 + aim_prune``."""
@@ -17,6 +20,7 @@ def label(cell: Cell) -> str:
         words = [" + ".join(_part(part) for part in method.parts)]
     else:
         words = [method.name, *_words(method.args, listed("reducer", method.name))]
+    words += [OWN] if cell.model.own_pruning else []
     words += [f"downsample.{name}={by}" for name, by in vars(cell.downsample).items() if by > 1]
     words += [f"stress.{name}={value}" for name, value in cell.stress.words.items()]
     if method.seeded and cell.seed:
@@ -50,5 +54,6 @@ def headline(
     budget = [f"for {cell.asked} (planned {planned:.4g}, ratio {ratio:.4g})"] if planned is not None and ratio else []
     method = " ".join([cell.method.name, *words, *at, *budget])
     keeps = f" · keeps {kept}" if kept else ""
-    model = " ".join([cell.model.name, *([f"positions={cell.model.positions}"] if cell.model.positions else [])])
+    told = {"positions": cell.model.positions, "own_pruning": cell.model.own_pruning}
+    model = " ".join([cell.model.name, *(f"{name}={str(value).lower()}" for name, value in told.items() if value)])
     return f"{model} · {method} · {cell.tasks.name} · run {run}{keeps}"

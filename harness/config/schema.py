@@ -40,6 +40,7 @@ class ModelConfig:
     pixels: int = 1
     quant: str | None = None
     positions: str | None = None
+    own_pruning: bool | None = None
     trust_remote_code: str | None = None
     has_cls: bool = MISSING
     mlp_add: bool = True

@@ -182,9 +182,25 @@ def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:
             f"downsample.frames={cell.downsample.frames} cannot work on model={cell.model.name}: it repeats fewer "
             f"frames until they are {family.fixed_frames}, which are as many tokens"
         )
+    _check_own_pruning(cell, family.prunes_itself, reducer, depth)
     why = impossible(family, reducer, depth)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
+
+
+def _check_own_pruning(cell: Cell, possible: bool, reducer: Reducer, depth: int) -> None:
+    """Refuse a model's own pruning where it has none, and below a method: its row stands beside those of methods."""
+    own = cell.model.own_pruning
+    if own is not None and not possible:
+        raise WinnowError(
+            f"model.own_pruning={str(own).lower()} has no meaning for model={cell.model.name}, which has no pruning of "
+            "its own: leave it out"
+        )
+    if own and reducer.sites(depth):
+        raise WinnowError(
+            f"model.own_pruning=true and reducer={cell.method.name} would prune twice: say reducer=none for the "
+            "model's own, or model.own_pruning=false"
+        )
 
 
 def _values(method: Method) -> dict[str, Any]:

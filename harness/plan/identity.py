@@ -244,8 +244,10 @@ def method_inputs(method: Method) -> dict[str, Any]:
 
 
 def _extent(cell: Cell) -> dict[str, Any]:
-    """The seed, if it matters, and downsampling, stress and the budget, if there are any."""
+    """The seed, if it matters, and the model's own pruning, downsampling, stress and the budget, if there are any."""
     found: dict[str, Any] = {"seed": cell.seed} if cell.method.seeded else {}
+    if cell.model.own_pruning:
+        found["own_pruning"] = True
     if cell.downsample != DownsampleConfig():
         found["downsample"] = vars(cell.downsample)
     if cell.stress.words:

@@ -159,6 +159,7 @@ def _joint(
     stop: Stop,
 ) -> dict[CellRun, list[Row]]:
     """Answer a batch under several methods that decode together; empty: each has to do so by itself."""
+    wanted = {work: missing for work, missing in wanted.items() if not sharing.alone(work)}
     if not wanted or trunk is None or batch is None or batch.then or not sharing.joint:
         return {}
     methods = [(work.built.reducer, work.run.cell.seed) for work in wanted]

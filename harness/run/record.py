@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, lru_cache
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 BINARY, ESCAPE = b"\0", b"\x1b"
 """What parts the JSON of a line from the bytes behind it, and what stands before those that are replaced there."""
 
-SHORT = 4
-"""Entries of lists that are alike in most rows: grids of a picture or a video, and what read it."""
+ALIKE = 1024
+"""Different lists of which rows that are alike share one."""
+NOTHING: list[float] = []
+"""The options of all rows that have none."""
 
 
 class Place(NamedTuple):
@@ -126,12 +129,12 @@ class Row:
 
     def light(self, place: Place) -> Row:
         """The same row without its fate, which lies at `place`; what many rows have alike is held once."""
-        kept: list[list[Any]] = [self.tokens_per_layer, self.visual_per_layer, self.grids, self.readers]
-        tokens, visual, grids, readers = map(_shared, kept)
+        tokens, visual, sinks = map(_numbers, (self.tokens_per_layer, self.visual_per_layer, self.sinks))
+        grids, readers = _whole(json.dumps(self.grids)), _whole(json.dumps(self.readers))
         task, media = sys.intern(self.task), sys.intern(self.media)
         return replace(
-            self, task=task, media=media, fate=b"", place=place,
-            tokens_per_layer=tokens, visual_per_layer=visual, grids=grids, readers=readers,
+            self, task=task, media=media, fate=b"", place=place, tokens_per_layer=tokens, visual_per_layer=visual,
+            grids=grids, readers=readers, options=self.options or NOTHING, sinks=sinks,
         )  # fmt: skip
 
     def to_line(self) -> bytes:
@@ -178,17 +181,21 @@ def mean_shares(rows: Sequence[Row]) -> tuple[float, float, float]:
     return entrance, mean, last
 
 
-def _shared(values: list[Any]) -> list[Any]:
-    """The same list, with one object for equal numbers; a short one as a whole, as most rows have the same."""
-    if len(values) <= SHORT:
-        return _whole(json.dumps(values))
-    return list(map(_same, values))
-
-
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=ALIKE)
 def _whole(text: str) -> list[Any]:
     found: list[Any] = json.loads(text)
     return found
+
+
+def _numbers(values: list[int]) -> list[int]:
+    """The same list for as many rows as have it."""
+    return _listed(array("i", values).tobytes())
+
+
+@lru_cache(maxsize=ALIKE)
+def _listed(packed: bytes) -> list[int]:
+    """Some numbers, with one object for equal ones."""
+    return list(map(_same, array("i", packed)))
 
 
 @cache

@@ -97,6 +97,10 @@ class Sharing:
                 self.layers.update(run=len(trunk.ran), spared=len(trunk.spared))
                 trunk.close()
 
+    def alone(self, work: CellRun) -> bool:
+        """Whether a cell's method chooses among its keys while it decodes, so that it decodes by itself."""
+        return any(site.kind == "decode" for site in work.built.reducer.sites(self.prompt.shape.layers))
+
     def failed(self, trunk: Trunk, error: Exception) -> None:
         """After an error in a shared run: let the cells go on one by one, for good if memory ran out."""
         trunk.close()

@@ -47,7 +47,7 @@ def ask_again(
     model: Any = loaded.model
     first = model.generate(**inputs, **generation, do_sample=False, return_dict_in_generate=True)
     said = _without_end(first.sequences, inputs["input_ids"].shape[1], model.generation_config.eos_token_id)
-    more = torch.tensor([next_turn(loaded.processor, text)], device=said.device)
+    more = torch.tensor([next_turn(loaded.processor, text, **loaded.family.told)], device=said.device)
     ids = torch.cat([said, more], 1)
     given = {name: _longer(inputs[name], ids.shape[1]) for name in KINDS if name in inputs}
     given |= {"input_ids": ids, "attention_mask": torch.ones_like(ids), CACHE: cache_of(first)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from winnow.harness.common.finished import amend
+from winnow.harness.config.label import OWN
 from winnow.harness.run.result import ComparisonResult, DifferenceResult, Result
 from winnow.harness.score.paired import compare
 from winnow.harness.score.pooled import figures, members_of
@@ -22,7 +23,7 @@ Versus = Literal["drop", "gain"]
 def baselines(results: Iterable[Result]) -> dict[str, Result]:
     """Find the finished unreduced run of each context."""
     complete = (r for r in results if r["status"] == "complete" and not r.get("stress"))
-    finished = (r for r in complete if r["reducer"] == BASELINE)
+    finished = (r for r in complete if r["reducer"] == BASELINE and OWN not in r.get("label", ""))
     return {r["context"]: r for r in finished if max(r.get("downsample", {}).values(), default=1) == 1}
 
 

@@ -78,6 +78,8 @@ def conversation_logits(
             present[trace.layout.visual + trace.start] = trace.last_layer >= number
         distance = place[:, None] - place
         mask = ((distance >= 0) | together) & (distance < (far[number] or total)) & present | (distance == 0)
+        for trace in turns:
+            mask &= read_while_decoding(trace, number, place)
         hidden = layer(
             hidden,
             attention_mask=as_mask(mask[None, None].to(hidden.device), hidden.dtype, attention_of(llm.config)),
@@ -87,6 +89,17 @@ def conversation_logits(
     head: Any = model
     logits: Tensor = head.lm_head(llm.norm(hidden[0]))
     return logits
+
+
+def read_while_decoding(trace: PromptTrace, layer: int, tokens: Tensor) -> Tensor:
+    """Which tokens of a prompt and its answer a layer reads by what was chosen at each step, ``(tokens, tokens)``."""
+    read = torch.ones(len(tokens), len(tokens), dtype=torch.bool)
+    for number, step in enumerate(trace.decoded):
+        if step is not None and layer >= step.site.number:
+            unread = trace.layout.visual[~torch.isin(trace.layout.visual, step.reduction.keep)]
+            asking = tokens == trace.start + trace.layout.length + number
+            read &= ~(asking[:, None] & torch.isin(tokens, unread + trace.start))
+    return read
 
 
 def same_picture(model: nn.Module, turns: Sequence[PromptTrace], total: int) -> Tensor:

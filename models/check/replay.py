@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.models.check.oracle import angles, as_mask, entrance, same_picture
+from winnow.models.check.oracle import angles, as_mask, entrance, read_while_decoding, same_picture
 from winnow.models.check.pixels import Filled
 from winnow.models.engine.norms import norms_of
 from winnow.models.engine.tower_pass import TowerPass
@@ -57,9 +57,9 @@ def replay_logits(
         place, state = torch.tensor(walk.tokens), walk.hidden[None]
         distance = place[:, None] - place
         mask = (distance >= 0) | together[place][:, place]
-        mask = (mask & (distance < (far[number] or len(together))))[None, None]
+        mask = mask & (distance < (far[number] or len(together))) & read_while_decoding(trace, number, place)
         turned = angles(llm, state, walk.positions[..., None, :], number)
-        attended = _mixed(block, state, as_mask(mask, state.dtype, attention_of(llm.config)), turned)
+        attended = _mixed(block, state, as_mask(mask[None, None], state.dtype, attention_of(llm.config)), turned)
         norms = norms_of(layer)
         walk.hidden = (state + _normed(block, norms.behind_attention, attended))[0]
         walk.act(Site.inside(number, len(parts.layers)))

@@ -183,6 +183,9 @@ def _probe(stack: ExitStack, session: Session) -> None:
             stack.enter_context(replaced(layer, "forward", partial(session.watch_layer, number, layer.forward)))
         elif not isinstance(probe, LookAhead):
             attention[layer.self_attn] = number
+    if session.choosing is not None:
+        chosen: Any = session.parts.layers[session.choosing.before]
+        attention[chosen.self_attn] = session.choosing.before
     if attention:
         stack.enter_context(tap(attention, session.observe))
     for site in session.reducer.sites(session.depth):

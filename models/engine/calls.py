@@ -125,6 +125,7 @@ FORWARD: dict[str, Rule] = {
     **_all("pixel_values pixel_values_images pixel_values_videos pixel_attention_mask", PICTURES),
     **_all("image_sizes image_sizes_videos token_type_ids", PICTURES),
     **_all("image_grid_thw video_grid_thw mm_token_type_ids second_per_grid_ts batch_num_images frames", PICTURES),
+    **_all("image_merge_sizes video_merge_sizes video_compression_mask", PICTURES),
     "image_hidden_states": Rule("refused", "pictures that were encoded outside: give their pixel_values"),
     "mm_encoder_outputs": Rule("exact", "pictures that generate encoded beforehand"),
     "vision_feature_layer": Rule("refused", "set it in the model's configuration, from which the tower is read"),
@@ -175,6 +176,8 @@ class Call:
         Columns of the prompts.
     numbered : bool
         Whether the caller gave position ids.
+    sizes : mapping or None
+        What it gave of `Family.sizes`, which the forwards within do not see.
 
     Attributes
     ----------
@@ -182,8 +185,9 @@ class Call:
         Whether the forward to come is the call's first.
     """
 
-    def __init__(self, ids: Tensor | None, width: int, numbered: bool) -> None:
+    def __init__(self, ids: Tensor | None, width: int, numbered: bool, sizes: Mapping[str, Any] | None = None) -> None:
         self.ids, self.width, self.numbered, self.first = ids, width, numbered, True
+        self.sizes = {} if sizes is None else sizes
         self.prompts = 1 if ids is None else len(ids)
 
     def begins(self, ids: Tensor) -> bool:

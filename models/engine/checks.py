@@ -76,7 +76,8 @@ def check_compiled(model: nn.Module) -> None:
 
 def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
     """Refuse sites that the model does not have, where the method would silently never be asked."""
-    known = {Site.pixels(depth), *llm_sites(depth), *(tower_sites(tower) if tower is not None else ())}
+    known = {Site.pixels(depth), *llm_sites(depth), *(Site.decode(number, depth) for number in range(1, depth))}
+    known |= set(tower_sites(tower) if tower is not None else ())
     for site in reducer.sites(depth, tower):
         if site not in known:
             place = f"a vision tower of {tower.used} blocks and " if tower is not None else ""
@@ -185,6 +186,15 @@ def check_copies(family: Family, layouts: Sequence[Layout], inputs: Mapping[str,
         )
 
 
+def check_own_pruning(layouts: Sequence[Layout], copies: int) -> None:
+    """Refuse several sequences of a film that a model's own rule has pruned, whose features transformers then loses."""
+    if copies > 1 and any(layout.gone for layout in layouts):
+        raise UnsupportedError(
+            "transformers loses a film of which a model's own pruning has taken tokens where a prompt has several "
+            "sequences: ask for one sequence, or say model.own_pruning=false"
+        )
+
+
 def check_kinds(family: Family, layouts: Sequence[Layout], kinds: Tensor | None) -> None:
     """Refuse pictures that attend both ways where the model is not told which tokens they are: it would go one way."""
     if family.both_ways and kinds is None and any(layout.spans for layout in layouts):
@@ -236,6 +246,12 @@ def check_reduction(answer: Reduction, view: View, reducer: Reducer, mrope: bool
     if answer.weights is not None and answer.weights.shape != (len(keep), len(view.visual)):
         expected = (len(keep), len(view.visual))
         raise WinnowError(f"{where} returned weights of shape {tuple(answer.weights.shape)}, expected {expected}")
+
+
+def check_kept(keep: Tensor, visual: Tensor, reducer: Reducer) -> None:
+    """Refuse a choice while decoding that is no sorted subset of the visual tokens that are held."""
+    if not bool(torch.isin(keep, visual).all()) or bool((keep[1:] <= keep[:-1]).any()):
+        raise WinnowError(f"reducer {reducer.name} reads keys that are not held, or not in ascending order")
 
 
 def _within(places: Tensor, allowed: Tensor, length: int) -> bool:

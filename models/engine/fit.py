@@ -73,7 +73,8 @@ class Fit:
         llm: Any = self.parts.llm
         wanted, window = kwargs.get("attention_mask") is not None, self.windows[layer]
         held = held_keys(forward.cache, layer) or 0
-        known = ("mask", id(forward.stage(layer)), id(forward.ledger.held[layer]), window, held, hidden.device)
+        seen = id(forward.stage(layer)), id(forward.ledger.held[layer]), forward.narrowed(layer)
+        known = ("mask", *seen, window, held, hidden.device)
         if known not in forward.known:
             rows, keys = forward.seen(layer)
             keys, attn = keys.last(held + rows.columns.shape[1]), attention_of(llm.config)

@@ -31,7 +31,7 @@ class Expected:
         sites = reducer.sites(depth)
         self.inside = {site.number for site in sites if site.kind == "inside"}
         looks = {layer for probe, layer in self.probes if isinstance(probe, LookAhead)}
-        self.stops = {site.number for site in sites} | looks | {depth}
+        self.stops = {site.number for site in sites if site.kind != "decode"} | looks | {depth}
         self._plans: dict[tuple[Any, ...], list[int]] = {}
 
     def plan(self, layout: Layout) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +47,7 @@ class Forward:
         self.cache: Any = None
         self.positions: Tensor | None = None
         self.known: dict[tuple[object, ...], Any] = {}
+        self._hidden: tuple[Tensor, int] | None = None
         self._rows: dict[int, Held] = {}
 
     @property
@@ -81,7 +83,17 @@ class Forward:
         """The tokens of this forward in `layer`, and all keys that they may see, both without what is padding."""
         new = self._real(self.rows(layer) or everything(self.start, self.start + self.new, self.ledger.batch))
         past = self._real(self.ledger.held[layer] or everything(0, self.start, self.ledger.batch))
+        if self._hidden is not None and self.narrowed(layer):
+            past = replace(past, valid=past.valid & ~self._hidden[0].gather(1, past.columns))
         return new, past.more(new.columns, new.valid)
+
+    def hide(self, places: Tensor, layer: int) -> None:
+        """Keep some of all tokens that were ever given, ``(batch, places)``, from `layer` and those behind it."""
+        self._hidden = (places, layer) if bool(places.any()) else None
+
+    def narrowed(self, layer: int) -> bool:
+        """Whether anything is kept from a layer that it holds."""
+        return self._hidden is not None and layer >= self._hidden[1]
 
     def _real(self, held: Held) -> Held:
         if self.mask is None:
@@ -92,14 +104,20 @@ class Forward:
     def pictures(self) -> Tensor:
         """Which picture each token is of, by its place among all that were ever given; -1 for text."""
         made = torch.full((self.ledger.batch, self.start + self.new), -1)
-        prefill = self.prefill
-        for row, layout in enumerate(prefill.layouts if prefill is not None else ()):
-            last = self.start + self.new - self.tail
-            inside = None if prefill is None or prefill.real is None else prefill.real[row] + self.start
-            places = torch.arange(last - layout.length, last) if inside is None else inside
+        layouts = () if self.prefill is None else self.prefill.layouts
+        for row, (layout, places) in enumerate(zip(layouts, self.places(), strict=True)):
             for number, (begin, end) in enumerate(runs(layout.is_visual)):
                 made[row, places[begin:end]] = number
         return made
+
+    def places(self) -> list[Tensor]:
+        """Where the tokens of each row's prompt stand among all that were ever given; empty in decoding."""
+        if self.prefill is None:
+            return []
+        if self.prefill.real is not None:
+            return [real + self.start for real in self.prefill.real]
+        last = self.start + self.new - self.tail
+        return [torch.arange(last - layout.length, last) for layout in self.prefill.layouts]
 
     def entrance(self, positions: Tensor | None, device: torch.device) -> Tensor | None:
         """Position ids of this forward's tokens in layer 0, as if nothing were gone; None where the model may count."""

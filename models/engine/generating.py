@@ -29,6 +29,8 @@ def hook_generate(stack: ExitStack, session: Session, model: Any) -> None:
     def generate(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs).arguments
         check_generate(model, bound)
+        if session.choosing is not None:
+            session.choosing.check(model, bound)
         with _calling(session, bound) as held:
             return original(*args, **_of_what_is_new(_in_one_piece(model, bound, kwargs), held))
 
@@ -85,7 +87,8 @@ def _calling(session: Session, bound: dict[str, Any]) -> Iterator[int]:
         session.numbering.look(extra | {"input_ids": ids})
     width = ids.shape[1] if mask is None and ids is not None else mask.shape[1] if mask is not None else 0
     checks.check_kinds_width(session.family, extra.get("token_type_ids"), width)
-    before, session.call = session.call, Call(ids, width, extra.get("position_ids") is not None)
+    sizes = {name: extra[name] for name in session.family.sizes if extra.get(name) is not None}
+    before, session.call = session.call, Call(ids, width, extra.get("position_ids") is not None, sizes)
     try:
         yield held
     finally:

@@ -90,6 +90,8 @@ def begin(
         Shown the first step's scores.
     """
     check_joint(_habits(model) | dict(generation))
+    if session_of(model).choosing is not None:
+        raise UnsupportedError("a method that chooses among stored keys while it decodes has to decode by itself")
     first = dict(generation) | _lengths(generation, 0, 1)
     first |= {"logits_processor": LogitsProcessorList(processors), "return_dict_in_generate": True}
     output = model.generate(**inputs, **first, do_sample=False)

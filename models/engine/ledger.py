@@ -81,6 +81,9 @@ class Ledger:
         How far the positions of later tokens lie below the caller's since the entrance renumbered, shape ``(batch,)``.
     turns : list
         The traces of each prefill.
+    places, told : list
+        Where methods choose among the keys: where the tokens of each row's prompt stand among all that were ever given,
+        and what the method told last.
     counted : int
         The first layer with attention, whose columns transformers takes for the length of the cache.
     offset : Any
@@ -95,6 +98,8 @@ class Ledger:
     held: list[Held | None] = field(default_factory=list)
     shift: Tensor | None = None
     turns: list[list[PromptTrace]] = field(default_factory=list)
+    places: list[Tensor] = field(default_factory=list)
+    told: list[Any] = field(default_factory=list)
     offset: Any = None
     counted: int = 0
 
@@ -104,7 +109,7 @@ class Ledger:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Ledger:
         """A copy for a copied cache; what is recorded never changes."""
-        return replace(self, held=list(self.held), turns=list(self.turns))
+        return replace(self, held=list(self.held), turns=list(self.turns), told=list(self.told))
 
     @property
     def entered(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from winnow.models.engine.prefill import Prefill
 from winnow.models.families.base import Family, Parts
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
+from winnow.reducers.core.layout import Layout
 
 PER_TOKEN = ("input_ids", "position_ids", "mm_token_type_ids", "token_type_ids")
 """Arguments whose last dimension is the tokens."""
@@ -70,9 +71,9 @@ class Opening:
         prompts = [row[real] for row, real in zip(own.cpu(), mask, strict=True)]
         numbered = forward.numbered if call is None else call.numbered
         checks.check_turn(self.family, self.parts, prompts, start > 0 and not numbered)
-        layouts = self.family.layouts(self.parts.outer, prompts, _without(kwargs, tail))
-        checks.check_kinds(self.family, layouts, kwargs.get("token_type_ids"))
         copies = 1 if call is None or len(own) % call.prompts else len(own) // call.prompts
+        layouts = self._layouts(prompts, _without(kwargs, tail), {} if call is None else call.sizes, copies)
+        checks.check_kinds(self.family, layouts, kwargs.get("token_type_ids"))
         checks.check_copies(self.family, layouts, kwargs, copies)
         inside, llm = bool((mask[:, :-1] & ~mask[:, 1:]).any()), cast(Any, self.parts.llm)
         return Prefill(
@@ -89,6 +90,16 @@ class Opening:
             norm=llm.norm,
             starts=[start] * len(own) if forward.mask is None else forward.mask[:, :start].sum(1).tolist(),
         )
+
+    def _layouts(
+        self, prompts: Sequence[Tensor], inputs: dict[str, Any], sizes: Mapping[str, Any], copies: int
+    ) -> list[Layout]:
+        """See `Family.layouts`; sizes that a call was given are those of one sequence of each prompt."""
+        if not sizes:
+            return self.family.layouts(self.parts.outer, prompts, inputs)
+        once = self.family.layouts(self.parts.outer, prompts[::copies], {**inputs, **sizes})
+        checks.check_own_pruning(once, copies)
+        return [layout for layout in once for _ in range(copies)]
 
 
 def _without(kwargs: dict[str, Any], tail: int) -> dict[str, Any]:

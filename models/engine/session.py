@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from winnow.models.engine import checks
 from winnow.models.engine.branch import Branch
 from winnow.models.engine.calls import FORWARD, Call, check_call
+from winnow.models.engine.choosing import Choosing
 from winnow.models.engine.final import Final, columns, picked
 from winnow.models.engine.fit import Fit
 from winnow.models.engine.forward import Forward
@@ -106,6 +107,8 @@ class Session:
         self.trunk = trunk
         self.branch: Branch | None = None
         self.rotary: tuple[Tensor, Tensor] | None = None
+        choices = [site for site in reducer.sites(self.depth) if site.kind == "decode"]
+        self.choosing = Choosing(reducer, choices[0]) if choices else None
         self.probes = {*reducer.probes(self.depth), *(trunk.probes(self.depth) if trunk is not None else ())}
 
     @property
@@ -153,6 +156,8 @@ class Session:
         self._recall_offset(ledger, numbered)
         self.forward, self.branch = Forward(ledger, new, mask, numbered), None
         turn = not self.answering and (new > 1 if self.call is None else self.call.first)
+        if self.choosing is not None:
+            self.choosing.check_step(self.forward, turn)
         if turn or not ledger.width:
             self.forward.prefill = self.opening.begin(self.forward, ids, kwargs, self.call)
         return (), kwargs
@@ -230,8 +235,10 @@ class Session:
             hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)
             if any(isinstance(probe, Raters) and at == layer for probe, at in self.probes):
                 self.rotary = self.fit.rotary(forward, layer, hidden, kwargs)
+        elif self.choosing is not None and layer == self.choosing.site.number:
+            self.choosing.choose(forward)
         plain = forward.entry is None and forward.ledger.held[0] is None
-        if forward.whole(layer) and (plain or self.fit.causal(layer)):
+        if forward.whole(layer) and not forward.narrowed(layer) and (plain or self.fit.causal(layer)):
             return None
         kwargs = kwargs | {
             "attention_mask": self.fit.mask(forward, layer, hidden, kwargs),
@@ -289,6 +296,8 @@ class Session:
         if forward.prefill is not None:
             traces = forward.prefill.finish(self.tower.tower if self.tower is not None else None)
             forward.ledger.turns.append(traces)
+            if self.choosing is not None:
+                forward.ledger.places, forward.ledger.told = forward.places(), [None] * forward.ledger.batch
             if self.call is None or self.call.first:
                 self.trace.prompts, self.trace.turns = traces, list(forward.ledger.turns)
                 self.trace.frames = dict(self.tower.passes) if self.tower is not None else {}
@@ -310,7 +319,11 @@ class Session:
         self.forward = self.branch = self.rotary = None
 
     def observe(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
-        """At a tapped attention: compute the statistics that were asked for, in prefill."""
+        """At a tapped attention: compute the statistics that were asked for, in prefill; what a choice needs, later."""
+        if self.forward is not None and self.prefill is None and self.choosing is not None:
+            if layer == self.choosing.before:
+                self.choosing.observe(self.forward, query, key, scaling)
+            return
         if self.forward is not None and self.prefill is not None:
             around = replace(self.fit.around(self.forward, layer), rotary=self.rotary)
             self.prefill.signals.observe(layer, self.prefill.index, query, key, scaling, around)

@@ -13,6 +13,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import (
+    ClsLogits,
     ClsRow,
     ColumnMean,
     Headless,
@@ -22,7 +23,7 @@ from winnow.reducers.core.tower import (
     TowerValues,
     TowerView,
 )
-from winnow.reducers.core.tower_statistics import cls_attention, headless_attention, mean_attention
+from winnow.reducers.core.tower_statistics import cls_attention, cls_logits, headless_attention, mean_attention
 
 
 class TowerPass:
@@ -192,6 +193,8 @@ def _value(
         return value[:, first:].transpose(0, 1)
     if isinstance(probe, Headless):
         return headless_attention(query, key, cls)
+    if isinstance(probe, ClsLogits):
+        return cls_logits(query, key, scaling, cls)
     if isinstance(probe, ClsRow):
         return cls_attention(query, key, scaling, added)
     assert isinstance(probe, ColumnMean)

@@ -26,7 +26,7 @@ from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import Tower, TowerProbe
+from winnow.reducers.core.tower import Tower, TowerProbe, Uncut
 
 
 class TowerSession:
@@ -183,16 +183,19 @@ class TowerSession:
         self, layout: Layout, left: Mapping[int, Iterator[Mapping[tuple[TowerProbe, int], Tensor]]]
     ) -> dict[tuple[TowerProbe, int], Tensor]:
         found: dict[tuple[TowerProbe, int], Tensor] = {}
+        uncut: dict[tuple[TowerProbe, int], list[Tensor]] = {}
         for span in layout.spans:
-            for positions in span.positions.view(span.frames, -1):
+            for cells in span.cells:
                 signals = next(left[span.tower], None)
-                if signals is None:
+                if signals is None or (span.patches is not None and not self.reducer.reads_tiles):
                     raise self._unread()
-                for probe, value in signals.items():
-                    value = self._pooled(value.float().cpu(), len(positions))
-                    row = found.setdefault(probe, value.new_zeros(layout.length, *value.shape[1:]))
-                    row[positions] = value
-        return found
+                for (probe, block), value in signals.items():
+                    value = self._pooled(value.float().cpu(), len(cells))
+                    row = found.setdefault((probe, block), value.new_zeros(layout.length, *value.shape[1:]))
+                    row[span.positions[cells[cells >= 0]]] = value[cells >= 0]
+                    if span.patches is not None:
+                        uncut.setdefault((Uncut(probe), block), []).append(value)
+        return found | {key: torch.stack(tiles) for key, tiles in uncut.items()}
 
     def _pooled(self, value: Tensor, tokens: int) -> Tensor:
         """One value for each token of a frame, pooled as the model pools its features."""

@@ -49,6 +49,9 @@ class PromptTrace:
         The reductions in order.
     start : int
         Where the prompt begins in its conversation: the tokens before it that are no padding.
+    decoded : list of Step or None
+        Per step of decoding, which visual tokens the site's layer and later ones read; None: all that they hold. Empty
+        for methods that do not choose while they decode.
     """
 
     layout: Layout
@@ -58,11 +61,12 @@ class PromptTrace:
     anchor: Tensor
     steps: list[Step] = field(default_factory=list)
     start: int = 0
+    decoded: list[Step | None] = field(default_factory=list)
 
     @property
     def visual(self) -> int:
-        """Visual tokens in the prompt."""
-        return len(self.layout.visual)
+        """Visual tokens of the unreduced prompt, with those that the model's own processor had taken away."""
+        return len(self.layout.visual) + self.layout.gone
 
     @property
     def shares(self) -> tuple[float, float, float]:

@@ -29,6 +29,7 @@ FAMILIES = {
     "smolvlm": "winnow.models.families.smolvlm:SmolVLM",
     "glm4v": "winnow.models.families.glm4v:Glm4v",
     "glm46v": "winnow.models.families.glm46v:Glm46v",
+    "video_llama_3": "winnow.models.families.video_llama_3:VideoLlama3",
     "pllava": "winnow.models.families.pllava:Pllava",
     "vila": "winnow.models.families.vila:Vila",
     "longva": "winnow.models.families.longva:LongVA",

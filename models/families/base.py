@@ -71,6 +71,12 @@ class Family(ABC):
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     full_every: ClassVar[int] = 1
     """Each so many-th layer of the LLM has attention; the others carry a state from token to token, and no signals."""
+    told: ClassVar[Mapping[str, Any]] = {}
+    """What the chat template is told besides the messages."""
+    sizes: ClassVar[tuple[str, ...]] = ()
+    """Inputs that tell how pictures lie where nothing else does, as `generate` hides them from the model's forward."""
+    prunes_itself: ClassVar[bool] = False
+    """Whether the processor can take visual tokens away by a rule of the model's own, see `prune_itself`."""
     no_tower: ClassVar[str] = ""
     """Why methods cannot act in the vision tower; empty where they can."""
     no_pixels: ClassVar[str] = "it takes whole pictures"
@@ -167,6 +173,22 @@ class Family(ABC):
         raise WinnowError(
             f"model.max_pixels={most} has no meaning for {self.name}: its tower takes pictures of one size"
         )
+
+    def prune_itself(self, processor: Any, acts: bool) -> None:
+        """Let the model's own pruning of visual tokens act, or not.
+
+        Parameters
+        ----------
+        processor : ProcessorMixin
+            Changed in place.
+        acts : bool
+
+        Raises
+        ------
+        WinnowError
+            If it has none.
+        """
+        raise WinnowError(f"model.own_pruning={str(acts).lower()} has no meaning for {self.name}: leave it out")
 
 
 def runs(mask: Tensor) -> list[tuple[int, int]]:

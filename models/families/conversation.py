@@ -10,7 +10,7 @@ ANSWER = "the answer was here"
 """Stands for an answer in a conversation, to find what the template writes behind it."""
 
 
-def next_turn(processor: Any, text: str) -> list[int]:
+def next_turn(processor: Any, text: str, **told: Any) -> list[int]:
     """Ids of what stands behind an answer when the user asks once more, up to where the next answer begins.
 
     Parameters
@@ -18,6 +18,8 @@ def next_turn(processor: Any, text: str) -> list[int]:
     processor : ProcessorMixin
     text : str
         The question.
+    **told
+        See `Family.told`.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def next_turn(processor: Any, text: str) -> list[int]:
     from jinja2 import TemplateError
 
     try:
-        _, answer, behind = processor.apply_chat_template(said, add_generation_prompt=True).partition(ANSWER)
+        _, answer, behind = processor.apply_chat_template(said, add_generation_prompt=True, **told).partition(ANSWER)
     except (ValueError, TypeError, TemplateError) as error:
         raise WinnowError(f"the chat template of this model takes no second question: {error}") from error
     if not answer or text not in behind:

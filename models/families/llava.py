@@ -86,16 +86,16 @@ CHAT_TEMPLATE = (
 """The template of models with random weights; trained models bring their own."""
 
 
-def chat(processor: ProcessorMixin, content: list[dict[str, str]]) -> str:
-    """One user turn in the processor's chat template, ready for the assistant's answer."""
+def chat(processor: ProcessorMixin, content: list[dict[str, str]], **told: Any) -> str:
+    """One user turn in the processor's chat template, which may be told more, ready for the assistant's answer."""
     messages = [{"role": "user", "content": content}]
-    return str(processor.apply_chat_template(messages, add_generation_prompt=True))
+    return str(processor.apply_chat_template(messages, add_generation_prompt=True, **told))
 
 
-def question(processor: ProcessorMixin, prompt: Prompt) -> str:
-    """One prompt in the chat template: images, then videos, then text."""
+def question(processor: ProcessorMixin, prompt: Prompt, **told: Any) -> str:
+    """One prompt in the chat template, which may be told more: images, then videos, then text."""
     kinds = ["image"] * len(prompt.images) + ["video"] * len(prompt.videos)
-    return chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}])
+    return chat(processor, [*({"type": kind} for kind in kinds), {"type": "text", "text": prompt.text}], **told)
 
 
 def encode_pictures(processor: ProcessorMixin, prompts: Sequence[Prompt], **options: Any) -> BatchFeature:

@@ -87,7 +87,7 @@ class Qwen2VL(Family):
 
     def text(self, processor: Any, prompt: Prompt) -> str:
         """One prompt in the chat template, each picture a placeholder."""
-        return question(processor, prompt)
+        return question(processor, prompt, **self.told)
 
     def config(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
         """See `Family.config`."""

@@ -29,6 +29,7 @@ class Qwen35(Qwen3VL):
     deepstack = False
     full_every = 4
     config_class: ClassVar[Callable[..., PretrainedConfig]] = Qwen3_5Config
+    told: ClassVar[Mapping[str, Any]] = {"enable_thinking": False}
 
     def text_numbers(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> dict[str, Any]:
         """See `Qwen2VL.text_numbers`; of 32 frequencies 11, 11 and 10, interleaved."""

@@ -67,6 +67,8 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
     if layers := unread(fitted(reducer, depth, family.full_every), depth, family.full_every):
         there = attentive(depth, family.full_every)
         return f"reads the attention of layers {layers}, which have none: of {depth} layers {there} have"
+    if family.full_every > 1 and any(site.kind == "decode" for site in reducer.sites(depth)):
+        return "chooses among stored keys while decoding, but most layers carry a state in place of them"
     visual = (Rows("all"), PeakRows("visual"))
     if family.both_ways and any(isinstance(probe, PageRank) or probe in visual for probe, _ in reducer.probes(depth)):
         return "ranks by the attention of visual tokens, which a picture pays both ways here"

@@ -73,6 +73,7 @@ def load(spec: ModelSpec) -> Loaded:
     else:
         loaded = Loaded(*pretrained(family, spec, device), family, positions)
     _cap(family, loaded.processor, spec)
+    _prune(family, loaded.processor, spec)
     return replace(loaded, habits=set_aside(loaded.model))
 
 
@@ -96,6 +97,7 @@ def load_processor(spec: ModelSpec) -> tuple[ProcessorMixin, Family, bool]:
     except (OSError, ValueError, KeyError, ImportError):
         processor, own = family.processor(random_config(family, spec), byte_tokenizer()), False
     _cap(family, processor, spec)
+    _prune(family, processor, spec)
     return processor, family, own
 
 
@@ -103,6 +105,12 @@ def _cap(family: Family, processor: ProcessorMixin, spec: ModelSpec) -> None:
     """Let pictures be no larger than was asked for."""
     if spec.max_pixels or spec.pixels > 1:
         family.cap(processor, _most_pixels(spec) if family.any_size else spec.max_pixels, spec.pixels)
+
+
+def _prune(family: Family, processor: ProcessorMixin, spec: ModelSpec) -> None:
+    """Let a model's own pruning act where that was asked for, and nowhere else."""
+    if spec.own_pruning is not None or family.prunes_itself:
+        family.prune_itself(processor, bool(spec.own_pruning))
 
 
 def _random(family: Family, spec: ModelSpec, device: str) -> tuple[nn.Module, ProcessorMixin]:

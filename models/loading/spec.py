@@ -81,6 +81,8 @@ class ModelSpec:
         Format of quantised weights, see `QUANTISED`.
     positions : {"trained", "library"} or None
         Whether prompts of a model with M-RoPE are numbered as it was trained, or left to transformers; None: trained.
+    own_pruning : bool or None
+        Whether a rule of the model's own takes visual tokens away, see `Family.prune_itself`; None: it does not.
     trust_remote_code : str or None
         The repository whose own code may run; must be the one that is loaded.
     """
@@ -98,4 +100,5 @@ class ModelSpec:
     pixels: int = 1
     quant: str | None = None
     positions: str | None = None
+    own_pruning: bool | None = None
     trust_remote_code: str | None = None

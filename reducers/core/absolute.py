@@ -34,7 +34,7 @@ class Absolute(Reducer):
 
     def __post_init__(self) -> None:
         """Take over what the method says of itself."""
-        for name in ("adaptive", "by_frame", "seeded", "needs_relevance"):
+        for name in ("adaptive", "by_frame", "reads_tiles", "seeded", "needs_relevance"):
             object.__setattr__(self, name, getattr(self.method, name))
 
     def __getattr__(self, name: str) -> Any:

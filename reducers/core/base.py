@@ -41,6 +41,9 @@ class Reducer:
     together: ClassVar[bool] = False
     """Whether what becomes of a frame depends on the others that the vision tower encodes with it."""
 
+    reads_tiles: ClassVar[bool] = False
+    """Whether it knows, at the entrance, what the vision tower's statistics of a picture's tiles are to one another."""
+
     seeded: ClassVar[bool] = False
     """Whether it draws at random, so that runs with another seed are other runs."""
 

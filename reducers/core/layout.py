@@ -135,6 +135,8 @@ class Layout:
         resumption cannot change a choice.
     relevance : Tensor or None
         How much each visual token has to do with the question, shape ``(visual,)``; known for synthetic data only.
+    gone : int
+        Visual tokens that the model's own processor had taken away before the prompt was written.
     """
 
     length: int
@@ -142,6 +144,7 @@ class Layout:
     separators: Tensor = field(default_factory=_no_positions)
     key: str = ""
     relevance: Tensor | None = None
+    gone: int = 0
 
     @classmethod
     def of(cls, length: int, *spans: tuple[int, tuple[int, int, int]], key: str = "") -> Self:

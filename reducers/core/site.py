@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.tower import Tower
 
-Kind = Literal["pixels", "tower", "features", "entrance", "layer", "inside"]
+Kind = Literal["pixels", "tower", "features", "entrance", "layer", "inside", "decode"]
 
 
 @dataclass(frozen=True)
 class Site:
-    """One place in one model; made by `pixels`, `tower`, `features`, `entrance`, `layer` or `inside`.
+    """One place in one model; made by `pixels`, `tower`, `features`, `entrance`, `layer`, `inside` or `decode`.
 
     A further kind of place is a further constructor, and whoever walks the sites of a model (`tower_sites`,
     `llm_sites`, the engine's hooks) learns of it; methods that do not act there need not know.
 
     Parameters
     ----------
-    kind : {"pixels", "tower", "features", "entrance", "layer", "inside"}
+    kind : {"pixels", "tower", "features", "entrance", "layer", "inside", "decode"}
         What kind of place.
     number : int
         The vision block or the LLM layer, counted from 0; `Tower.used` at the features.
@@ -61,6 +62,13 @@ class Site:
         """Inside an LLM layer, between its attention and its MLP."""
         return cls("inside", number, depth)
 
+    @classmethod
+    def decode(cls, number: int, depth: int) -> Self:
+        """At each step of decoding, in front of an LLM layer but the first: which of the prompt's keys it reads."""
+        if not number:
+            raise WinnowError("a choice among stored keys looks at the layer before: choose a layer from 1 on")
+        return cls("decode", number, depth)
+
     @property
     def in_tower(self) -> bool:
         """Whether it is asked frame by frame in the tower, by a `TowerView`."""
@@ -83,6 +91,8 @@ class Site:
     @property
     def first_without(self) -> int:
         """The first LLM layer whose attention and KV cache miss what is dropped here."""
+        if self.kind == "decode":
+            return self.depth
         return self.number + (self.kind == "inside") if not self.in_tower else 0
 
     def __str__(self) -> str:

@@ -81,6 +81,24 @@ class Headless(TowerProbe):
 
 
 @dataclass(frozen=True)
+class ClsLogits(TowerProbe):
+    """What the CLS query's attention logits are of each patch, before the softmax, mean over heads, ``(present,)``.
+
+    Without a CLS token the mean over the patches' queries.
+    """
+
+
+@dataclass(frozen=True)
+class Uncut(TowerProbe):
+    """A statistic of a picture's tiles before their padding is cut off, ``(tiles, patches)``.
+
+    Who acts at the entrance and asks for `of` finds it beside the values of the tokens, where a prompt has tiles.
+    """
+
+    of: TowerProbe
+
+
+@dataclass(frozen=True)
 class TowerKeys(TowerProbe):
     """Key projections, ``(present, heads, head_dim)``."""
 

@@ -59,6 +59,12 @@ def headless_attention(query: Tensor, key: Tensor, cls: bool = False) -> Tensor:
     return (wide_key @ asking / math.sqrt(len(asking))).softmax(0)[int(cls) :].cpu()
 
 
+def cls_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) -> Tensor:
+    """Attention logits of each patch before the softmax, mean over heads, see `ClsLogits`; arguments as before."""
+    asking = query[:, 0] if cls else query.mean(1)
+    return ((key.float() @ asking.float()[..., None]).mean(0)[:, 0] * scaling)[int(cls) :].cpu()
+
+
 def _received(rows: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None) -> Tensor:
     heads, most = (1, ROWS) if rows.device.type == "cpu" else (len(rows), rows.shape[1])
     received = rows.new_zeros(key.shape[1], dtype=torch.float32)

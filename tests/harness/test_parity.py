@@ -39,7 +39,17 @@ QWEN = (
     + CONTENT.replace("PLACEHOLDER", "{{ '<|vision_start|><' + part['type'] + '><|vision_end|>' }}")
     + "{{ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant\n' }}{% endif %}"
 )
+GLM = QWEN.replace(
+    "'<|vision_start|><' + part['type'] + '><|vision_end|>'",
+    "'<|begin_of_' + part['type'] + '|><' + part['type'] + '><|end_of_' + part['type'] + '|>'",
+).replace("system\nYou are a helpful assistant.\n", "")
 """In the manner of the released templates, which take plain strings, as some wrappers give them, and lists of parts."""
+
+TEMPLATES = {"qwen2_vl": QWEN, "qwen2_5_vl": QWEN, "qwen3_vl": QWEN, "qwen3_5": QWEN, "glm4v": GLM}
+HALF = ("qwen2_5_vl", "qwen3_vl", "qwen3_5", "glm4v")
+"""What wrappers load in bfloat16, whatever the checkpoint says."""
+PATCHES = {"qwen2_vl": 14, "qwen2_5_vl": 14, "qwen3_vl": 16, "qwen3_5": 16}
+"""The patches that a wrapper's own resizing takes for granted."""
 
 QWEN_PIXELS = {"min_pixels": SIDE**2, "max_pixels": 768 * 28 * 28}
 
@@ -50,13 +60,12 @@ def tasks(fixtures: Path) -> Tasks:
 
 
 def qwen_model(family: str) -> Any:
-    """A tiny model with patches of 14 pixels, the size that the wrapper's own resizing takes for granted."""
+    """A tiny model with patches of real size, see `PATCHES`."""
     arch = tiny(ARCH)
-    made: Any = load(
-        ModelSpec(family, "", "random", device="cpu", arch=arch | {"vision": arch["vision"] | {"patch": 14}})
-    )
+    vision = arch["vision"] | {"patch": PATCHES[family], "image": 4 * PATCHES[family]}
+    made: Any = load(ModelSpec(family, "", "random", device="cpu", arch=arch | {"vision": vision}))
     for parameter in made.model.parameters():
-        parameter.data *= 6 if parameter.ndim > 1 else 1
+        parameter.data *= (3 if family == "qwen3_5" else 6) if parameter.ndim > 1 else 1
     return made
 
 
@@ -74,7 +83,8 @@ def whole(visuals: list[Any], folder: Path) -> list[Any]:
 
     Seven frames, of which the four at uniform places are the same whether fractions are cut off or rounded.
     """
-    return [_cropped_video(v, folder) if isinstance(v, str) else v.crop((0, 0, SIDE, SIDE)) for v in visuals]
+    side = SIDE if "16" not in folder.name else 64
+    return [_cropped_video(v, folder) if isinstance(v, str) else v.crop((0, 0, side, side)) for v in visuals]
 
 
 def _cropped_video(path: str, folder: Path) -> str:
@@ -95,7 +105,7 @@ def theirs(wrapper: Any, task: Any, folder: Path) -> list[str]:
 
 
 def ours(folder: Path, family: str, tasks: Tasks, name: str, frames: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    dtype = "bfloat16" if family == "qwen2_5_vl" else "float32"  # as its wrapper loads it, whatever the checkpoint says
+    dtype = "bfloat16" if family in HALF else "float32"
     loaded = load(ModelSpec(family, str(folder), device="cpu", dtype=dtype))
     for document in tasks.documents(name, None):
         document.generation["max_new_tokens"] = TOKENS
@@ -116,22 +126,29 @@ def ours(folder: Path, family: str, tasks: Tasks, name: str, frames: int) -> Ite
         ("qwen2_vl", "qwen2_vl:Qwen2_VL", "videomme", 4),
         ("qwen2_5_vl", "qwen2_5_vl:Qwen2_5_VL", "pope", 1),
         ("qwen2_5_vl", "qwen2_5_vl:Qwen2_5_VL", "videomme", 4),
+        ("qwen3_vl", "qwen3_vl:Qwen3_VL", "pope", 1),
+        ("qwen3_5", "qwen3_5:Qwen3_5", "pope", 1),
+        ("glm4v", "glm4v:GLM4V", "pope", 1),
     ],
 )
 def test_the_same_answers(
     family: str, wrapper: str, task: str, frames: int, tasks: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    qwen = family.startswith("qwen")
-    checkpoint(family, QWEN if qwen else LLAVA, tmp_path)
+    folder = tmp_path / f"Flash-{PATCHES.get(family, 0)}"  # by which one wrapper tells the class
+    folder.mkdir()
+    checkpoint(family, TEMPLATES.get(family, LLAVA), folder)
     module, _, name = wrapper.partition(":")
     with quiet():
         cls = getattr(importlib.import_module(f"lmms_eval.models.simple.{module}"), name)
-        if qwen:  # which writes pictures as JPEG
-            monkeypatch.setattr(cls, "_encode_image_data_url", lambda self, image: image)
-        options = QWEN_PIXELS | {"max_num_frames": frames} if qwen else {"max_frames_num": frames}
-        made = cls(pretrained=str(tmp_path), device="cpu", device_map="cpu", **options)
-        expected = theirs(made, tasks.load(task), tmp_path)
-    found = list(ours(tmp_path, family, tasks, task, frames))
+        for name in ("_encode_image_data_url", "_image_to_base64"):  # which write pictures as JPEG
+            if hasattr(cls, name):
+                monkeypatch.setattr(cls, name, lambda self, image: image)
+        options = QWEN_PIXELS | {"max_num_frames": frames} if family in PATCHES else {}
+        options = options if family in TEMPLATES else {"max_frames_num": frames}
+        options |= {"enable_thinking": False} if family == "qwen3_5" else {}
+        made = cls(pretrained=str(folder), device="cpu", device_map="cpu", **options)
+        expected = theirs(made, tasks.load(task), folder)
+    found = list(ours(folder, family, tasks, task, frames))
     assert len(set(expected)) > 1
     assert [text for text, _ in found] == [
         cut(text.strip(), until).strip() for text, (_, until) in zip(expected, found, strict=True)

@@ -60,12 +60,20 @@ FAMILIES = (
     "video_llava",
     "llava_video",
     "vila",
+    "smolvlm",
+    "glm4v",
+    "gemma3",
+    "video_llama_3",
 )
-MROPE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+MROPE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v")
+TIMED = ("qwen3_vl", "glm4v")
+"""Those of them that write the time between the steps of a film."""
 LONG = (20, 128, 768)
-"""Frames of the longest films, with one token in two frames; Qwen3-VL writes the time before each of these."""
+"""Frames of the longest films, with one token in two frames, where no time is written beside each of these."""
 CHANNELS = ("pixel_values", "pixel_values_images", "pixel_values_videos", "image_sizes", "frames")
 GRIDS = ("image_grid_thw", "video_grid_thw", "second_per_grid_ts")
+MERGED = ("image_merge_sizes", "video_merge_sizes", "video_compression_mask")
+KINDS = ("mm_token_type_ids", "token_type_ids")
 WORDS = ("what is this ?", "red ?", "count them all , please .", "why ?", "is it red ? is it red ? is it")
 
 
@@ -102,7 +110,8 @@ def draw(seed: int) -> Draw:
         seen = turn == 0 or not loaded.family.mrope
         asked.append(tuple(_prompt(dice, family, film, seen, alone=many) for _ in range(batch)))
     options, cache = _options(dice, batch, turns), dice.choice(("own", "given", "bare", "copied" if many else "none"))
-    if family == "internvl" and transformers.__version__.startswith("5.17."):  # repeats tiles one by one, see the docs
+    tiled = ("internvl", "smolvlm", "glm4v", "gemma3", "video_llama_3")  # repeated one by one on 5.17, see the docs
+    if family in tiled and transformers.__version__.startswith("5.17."):
         options = {name: value for name, value in options.items() if name not in ("num_beams", "num_return_sequences")}
     if cache == "none" and "prompt_lookup_num_tokens" in options:
         cache = "own"
@@ -117,7 +126,7 @@ def _prompt(dice: random.Random, family: str, film: int, seen: bool, alone: bool
     if kind == "image":
         return Prompt(text, images=[Image.fromarray(picture(seed))])
     if kind == "video" and family in MROPE:
-        return _film(dice, text, seed, LONG[:1] if family == "qwen3_vl" else LONG)
+        return _film(dice, text, seed, LONG[:1] if family in TIMED else LONG)
     if kind == "video" and (family, alone) != ("llava", False):
         return Prompt(text, videos=[np.asarray(picture(seed, film))])
     return Prompt(text) if kind == "text" else Prompt(text, images=[Image.fromarray(picture(seed))])
@@ -154,9 +163,9 @@ def check(call: Draw) -> float:
                 inputs["position_ids"] = trained_positions(model, inputs)
             asked = torch.cat([ids, inputs.pop("input_ids")], 1)
             mask = torch.cat([mask, inputs.pop("attention_mask")], 1)
-            kinds = inputs.pop("mm_token_type_ids", None)
-            if kinds is not None:
-                inputs["mm_token_type_ids"] = torch.cat([kinds.new_zeros(ids.shape), kinds], 1)
+            for name in KINDS:
+                if (kinds := inputs.pop(name, None)) is not None:
+                    inputs[name] = torch.cat([kinds.new_zeros(ids.shape), kinds], 1)
             given = inputs | {"input_ids": asked, "attention_mask": mask} | _cache(call, cache, loaded)
             torch.manual_seed(1)
             try:
@@ -200,15 +209,18 @@ def _alone(call: Draw, loaded: Loaded, b: int, ids: Tensor) -> dict[str, Any]:
     found: dict[str, list[Tensor]] = {}
     for prompts in call.turns:
         inputs = loaded.family.encode(loaded.processor, [prompts[b]])
-        for name in (*CHANNELS, *GRIDS, "batch_num_images", "mm_token_type_ids"):
+        for name in (*CHANNELS, *GRIDS, *MERGED, "batch_num_images", *KINDS):
             if name in inputs:
                 found.setdefault(name, []).append(torch.as_tensor(inputs[name]))
     kinds = found.pop("mm_token_type_ids", None)
-    side = 1 if loaded.family.name in ("llava_video", "vila", "longva", "pllava") else 0
+    pictures = found.pop("token_type_ids", None)
+    side = 1 if loaded.family.name in ("llava_video", "vila", "longva", "pllava", "smolvlm") else 0
     whole: dict[str, Any] = {name: torch.cat(values, side) for name, values in found.items()}
     if kinds is not None:
         whole["mm_token_type_ids"] = torch.cat([kinds[0], kinds[0].new_zeros(1, len(ids) - kinds[0].shape[1])], 1)
     whole["input_ids"] = ids[None]
+    if pictures is not None:
+        whole["token_type_ids"] = (whole["input_ids"] == loaded.model.config.image_token_id).long()
     return whole | ({"position_ids": trained_positions(loaded.model, whole)} if call.family in MROPE else {})
 
 

@@ -69,6 +69,8 @@ COVERING = {
     "qwen3_5": ("sdpa", "padded", HYBRID),
     "qwen3_5_moe": ("eager", "padded", HYBRID),
 }
+TWINS = ("qwen3_5_moe", "glm46v")
+"""Families whose layers, caches and towers are another one's."""
 FEW = ("none", "fastv", "pdrop", "aim", "aim-later")
 
 
@@ -76,7 +78,8 @@ def matrix() -> Iterator[Any]:
     for family, attn, batch in itertools.product(FAMILIES, BACKENDS, BATCHES):
         covering = COVERING.get(family, ("sdpa", "padded", FEW))
         if (attn, batch) == covering[:2]:
-            yield pytest.param(family, attn, batch, covering[2])
+            marks = pytest.mark.full if family in TWINS else ()
+            yield pytest.param(family, attn, batch, covering[2], marks=marks)
         if covering != (attn, batch, tuple(SWEEP)):
             yield pytest.param(family, attn, batch, tuple(SWEEP), marks=pytest.mark.full)
 

@@ -37,10 +37,13 @@ from winnow.reducers.fitprune import FitPrune
 from winnow.reducers.flashvid import FlashVID
 from winnow.reducers.frame_pairs import FramePairs
 from winnow.reducers.framefusion import FrameFusion
+from winnow.reducers.globalcom2 import GlobalCom2
 from winnow.reducers.grid import GridSample
 from winnow.reducers.hiprune import HiPrune
+from winnow.reducers.hired import HiRED
 from winnow.reducers.holitom import HoliTom
 from winnow.reducers.holov import HoloV
+from winnow.reducers.illava import ILLaVA
 from winnow.reducers.mmtok import MMTok
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
@@ -129,6 +132,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "vidcom2-official": VidCom2(ratio=0.25, counts="official", positions="compact"),
     "dycoke": DyCoke(positions="keep"),
     "dycoke-official": DyCoke(k=0.5, variant="official"),
+    "dycoke-code": DyCoke(positions="keep", decode="code", schedule=K(2)),
+    "dycoke-paper": DyCoke(k=0.5, variant="official", decode="paper", p=0.5, schedule=K(1)),
     "dart": DART(ratio=0.3),
     "dart-layer": DART(ratio=0.3, at="layer"),
     "dart-official": DART(R=0.6, at="layer", variant="official", scope="span", schedule=K(3)),
@@ -165,6 +170,12 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "pixelprune-raster": PixelPrune(metric="rmse", tau=0.76, scan="raster", anchored=False),
     "scissor": Scissor(tau=0.1),
     "scissor-keep": Scissor(tau=0.2, positions="keep"),
+    "hired": HiRED(ratio=0.3, newlines="keep", positions="keep"),
+    "hired-official": HiRED(variant="official"),
+    "globalcom2": GlobalCom2(ratio=0.3, order="raster", positions="keep"),
+    "globalcom2-official": GlobalCom2(variant="official"),
+    "illava": ILLaVA(ratio=0.25, schedule=K(2)),
+    "illava-attention": ILLaVA(ratio=0.2, at=(0.0, 0.5), weights="attention", positions="keep", schedule=K(3)),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
@@ -186,14 +197,19 @@ KINDS = {
 
 ALIKE = {
     "qwen3_vl_moe": {"none", "fastv", "aim-keep"},
-    "qwen3_5": {"none", "random-entrance", "random-layer", "fastv", "aim-keep"},
-    "qwen3_5_moe": {"none", "fastv"},
+    "qwen3_5": {"none", "random-entrance", "random-layer", "fastv"},
+    "qwen3_5_moe": {"fastv"},
     "smolvlm": {"none", "fastv", "tome", "aim-keep"},
     "glm4v": {"none", "fastv", "tome", "aim-keep"},
-    "glm46v": {"none", "fastv"},
+    "glm46v": {"fastv"},
+    "video_llama_3": {"none", "random-entrance", "fastv"},
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
+
+
+MADE_FOR = dict.fromkeys(("hired", "hired-official", "globalcom2", "globalcom2-official"), "llava_next")
+"""The family that a method is made for, on which it is checked in each run."""
 
 
 def matrix() -> Iterator[Any]:
@@ -202,6 +218,8 @@ def matrix() -> Iterator[Any]:
         for attn, batch, method in itertools.product(BACKENDS, batches(family), METHODS):
             sampled = usual if method in ALIKE.get(family, KINDS) else None
             covering = THOROUGH.get(family, sampled)
+            if method in MADE_FOR:
+                covering = usual if family == MADE_FOR[method] else None
             marks = () if (attn, batch) == covering else pytest.mark.full
             yield pytest.param(family, attn, batch, method, marks=marks)
 
@@ -219,7 +237,9 @@ def test_every_invariant_holds(family: str, attn: str, batch: str, method: str) 
     if impossible(case.loaded.family, case.reducer, LAYERS):
         with pytest.raises(UnsupportedError, match=f"on {family}"), attach(case.loaded.model, case.reducer):
             pass
-    elif needs_tower(case, family in TILED and batch != "video", family == "llava_next"):
+    elif needs_tower(
+        case, family in TILED and batch != "video", family == "llava_next" and not case.reducer.reads_tiles
+    ):
         with pytest.raises(UnsupportedError, match=r"tiles of an any-resolution image|slots: keep fewer"):
             INVARIANTS["repeatable"](case)
     else:

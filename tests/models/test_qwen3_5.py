@@ -1,6 +1,7 @@
 """Qwen3.5: most layers carry a state in place of attention, and what is dropped must be gone from it."""
 
 import warnings
+from copy import copy
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from winnow.models.check.cases import batches, image_prompt, text_prompt, tiny_m
 from winnow.models.check.replay import replay_logits
 from winnow.models.engine import attach
 from winnow.models.families import find_family
+from winnow.models.families.conversation import next_turn
 from winnow.models.families.hybrid import attentive, fitted, unread
 from winnow.models.families.support import impossible
 from winnow.models.transformers_api import CACHE, cache_of
@@ -146,6 +148,16 @@ def test_a_later_turn_goes_on_with_the_state(reducer: Reducer) -> None:
     expected = replay_logits(model, parts, loaded.encode([video_prompt()]), behind, told)
     assert (torch.stack(second.logits, 1)[0] - expected[-4:]).abs().max() < 2e-4
     assert min(told.shares) < 0.5
+
+
+def test_it_is_asked_to_answer_without_a_thought() -> None:
+    loaded: Any = tiny_model("qwen3_5", "sdpa")
+    processor = copy(loaded.processor)
+    processor.chat_template += "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
+    ids = loaded.family.encode(processor, [text_prompt()])["input_ids"]
+    assert torch.equal(ids, loaded.encode([text_prompt()])["input_ids"])
+    later = next_turn(processor, "and ?", **loaded.family.told)
+    assert later == next_turn(loaded.processor, "and ?") and len(later) < len(next_turn(processor, "and ?"))
 
 
 def test_padding_behind_a_state_is_refused() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from drawing import check, draw
 
-EACH, MANY, ALL = 25, 8, 140
+EACH, MANY, ALL = 25, 7, 140
 """Calls in a test; tests in each run; tests of the whole matrix."""
 
 

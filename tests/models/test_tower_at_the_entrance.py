@@ -16,7 +16,7 @@ from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Span
 from winnow.reducers.core.reduction import View
-from winnow.reducers.core.tower import ColumnMean, Tower, TowerKeys, TowerProbe
+from winnow.reducers.core.tower import ColumnMean, Tower, TowerKeys, TowerProbe, Uncut
 
 READING = [name for name in FAMILIES if not find_family(name).no_tower and name != "llava_next"]  # always tiles
 
@@ -31,16 +31,26 @@ class Reader(Chooser):
         return ((ColumnMean(), tower.used - 1), (TowerKeys(), 0))
 
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
-        self.seen.append({probe: value[view.visual] for (probe, _), value in view.signals.items()})
+        said = {probe: value for (probe, _), value in view.signals.items() if not isinstance(probe, Uncut)}
+        self.seen.append({probe: value[view.visual] for probe, value in said.items()})
         return torch.arange(len(tokens))[: self.count(view.site, span.grid, len(tokens))]
 
 
-def read(family: str, prompts: list[Prompt]) -> tuple[list[dict[TowerProbe, Tensor]], list[Tensor]]:
+@dataclass(frozen=True)
+class TileReader(Reader):
+    """Knows about tiles."""
+
+    reads_tiles = True
+
+
+def read(
+    family: str, prompts: list[Prompt], method: Reader | None = None
+) -> tuple[list[dict[TowerProbe, Tensor]], list[Tensor]]:
     """What the method saw of each prompt, and the attention that the tower's last used block returned."""
     loaded: Any = tiny_model(family, "eager")
     found: list[Tensor] = []
     Reader.seen.clear()
-    method, parts = Reader(), loaded.family.parts(loaded.model)
+    method, parts = method or Reader(), loaded.family.parts(loaded.model)
     used = loaded.family.tower(loaded.model.config).used - 1
     with torch.no_grad(), attach(loaded.model, method):
         handles = [
@@ -86,6 +96,21 @@ def test_beams_and_turns_read_it_too() -> None:
     with torch.no_grad(), attach(loaded.model, Reader()) as trace:
         loaded.model.generate(**inputs, num_beams=2, max_new_tokens=2, pad_token_id=0)
     assert len(Reader.seen) == 1 and trace.prompts[0].visual_per_layer == trace.prompts[1].visual_per_layer == [9] * 6
+
+
+def test_tokens_of_tiles_have_what_their_patches_received() -> None:
+    loaded: Any = tiny_model("llava_next", "eager")
+    inputs = loaded.family.encode(loaded.processor, [image_prompt()])
+    (layout,) = loaded.family.layouts(loaded.model.model, list(inputs["input_ids"]), inputs)
+    (seen, _), weights = read("llava_next", [image_prompt()], TileReader())  # asked for each span
+    expected = weights[-1][:, :, 1:].mean((1, 2))[:, 1:]
+    base, tiles = layout.spans
+    row = torch.zeros(len(tiles))
+    for cells, told in zip(tiles.cells, expected[1:], strict=True):
+        row[cells[cells >= 0]] = told[cells >= 0]
+    assert len(tiles) < tiles.cells.numel()  # some of it is padding
+    assert torch.allclose(seen[ColumnMean()], torch.cat([expected[0], row]), atol=1e-6)
+    assert len(base) == len(expected[0])
 
 
 @pytest.mark.parametrize("family", ["llava_next", "llava_onevision", "llava_next_video"])

@@ -10,17 +10,20 @@ from sweeping import DEPTH, SWEEP, answer, matrix, single_runs
 
 from winnow.models.check.cases import BATCHES, tiny_model
 from winnow.models.engine import Trace, Trunk, attach
+from winnow.models.engine.signals import Signals
 from winnow.models.transformers_api import cache_of, tensors_of
 from winnow.reducers import cdpruner, divprune
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.cdpruner import CDPruner
-from winnow.reducers.core.schedule import First, K, Window
+from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
 from winnow.reducers.divprune import DivPrune
 from winnow.reducers.fastv import FastV
 from winnow.reducers.none import NoReduction
+from winnow.reducers.pdrop import PDrop
 from winnow.reducers.random import RandomDrop
 from winnow.reducers.tome import ToMe
+from winnow.reducers.vas import VAS
 
 
 def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
@@ -130,6 +133,29 @@ def test_ratios_share_one_ranking_and_parts_one_answer(monkeypatch: pytest.Monke
         assert_same(alone, answer(loaded, cell, prompts, trunk))
     pictured = len(prompts) - 1
     assert [asked.count(name) for name in ("max_min", "reduce", "determinant")] == [pictured, pictured, 2 * pictured]
+
+
+def test_what_two_methods_ask_of_a_layer_ahead_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, prompts, ahead = tiny_model("llava", "sdpa", DEPTH), BATCHES["image"], Signals.ahead
+    cells = [PDrop(ratios=(ratio,), positions="keep", schedule=Cuts((2,))) for ratio in (0.5, 0.25)]
+    expected = [answer(loaded, cell, prompts) for cell in cells]
+    asked: list[int] = []
+    monkeypatch.setattr(Signals, "ahead", lambda self, at, *more: asked.append(at) or ahead(self, at, *more))
+    trunk = Trunk(cells)
+    for cell, alone in zip(cells, expected, strict=True):
+        assert_same(alone, answer(loaded, cell, prompts, trunk))
+    assert asked == [2]
+
+
+def test_methods_that_find_out_how_much_they_cut_share_what_follows_equal_cuts() -> None:
+    """No plan tells what the layers behind such a cut see; whoever cuts alike comes by."""
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["image"]
+    cells = [VAS(r=0.3, trigger=trigger, schedule=Rounds(start=3, end=4, interval=1)) for trigger in (0.01, 0.02)]
+    expected, trunk = [answer(loaded, cell, prompts) for cell in cells], Trunk(cells)
+    for cell, alone in zip(cells, expected, strict=True):
+        assert_same(alone, answer(loaded, cell, prompts, trunk))
+    whole, *_, cut = trunk.ran
+    assert cut < whole and len(trunk.spared) == DEPTH
 
 
 def test_notes_are_those_of_equal_tokens_in_equal_states() -> None:

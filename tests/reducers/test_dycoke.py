@@ -1,7 +1,11 @@
 import pytest
 import torch
 from tokens import Rows, cosine, left, tokens
+from views import layout
 
+from winnow.reducers.core.decoding import StepView
+from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.site import Site
 from winnow.reducers.dycoke import DyCoke
 
 
@@ -58,3 +62,50 @@ def test_counts(frames: int, official: int, mended: int) -> None:
 def test_a_picture_stays() -> None:
     for variant in ("mended", "official"):
         assert DyCoke(variant=variant).plan([(1, 9)], 1) == [9]
+
+
+def stepped(attention: list[list[float]], method: DyCoke) -> list[list[int]]:
+    """The released loops of the second stage: what each step reads, of visual tokens 3, 4, 5, ..."""
+    free = len(attention[0]) - (method.variant == "official")
+    before: list[float] | None = None
+    read, found = list[int](), []
+    for paid in attention:
+        if before is None or cosine(paid, before) < 0.9:
+            rank = sorted(range(free), key=lambda i: (-paid[i], i))
+            read = sorted([*rank[: int(free * (1 - method.p))], *range(free, len(paid))])
+        elif method.decode == "code":
+            read = list(range(len(paid)))
+        before = paid
+        found.append([i + 3 for i in read])
+    return found
+
+
+@pytest.mark.parametrize("decode", ["code", "paper"])
+@pytest.mark.parametrize("seed", range(80))
+def test_the_second_stage_is_its_loops(seed: int, decode: str) -> None:
+    random = torch.Generator().manual_seed(seed)
+    method = DyCoke(decode=decode, p=[0.7, 0.2, 0.95][seed % 3], variant=["mended", "official"][seed % 2])  # type: ignore[arg-type]
+    prompt, told = layout((1, 1, int(torch.randint(1, 20, (), generator=random)))), None
+    paid = [torch.rand(len(prompt.visual), generator=random)]
+    for _ in range(5):  # some steps look elsewhere, some where the one before has looked
+        other = torch.rand(len(paid[0]), generator=random)
+        paid.append(other if torch.rand((), generator=random) < 0.5 else paid[-1] + 0.1 * other)
+    paid = [(row * 4).floor() if seed % 5 == 0 else row for row in paid]
+    found = []
+    for attention in paid:
+        answer = method.reduce(StepView(Site.decode(3, 28), prompt, prompt.visual, attention, told))
+        assert answer is not None
+        found.append(answer.keep.tolist())
+        told = answer.told
+    assert found == stepped([row.tolist() for row in paid], method)
+
+
+def test_where_the_second_stage_acts() -> None:
+    assert [str(site) for site in DyCoke(decode="code").sites(28)] == ["entrance", "decode(3)"]
+    assert [str(site) for site in DyCoke().sites(28)] == ["entrance"]
+    assert DyCoke(decode="code").knobs(28)["schedule"] == "k=3" and not {"p", "schedule"} & DyCoke().knobs(28).keys()
+    assert DyCoke(decode="paper").plan([(32, 196)], 28) == [2960] * 28
+    with pytest.raises(WinnowError, match="choose a layer from 1 on"):
+        Site.decode(0, 28)
+    with pytest.raises(WinnowError, match="1-p=0 is not allowed"):
+        DyCoke(p=1)

@@ -36,6 +36,12 @@ def test_whoever_has_a_paper_says_where_it_appeared() -> None:
     assert all(entry["code"] is None or entry["code"].startswith("https://") for entry in FOUND.values())
 
 
+def test_whoever_has_code_tells_its_licence() -> None:
+    assert all(entry["licence"] for entry in FOUND.values() if entry["code"])
+    assert FOUND["fastv"]["licence"] == "not looked up" and FOUND["fitprune"]["licence"] == "none"
+    assert FOUND["random"]["licence"] is None
+
+
 def test_every_knob_is_explained() -> None:
     silent = {
         f"{name}.{knob}"

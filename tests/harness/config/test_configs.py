@@ -215,7 +215,7 @@ def test_schedule_for_no_kind_of_the_reducer_is_refused() -> None:
     with pytest.raises(WinnowError, match="takes cuts: choose schedule=cuts"):
         schedules.choose_schedule("pdrop", ["cuts"], rounds_only)
     with pytest.raises(
-        WinnowError, match="does not say which kind of schedule it takes: choose one of schedule=cuts, schedule=first"
+        WinnowError, match="does not say which kind of schedule it takes: choose one of schedule=cuts, schedule=dycoke"
     ):
         cell("reducer=custom", "reducer.target=a:B", "schedule=pico")
     with pytest.raises(WinnowError, match=r"schedule.kind=foo is not known: choose none, k, window, rounds, cuts"):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import signature
 from typing import Any, cast
 
 import numpy as np
@@ -116,14 +117,15 @@ def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     root, modules = type(loaded.model).__name__, dict(loaded.model.named_modules())
     llm = next(name for name, module in modules.items() if module is loaded.family.parts(loaded.model).llm)
     projecting = projectors(loaded.model)
+    heads = 1 if "logits_to_keep" in signature(type(loaded.model).forward).parameters else inputs["input_ids"].shape[1]
     rope = flops.get(f"{root}.{llm}.rotary_emb", 0)  # transformers 5.17 makes the angles by a product of matrices
     parts = {
         "rope": rope,
         "llm": flops[f"{root}.{llm}"] - rope,
-        "head": flops[f"{root}.lm_head"],
+        "head": flops[f"{root}.lm_head"] / heads,
         "projector": sum(flops.get(f"{root}.{name}", 0) for name in projecting),
     }
-    parts["tower"] = flops["Global"] - sum(parts.values())
+    parts["tower"] = flops["Global"] - sum(parts.values()) - (heads - 1) * parts["head"]
     vision: Any = loaded.model.config.vision_config
     tower = TowerShape.from_arch(arch["vision"], model.nominal.tokens_per_frame, model.has_cls)
     if "window" in model.arch["vision"]:  # a narrow model has windows of its own

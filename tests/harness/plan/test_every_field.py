@@ -63,6 +63,8 @@ CASES = [
     case("model.pixels", 2, MODEL),
     case("model.quant", "bnb-int8", MODEL),
     case("model.positions", "sequential", MODEL),
+    case("model.own_pruning", False, set()),
+    case("model.own_pruning", True, METHOD),
     case("model.trust_remote_code", "org/model", MODEL),
     case("model.has_cls", False, set()),
     case("model.mlp_add", False, {REPORT}),

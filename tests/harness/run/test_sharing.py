@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -104,20 +104,36 @@ def test_without_memory_cells_go_on_one_by_one(
     assert rows(results) == alone
 
 
+class Work:
+    """A cell with its method, as far as sharing looks at it."""
+
+    def __init__(self, *words: str) -> None:
+        self.run = type("Run", (), {"cell": cell(*words)})
+        self.built = build_method(self.run.cell)
+
+
+LOADED: Any = type("Loaded", (), {"model": torch.nn.Linear(1, 1)})
+
+
+def test_a_cell_that_chooses_while_it_decodes_decodes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    works: list[Any] = [
+        Work("reducer=dycoke", f"reducer.decode={which}", "schedule=pico_k", "share=all") for which in ("none", "code")
+    ]
+    shared = Sharing(works, LOADED, Counter())
+    assert shared.joint and [shared.alone(work) for work in works] == [False, True]
+    monkeypatch.setattr(answering, "answer_jointly", lambda *_: pytest.fail("it cannot decode with others"))
+    assert answering._joint({works[1]: set()}, cast(Any, object()), Trunk([]), shared, Stop()) == {}
+
+
 @pytest.mark.parametrize("more", [(), ("share=all",)])
 def test_memory_cuts_a_group_into_trees(monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]) -> None:
-    class Work:
-        def __init__(self, *words: str) -> None:
-            self.run = type("Run", (), {"cell": cell(*words, *more)})
-            self.built = build_method(self.run.cell)
-
-    loaded: Any = type("Loaded", (), {"model": torch.nn.Linear(1, 1)})
-    works: list[Any] = [Work("reducer=fastv", f"ratio={r}", "schedule=pico_k", "batch_size=4") for r in (0.1, 0.5)]
-    works.insert(1, Work("reducer=none", "batch_size=4"))
+    fastv = ("reducer=fastv", "schedule=pico_k", "batch_size=4", *more)
+    works: list[Any] = [Work(*fastv, f"ratio={r}") for r in (0.1, 0.5)]
+    works.insert(1, Work("reducer=none", "batch_size=4", *more))
 
     def groups(gigabytes: float) -> list[list[str]]:
         monkeypatch.setattr(sharing, "free_bytes", lambda _: gigabytes * sharing.GIGABYTE / sharing.PART)
-        return [[work.run.cell.asked for work in group] for group in Sharing(works, loaded, Counter()).groups(works)]
+        return [[work.run.cell.asked for work in group] for group in Sharing(works, LOADED, Counter()).groups(works)]
 
     assert groups(1) == [["", "0.5", "0.1"]]
     assert groups(0) == [[""], ["0.5"], ["0.1"]]

@@ -28,6 +28,11 @@ def test_an_unreduced_run_on_less_input_is_no_baseline(less: dict[str, int]) -> 
     assert baselines([unreduced("less", downsample=less)]) == {}
 
 
+def test_a_models_own_pruning_is_no_baseline() -> None:
+    own = unreduced("own", label="none model.own_pruning=true")
+    assert baselines([unreduced(), own]) == {"c": unreduced()}
+
+
 def test_the_newest_finished_replay_counts() -> None:
     like = {"reducer": "random", "knobs": {"like": "method"}}
     old, new = result("old", "t", day=1, **like), result("new", "t", day=3, **like)

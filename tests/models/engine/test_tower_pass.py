@@ -12,7 +12,7 @@ from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsRow, ColumnMean, Headless, Tower, TowerKeys, TowerValues
+from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, Tower, TowerKeys, TowerValues
 
 LEFT = torch.finfo(torch.float32).min
 
@@ -46,19 +46,21 @@ def test_statistics_are_those_of_attention_by_loops(cls: bool) -> None:
     n, heads, width = 4 + cls, 2, 3
     query, key, value = (torch.randn(1, heads, n, width, generator=draw) for _ in range(3))
     frames = passing(cls)
-    probes = [ColumnMean(), Headless(), TowerKeys(), TowerValues(), *([ClsRow()] if cls else [])]
+    probes = [ColumnMean(), Headless(), ClsLogits(), TowerKeys(), TowerValues(), *([ClsRow()] if cls else [])]
     frames.observe(1, probes, query, key, value, 0.7)
     found = frames.signals[0]
-    weights = torch.zeros(n, n)
+    weights, raw = torch.zeros(2, n, n)
     for i in range(n):
         for h in range(heads):
             logits = torch.stack([0.7 * (query[0, h, i] * key[0, h, j]).sum() for j in range(n)])
             weights[i] += logits.softmax(0) / heads
+            raw[i] += logits / heads
     asking = range(int(cls), n)  # the class token receives and sends, but is no patch
     columns = torch.stack([torch.stack([weights[i, j] for i in asking]).mean() for j in asking])
     assert torch.allclose(found[ColumnMean(), 1], columns, atol=1e-6)
     if cls:
         assert torch.allclose(found[ClsRow(), 1], weights[0, 1:], atol=1e-6)
+    assert torch.allclose(found[ClsLogits(), 1], (raw[0] if cls else raw.mean(0))[int(cls) :], atol=1e-6)
     wide_q, wide_k = (x[0].transpose(0, 1).reshape(n, -1) for x in (query, key))
     row = wide_q[0] if cls else wide_q.mean(0)
     softmax = torch.stack([(row * wide_k[j]).sum() / 6**0.5 for j in range(n)]).softmax(0)

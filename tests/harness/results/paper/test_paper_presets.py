@@ -68,7 +68,7 @@ def test_a_grid_is_every_method_at_every_budget() -> None:
     table = preset.parse("x", {"title": "x", "published": None, "rows": {"own": {}}, "grid": {"a": block}})
     assert [row.key for row in table.rows] == ["own", "a_64_random", "a_64_none", "a_32_random", "a_32_none"]
     assert table.find("a_32_random").set == ("model=pico", "reducer=random", "ratio=0.25")
-    assert len(preset.load("modern_image").rows) == 5 + 3 * (16 + 14 + 7)
+    assert len(preset.load("modern_image").rows) == 5 + 3 * (16 + 16 + 7)
 
 
 @pytest.mark.full
