@@ -29,7 +29,7 @@ from winnow.harness.config.schema import (
     TasksConfig,
     TrackerConfig,
 )
-from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice
+from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice, check_device_word
 from winnow.reducers.core.errors import WinnowError
 
 PICTURE, TILE = SCOPES = ("picture", "tile")
@@ -249,6 +249,7 @@ def _check_model(model: ModelConfig) -> None:
     check_choice("dtype", model.dtype, DTYPES)
     check_choice("scale", model.scale, SCALES)
     check_choice("attn", model.attn, ATTENTIONS)
+    check_device_word(model.device)
     check_choice("quant", model.quant or "null", ("null", *QUANTISED))
     check_choice("positions", model.positions or "null", ("null", *POSITIONS))
 

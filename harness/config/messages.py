@@ -58,6 +58,8 @@ def _omegaconf(error: OmegaConfBaseException) -> str:
     if re.search(r"not in '|not in struct", text):
         node: Any = error.parent_node
         known = [str(name) for name in node if not str(name).startswith("_")] if node is not None else []
+        if key.startswith("schedule.") and known == ["kind"]:
+            return f"this method has no schedule that {key} could set: leave {key} out, in a sweep by a plan of its own"
         return unknown_option(key, known)
     wrong = re.match(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text)
     if wrong:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from winnow.harness.cli.completion import complete
 from winnow.harness.common.console import Format
 from winnow.harness.common.exits import INCOMPLETE, OK
 from winnow.harness.common.lazy_import import import_later
@@ -169,7 +170,10 @@ def plot(
     out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Runs to draw, all where none is named; of schedules: overrides, as run.py -m takes them."),
+        typer.Argument(
+            help="Runs to draw, all where none is named; of schedules: overrides, as run.py -m takes them.",
+            autocompletion=complete,
+        ),
     ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
     task: Annotated[str | None, typer.Option(help="Task to draw, if the runs hold several.")] = None,
