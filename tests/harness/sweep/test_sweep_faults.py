@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from typing import Any
 import pytest
 import torch
 from runs import result_of, samples_of
+from tqdm import tqdm
 
 from winnow.harness.run import cell_run, claim, journal, traces
 from winnow.harness.run.record import Row
@@ -95,6 +97,7 @@ def fork(
         log = (planned.results.parent / f"worker-{os.getpid()}.log").open("w")
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+        tqdm.set_lock(threading.RLock())  # workers of one parent share its lock, which one that is killed keeps
         torch.set_num_threads(1)  # makes the pool anew that a fork breaks, before several threads want it at once
         keep_books(planned.results.parent / "ledger")
         cell_run.DEATHS = 99  # kills from outside, thirty in a minute, look like a document's own
