@@ -72,7 +72,7 @@ def filled(text: str, place: Path) -> str:
     runs = place / "results/runs"
     known = {path.parent.name: json.loads(path.read_text()) for path in runs.glob("*/result.json")}
     own = sorted(name for name, result in known.items() if result["reducer"] == "fastv" and "imported" not in name)
-    (manifest,) = list(runs.glob("sweeps/*/manifest.json"))[:1]
+    manifest = next(runs.glob("sweeps/*/manifest.json"))
     text = text.replace("/shared/me/runs", str(runs)).replace("MANIFEST", str(manifest)).replace(",…", "")
     return re.sub(r"\bRUN\b", own[0], text)
 
