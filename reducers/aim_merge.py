@@ -46,7 +46,7 @@ class AIMMerge(Reducer):
         Sort by own or destination place after every iteration; or the code's order, left-over even tokens first.
     images : bool
         False: spans of a single frame pass through, as in the official LLaVA-OneVision code.
-    positions : {"compact", "keep", "mean"}
+    positions : {"compact", "keep", "mean", "restart"}
         Official: compact. The merged token otherwise keeps its destination's id, or gets the mean of its members'.
     """
 

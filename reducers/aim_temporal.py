@@ -32,7 +32,7 @@ class AIMTemporal(Reducer):
         Share of frames that is left, a power of one half.
     aligned : bool
         Merge equal positions instead of similar tokens: the plain temporal average.
-    positions : {"compact", "keep", "mean"}
+    positions : {"compact", "keep", "mean", "restart"}
         See `AIMMerge`.
     """
 

@@ -34,7 +34,7 @@ class Average(Reducer):
         Neighbours in a frame, or in time.
     pairs : {"alternate", "width"}
         Spatial halvings pair columns, then rows, then columns (14x14, 14x7, 7x7); or columns alone.
-    positions : {"keep", "compact", "mean"}
+    positions : {"keep", "compact", "mean", "restart"}
         Position ids of the means; they stand at their last member's place.
     schedule : K, Cuts or None
         The layers at whose input the method acts; None is the LLM's entrance.

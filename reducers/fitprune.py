@@ -46,7 +46,7 @@ class FitPrune(Ranker):
         their share of the depth.
     select : {"highest", "lowest"}
         ``lowest`` is what UniPruneBench runs as FitPrune: it keeps what the official code deletes.
-    positions : {"keep", "compact"}
+    positions : {"keep", "compact", "restart"}
         Official: keep.
     scope : {"prompt", "span"}
         Rank all visual tokens of the prompt together (the official code knows one picture), or those of each span.

@@ -65,7 +65,7 @@ class FlashVID(TwoStages):
         The official code divides a root by one more than its DIRECT children, though all descendants are in its sum,
         lets segments of a single frame cluster the chosen tokens once more, and v2 pick a token twice. Mended: a root
         is the mean of its tree, and each token counts once.
-    positions : {"compact", "keep", "mean"}
+    positions : {"compact", "keep", "mean", "restart"}
         Official: compact on LLaVA, keep on Qwen; the second stage keeps them.
     schedule : K
         Where the second stage acts. Official: layer 20 of 28.

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch.nn.functional import interpolate, normalize
 
 from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.layout import Span
@@ -73,11 +72,14 @@ class GlobalCom2(TileChooser):
 
     def parts(self, view: View, base: Span, tiles: Tiles) -> Tensor:
         """See `TileChooser.parts`."""
+        unit = torch.nn.functional.normalize
         whole = told(view, base)[-1].view(1, 1, base.rows, base.cols)
-        stretched = interpolate(whole, (tiles.span.rows, tiles.span.cols), mode="bilinear").flatten()
+        stretched = torch.nn.functional.interpolate(
+            whole, (tiles.span.rows, tiles.span.cols), mode="bilinear"
+        ).flatten()
         own, chosen, places = told(view, tiles.span)[-1], [], []
         for number, (cells, share) in enumerate(zip(tiles.cells, self._shares(whole[0, 0], tiles), strict=True)):
-            value = normalize(own[cells], dim=0) + normalize(stretched[cells], dim=0)
+            value = unit(own[cells], dim=0) + unit(stretched[cells], dim=0)
             picks = _best(value, int(len(cells) * share))
             chosen.append(cells[picks])
             places.append(self._places(cells, picks, number, base, tiles))

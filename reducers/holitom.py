@@ -61,7 +61,7 @@ class HoliTom(TwoStages):
     order : {"official", "raster"}
         A window's static tokens, then each frame's, chosen before clustered; or each at its place, static ones in the
         window's first frame, as official for LLaVA-Video.
-    positions : {"compact", "keep", "mean"}
+    positions : {"compact", "keep", "mean", "restart"}
         Of the outer stage; the inner one keeps them.
     schedule : K
         Where the inner stage acts. Official: layer 18 of 28.

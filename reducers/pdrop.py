@@ -32,7 +32,7 @@ class PDrop(Scorer):
         Share that the last stage keeps; each cut keeps the same part of what is there (0.125 with three cuts: 0.5).
     ratios : sequence of float or None
         The shares of the original tokens that are left after each cut; wins over `ratio`.
-    positions : {"compact", "keep"}
+    positions : {"compact", "keep", "restart"}
         Official: renumbered at every stage. Undefined under M-RoPE, where ``keep`` works.
     scope : {"prompt", "span"}
         Rank all visual tokens of the prompt together (the official code knows one picture), or those of each span.

@@ -49,7 +49,7 @@ class PruneVid(Merger):
     order : {"official", "raster"}
         Static tokens of a scene, then those of its frames, clusters by falling score; or each at the place of its
         centre, static ones in the scene's first frame.
-    positions : {"compact", "keep", "mean"}
+    positions : {"compact", "keep", "mean", "restart"}
         Official: compact.
     """
 

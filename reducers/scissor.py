@@ -40,7 +40,7 @@ class Scissor(Merger):
         Only estimates what stays, for plans; how much it is the content decides.
     tau : float
         Cosine above which tokens are linked. Official: 0.95.
-    positions : {"compact", "keep", "mean"}
+    positions : {"compact", "keep", "mean", "restart"}
         Official: compact.
     """
 

@@ -37,7 +37,7 @@ class ToMe(Reducer):
         Compare keys after RoPE, which also encode where a token stands, instead of those before.
     size_weighted : bool
         Weigh tokens by how many they stand for (original ToMe), instead of equally (VAS).
-    positions : {"keep", "compact", "mean"}
+    positions : {"keep", "compact", "mean", "restart"}
         A merged token keeps its destination's id, or as it says.
     schedule : First
         Paper: the first 24 layers, whatever the depth.

@@ -38,7 +38,7 @@ class V2Drop(Ranker):
     keep : sequence of float or None
         What each cut keeps of the tokens that reach it, rounded down, at least one; wins over `ratio`. None and no
         ratio: 0.5, 0.5, 0 on three cuts. Official for Qwen2-VL: 0.25, 0.05, 0.
-    positions : {"keep", "compact"}
+    positions : {"keep", "compact", "restart"}
         Official: keep.
     scope : {"prompt", "span"}
         Rank all visual tokens of the prompt together, or those of each span.

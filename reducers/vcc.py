@@ -41,7 +41,7 @@ class VCC(Reducer):
         Windows along the raster (official), along the rows of the grid, or squares.
     remainder : {"own", "drop"}
         Tokens that fill no window become a smaller one of their own, or are dropped (official).
-    positions : {"mean", "keep", "compact"}
+    positions : {"mean", "keep", "compact", "restart"}
         Official: the mean of the members' ids.
     schedule : K or None
         VAS' row: k=2. None is the LLM's entrance.

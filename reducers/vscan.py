@@ -54,7 +54,7 @@ class VScan(TwoStages):
         one patch a window; or the deep block picks it.
     guide : {"auto", "cls", "mean"}
         Whose attention in the tower: the CLS token's, the mean over all patches', or CLS where there is one.
-    positions : {"compact", "keep"}
+    positions : {"compact", "keep", "restart"}
         Official: compact, in both stages.
     schedule : K
         Where the second stage acts. Paper: the middle, layer 16 of 32.

@@ -20,11 +20,11 @@ NEEDS = {
     "Slurm": r"hydra/launcher",
     "the files of a shell": r"^--install-completion",
     "a method that only a reader has": r"their\.package|reducer=my_method",
-    "finished runs of a large model": r"controls=true",
+    "finished runs of a large model": r"controls=true|model=llava_ov .*reducer\.like=RUN|^audit run model=",
 }
 """Commands that are not tried, and for want of what."""
-TELLS = r"^data plan|^doctor"
-"""Commands whose exit code tells what is missing on a machine."""
+TELLS = r"^data plan|^doctor|^status"
+"""Commands whose exit code tells what is missing on a machine, or not finished."""
 BEFORE = [
     "eval -m reducer=none,fastv,random ratio=0.25 schedule=pico limit=4 tasks=pico_video",
     "plan reducer=none,fastv ratio=0.5 schedule=pico limit=4",
@@ -48,7 +48,7 @@ def small(words: list[str]) -> list[str]:
         return [*words, "limit=4"]
     if name == "bench":
         rest = [word for word in rest if word != "model.device=cuda"]
-        shape = ["model.weights=random", "model.scale=tiny", "model.arch.tiny_layers=28"]
+        shape = ["model.weights=random", "model.scale=tiny", "+model.arch.tiny_layers=28"]
         return [name, *rest, *shape, "--rounds", "1", "--warmup", "0"]
     if name == "status":
         return words[:2]  # to watch is to wait for the end
@@ -72,7 +72,7 @@ def filled(text: str, place: Path) -> str:
     runs = place / "results/runs"
     known = {path.parent.name: json.loads(path.read_text()) for path in runs.glob("*/result.json")}
     own = sorted(name for name, result in known.items() if result["reducer"] == "fastv" and "imported" not in name)
-    (manifest,) = list(runs.glob("sweeps/*/manifest.json"))[:1]
+    manifest = next(runs.glob("sweeps/*/manifest.json"))
     text = text.replace("/shared/me/runs", str(runs)).replace("MANIFEST", str(manifest)).replace(",…", "")
     return re.sub(r"\bRUN\b", own[0], text)
 

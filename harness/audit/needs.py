@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 from winnow.harness.audit.runs import Ran, Runs
 from winnow.harness.config.cell import Cell
-from winnow.harness.config.compose import depth_of
+from winnow.harness.config.compose import CUSTOM, depth_of
+from winnow.harness.config.declared import declared
 from winnow.harness.plan.family import family_facts
 
+COMMON = ("keep", "compact")
+"""Ways to number that anybody's own class is asked for, whose annotations are not read."""
 OWN = ("reducer", "ratio", "schedule", "budget", "downsample")
 """Groups and keys that say what the method does; all others are the context that every run of a card shares."""
 
@@ -82,16 +85,25 @@ def _jittered(subject: Subject, runs: Runs) -> Role:
     return Role((*subject.words, "stress.media=jitter"))
 
 
-def _positions(subject: Subject, runs: Runs) -> Role:
-    """The method with the other way to number what it leaves."""
-    own = subject.cell.method.args.get("positions")
-    if own is None:
-        return Role(why=f"reducer={subject.cell.method.name} has no option reducer.positions")
-    other, model = "compact" if own == "keep" else "keep", subject.cell.model
-    if other != "keep" and family_facts(model.family).mrope:
-        return Role(why=f"model={model.name} numbers tokens in three dimensions, where positions={other} is undefined")
-    words = (word for word in subject.words if _key(word) != "reducer.positions")
-    return Role((*words, f"reducer.positions={other}"))
+def _numbered(policy: str | None) -> Needed:
+    """The method with another way to number what it leaves; None: without gaps or as before, whichever it has not."""
+
+    def needed(subject: Subject, runs: Runs) -> Role:
+        method, model = subject.cell.method, subject.cell.model
+        own = method.args.get("positions")
+        other = policy or ("compact" if own == "keep" else "keep")
+        ways = COMMON if method.name == CUSTOM else declared(method.target).positions if method.target else ()
+        if own is None or other not in ways:
+            return Role(why=f"reducer={method.name} has no option reducer.positions={other}")
+        if own == other:
+            return Role(why=f"positions={own} is its own way")
+        if other != "keep" and family_facts(model.family).mrope:
+            undefined = f"positions={other} is undefined"
+            return Role(why=f"model={model.name} numbers tokens in three dimensions, where {undefined}")
+        words = (word for word in subject.words if _key(word) != "reducer.positions")
+        return Role((*words, f"reducer.positions={other}"))
+
+    return needed
 
 
 def _last(ran: Ran) -> float:
@@ -191,7 +203,8 @@ ROLES: dict[str, Needed] = {
     "pooling": _pooling,
     "downsample": _downsample,
     "reordered": _stressed("stress.order=1"),
-    "renumbered": _positions,
+    "renumbered": _numbered(None),
+    "restarted": _numbered("restart"),
     "reencoded": _stressed("stress.media=reencode"),
     "shifted": _stressed("stress.media=shift"),
     "jittered": _jittered,

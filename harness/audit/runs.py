@@ -130,15 +130,21 @@ class Ran:
         Reads, by document, the last layer that saw each visual token.
     benches : sequence of dict
         Measurements of `winnow bench` of the same method on the same model.
-    budgets : sequence of Result
-        Finished results of the same method at every budget, this one among them.
+    budgets : sequence of Ran
+        Finished runs of the same method at every budget, this one among them.
     """
 
     result: Result
     answers: Mapping[Key, Answer]
     fates: Callable[[], Mapping[Key, NDArray[np.int64]]] = field(default=dict, repr=False)
     benches: Sequence[Mapping[str, Any]] = ()
-    budgets: Sequence[Result] = ()
+    budgets: Sequence[Ran] = ()
+
+    @property
+    def spent(self) -> float:
+        """Visual tokens as the mean over layers and documents, in percent."""
+        shares = self.result["shares"]
+        return 100 * shares["mean"] if shares else 0.0
 
     @cached_property
     def kept(self) -> Kept:
@@ -149,6 +155,12 @@ class Ran:
 
 Runs = Mapping[str, Ran]
 """By role; see `winnow.harness.audit.needs`."""
+
+
+def at_budgets(runs: Runs) -> list[Ran]:
+    """The unreduced run and the method's at every budget, the largest first."""
+    method = runs["method"]
+    return [runs["unreduced"], *(method.budgets or [method])]
 
 
 def load(result: Result, folder: Path) -> Ran:

@@ -9,6 +9,7 @@ from winnow.harness.audit.assemble import roles
 from winnow.harness.audit.needs import WAITS, Subject
 from winnow.harness.audit.subjects import Store, gather
 from winnow.harness.config.cell import Cell
+from winnow.harness.config.hydra_api import hydra
 from winnow.harness.run.store import Run
 from winnow.harness.sweep.manifest import Manifest
 from winnow.harness.sweep.plan import plan_cells
@@ -19,6 +20,11 @@ def pending(found: Sequence[Subject], store: Store) -> tuple[list[Cell], int]:
 
     A method's run of older code is run again first: what it is held against has to be of the same code.
     """
+    with hydra():  # what several cards choose alike is then composed once
+        return _pending(found, store)
+
+
+def _pending(found: Sequence[Subject], store: Store) -> tuple[list[Cell], int]:
     cells, waiting = list[Cell](), 0
     own = [Run(subject.cell) for subject in found]
     stale = {subject.words for subject, run in zip(found, own, strict=True) if not run.done}

@@ -10,13 +10,13 @@ from winnow.harness.audit.needs import WAITS, Role, Subject, needed
 from winnow.harness.audit.runs import Ran, load
 from winnow.harness.common.errors import leave_out
 from winnow.harness.common.finished import damage
-from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.expand import each, expand
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.plan.identity import settings_of
 from winnow.harness.results.plots.tradeoff import curve
-from winnow.harness.run.result import Result, results_below
+from winnow.harness.run.result import Result, read_result, results_of
+from winnow.harness.run.tops import Top, tops_below
 from winnow.harness.sweep.cells import Known, job_cells
 from winnow.reducers.core.errors import WinnowError
 
@@ -24,44 +24,45 @@ REFUSED = ("none", "blind")
 
 
 class Store:
-    """The finished runs below a folder, by what was asked of them; and the cells of overrides, composed once each."""
+    """The finished runs below a folder, by what was asked of them; each is read once it is asked for."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        own = (one for one in results_below(folder) if not one["id"].startswith(IMPORTED))
-        self._results = {one["settings"]: one for one in own if one["status"] == "complete"}
+        self._tops = {one.settings: one for one in tops_below(folder) if one.status == "complete"}
         self._loaded: dict[str, Ran | None] = {}
 
-    def result(self, cell: Cell) -> Result | None:
+    def top(self, cell: Cell) -> Top | None:
         """That of the newest finished run of a cell's settings."""
-        return self._results.get(settings_of(cell))
+        return self._tops.get(settings_of(cell))
 
     def find(self, cell: Cell) -> Ran | None:
         """The newest finished run of a cell's settings; None also where its files cannot be read, which is told."""
-        result = self.result(cell)
-        return None if result is None else self.load(result)
+        top = self.top(cell)
+        return None if top is None else self.load(top)
 
-    def budgets(self, result: Result) -> list[Result]:
-        """The finished results of the same method, model and documents, at whatever budget."""
-        alike = (one for one in self._results.values() if one["context"] == result["context"])
-        return [one for one in alike if curve(one) == curve(result)]
+    def budgets(self, result: Result) -> list[Ran]:
+        """The finished runs of the same method, model and documents at whatever budget, the largest first."""
+        same = result["context"], result["reducer"], result["label"]
+        alike = [one.id for one in self._tops.values() if (one.context, one.reducer, one.label) == same]
+        wanted = {one["id"] for one in results_of(self.folder, alike) if curve(one) == curve(result)}
+        found = [self.load(one) for one in self._tops.values() if one.id in wanted]
+        return sorted((one for one in found if one is not None), key=lambda one: one.spent, reverse=True)
 
-    def load(self, result: Result) -> Ran | None:
+    def load(self, top: Top) -> Ran | None:
         """Read a run, once; one whose files are damaged is named."""
-        name = result["id"]
-        if name not in self._loaded:
+        if top.id not in self._loaded:
             try:
-                self._loaded[name] = _whole(result, self.folder / name)
-            except WinnowError as error:
+                self._loaded[top.id] = _whole(self.folder / top.id)
+            except (WinnowError, OSError) as error:
                 leave_out(error)
-                self._loaded[name] = None
-        return self._loaded[name]
+                self._loaded[top.id] = None
+        return self._loaded[top.id]
 
 
-def _whole(result: Result, folder: Path) -> Ran:
+def _whole(folder: Path) -> Ran:
     if bad := damage(folder):
         raise WinnowError(f"{folder / bad[0]} is missing or damaged: run {folder.name} again with force=true")
-    return load(result, folder)
+    return load(read_result(folder), folder)
 
 
 @dataclass
@@ -138,11 +139,11 @@ def _take(found: Gathered, store: Store, own: Ran | None, name: str, role: Role,
     if isinstance(cell, str):
         return cell
     command = f"winnow eval {' '.join(role.words)}"
-    result = None if again else store.result(cell)
-    if result is None or (own is not None and result["context"] != own.result["context"]):
+    top = None if again else store.top(cell)
+    if top is None or (own is not None and top.context != own.result["context"]):
         found.pending[name] = cell
         return command
-    ran = store.load(result)
+    ran = store.load(top)
     if ran is None:
         return f"{command} force=true"  # it counts as finished: no plan runs it
     found.runs[name] = ran

@@ -130,6 +130,6 @@ def show(made: dict[str, Any], form: Format = "rich") -> None:
     """Print both tables."""
     for title, table in (("measured", times(made)), ("ratios to the unreduced model", ratios(made))):
         if table:
-            print_table(table, form, left=("method",), title=title)
+            print_table(table, form, left=("method",), title=title, keys=("method",))
             print(end="" if form == "rich" else "\n")
     print(caption(made))

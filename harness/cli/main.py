@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -16,7 +17,7 @@ from winnow.harness.cli.commands.judge import judge
 from winnow.harness.common.exits import INTERRUPTED, OK, USER_ERROR
 from winnow.harness.common.ours import check_ours
 from winnow.harness.common.plain import visible
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import WinnowError, choose
 
 USAGE: Any = typer.BadParameter.__bases__[0]
 """What typer raises for words that no command takes; it has no name of its own there."""
@@ -59,7 +60,8 @@ def main() -> None:
         if len(sys.argv) == 1:
             error.show()
             sys.exit(USER_ERROR)
-        _fail(f"{' '.join(error.format_message().replace('Value error, ', '').split())} (--help lists what there is)")
+        said = " ".join(error.format_message().replace("Value error, ", "").split())
+        _fail(_choice(said) or f"{said} (--help lists what there is)")
     except OSError as error:
         if error.filename is None:
             raise
@@ -67,6 +69,13 @@ def main() -> None:
     except typer.Abort:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _choice(said: str) -> str:
+    """One line for an option's value that is not among its choices; nothing for other mistakes."""
+    found = re.search(r"'(--[\w-]+)'.*?: .*?'(.*)' is not one of (.*?)\.", said)
+    choices = [*filter(None, re.findall(r"'(.*?)'", found[3]))] if found else []
+    return f"{found[1]} {found[2]} is not allowed: {choose(found[2], choices)}" if found else ""
 
 
 def _fail(message: str) -> NoReturn:

@@ -56,14 +56,23 @@ def _names(where: tuple[Path, ...], group: str) -> tuple[str, ...]:
 
 
 def listed(group: str, name: str) -> dict[str, Any]:
-    """Read the YAML of a choice, as it stands."""
+    """Read the YAML of a choice, its numbers as cells hold them."""
     return dict(_read(next(path for folder in folders() if (path := folder / group / f"{name}.yaml").exists())))
 
 
 @cache
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = rounded(yaml.safe_load(path.read_text(encoding="utf-8")))
     return found
+
+
+def rounded(value: Any) -> Any:
+    """Take numbers at twelve digits, at any depth, so that 0.1 + 0.2 and 0.3 name one run."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [*map(rounded, value)]
+    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 class Installed(SearchPathPlugin):

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from winnow.harness.common.find_run import find_run
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.choices import listed
+from winnow.harness.config.choices import listed, rounded
 from winnow.harness.config.compose_parts import COMPOSE, PARTS, TARGET, expand
 from winnow.harness.config.declared import Declared, declared
 from winnow.harness.config.downsample import check_downsample
@@ -29,7 +29,7 @@ from winnow.harness.config.schema import (
     TasksConfig,
     TrackerConfig,
 )
-from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice
+from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice, check_device_word
 from winnow.reducers.core.errors import WinnowError
 
 PICTURE, TILE = SCOPES = ("picture", "tile")
@@ -244,20 +244,12 @@ def depth_of(model: ModelConfig) -> int | None:
     return model.arch.get("tiny_layers", 6) if tiny else model.arch.get("layers")
 
 
-def rounded(value: Any) -> Any:
-    """Take numbers at twelve digits, at any depth, so that 0.1 + 0.2 and 0.3 name one run."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [*map(rounded, value)]
-    return float(f"{value:.12g}") if isinstance(value, float) else value
-
-
 def _check_model(model: ModelConfig) -> None:
     """Refuse words of the model that loading it would refuse, before it takes seconds to get there."""
     check_choice("dtype", model.dtype, DTYPES)
     check_choice("scale", model.scale, SCALES)
     check_choice("attn", model.attn, ATTENTIONS)
+    check_device_word(model.device)
     check_choice("quant", model.quant or "null", ("null", *QUANTISED))
     check_choice("positions", model.positions or "null", ("null", *POSITIONS))
 

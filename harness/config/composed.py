@@ -32,7 +32,6 @@ class Composed:
 
     loader: Any
     _bases: dict[tuple[str, ...], Base] = field(default_factory=dict)
-    _groups: dict[str, bool] = field(default_factory=dict)
 
     @cached_property
     def whole(self) -> DictConfig:
@@ -42,9 +41,7 @@ class Composed:
 
     def is_group(self, key: str) -> bool:
         """Whether a key is that of a group of options."""
-        if key not in self._groups:
-            self._groups[key] = bool(self.loader.get_group_options(key))
-        return self._groups[key]
+        return bool(self.loader.repository.group_exists(key))  # options are told only by a copy of all sources
 
     def base(self, whole: DictConfig, chosen: tuple[str, ...]) -> Base:
         """The configuration with some options chosen; `whole` says which of Hydra's own overrides there are."""

@@ -13,6 +13,8 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.schedule import SCHEDULES
 
 NONE = "none"
+REDUCTION, POSITIONS = "winnow.reducers.core.reduction", "Positions"
+"""Where the ways to number what is left are listed, for methods that take all of them."""
 _KINDS = {cls.__name__: kind for kind, cls in SCHEDULES.items()}
 
 
@@ -32,6 +34,8 @@ class Declared:
         See `Reducer.native`.
     seeded, needs_relevance : bool
         See `Reducer`.
+    positions : tuple of str
+        The ways to number what is left that its field `positions` takes; empty: it has none.
     """
 
     schedules: tuple[str, ...] = ()
@@ -40,6 +44,7 @@ class Declared:
     native: tuple[str, ...] = ()
     seeded: bool = False
     needs_relevance: bool = False
+    positions: tuple[str, ...] = ()
 
 
 @cache
@@ -73,6 +78,7 @@ def declared(target: str) -> Declared:
         native=literal("native"),
         seeded=literal("seeded"),
         needs_relevance=literal("needs_relevance"),
+        positions=_texts(body["positions"]) if "positions" in body else (),
     )
 
 
@@ -120,6 +126,18 @@ def _absolute(node: ast.ImportFrom, module: str) -> str:
 def _tree(module: str) -> ast.Module | None:
     path = module_file(module)
     return None if path is None else parse_file(path)
+
+
+def _texts(node: ast.Assign | ast.AnnAssign) -> tuple[str, ...]:
+    """The texts that a field's annotation names, itself or by the name of all positions."""
+    annotation: ast.AST = node.annotation if isinstance(node, ast.AnnAssign) else node
+    tree = _tree(REDUCTION)
+    if any(isinstance(part, ast.Name) and part.id == POSITIONS for part in ast.walk(annotation)) and tree is not None:
+        annotation = next(
+            one.value for one in tree.body if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == POSITIONS
+        )
+    found = (part.value for part in ast.walk(annotation) if isinstance(part, ast.Constant))
+    return tuple(value for value in found if isinstance(value, str))
 
 
 def _kinds(annotation: ast.expr) -> tuple[str, ...]:

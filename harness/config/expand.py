@@ -121,11 +121,15 @@ def expand(words: Sequence[str], multirun: bool = True) -> Expanded:
     words = named(words)
     with hydra() as loader:
         parser = OverridesParser.create(config_loader=loader)
-        _refuse_lists(parser.parse_overrides([*words]), loader)
-        whole = loader.load_configuration("config", [*words], RunMode.MULTIRUN)
+        given = dict(zip(words, parser.parse_overrides([*words]), strict=True))
+        _refuse_lists([*given.values()], loader)
+        inner = {word for word, one in given.items() if _inside(one, remembered(loader))}
+        whole = loader.load_configuration("config", [word for word in words if word not in inner], RunMode.MULTIRUN)
         if not multirun and whole.hydra.mode != RunMode.MULTIRUN:
             whole = loader.load_configuration("config", [*words], RunMode.RUN)
             return Expanded([Job([*words], *split(whole.copy()))], whole)
+        with read_write(whole.hydra):
+            whole.hydra.overrides.task = [word for word in words if not given[word].is_hydra_override()]
         params = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
         (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *whole.hydra.overrides.task]), None)
         single = list(dict.fromkeys(word for job in jobs for word in job))
@@ -164,6 +168,12 @@ def _refuse_lists(overrides: Sequence[Override], loader: Any) -> None:
         if isinstance(choices, list) and loader.get_group_options(override.key_or_group):
             key, names = override.key_or_group, ",".join(map(str, choices))
             raise WinnowError(f"{key}=[{names}] is not allowed: give one choice, or sweep with -m {key}={names}")
+
+
+def _inside(override: Override, memory: Composed) -> bool:
+    """Whether it sets a value of a group's option: it is for each job, whose option may be another than the default."""
+    group, dot, _ = override.key_or_group.partition(".")
+    return bool(dot) and not override.is_hydra_override() and memory.is_group(group)
 
 
 def _chooses(override: Override, groups: Collection[str]) -> bool:

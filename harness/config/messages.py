@@ -19,7 +19,7 @@ ASK = "see `python run.py --help`"
 def one_line(error: BaseException) -> str:
     """Describe a configuration error in one line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
+        group, _, choice = error.missing_cfg_file.partition("/")
         if group in GROUPS:
             return f"unknown {group} '{choice}': {choose(choice, options(group))}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
@@ -58,6 +58,8 @@ def _omegaconf(error: OmegaConfBaseException) -> str:
     if re.search(r"not in '|not in struct", text):
         node: Any = error.parent_node
         known = [str(name) for name in node if not str(name).startswith("_")] if node is not None else []
+        if key.startswith("schedule.") and known == ["kind"]:
+            return f"this method has no schedule that {key} could set: leave {key} out, in a sweep by a plan of its own"
         return unknown_option(key, known)
     wrong = re.match(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text)
     if wrong:
@@ -76,6 +78,8 @@ def _omegaconf(error: OmegaConfBaseException) -> str:
 
 def unknown_option(key: str, known: list[str] | None = None) -> str:
     """Say that there is no such option, and which there are."""
+    if key == "hardware":
+        return "hardware is no setting of runs: it belongs to `winnow cost hardware=…`, which models times and memory"
     parent, _, name = key.rpartition(".")
     choices = known or (_fields(RunConfig) if not parent else [])
     where = f" of {parent}" if parent else ""

@@ -14,6 +14,11 @@ from winnow.reducers.core.schedule import SCHEDULES, Rounds
 NONE, BY_REDUCER, CUSTOM = "none", "by_reducer", "custom"
 KINDS = {NONE: ()} | {kind: tuple(f.name for f in fields(cls)) for kind, cls in SCHEDULES.items()}
 """Kind -> the names of its numbers."""
+LISTS = {kind: tuple(f.name for f in fields(cls) if str(f.type).startswith("tuple")) for kind, cls in SCHEDULES.items()}
+LISTS[NONE] = ()
+"""Kind -> those of its numbers that are several."""
+ENDS = {"window": ("l1", "l2"), "rounds": ("start", "end")}
+"""Kind -> the layers between which it acts."""
 FITS = "fits"
 """Depth of the LLM that the absolute numbers of a default were chosen for."""
 
@@ -97,11 +102,41 @@ def _check_numbers(kind: str, numbers: dict[str, Any]) -> None:
     for name, value in numbers.items():
         if name not in KINDS[kind]:
             raise WinnowError(unknown_option(f"schedule.{name}", list(KINDS[kind])))
-        values = value if isinstance(value, list) else [value]
-        if not all(isinstance(v, int) and not isinstance(v, bool) for v in values) and not (
-            name == "of" and value is None
-        ):
-            raise WinnowError(f"schedule.{name}={value} is not allowed: give whole layer numbers")
+        if name in LISTS[kind]:
+            _check_list(name, value)
+        elif not _is_number(value) and not (name == "of" and value is None):
+            raise WinnowError(f"schedule.{name}={value} is not allowed: give {_wanted(name)}")
+    if kind in ENDS:
+        _check_ends(numbers, *ENDS[kind])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _wanted(name: str) -> str:
+    return f"whole layer numbers, one for schedule.{name}"
+
+
+def _check_list(name: str, value: object) -> None:
+    """Refuse what is no list of layers, and layers that do not rise; below 0 they count from a depth not known yet."""
+    if not isinstance(value, list) or not value or not all(map(_is_number, value)):
+        raise WinnowError(
+            f"schedule.{name}={value} is not allowed: give whole layer numbers in a list, schedule.{name}=[2,4]"
+        )
+    if min(value) > 0 and value != (rising := sorted(set(value))):
+        said = ",".join(map(str, rising))
+        raise WinnowError(f"schedule.{name}={value} is not allowed: layers must rise, say schedule.{name}=[{said}]")
+
+
+def _check_ends(numbers: dict[str, Any], first: str, last: str) -> None:
+    """Refuse an end that lies before its beginning; below 0 it counts from a depth not known yet."""
+    low, high = (numbers.get(name) for name in (first, last))
+    if low is not None and high is not None and low > high > 0:
+        raise WinnowError(
+            f"schedule.{last}={high} lies before schedule.{first}={low}: set schedule.{last} to {low} or more, or "
+            f"schedule.{first} to {high} or less"
+        )
 
 
 def _fitting(kinds: Sequence[str]) -> list[str]:

@@ -111,14 +111,16 @@ class Claim:
             Look at the folder even if the last sign of life was not long ago.
         """
         if self.path is not None and not self._lost and (look or _uptime() - self._seen > STALE / 2):
-            self._lost = self._newest() != self.path or _read(self.path).get("token") != self._token
+            newest = self._newest()  # an older one: a listing from before this claim was made, of a shared folder
+            later = newest is not None and newest > self.path
+            self._lost = later or _read(self.path).get("token") != self._token
         return self._lost
 
     def release(self) -> None:
         """Give the run up, and sweep away the dead claims below; nothing of another's is touched."""
         self._stop.set()
         if self.path is not None and not self.lost(look=True):
-            for claim in sorted(claims(self.folder, self.name)):
+            for claim in sorted({*claims(self.folder, self.name), self.path}):
                 if claim <= self.path:
                     claim.unlink(missing_ok=True)
         self.path = None

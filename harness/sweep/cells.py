@@ -44,7 +44,8 @@ def cells_of(asked: Expanded, left: list[tuple[str, str]] | None = None) -> list
 
 def _possible(job: Job, known: Known, left: list[tuple[str, str]]) -> list[Cell]:
     try:
-        return job_cells(job, known)
+        with hydra():  # turns the errors of setting values into ours
+            return job_cells(job, known)
     except WinnowError as error:
         left.append((" ".join(job.words), str(error)))
         return []

@@ -21,6 +21,8 @@ from winnow.reducers.core.errors import WinnowError
 
 ASSUMED = 20e12
 """FLOP per second where no past run tells; a guess, and said to be one."""
+UNKNOWN = "unknown"
+"""Where seconds come from that nothing tells."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def estimate(cell: Cell, settings: str, built: Built, past: Past) -> tuple[float
     if count is None and cell.limit is not None:
         count = cell.limit * len(names)
     if count is None:
-        return None, None, "unknown"
+        return None, None, UNKNOWN
     if settings in past.seconds:
         return count * past.seconds[settings], count, "the same cell before"
     flops = planned_flops(cell, built)
@@ -91,7 +93,11 @@ def basis(sources: Sequence[str]) -> str:
     counts: dict[str, int] = defaultdict(int)
     for source in sources:
         counts[source] += 1
-    return "; ".join(f"{number(count, 'cell')} from {source}" for source, count in sorted(counts.items(), key=_most))
+    return "; ".join(f"{number(count, 'cell')} {_said(source)}" for source, count in sorted(counts.items(), key=_most))
+
+
+def _said(source: str) -> str:
+    return "without a time, as no run counted the documents" if source == UNKNOWN else f"from {source}"
 
 
 def _most(item: tuple[str, Any]) -> int:

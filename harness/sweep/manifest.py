@@ -99,7 +99,7 @@ class Manifest:
     stored: list[str] = field(default_factory=list)
     basis: str = ""
     left: list[tuple[str, str]] = field(default_factory=list)
-    built: dict[str, Built] = field(default_factory=dict)
+    built: dict[str, Built] = field(default_factory=dict, compare=False, repr=False)
 
     def cells(self) -> Iterator[SweepCell]:
         """All cells to be run."""

@@ -44,7 +44,7 @@ def describe(manifest: Manifest, every: bool) -> str:
     lines += [f"cannot run: {', '.join(names)}: {why}" for why, names in _left(manifest).items()]
     cells = list(manifest.cells())
     stored = f", {len(manifest.stored)} stored before" if manifest.stored else ""
-    lines.append(f"{_cells(cells)}{stored}" + (f"; estimated from {manifest.basis}" if manifest.basis else ""))
+    lines.append(f"{_cells(cells)}{stored}" + (f"; estimated: {manifest.basis}" if manifest.basis else ""))
     return visible("\n".join(lines), keep="\n")
 
 

@@ -122,6 +122,16 @@ class _Walk:
         self.added = [features[stays] for features in added]
         if reduction.positions == "compact":
             self.positions = self.positions[0] + torch.arange(len(stays))
+        if reduction.positions == "restart":
+            self.positions = torch.tensor(self._restarted(visual))
+
+    def _restarted(self, visual: set[int]) -> list[int]:
+        """Text stands one behind the token before it, a visual token as far behind it as it did."""
+        old = self.positions.tolist()
+        new = old[:1]
+        for place in range(1, len(old)):
+            new.append(new[-1] + (old[place] - old[place - 1] if self.tokens[place] in visual else 1))
+        return new
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from winnow.models.engine.checks import check_reduction
 from winnow.models.engine.fetched import onto
-from winnow.models.engine.sequence import Stage, compact_positions, mean_positions, pad_left, take
+from winnow.models.engine.sequence import Stage, compact_positions, mean_positions, pad_left, restart_positions, take
 from winnow.models.engine.signals import Signals
 from winnow.models.engine.trace import PromptTrace, Recorder, Step
 from winnow.reducers.core.base import Reducer
@@ -243,11 +243,20 @@ class Prefill:
             renumbered = current.gather(1, columns)
             if "compact" in policies:
                 renumbered = compact_positions(renumbered.gather(1, valid.long().argmax(1)[:, None])[:, 0], valid)
+            if "restart" in policies:
+                renumbered = restart_positions(renumbered, self._visual(columns.shape[1]))
             stage = Stage(source, valid, renumbered, origin[:, -1] - renumbered[:, -1])
         if layer == 0:
             self.entry = stage
         else:
             self.stages.append((layer, stage))
+
+    def _visual(self, width: int) -> Tensor:
+        """Which columns of what is left hold visual tokens, ``(batch, width)``."""
+        found = torch.zeros(len(self.index), width, dtype=torch.bool)
+        for row, index, layout in zip(found, self.index, self.layouts, strict=True):
+            row[width - self.tail - len(index) : width - self.tail] = layout.is_visual[index]
+        return found
 
     def finish(self, tower: Tower | None) -> list[PromptTrace]:
         """Close the traces.

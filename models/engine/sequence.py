@@ -60,6 +60,21 @@ def compact_positions(first: Tensor, valid: Tensor) -> Tensor:
     return first[:, None] + rank.clamp(min=0)
 
 
+def restart_positions(positions: Tensor, visual: Tensor) -> Tensor:
+    """Positions with which text follows what is left in front of it without a gap; pictures keep their own gaps.
+
+    Parameters
+    ----------
+    positions : Tensor
+        Position ids of what is left, ``(batch, n)``; padding repeats the first token's.
+    visual : Tensor
+        Which of it are visual tokens, ``(batch, n)``.
+    """
+    steps = torch.diff(positions, dim=1)
+    steps = torch.where(visual[:, 1:], steps, steps.clamp(max=1))
+    return torch.cat([positions[:, :1], positions[:, :1] + steps.cumsum(1)], 1)
+
+
 def mean_positions(
     positions: Tensor,
     answers: Sequence[Reduction | None],

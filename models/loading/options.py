@@ -9,7 +9,7 @@ import torch
 from transformers.utils import is_flash_attn_2_available
 
 from winnow.models.families.base import Family
-from winnow.models.loading.spec import ATTENTIONS, POSITIONS, QUANTISED, check_choice
+from winnow.models.loading.spec import ATTENTIONS, POSITIONS, QUANTISED, check_choice, check_device_word
 from winnow.reducers.core.errors import WinnowError
 
 SPREAD = "spread"
@@ -57,12 +57,8 @@ def check_device(device: str) -> str:
         if importlib.util.find_spec("accelerate") is None:
             raise WinnowError("model.device=spread needs the package accelerate: pip install accelerate")
         return device
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        choices = "auto | cpu | cuda | cuda:1 | meta | spread"
-        raise WinnowError(f"model.device={device} is not known: choose {choices}") from error
-    if kind == "cuda" and not torch.cuda.is_available():
+    check_device_word(device)
+    if device.startswith("cuda") and not torch.cuda.is_available():
         raise WinnowError(f"model.device={device}: torch finds no CUDA GPU here; say model.device=cpu")
     return device
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ QUANTISED = {
 """Quantised formats of weights, with the package that computes them."""
 SCALES = ("full", "tiny")
 POSITIONS = ("trained", "library")
+DEVICES = ("auto", "cpu", "cuda", "cuda:1", "meta", "spread")
+DEVICE = re.compile(r"auto|spread|meta|cpu|(cuda|xpu|mps)(:\d+)?")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -31,6 +34,20 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """
     if value not in choices:
         raise WinnowError(f"model.{name}={value} is not known: {choose(value, choices, ' | ')}")
+
+
+def check_device_word(device: str) -> None:
+    """Refuse a word that names no device; whether it is here is another question.
+
+    Raises
+    ------
+    WinnowError
+        Lists what names one.
+    """
+    if not DEVICE.fullmatch(device):
+        raise WinnowError(
+            f"model.device={device} is not known: {choose(device.replace('gpu', 'cuda'), DEVICES, ' | ')}"
+        )
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ class Ranker(Reducer, ABC):
     ----------
     select : {"highest", "lowest"}
         ``lowest`` keeps the tokens that score worst: the anti-method of any score.
-    positions : {"keep", "compact"}
+    positions : {"keep", "compact", "restart"}
         Position ids of the survivors.
     """
 

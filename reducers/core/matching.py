@@ -60,7 +60,7 @@ def merge_into(anchor: Tensor, visual: Tensor, positions: Positions, size: Tenso
         Prompt index of the token at whose place each one ends, -1 for a token that is dropped; shape ``(present,)``.
     visual : Tensor
         `View.visual`.
-    positions : {"keep", "compact", "mean"}
+    positions : {"keep", "compact", "mean", "restart"}
         Position ids of the merged tokens.
     size : Tensor or None
         Weight of each token inside its group; None: all equal.

@@ -31,7 +31,7 @@ class Merger(Reducer, ABC):
     ----------
     ratio : float
         Share of each span's visual tokens that enters the LLM, in (0, 1].
-    positions : {"keep", "compact", "mean"}
+    positions : {"keep", "compact", "mean", "restart"}
         Position ids of the merged tokens.
     """
 
@@ -89,7 +89,7 @@ class TwoStages(Merger, ABC):
     guide : {"auto", "cls", "mean"}
         Whose attention in the tower's last used block: the CLS token's, the mean over all patches', or CLS where there
         is one.
-    positions : {"compact", "keep", "mean"}
+    positions : {"compact", "keep", "mean", "restart"}
         Of the first stage; the second keeps them, unless they are compact anyway.
     schedule : K
         Where the second stage acts.

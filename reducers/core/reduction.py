@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
-Positions = Literal["keep", "compact", "mean"]
+Positions = Literal["keep", "compact", "mean", "restart"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +34,10 @@ class Reduction:
         Sparse (COO), shape ``(kept, present)``: each output token as a weighted sum of the visual tokens present, in
         the order of `View.visual`. Groups may overlap and rows need not sum to one; the order of the rows is the order
         of the contents. None: tokens are kept as they are.
-    positions : {"keep", "compact", "mean"}
+    positions : {"keep", "compact", "mean", "restart"}
         Survivors keep the position ids they had; or all tokens are renumbered without gaps; or a merged token gets the
-        weighted mean of its members' ids, rounded down.
+        weighted mean of its members' ids, rounded down; or visual tokens keep their distances to each other and to the
+        text before them, and text restarts right behind what is left in front of it.
     own : Tensor or None
         In the vision tower: the patch that each output token is or went into, where it stands at another's place, shape
         ``(kept,)``. None: `keep`.

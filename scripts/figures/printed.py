@@ -14,7 +14,7 @@ from scripts.figures.runs import Store
 SECTION, DRAWN = "printed", "curve"
 AIM = "experiment=aim_poster_adaptive smoke=true tasks=pico_video limit=100"
 PRUMERGE = "experiment=prumerge_table_7 smoke=true tasks=pico_image limit=100"
-AUDIT = "audit run reducer=fastv ratio=0.25 schedule=pico limit=60"
+AUDIT = "audit run reducer=fastv ratio=0.25 schedule=pico limit=300"
 CURVE = "experiment=pico_curve tasks=pico_video"
 
 

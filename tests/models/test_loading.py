@@ -141,7 +141,7 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         ({"attn": "magic"}, r"model\.attn=magic is not known: choose sdpa \| eager"),
         ({"scale": "huge"}, r"model\.scale=huge is not known: choose full \| tiny"),
         ({"dtype": "auto"}, r"model\.dtype=auto is not known: choose float32"),
-        ({"device": "gpu"}, r"model\.device=gpu is not known: choose auto \| cpu"),
+        ({"device": "gpu"}, r"model\.device=gpu is not known: did you mean cuda\? choose auto \| cpu"),
         ({"device": "cuda"}, "torch finds no CUDA GPU here"),
         ({"quant": "int3"}, r"model\.quant=int3 is not known: choose null \| bnb-int8"),
         ({"quant": "bnb-int8"}, r"needs the package bitsandbytes: pip install bitsandbytes, or model\.quant=null"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tiled import Picture, draw_picture, prompt_of, seen
+from tiled import Picture, draw_pictures, prompt_of, seen
 from views import layout, view
 
 from winnow.reducers.core.site import Site
@@ -64,9 +64,7 @@ def released(one: Picture, said: list[list[float]], ratio: float, official: bool
 @pytest.mark.parametrize("variant", ["mended", "official"])
 @pytest.mark.parametrize("seed", range(120))
 def test_it_is_the_released_code(seed: int, variant: str) -> None:
-    random = torch.Generator().manual_seed(seed)
-    side = int(torch.randint(2, 7, (), generator=random))
-    pictures = [draw_picture(random, side) for _ in range(1 + seed % 2)]
+    random, side, pictures = draw_pictures(seed)
     drawn = [torch.randn(1 + one.tiles, side**2, generator=random, dtype=torch.double) * 2 for one in pictures]
     ratio, prompt = [0.25, 0.08, 0.6, 0.95][seed % 4], prompt_of(pictures)
     state = seen(prompt, {(ClsLogits(), 23): drawn})

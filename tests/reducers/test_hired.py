@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tiled import Picture, draw_picture, prompt_of, seen
+from tiled import Picture, draw_pictures, prompt_of, seen
 
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower
@@ -53,9 +53,7 @@ def released(
 @pytest.mark.parametrize("variant", ["mended", "official"])
 @pytest.mark.parametrize("seed", range(120))
 def test_it_is_the_released_code(seed: int, variant: str) -> None:
-    random = torch.Generator().manual_seed(seed)
-    side = int(torch.randint(2, 7, (), generator=random))
-    pictures = [draw_picture(random, side) for _ in range(1 + seed % 2)]
+    random, side, pictures = draw_pictures(seed)
     ratio, alpha = [0.2, 0.05, 0.6, 0.95][seed % 4], [0.5, 0.2, 0.9, 0.0, 1.0][seed % 5]
     drawn = [torch.randint(0, 50 if seed % 3 else 4, (2, 1 + p.tiles, side**2), generator=random) for p in pictures]
     early, late = ([x[block].double() for x in drawn] for block in (0, 1))

@@ -56,6 +56,13 @@ def draw_picture(random: torch.Generator, side: int) -> Picture:
     return Picture(side, tall, wide, cut * upright, cut * (not upright))
 
 
+def draw_pictures(seed: int) -> tuple[torch.Generator, int, list[Picture]]:
+    """The source of what else is drawn, the side of a view in patches, and one picture or two."""
+    random = torch.Generator().manual_seed(seed)
+    side = int(torch.randint(2, 7, (), generator=random))
+    return random, side, [draw_picture(random, side) for _ in range(1 + seed % 2)]
+
+
 def prompt_of(pictures: list[Picture]) -> Layout:
     """Text, the pictures with a newline behind each row of tiles, text."""
     spans: list[Span] = []

@@ -8,9 +8,9 @@ from string import ascii_uppercase
 
 import numpy as np
 
-from winnow.harness.audit.card import Check, Judgement, Line, Measured, line
+from winnow.harness.audit.card import Check, Curve, Judgement, Line, Measured, line
 from winnow.harness.audit.measures.calibration import Numbers, aurc, brier, drawn, ece
-from winnow.harness.audit.runs import Answer, Runs
+from winnow.harness.audit.runs import Answer, Runs, at_budgets
 from winnow.harness.score.layout import lay_out
 from winnow.harness.score.stats import difference
 
@@ -43,7 +43,24 @@ def _measure(runs: Runs) -> Measured:
         gap = _gap(ours, theirs, statistic)
         low, high = drawn(gap, layout.cluster)
         found.append(Line(f"{name}, {MORE}", gap(np.arange(len(keys))), "", low, high, len(keys)))
-    return Measured(found)
+    return _by_budget(runs, found) if len(method.budgets) > 1 else Measured(found)
+
+
+def _by_budget(runs: Runs, found: list[Line]) -> Measured:
+    """Add the same of every budget of the method that was run, with a curve."""
+    points = []
+    for ran in at_budgets(runs):
+        known = [answer for answer in ran.answers.values() if _known(answer)]
+        if known:
+            sure, cluster = _sure(known), lay_out([answer.media for answer in known]).cluster
+            found += _lines(f"at {ran.spent:.1f} % of the visual tokens", sure)
+            error = ece(sure.confidence, sure.right)
+            points.append((ran.spent, error, *drawn(_ece_of(sure), cluster)))
+    return Measured(found, [Curve(ECE, points, "visual tokens, mean over layers (%)", ECE)])
+
+
+def _ece_of(sure: Sure) -> Callable[..., float]:
+    return lambda places: ece(sure.confidence[places], sure.right[places])
 
 
 def _known(answer: Answer) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from winnow.harness.audit.card import Curve, Line
 from winnow.harness.audit.measures.abilities import HALLUCINATION, ability
-from winnow.harness.audit.runs import Runs
-from winnow.harness.run.result import Result, TaskResult
+from winnow.harness.audit.runs import Runs, at_budgets
+from winnow.harness.run.result import TaskResult
 
 MAIN = {"coco_cap_chair": "captions that invent nothing"}
 """How the figure of a task is called that is no accuracy."""
@@ -43,12 +43,5 @@ def _main(task: str) -> str:
 
 def _found(runs: Runs, name: str) -> list[tuple[float, TaskResult]]:
     """A task's figures with the share of visual tokens that they cost, the largest first."""
-    method = runs["method"]
-    results = [runs["unreduced"].result, *(method.budgets or [method.result])]
-    found = [(_share(one), task) for one in results for task in one["tasks"] if task["task"] == name]
-    scored = [(share, task) for share, task in found if task["mean"] is not None]
-    return sorted(scored, key=lambda one: one[0], reverse=True)
-
-
-def _share(result: Result) -> float:
-    return 100 * result["shares"]["mean"] if result["shares"] else 0.0
+    found = [(ran.spent, task) for ran in at_budgets(runs) for task in ran.result["tasks"] if task["task"] == name]
+    return [(share, task) for share, task in found if task["mean"] is not None]

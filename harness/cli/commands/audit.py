@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from winnow.harness.cli.completion import complete
 from winnow.harness.common import files
 from winnow.harness.common.exits import INCOMPLETE, OK
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-Words = Annotated[list[str], typer.Argument(help="As run.py -m takes them: reducer=… ratio=… model=… tasks=…")]
+Words = Annotated[
+    list[str],
+    typer.Argument(help="As run.py -m takes them: reducer=… ratio=… model=… tasks=…", autocompletion=complete),
+]
 Form = Annotated[Literal["rich", "md", "latex", "csv"], typer.Option("--format", help="How to print it.")]
 Page = Annotated[Path | None, typer.Option(help="Also write one HTML page with plots: .html.")]
 Bench = Annotated[Path, typer.Option(help="Folder of measurements of winnow bench.")]

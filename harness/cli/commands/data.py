@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from winnow.harness.cli.completion import complete
 from winnow.harness.common.exits import INCOMPLETE
 
 app = typer.Typer(no_args_is_help=True, help="The data of benchmarks: what is needed, where it lies, what is missing.")
@@ -60,7 +61,11 @@ def fetch(
 @app.command()
 def check(
     choices: Annotated[
-        list[str], typer.Argument(help="As tasks=… takes them, or lmms-eval's names; model=… and media.…=… as run.py.")
+        list[str],
+        typer.Argument(
+            help="As tasks=… takes them, or lmms-eval's names; model=… and media.…=… as run.py.",
+            autocompletion=complete,
+        ),
     ],
     data: Where = "hub",
     frames: Annotated[int | None, typer.Option(min=1, help="Of each video; the model's number, else 8.")] = None,

@@ -7,12 +7,13 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from winnow.harness.cli.completion import complete
 from winnow.harness.common.exits import INCOMPLETE, OK
 from winnow.harness.common.folders import existing
 from winnow.reducers.core.errors import WinnowError
@@ -26,10 +27,20 @@ Finding = tuple[str, bool, str]
 
 @commands.command()
 def doctor(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="As run.py takes them, model=… tasks=…: are these weights and data here?", autocompletion=complete
+        ),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results/runs"),
 ) -> None:
-    """Look whether this machine can run: versions, GPU, weights and data, disk, Slurm; exit code 1 if not."""
+    """Look whether this machine can run: versions, GPU, disks, Slurm; exit code 1 if not.
+
+    Weights and data are looked for where model=… and tasks=… name them; what `winnow data check` does is not done.
+    """
     found = [finding for look in (versions, machine, storage, extras) for finding in look(results)]
+    found += [*asked(words)] if words else []
     for what, well, text in found:
         print(f"{'ok  ' if well else 'MEND'} {what:<14} {text}")
     raise typer.Exit(OK if all(well for _, well, _ in found) else INCOMPLETE)
@@ -63,7 +74,7 @@ def storage(results: Path) -> Iterator[Finding]:
 
     for name, place, mend in (
         ("results", results, "say --results FOLDER, results=FOLDER"),
-        ("weights, data", hub_home(), "set HF_HOME"),
+        ("hub cache", hub_home(), "set HF_HOME"),
     ):
         there = existing(place)
         free = shutil.disk_usage(there).free / 1e9
@@ -97,3 +108,25 @@ def extras(results: Path) -> Iterator[Finding]:
         ),
     )
     yield "ffmpeg", True, shutil.which("ffmpeg") or "not installed: only `make test-media` asks for it"
+
+
+def asked(words: Sequence[str]) -> Iterator[Finding]:
+    """Whether the weights of a model and the data of tasks lie here; without a network, and without reading them."""
+    from winnow.harness.config.expand import expand
+    from winnow.harness.data.needs import needs
+    from winnow.harness.data.places import data_of
+    from winnow.harness.plan.weights import weights_here
+    from winnow.harness.sweep.cells import cells_of
+    from winnow.harness.tasks.catalogue import BENCHMARKS
+
+    cells = cells_of(expand(words))
+    for model in {cell.model.name: cell.model for cell in cells}.values():
+        yield f"model={model.name}", *weights_here(model)
+    tasks = {name: cell.tasks.data for cell in cells for name in cell.tasks.tasks}
+    for need in (need for name, data in tasks.items() if name in BENCHMARKS for need in needs([name], data_of(data))):
+        here = need.state == "there"
+        mend = "" if here else f", winnow data fetch {need.benchmark.task}"
+        yield need.benchmark.task, here, f"{need.state} ({need.rows}){mend}"
+    for name in tasks:
+        if name not in BENCHMARKS:
+            yield name, True, "makes its documents itself, or is your own: nothing to look for"

@@ -25,7 +25,14 @@ def figures(
     table = [row for task in result["tasks"] for row in task_rows(task)]
     for name, value in result.get("means", {}).items():
         table += [_row(name, value) | _disagree(value), *_reader(value)]
-    print_table(table, form, left=("task", "note"), title=f"{result['model']} · {result['label']}", wrap=("note",))
+    print_table(
+        table,
+        form,
+        left=("task", "note"),
+        title=f"{result['model']} · {result['label']}",
+        wrap=("note",),
+        keys=("task",),
+    )
 
 
 def task_rows(task: TaskResult) -> list[dict[str, str]]:

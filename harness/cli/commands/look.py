@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from winnow.harness.cli.completion import complete
 from winnow.harness.common.console import Format
 from winnow.harness.common.exits import INCOMPLETE, OK
 from winnow.harness.common.lazy_import import import_later
@@ -49,6 +50,7 @@ def tables(
     from winnow.harness.results.tables.runs import View, show
     from winnow.harness.run.result import newest, results_below
 
+    _check_options(bool(names), out is not None, columns=columns, pivot=pivot, sort=sort, where=where, out=out)
     every = results_below(results, outdated=True)
     found = every if outdated else newest(every)
     if names:
@@ -66,6 +68,17 @@ def tables(
     if hidden:
         runs, them = ("run", "it") if hidden == 1 else ("runs", "them")
         print(f"{hidden} {runs} of older code hidden, --all shows {them}", file=sys.stderr)
+
+
+def _check_options(papers: bool, to_file: bool, **given: object) -> None:
+    """Refuse options that what is asked for has no use for."""
+    for name in (name for name, value in given.items() if value):
+        if papers:
+            raise WinnowError(f"--{name} is for your own runs: a paper's table has its own rows and columns")
+        if to_file and name in ("columns", "pivot"):
+            raise WinnowError(
+                f"--{name} is for tables that are printed: --out writes all columns, a row a run and task"
+            )
 
 
 @commands.command()
@@ -117,7 +130,9 @@ def compare(
     from winnow.harness.common.console import print_table
     from winnow.harness.results.exchange.compare import compared
 
-    print_table(compared(first, second, results), form, left=("model", "method", "task", "verdict"))
+    print_table(
+        compared(first, second, results), form, left=("model", "method", "task", "verdict"), keys=("method", "task")
+    )
 
 
 @commands.command("export")
@@ -155,7 +170,10 @@ def plot(
     out: Annotated[Path, typer.Option(help="Picture to draw: .png, .svg or .pdf.")],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Runs to draw, all where none is named; of schedules: overrides, as run.py -m takes them."),
+        typer.Argument(
+            help="Runs to draw, all where none is named; of schedules: overrides, as run.py -m takes them.",
+            autocompletion=complete,
+        ),
     ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the runs.")] = RESULTS,
     task: Annotated[str | None, typer.Option(help="Task to draw, if the runs hold several.")] = None,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from winnow.harness.cli.completion import complete
 from winnow.harness.common.console import Format, print_table
 from winnow.harness.common.exits import INCOMPLETE
 from winnow.reducers.core.errors import WinnowError
@@ -41,7 +42,8 @@ def cost(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            help="As run.py takes them, and hardware=…, profile=…, budget.flops|ms|kv|mean=… (TFLOP, ms, MB)"
+            help="As run.py takes them, and hardware=…, profile=…, budget.flops|ms|kv|mean=… (TFLOP, ms, MB)",
+            autocompletion=complete,
         ),
     ] = None,
     published: Annotated[bool, typer.Option("--published", help="The cost columns of the papers beside ours.")] = False,
@@ -65,7 +67,11 @@ def calibrate(
         typer.Argument(help="vtw: its layer; vas: its ratio; cpu: this machine, for winnow cost."),
     ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="As run.py takes them: model=…, tasks=… (pico's dev split), schedule=…")
+        list[str] | None,
+        typer.Argument(
+            help="As run.py takes them: model=…, tasks=… (pico's dev split), schedule=…",
+            autocompletion=complete,
+        ),
     ] = None,
     documents: Annotated[int, typer.Option(help="Documents per task to look at.")] = 20,
     eta: Annotated[float, typer.Option(help="vtw: largest KL(p_k || p_full).")] = 0.003,
@@ -92,7 +98,11 @@ def calibrate(
 @commands.command()
 def bench(
     overrides: Annotated[
-        list[str], typer.Argument(help="As run.py -m takes them: model=… reducer=fastv,vas ratio=… batch_size=…")
+        list[str],
+        typer.Argument(
+            help="As run.py -m takes them: model=… reducer=fastv,vas ratio=… batch_size=…",
+            autocompletion=complete,
+        ),
     ],
     rounds: Annotated[int, typer.Option(help="Rounds that count; each runs every method once.")] = 5,
     warmup: Annotated[int, typer.Option(help="Rounds before them.")] = 1,
@@ -118,7 +128,13 @@ def bench(
         made.append(bench(words, settings, results))
         show(made[-1], form)
     if len(made) > 1:
-        print_table(throughput(made), form, left=("method",), title="throughput, prompts a second, in one process")
+        print_table(
+            throughput(made),
+            form,
+            left=("method",),
+            title="throughput, prompts a second, in one process",
+            keys=("method",),
+        )
 
 
 @commands.command()
@@ -156,4 +172,4 @@ def methods(
         }
         for entry in found
     ]
-    print_table(rows, form, ("method", "does", "venue", "acts at"), "Methods", wrap=("does",))
+    print_table(rows, form, ("method", "does", "venue", "acts at"), "Methods", wrap=("does",), keys=("method",))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winnow.harness.cli.completion import complete
 from winnow.harness.common import files
 from winnow.harness.common.console import Format
 from winnow.harness.common.exits import INCOMPLETE, INTERRUPTED, OK
@@ -35,7 +36,13 @@ def _trusted(where: Path, trust: bool) -> Manifest:
 
 @commands.command()
 def plan(
-    overrides: Annotated[list[str], typer.Argument(help="As run.py takes them: experiment=… or reducer=a,b ratio=…")],
+    overrides: Annotated[
+        list[str],
+        typer.Argument(
+            help="As run.py takes them: experiment=… or reducer=a,b ratio=…",
+            autocompletion=complete,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Where to write the manifest.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, write nothing.")] = False,
 ) -> None:
@@ -242,7 +249,10 @@ def recost(runs: Runs = None, results: Results = Path("results/runs"), trust: Tr
 @commands.command()
 def why(
     run: Annotated[str, typer.Argument(help="A run: its id, or the beginning of it.")],
-    other: Annotated[list[str] | None, typer.Argument(help="Another run, or overrides as run.py takes them.")] = None,
+    other: Annotated[
+        list[str] | None,
+        typer.Argument(help="Another run, or overrides as run.py takes them.", autocompletion=complete),
+    ] = None,
     results: Results = Path("results/runs"),
     trust: Trust = False,
 ) -> None:

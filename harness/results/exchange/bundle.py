@@ -40,7 +40,7 @@ versions.txt  of the packages where this was written; runs/*/env.json holds thos
 runs/ID/      config.yaml, env.json, result.json, samples_*.jsonl (answers), scores.parquet, traces.parquet (tokens)
 bundle.json   the SHA-256 of each file of the runs
 
-    pip install winnow-vlm
+    pip install winnow_vlm-VERSION-py3-none-any.whl     # the wheel that `make wheel` builds, or the repository
     winnow import {name}
     winnow tables
     winnow view imported-ID --sample TASK/NUMBER

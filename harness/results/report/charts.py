@@ -15,7 +15,8 @@ SHAPES = {
     "X": "triangle-right",
 }  # fmt: skip
 """Vega's names of the markers of `winnow.harness.results.plots`."""
-LEGEND = {"orient": "bottom", "columns": 2, "symbolOpacity": 1, "labelLimit": 180}
+LEGEND = {"orient": "top", "columns": 1, "symbolOpacity": 1, "labelLimit": 340}
+"""A name is shown to its end, as it is the limit that tells some curves apart; 340 pixels fit a telephone."""
 BUNDLE = "import vl_convert; print(vl_convert.javascript_bundle(), end='')"
 
 
@@ -31,11 +32,13 @@ def chart() -> dict[str, Any]:
     told = [{"field": "method"}, {"field": "asked"}, *numbers, {"field": "run"}]
     pale = {"condition": {"test": "datum.front", "value": 1}, "value": 0.35}
     marks = {"y": accuracy, "shape": by_method, "opacity": pale, "tooltip": told}
-    x = _number("x", "cost, as chosen above") | {"scale": {"zero": False}, "axis": {"tickCount": 8}}
+    x = _number("x") | {"scale": {"zero": False}, "axis": {"tickCount": 8, "title": None}}
+    below = {"text": {"expr": "cost"}, "orient": "bottom", "anchor": "middle", "fontSize": 11}  # follows the choice
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
         "height": 320,
+        "title": below,
         "data": {"name": "points"},
         "params": [{"name": "cost", "value": AXES[0], "bind": cost}],
         "transform": [

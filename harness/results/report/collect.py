@@ -28,6 +28,8 @@ PIXELS, RUNS = 1000, 4
 """Width of a token picture, and how many runs of a sample have one."""
 ANSWERS = 40_000
 """Answers that a page holds at most."""
+COSTS = ("entrance", "last", "TFLOPs", "FLOPs %", "KV MB")
+"""Columns behind what a run is and how far it came, which fit 1400 pixels."""
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """The one in C takes a tenth of the time, where PyYAML has it."""
 
@@ -36,7 +38,8 @@ def table(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
     """The rows of the table of runs, without its empty columns, with what they can be filtered by."""
     found, known = run_rows(results, folder), {result["id"]: result for result in results}
     kept = [name for name in found[0] if any(row[name] for row in found)] if found else []
-    return [{name: row[name] for name in kept} | _filters(known[row["run"].split()[0]]) for row in found]
+    rows = [{name: row[name] for name in kept} | _filters(known[row["run"].split()[0]]) for row in found]
+    return [{name: row[name] for name in sorted(row, key=lambda name: name.startswith(COSTS))} for row in rows]
 
 
 def _filters(result: Result) -> dict[str, str]:

@@ -68,11 +68,20 @@ def show(model: str, prompt: Nominal, plans: Sequence[Plan], machine: Hardware, 
     between = "\n" if form != "rich" else ""
     size = f"{prompt.span.frames} x {prompt.span.tokens_per_frame} visual + {prompt.text} other tokens"
     title = f"Prefill of {model}, {size}, modelled on {machine.name}"
-    print_table(list(_by_part(plans, machine)), form, LEFT, title, wrap=("plan",))
+    print_table(list(_by_part(plans, machine)), form, LEFT, title, wrap=("plan",), keys=LEFT)
     print(end=between)
-    print_table(list(_in_memory(plans, machine)), form, LEFT, "Memory, and time per output token", wrap=("plan",))
+    print_table(
+        list(_in_memory(plans, machine)),
+        form,
+        LEFT,
+        "Memory, and time per output token",
+        wrap=("plan",),
+        keys=("plan",),
+    )
     print(end=between)
-    print_table(list(_by_layer(plans[1:] or plans, machine)), form, LEFT, "One decoder layer", wrap=("plan",))
+    print_table(
+        list(_by_layer(plans[1:] or plans, machine)), form, LEFT, "One decoder layer", wrap=("plan",), keys=("plan",)
+    )
     if form == "rich":
         print(
             f"{physical.NAME}: {prompt.dtype}, attn={prompt.attn}, text rows taken to be all text. {llm_viewer.NAME}: "

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from winnow.harness.common.console import as_csv, print_table
 from winnow.harness.common.console import render as as_text
 from winnow.harness.results.tables import tidy
-from winnow.harness.results.tables.matrix import by_method, spread
-from winnow.harness.results.tables.sheet import CellText, Sheet, html, latex
+from winnow.harness.results.tables.folded import LEFT, keys_of, sheets_of
+from winnow.harness.results.tables.matrix import by_method, differing, spread, with_differing
+from winnow.harness.results.tables.sheet import html, latex
 from winnow.harness.run.result import Result
 from winnow.harness.score.paired_runs import settle
 from winnow.harness.score.pooled import figures
@@ -21,8 +22,7 @@ from winnow.reducers.core.errors import WinnowError, choose
 Form = Literal["rich", "md", "csv", "latex", "html"]
 WIDEST = 4
 """So many tasks have columns of their own on the terminal."""
-LEFT = ("model", "reducer", "at", "run", "task")
-KEYS = ("reducer", "ratio", "run")
+OF_TASKS = {name for name in tidy.COLUMNS[tidy.COLUMNS.index("task") : tidy.COLUMNS.index("entrance")] if name != "n"}
 CAPTION = (
     "Shares of visual tokens and FLOPs are what really happened in the prefill, averaged over documents. Accuracy: all "
     "documents, 95 % interval. Δ: paired, against reducer=none; Δ random: against random dropping of as many tokens, "
@@ -133,6 +133,8 @@ def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: Vie
     if not results:
         return
     view = view or View()
+    if form == "csv" and view.pivot:
+        raise WinnowError("--pivot task is for people: --format csv has a row a run and task, say --format md")
     settle(results, folder)
     found = [*tidy.compared(results, folder)]
     if form == "csv":
@@ -141,13 +143,18 @@ def show(results: Sequence[Result], folder: Path, form: Form = "rich", view: Vie
         print(as_csv(_numbers(found, view), view.columns or tidy.COLUMNS))
         return
     chosen, tasks = found, _names(each[0] for each in found)
+    numbers = _numbers(found, view) if view.where or view.sort or view.columns else []
     if view.where or view.sort:
-        numbers, known = _numbers(found, view), {each[0]["id"]: each for each in found}
+        known = {each[0]["id"]: each for each in found}
         chosen = [known[run] for run in dict.fromkeys(row["run"] for row in numbers)]
         tasks = list(dict.fromkeys(row["task"] for row in numbers if row["task"] is not None))
     table = _texts(chosen, tasks, _profiles(each[0] for each in chosen))
+    if view.columns and not view.pivot:
+        whole = {each[0]["id"]: row for each, row in zip(chosen, table, strict=True)}
+        _print([], _chosen(numbers, whole, view.columns), form, _caption(chosen))
+        return
     before, table = _laid_out(chosen, table, tasks, form, view)
-    _print(before, _chosen(table, view.columns), form, _caption(chosen))
+    _print(before, _only(table, view.columns), form, _caption(chosen))
 
 
 def _laid_out(
@@ -163,10 +170,11 @@ def _laid_out(
         return [], by_method(results, table, tasks)
     apart = spread(results, tasks)
     many = form == "rich" and (apart or len(tasks) > WIDEST)
-    before = [by_method(results, table, tasks)] if many or (apart and not view.columns) else []
-    before += [_by_task(table, tasks)] if many else []
+    before = [by_method(results, table, tasks)] if many or apart else []
+    before += [_by_task(with_differing(results, table), tasks, differing(results))] if many else []
     hidden = {f"{prefix}{name}" for prefix in ("", "Δ ", "Δ random ") for name in tasks} if many else set()
-    return before, [{key: value for key, value in row.items() if key not in hidden} for row in table]
+    rest = [{key: value for key, value in row.items() if key not in hidden} for row in table]
+    return before, with_differing(results, rest)
 
 
 def _numbers(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]], view: View) -> list[dict[str, Any]]:
@@ -178,8 +186,8 @@ def _numbers(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]], 
 def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], form: Form, caption: str) -> None:
     if form == "rich":
         for more in before:
-            print_table(more, form, left=LEFT, wrap=("reducer",), keys=("task", "reducer", "ratio"))
-        print_table(table, form, left=LEFT, caption=caption, wrap=("run",), keys=KEYS)
+            print_table(more, form, left=LEFT, keys=keys_of(more))
+        print_table(table, form, left=LEFT, caption=caption, keys=keys_of(table))
     else:
         print(_written([*before, table], form, caption))
 
@@ -187,7 +195,10 @@ def _print(before: Sequence[list[dict[str, str]]], table: list[dict[str, str]], 
 def _written(tables: Sequence[list[dict[str, str]]], form: str, caption: str) -> str:
     if form == "md":
         return "\n".join(as_text(rows, "md") for rows in tables)
-    return "\n".join((latex if form == "latex" else html)(_sheet(rows, caption)) for rows in tables)
+    titles = ("Accuracy by method and task", "Runs") if len(tables) > 1 else ("Runs",)
+    sheets = [part for title, rows in zip(titles, tables, strict=True) for part in sheets_of(rows, title, form)]
+    sheets[-1].below.append(caption)
+    return "\n".join((latex if form == "latex" else html)(sheet) for sheet in sheets)
 
 
 def _caption(found: Iterable[tuple[Result, tidy.Compared, tidy.Compared, str]]) -> str:
@@ -199,26 +210,32 @@ def _reasons(reasons: Iterable[str]) -> list[str]:
     return [f"No Δ of {count}: {why}." for why, count in Counter(filter(None, reasons)).items()]
 
 
-def _chosen(table: list[dict[str, str]], columns: Sequence[str]) -> list[dict[str, str]]:
+def _chosen(
+    numbers: Iterable[Mapping[str, Any]], whole: Mapping[str, dict[str, str]], columns: Sequence[str]
+) -> list[dict[str, str]]:
+    """Columns of the printed table and of `tidy.COLUMNS`: a row a run, or a run and task if a task's are asked for."""
+    apart = not OF_TASKS.isdisjoint(columns)
+    rows: dict[tuple[str, Any], dict[str, str]] = {}
+    for number in numbers:
+        said = {name: "" if value is None else str(value) for name, value in number.items()}
+        both = {**said, **whole[number["run"]]} | ({"n": said["n"]} if apart else {})
+        rows.setdefault((number["run"], number["task"] if apart else None), both)
+    return _only([*rows.values()], columns)
+
+
+def _only(table: list[dict[str, str]], columns: Sequence[str]) -> list[dict[str, str]]:
     for name in columns:
         if table and name not in table[0]:
             raise WinnowError(f"--columns {name}: the table has no such column, {choose(name, table[0])}")
     return [{name: row[name] for name in columns} for row in table] if columns else table
 
 
-def _sheet(table: Sequence[dict[str, str]], caption: str) -> Sheet:
-    """The same as a sheet for print: the first column names the rows."""
-    names = [name for name in (table[0] if table else {}) if any(row[name] for row in table)]
-    lines = [(row[names[0]], [CellText(row[name]) for name in names[1:]]) for row in table]
-    return Sheet("Runs", names[1:], [("", lines)], [], [caption], {}, {}, first=names[0])
-
-
-def _by_task(table: Sequence[dict[str, str]], names: Sequence[str]) -> list[dict[str, str]]:
+def _by_task(table: Sequence[dict[str, str]], names: Sequence[str], apart: Sequence[str]) -> list[dict[str, str]]:
     """One row per task and run, for sets of tasks that no screen is wide enough for."""
     return [
         {"task": name}
-        | {key: row[key] for key in ("model", "reducer", "ratio", "mean")}
-        | {"figure": row[name], "Δ": row[f"Δ {name}"], "Δ random": row[f"Δ random {name}"]}
+        | {key: row[key] for key in ("model", "reducer", "at", "ratio", *apart, "mean")}
+        | {"figure": row[name], "Δ": row[f"Δ {name}"], "Δ random": row[f"Δ random {name}"], "run": row["run"]}
         for name in names
         for row in table
         if row[name]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ SPECIAL = {
     "~": r"$\sim$", "^": r"\textasciicircum{}", "±": r"$\pm$", "Δ": r"$\Delta$", "→": r"$\to$", "×": r"$\times$",
     "·": r"$\cdot$", "<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}", "]": "{]}",
 }  # fmt: skip
+
+MINUS = re.compile(r"(?<![\w.,:}{$^-])-(?=\d)")
+"""Of a number, and no hyphen."""
+POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e(-?)\+?0*(\d+)\b")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Sheet:
         What is missing -> the command that fills it.
     first : str
         Heading of the column that names the rows.
+    left : sequence of str
+        Columns of text, aligned to the left.
     """
 
     title: str
@@ -60,11 +67,13 @@ class Sheet:
     notes: dict[str, str]
     commands: dict[str, str]
     first: str = ""
+    left: Sequence[str] = ()
 
 
 def tex(text: str) -> str:
     """Escape what means something to LaTeX, and spell out what its fonts lack."""
-    return "".join(SPECIAL.get(letter, letter if letter.isascii() else "?") for letter in visible(text))
+    written = "".join(SPECIAL.get(letter, letter if letter.isascii() else "?") for letter in visible(text))
+    return MINUS.sub("$-$", POWER.sub(r"\1$\\cdot10^{\2\3}$", written))
 
 
 def _styled(
@@ -75,13 +84,11 @@ def _styled(
 
     lines = [(word(heading), word(label), cells) for heading, rows in found.groups for label, cells in rows]
     grouped = any(heading for heading, _, _ in lines)
-    names = [word(found.first) if found.first else None]
-    if grouped:
-        index = pd.MultiIndex.from_tuples([line[:2] for line in lines], names=[None, *names])
-    else:
-        index = pd.Index([label for _, label, _ in lines], name=names[0])
-    cells = [[cell(each) for each in line[2]] for line in lines]
-    return pd.DataFrame(cells, index=index, columns=[head(name) for name in found.columns], dtype=object).style
+    index = (
+        pd.MultiIndex.from_tuples([line[:2] for line in lines]) if grouped else pd.Index([line[1] for line in lines])
+    )
+    columns = pd.Index([head(name) for name in found.columns], name=word(found.first) if found.first else None)
+    return pd.DataFrame([[*map(cell, line[2])] for line in lines], index=index, columns=columns, dtype=object).style
 
 
 def latex(found: Sheet) -> str:
@@ -93,13 +100,14 @@ def latex(found: Sheet) -> str:
         environment="table*",
         position_float="centering",
         caption=tex(found.title),
-        column_format="l" * depth + "r" * len(found.columns),
+        column_format="l" * depth + "".join("l" if name in found.left else "r" for name in found.columns),
         multirow_align="t",
         clines="skip-last;index" if depth > 1 else None,
     )
     above = [rf"\textbf{{{tex(line)}}}\par\smallskip" for line in found.above]
     small = [*above, r"\footnotesize\setlength{\tabcolsep}{3pt}", ""]
-    below = [r"\par\smallskip\raggedright\scriptsize", *(rf"{tex(line)}\par" for line in found.below)]
+    small_print = [r"\par\smallskip\raggedright\scriptsize"] if found.below or found.notes else []
+    below = [*small_print, *(rf"{tex(line)}\par" for line in found.below)]
     below += [rf"\textsuperscript{{{letter}}}\,{tex(note)}\par" for letter, note in found.notes.items()]
     below += [f"% missing: {visible(what)}: {visible(word)}" for what, word in found.commands.items()]
     head, body = text.split(r"\begin{tabular}", 1)
@@ -141,7 +149,7 @@ def html(found: Sheet) -> str:
 
 
 def _html_cell(cell: CellText, word: Callable[[str], str]) -> str:
-    ours = word(cell.ours + cell.marks)
+    ours = MINUS.sub("−", word(cell.ours + cell.marks))
     printed = word(cell.printed) + (f"<sup>{cell.note}</sup>" if cell.note else "")
     rest = ", ".join(filter(None, [printed, word(cell.difference)]))
     known = [f"<b>{ours}</b>" if cell.best else ours, f'<span class="printed">({rest})</span>' if rest else ""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ REAL = (
     *("random_delta", "random_low", "random_high", "random_p"),
     *("entrance", "mean", "last", "tflops", "flops_share", "kv_bytes"),
 )
+SHARES = dict.fromkeys(("ratio", "entrance", "mean", "last"), 1.0) | {"flops_share": 2.0}
+"""What these are compared with is no more than this: a larger one was meant in %."""
 OF_FIGURES = {"metric": "metric", "low": "low", "high": "high", "n": "documents", "unread": "unparsed"}
 CONDITION = re.compile(r"(\w+)\s*(<=|>=|!=|=|<|>|~)\s*(.*)", re.DOTALL)
 TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -157,8 +160,15 @@ def load_runs(results: str | Path = "results/runs", outdated: bool = False) -> p
     -------
     DataFrame
         Shares lie in 0 .. 1, figures and differences are points.
+
+    Raises
+    ------
+    WinnowError
+        Where there is no such folder.
     """
     folder = Path(results)
+    if not folder.is_dir():
+        raise WinnowError(f"results={results}: there is no such folder, name the one that holds the runs")
     return frame(tidy(results_below(folder, outdated), folder))
 
 
@@ -176,17 +186,34 @@ def kept(rows: Sequence[dict[str, Any]], conditions: Sequence[str]) -> list[dict
             raise WinnowError(f"--where '{text}' is no condition: say column=value, with = != < <= > >= or ~ (holds)")
         name, sign, wanted = found.groups()
         check_column("--where", name)
-        rows = [row for row in rows if _holds(row[name], sign, wanted)]
+        compared_with = _wanted(name, sign, wanted)
+        rows = [row for row in rows if _holds(row[name], sign, compared_with)]
     return [*rows]
 
 
-def _holds(value: Any, sign: str, wanted: str) -> bool:
-    if value is None:
-        return sign in ("=", "!=") and (wanted in ("", "null")) == (sign == "=")
+def _wanted(name: str, sign: str, text: str) -> Any:
+    """What a column is compared with: a number where it holds numbers, nothing, or text."""
+    if sign in ("=", "!=") and text in ("", "null"):
+        return None
+    if sign == "~" or name not in (*WHOLE, *REAL):
+        return {"true": "True", "false": "False"}.get(text.lower(), text) if name == "imported" else text
     try:
-        return TESTS[sign](float(value), float(wanted)) if sign != "~" else TESTS[sign](value, wanted)
-    except (TypeError, ValueError):
-        return TESTS[sign](str(value), wanted)
+        number = float(text)
+    except ValueError:
+        raise WinnowError(
+            f"--where '{name}{sign}{text}': {name} holds numbers, and {text or 'nothing'} is none"
+        ) from None
+    if abs(number) > SHARES.get(name, inf):
+        raise WinnowError(
+            f"--where '{name}{sign}{text}': {name} is a share from 0 to 1, say {name}{sign}{number / 100:g}"
+        )
+    return number
+
+
+def _holds(value: Any, sign: str, wanted: Any) -> bool:
+    if value is None or wanted is None:
+        return sign in ("=", "!=") and (value is wanted) == (sign == "=")
+    return TESTS[sign](float(value) if isinstance(wanted, float) else str(value), wanted)
 
 
 def ordered(rows: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:

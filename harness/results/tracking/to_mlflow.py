@@ -13,13 +13,21 @@ from winnow.harness.config.schema import TrackerConfig
 from winnow.harness.results.tracking.record import Record
 
 ID = "winnow.run"
+SETTINGS = {
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # it would rather have a database
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # its own 7 and 120 s hold a run for minutes where a server is down
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+"""Of MLflow's environment, where its user sets nothing else."""
 MOST, LONGEST = 100, 500
 """Parameters of one call, and the characters of one, that every server takes."""
 
 
 def send(record: Record, tracker: TrackerConfig) -> None:
     """Send a run; one of its id is brought up to date, but for its settings, which name it."""
-    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # it would rather have a database
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     client = MlflowClient(tracker.place if "://" in tracker.place else Path(tracker.place).absolute().as_uri())
     experiment = client.get_experiment_by_name(tracker.project)
     place = experiment.experiment_id if experiment else client.create_experiment(tracker.project)

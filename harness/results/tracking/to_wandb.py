@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import wandb
 
 from winnow.harness.config.schema import TrackerConfig
 from winnow.harness.results.tracking.record import Record
+
+LIMITS: dict[str, Any] = {
+    "init_timeout": 30.0, "login_timeout": 30.0,
+    "x_graphql_retry_max": 2, "x_file_stream_retry_max": 2, "x_file_transfer_retry_max": 2,
+}  # fmt: skip
+"""Seconds and further tries after which a server that is down is left alone; its own take minutes, or never end."""
 
 
 def send(record: Record, tracker: TrackerConfig) -> None:
@@ -21,7 +28,7 @@ def send(record: Record, tracker: TrackerConfig) -> None:
         name=record.name,
         resume="allow" if tracker.mode == "online" else None,
         config=record.config,
-        settings=wandb.Settings(silent=True, console="off", disable_git=True),
+        settings=wandb.Settings(silent=True, console="off", disable_git=True, **LIMITS),
         reinit="create_new",
     )
     try:

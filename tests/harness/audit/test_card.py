@@ -19,6 +19,7 @@ from winnow.harness.audit.stages import pending
 from winnow.harness.audit.subjects import cells_of, gather, subjects
 from winnow.harness.cli.main import app
 from winnow.harness.common.finished import seal
+from winnow.harness.config.hydra_api import hydra
 from winnow.harness.plan.identity import settings_of
 from winnow.reducers.core.errors import WinnowError
 
@@ -55,9 +56,10 @@ def test_a_card_says_of_each_missing_run_what_makes_it(
 
 
 def test_a_method_without_a_run_waits_for_it(tmp_path: Path) -> None:
-    found = subjects([*FASTV, f"results={tmp_path}"])
-    cells, waiting = pending(found, store_of(found))
-    made = card(found[0], store_of(found))
+    with hydra():
+        found = subjects([*FASTV, f"results={tmp_path}"])
+        cells, waiting = pending(found, store_of(found))
+        made = card(found[0], store_of(found))
     assert waiting == 10 and found[0].cell in cells and len(cells) == len(ROLES) - waiting - 1
     assert {section.state for section in made.sections} == {"missing"}
     assert all("method" in section.missing for section in made.sections)

@@ -36,6 +36,10 @@ CHOSEN = [sorted(RNG.choice(TOKENS, 10, replace=False)) for _ in range(N)]
 GOOD, BAD = [1.0] * 95 + [0.0] * 5, [1.0] * 60 + [0.0] * 40
 
 
+def spending(share: float, **more: Any) -> Any:
+    return result("run", "t", shares={"entrance": share, "mean": share, "last": share}, **more)
+
+
 def judged(check: Check, **runs: Ran) -> tuple[State, str, dict[str, Line]]:
     lines = adjusted({"": check.measure(runs)})[""].lines
     return *check.judge(lines), {f"{line.what} {line.on}".strip(): line for line in lines}
@@ -125,6 +129,19 @@ def test_calibration_is_lost_where_wrong_answers_are_as_sure_as_right_ones() -> 
     assert state == "finding" and lines["ECE, method"].value == pytest.approx(0.35) and "less well" in says
     assert judged(calibration.CHECK, method=base, unreduced=base)[0] == "sound"
     assert judged(calibration.CHECK, method=ran(BAD), unreduced=base)[0] == "open"
+
+
+def test_calibration_stands_at_each_budget() -> None:
+    sure = [float(np.log(0.95))] * N
+    half, tenth = (
+        replace(ran(scores, logprob=sure), result=spending(share)) for scores, share in ((BAD, 0.5), (GOOD, 0.1))
+    )
+    method, base = replace(half, budgets=[half, tenth]), replace(ran(GOOD, logprob=sure), result=spending(1.0))
+    _, _, lines = judged(calibration.CHECK, method=method, unreduced=base)
+    for share, right in ((100, 0.95), (50, 0.6), (10, 0.95)):
+        assert lines[f"ECE, at {share}.0 % of the visual tokens"].value == pytest.approx(0.95 - right)
+    (curve,) = calibration.CHECK.measure({"method": method, "unreduced": base}).curves
+    assert [x for x, *_ in curve.points] == [100, 50, 10] and all(low <= y <= high for _, y, low, high in curve.points)
 
 
 def test_options_are_weighed_against_each_other() -> None:
@@ -245,6 +262,11 @@ def test_positions_are_held_against_the_other_way() -> None:
     assert state == "finding" and "positions=compact is better by 35.0" in says
     assert lines["as it is, minus reducer.positions=compact t, grounding"].value == -35
     assert judged(positions.CHECK, method=ran(GOOD), renumbered=ran(BAD, **other))[0] == "sound"
+    restart = ran(GOOD, knobs={"positions": "restart"})
+    state, says, _ = judged(positions.CHECK, method=ran(BAD), renumbered=ran(BAD, **other), restarted=restart)
+    assert state == "finding" and "positions=restart is better by 35.0" in says
+    state, says, _ = judged(positions.CHECK, method=ran(GOOD), renumbered=ran(GOOD, **other), restarted=restart)
+    assert says == "reducer.positions=compact and reducer.positions=restart make no difference that shows"
     assert positions.CHECK.measure({"method": ran(GOOD), "renumbered": ran(BAD, **other)}).lacking
 
 
@@ -324,16 +346,17 @@ def test_hallucination_stands_at_each_budget() -> None:
     def chair(share: float, mean: float) -> Any:
         more = {"figures": {"CHAIR_s": 100 - mean, "recall": 50.0}, "documents": 7}
         one = task("coco_cap_chair", mean) | more
-        return result("run", tasks=[one], shares={"entrance": share, "mean": share, "last": share})
+        return spending(share, tasks=[one])
 
-    half, tenth = chair(0.5, 70), chair(0.1, 60)
-    method = replace(ran(GOOD, parts=["ocr"] * N), result=half, budgets=[half, tenth])
-    _, _, lines = judged(abilities.CHECK, method=method, unreduced=replace(method, result=chair(1.0, 80)))
+    answered = ran(GOOD, parts=["ocr"] * N)
+    half, tenth, whole = (replace(answered, result=chair(*one)) for one in ((0.5, 70), (0.1, 60), (1.0, 80)))
+    method = replace(half, budgets=[half, tenth])
+    _, _, lines = judged(abilities.CHECK, method=method, unreduced=whole)
     for share, wanted in ((100, 80), (50, 70), (10, 60)):
         at = f"at {share}.0 % of the visual tokens coco_cap_chair"
         assert lines[f"captions that invent nothing {at}"].value == wanted
         assert lines[f"CHAIR_s {at}"].value == 100 - wanted and lines[f"recall {at}"].n == 7
-    (curve,) = abilities.CHECK.measure({"method": method, "unreduced": replace(method, result=chair(1.0, 80))}).curves
+    (curve,) = abilities.CHECK.measure({"method": method, "unreduced": whole}).curves
     assert [(x, y) for x, y, *_ in curve.points] == [(100, 80), (50, 70), (10, 60)]
 
 

@@ -75,6 +75,36 @@ MISTAKES = {
         ["reducer=fastv", "schedule.k=two"],
         "schedule.k=two is not allowed: give whole layer numbers",
     ),
+    "schedule no list": (
+        ["reducer=pdrop", "schedule.cuts=5"],
+        "schedule.cuts=5 is not allowed: give whole layer numbers in",
+    ),
+    "schedule no cut": (
+        ["reducer=pdrop", "schedule.cuts=[]"],
+        "schedule.cuts=[] is not allowed: give whole layer numbers in",
+    ),
+    "schedule falls": (["reducer=sparsevlm", "schedule.cuts=[9,4]"], "layers must rise, say schedule.cuts=[4,9]"),
+    "schedule several": (
+        ["reducer=fastv", "schedule.k=[1,2]"],
+        "schedule.k=[1, 2] is not allowed: give whole layer numbers",
+    ),
+    "rounds several": (
+        ["reducer=vas", "schedule.start=[3]"],
+        "schedule.start=[3] is not allowed: give whole layer numbers",
+    ),
+    "first several": (
+        ["reducer=tome", "schedule.layers=[1,2]"],
+        "schedule.layers=[1, 2] is not allowed: give whole layer",
+    ),
+    "window ends first": (
+        ["reducer=aim", "schedule.l1=5", "schedule.l2=3"],
+        "schedule.l2=3 lies before schedule.l1=5: set schedule.l2 to 5 or more, or schedule.l1 to 3 or less",
+    ),
+    "rounds end first": (
+        ["reducer=vas", "schedule.start=5", "schedule.end=3"],
+        "schedule.end=3 lies before schedule.start=5",
+    ),
+    "device": (["model.device=gpu"], "model.device=gpu is not known: did you mean cuda? choose auto | cpu | cuda"),
     "drops nothing": (
         ["reducer=vas", "schedule.start=7"],
         "drops nothing in the 8 layers of model=pico at start=7 end=4",

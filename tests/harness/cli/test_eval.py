@@ -7,7 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from winnow.harness.cli.main import app
-from winnow.harness.config.choices import options
 
 runner = CliRunner()
 
@@ -31,14 +30,6 @@ def test_a_mistake_is_one_line_and_exit_code_2() -> None:
 def test_flags_that_would_change_the_program_are_refused(flag: str) -> None:
     done = runner.invoke(app, ["eval", flag])
     assert done.exit_code == 2 and f"{flag.partition('=')[0]} is not for Winnow" in done.stderr
-
-
-def test_words_are_completed() -> None:
-    from winnow.harness.cli.commands.evaluate import _complete
-
-    assert _complete("red") == ["reducer="]
-    assert _complete("reducer=fastv") == ["reducer=fastv", "reducer=fastvid"]
-    assert _complete("tasks=") == [f"tasks={name}" for name in options("tasks")]
 
 
 def test_version() -> None:

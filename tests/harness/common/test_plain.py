@@ -64,7 +64,7 @@ def test_large_tables_are_written_as_small_ones_are(data: st.DataObject, names: 
     rows = [{name: data.draw(TEXTS) for name in names} for _ in range(data.draw(st.integers(1, 4)))]
     left = data.draw(st.lists(st.sampled_from(names)))
     drawn = Console(file=io.StringIO(), width=200, highlight=False)
-    drawn.print(console._drawn(rows, names, left, []))
+    drawn.print(console._drawn(rows, names, left, {}))
     assert drawn.file.getvalue() == "\n".join(console.plain_lines(rows, names, left, 200)) + "\n"  # type: ignore[attr-defined]
     assert console.plain_lines(rows, names, left, 2) == []
 
@@ -77,4 +77,21 @@ def test_blocks_fit_the_terminal_and_lose_no_column(widths: list[int], room: int
     sizes = dict(columns)
     for block in blocks:
         assert "run" in block
-        assert len(block) == 2 or sum(sizes[name] + 2 for name in block) - 2 <= room
+        assert len(block) == 2 or sum(sizes[name] + 3 for name in block) - 1 <= room
+
+
+@pytest.mark.parametrize("room", [50, 60, 80])
+def test_figures_and_names_of_runs_stay_whole(
+    room: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Text breaks between words instead, and headings do."""
+    row = {"reducer": "fastv rows=all scope=span", "ratio": "0.5", "entrance": "100.0"}
+    row |= {"quiz": "100.0 ± 12.1 (3 unread)", "Δ random mvbench (a-long-profile)": "-10.0 ± 12.1"}
+    row |= {"run": "0123456789ab incomplete: 3 failed"}
+    monkeypatch.setattr(console, "output", lambda: Console(highlight=False, width=room))
+    for rows in ([row], [row] * (console.MANY + 1)):
+        print_table(rows, "rich", left=("reducer", "run"), keys=("reducer", "ratio"))
+        text = capsys.readouterr().out
+        for whole in ("entrance %", "100.0 ± 12.1 (3 unread)", "-10.0 ± 12.1", "0123456789ab"):
+            assert whole in text
+        assert max(map(len, text.splitlines())) <= room

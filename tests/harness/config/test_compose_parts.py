@@ -29,6 +29,10 @@ def test_parts_get_their_parameters() -> None:
     assert label(cell(*words)) == "prumerge 0.4 + fastv 0.3 rows=text"
 
 
+def test_a_default_of_many_digits_is_no_setting() -> None:
+    assert label(cell("reducer=vscan", "ratio=0.3")) == "vscan"
+
+
 def test_schedule_by_name_by_kind_and_by_its_numbers() -> None:
     assert built(*PAIR, "reducer.llm.schedule=pico_k").llm.schedule == K(5)
     random = (*PAIR[:3], "reducer.llm.name=random")

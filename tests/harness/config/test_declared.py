@@ -26,9 +26,13 @@ def test_source_says_what_the_class_says(target: str) -> None:
     names = {cls: kind for kind, cls in SCHEDULES.items()} | {type(None): "none"}
     ratio = known["ratio"].default if "ratio" in known else None
     assert ratio is not MISSING
+    ways = get_type_hints(cls).get("positions") if "positions" in known else None
+    texts = {text for part in (ways, *get_args(ways)) for text in (part, *get_args(part)) if isinstance(text, str)}
     said = declared(target)
+    assert set(said.positions) == texts and len(said.positions) == len(texts)
     assert set(said.schedules) == {names[kind] for kind in kinds} and len(said.schedules) == len(kinds)
-    assert said == Declared(said.schedules, "ratio" in known, ratio, cls.native, cls.seeded, cls.needs_relevance)
+    rest = cls.native, cls.seeded, cls.needs_relevance, said.positions
+    assert said == Declared(said.schedules, "ratio" in known, ratio, *rest)
     assert set(cls.native) <= set(known)
 
 

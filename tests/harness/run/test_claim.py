@@ -157,6 +157,19 @@ def test_same_number_given_again_is_another_claim(tmp_path: Path, monkeypatch: p
     assert third.path is not None and third.path.exists() and not third.lost(look=True)
 
 
+def test_a_listing_from_before_a_claim_does_not_take_it_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders that machines share may be listed as they were some seconds ago."""
+    (tmp_path / "claim.000001").write_text("{}")
+    os.utime(tmp_path / "claim.000001", (0, 0))
+    mine = Claim(tmp_path)
+    assert mine.path == tmp_path / "claim.000002"
+    for listing in ([tmp_path / "claim.000001"], []):
+        monkeypatch.setattr(claim, "claims", lambda *_, listing=listing: listing)
+        assert not mine.lost(look=True)
+    mine.release()
+    assert not (tmp_path / "claim.000002").exists()
+
+
 def test_parts_are_held_side_by_side_but_not_beside_the_whole(tmp_path: Path) -> None:
     one, two = (Claim(tmp_path, claim.part_name(index, 3)) for index in range(2))
     assert one.held and two.held and not Claim(tmp_path, claim.part_name(1, 3)).held

@@ -55,6 +55,16 @@ def test_a_combination_that_composes_to_nothing_is_left_out() -> None:
     assert [words for words, _ in left] == ["reducer=vas schedule=k ratio=0.5", "reducer=vas schedule=k ratio=0.25"]
 
 
+@pytest.mark.parametrize("numbers", [(3,), (3, 5)])
+def test_a_method_that_cannot_take_an_option_is_left_out_by_name(numbers: tuple[int, ...]) -> None:
+    left: list[tuple[str, str]] = []
+    found = cells_of(expand(["reducer=none,fastv,vas", f"schedule.k={','.join(map(str, numbers))}"]), left)
+    assert [cell.method.schedule for cell in found] == [{"kind": "k", "k": k, "of": None} for k in numbers]
+    assert [words for words, _ in left] == [f"reducer={one} schedule.k={k}" for one in ("none", "vas") for k in numbers]
+    assert left[0][1].startswith("this method has no schedule that schedule.k could set: leave schedule.k out")
+    assert "unknown option 'k' of schedule: choose " in left[-1][1]
+
+
 def test_numbers_make_the_cells_that_whole_configurations_make() -> None:
     asked = expand(["reducer=random", "ratio=0.5,0.25", "seed=1", "limit=3,4", "schedule=k", "schedule.k=2,3"])
     fast, slow = cells_of(asked), [cell for job in asked.jobs for cell in cells_of(expand(job.words, multirun=False))]

@@ -25,6 +25,7 @@ from winnow.harness.sweep import cell_queue as share
 from winnow.harness.sweep import group, local, manifest, worker
 from winnow.harness.sweep.cell_queue import CellQueue
 from winnow.harness.sweep.cells import cells_of
+from winnow.harness.sweep.estimate import basis
 from winnow.harness.sweep.manifest import Manifest
 from winnow.harness.sweep.plan import plan
 from winnow.harness.sweep.state import Watch, counts
@@ -112,6 +113,12 @@ def test_plan_drops_what_is_finished_and_learns_from_it(sweep: Make) -> None:
     assert planned.basis == "1 cell from runs of the same model and the planned FLOPs"
     (cell,) = planned.cells()
     assert cell.documents == 8 and cell.seconds is not None and cell.seconds > 0
+
+
+def test_the_basis_of_a_plan_is_a_sentence() -> None:
+    assert (
+        basis(["unknown", "unknown", "x"]) == "2 cells without a time, as no run counted the documents; 1 cell from x"
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from winnow.harness.config.schema import TasksConfig
 from winnow.harness.data.documents import Tasks
 from winnow.harness.run.record import Row
+from winnow.harness.score.marking import mark
 from winnow.harness.score.scoring import Scored, score_task
 from winnow.harness.tasks.catalogue import BENCHMARKS, MEANS
 from winnow.harness.tasks.lite import NAMES as LITE
@@ -224,6 +225,15 @@ def test_boxes_are_scored_in_the_scale_of_the_family(tasks: Tasks, tmp_path: Pat
             not right,
         )
         assert found.samples[0]["answer"] == answer and bool(found.samples[0]["box"]) == bool(right)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in FILES])
+def test_an_empty_answer_is_unread_and_worth_nothing(tasks: Tasks, name: str) -> None:
+    """lmms-eval maps it to the nearest option, draws one, or finds a faithful caption or a box in the corner in it."""
+    rows = [Row(name, document.doc_id, document.fingerprint, "") for document in tasks.documents(name, None)]
+    for found in mark(BENCHMARKS[name], tasks.load(name), rows):
+        assert found.score == 0 and (not found.parsed or BENCHMARKS[name].judge)
 
 
 def test_an_answer_that_was_cut_off_is_told(tasks: Tasks, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from written import result, task, write_run
 from winnow.harness.cli.commands.tables import tables_of
 from winnow.harness.common import files
 from winnow.harness.results import report
-from winnow.harness.results.report import collect
+from winnow.harness.results.report import charts, collect
 from winnow.harness.results.report.write import write
 from winnow.harness.run.result import results_below
 
@@ -107,6 +107,19 @@ def test_the_page_stands_alone_and_escapes_data(tmp_path: Path) -> None:
     assert "picture" not in first["answers"][0] and "no token picture" in first["answers"][1]["why"]
     assert "58.5" in head and "Missing, and what fills it" in head
     assert len(text) < 2_500_000
+
+
+def test_what_a_run_is_stands_before_its_costs(tmp_path: Path) -> None:
+    (names, *_) = collect.table(store(tmp_path, 1), tmp_path)
+    told = [*names]
+    assert max(map(told.index, ("n", "run", "limit", "status"))) < min(map(told.index, ("entrance", "last")))
+
+
+def test_the_plot_says_what_it_shows() -> None:
+    """The chosen cost stands below the axis; names in the legend are whole."""
+    made = charts.chart()
+    assert made["title"]["text"] == {"expr": "cost"} and made["params"][0]["name"] == "cost"
+    assert charts.LEGEND["labelLimit"] >= 300
 
 
 @pytest.mark.full

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import winnow
 from winnow.harness.common import files
 from winnow.harness.results.tables import runs, tidy
+from winnow.harness.results.tables.folded import keys_of
 from winnow.harness.run.result import results_below
 from winnow.reducers.core.errors import WinnowError
 
@@ -99,3 +101,68 @@ def test_own_runs_print_as_latex_and_html(store: Path, capsys: pytest.CaptureFix
     runs.show(results_below(store), store, "html")
     page = capsys.readouterr().out
     assert "&lt;b&gt;&amp;" in page and "<b>&" not in page and page.count("<table") == 2
+    assert "$-$30.0" in text and "reducer & ratio" not in text
+    head = text.partition(r"\midrule")[0]
+    assert "model pico" in head and "mean \\% 50.0" in head and head.split(r"\toprule")[1].count(r"\\") == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "count", "fast", "row"),
+    [
+        ("reducer,at,mean,quiz1", 5, 3, "| fastv | 50.0 | 51.0 ± 5.0 |"),
+        ("reducer,mean,run", 5, 3, "| fastv | 50.0 | short |"),
+        ("limit,value,status,reducer", 9, 5, "| 5 | 50 | complete | fastv |"),
+    ],
+)
+def test_columns_are_one_table_of_what_is_known(
+    columns: str, count: int, fast: int, row: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a benchmark lies in some runs alone, so that a table by method would come first."""
+    add(store, "more", "fastv", 10, context="more")
+    view = runs.View(columns=columns.split(","))
+    for form in ("md", "rich"):
+        runs.show(results_below(store), store, form, view)  # type: ignore[arg-type]
+        text = capsys.readouterr().out
+        assert text.count("fastv") == fast and text.count("mean %") == ("mean" in columns)
+        assert form == "rich" or (row in text and len(text.splitlines()) == count + 2)
+    with pytest.raises(WinnowError, match="--pivot task is for people"):
+        runs.show(results_below(store), store, "csv", runs.View(pivot=True))
+
+
+@pytest.mark.parametrize("form", ["md", "rich"])
+def test_runs_of_another_limit_can_be_told_apart(form: Any, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(store, "more", "fastv", 10, context="more", limit=5)
+    runs.show(results_below(store), store, form)
+    by_method = capsys.readouterr().out.partition("entrance")[0]
+    rows = [" ".join(line.split()) for line in by_method.splitlines() if "fastv" in line]
+    names = [row.partition("±")[0].rpartition(" ")[0].rpartition(" ")[0] for row in rows]
+    assert "limit" in by_method and len(rows) >= 3 and len({*rows}) == len(rows) and len(names) == len(rows)
+    assert all(run in by_method for run in ("fast", "short", "more"))
+
+
+def test_keys_are_no_more_than_it_takes() -> None:
+    rows = [{"reducer": "a", "ratio": "1", "limit": str(i), "model": "pico", "run": f"r{i}"} for i in range(2)]
+    assert keys_of(rows) == ["reducer", "ratio", "limit"]
+    assert keys_of([*rows, rows[0] | {"run": "other"}]) == ["reducer", "ratio", "run"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("mean<abc", "mean holds numbers, and abc is none"),
+        ("limit>", "limit holds numbers, and nothing is none"),
+        ("mean<40", "a share from 0 to 1, say mean<0.4"),
+        ("flops_share<40", "say flops_share<0.4"),
+    ],
+)
+def test_conditions_on_numbers_take_numbers_of_their_scale(condition: str, said: str, store: Path) -> None:
+    with pytest.raises(WinnowError, match=said):
+        tidy.kept([], [condition])
+    rows = tidy.tidy(results_below(store), store)
+    assert len(tidy.kept(rows, ["mean<0.6", "imported=false", "finished<=fast"])) == 4
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WinnowError, match=r"nowhere: there is no such folder"):
+        winnow.load_runs(tmp_path / "nowhere")
+    assert winnow.load_runs(tmp_path).empty

@@ -1,6 +1,8 @@
 """Finished runs in a tracker: what it is told, by the real libraries with a local store; a failure loses nothing."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +62,22 @@ def test_a_tracker_that_fails_is_one_line_and_no_loss(
     assert not track(TrackerConfig("wandb"), folder)
     said = capsys.readouterr().err
     assert said == "run abc is stored, but wandb did not take it: ConnectionError: no\n"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_server_that_is_down_is_one_line_within_a_minute_or_so(name: str, folder: Path, tmp_path: Path) -> None:
+    place = "http://localhost:1" if name == "mlflow" else str(tmp_path / "kept")
+    code = (
+        "from pathlib import Path; from winnow.harness.config.schema import TrackerConfig; "
+        "from winnow.harness.results.tracking.track import track; "
+        f"print(track(TrackerConfig({name!r}, 'trial', 'online', {place!r}), Path({str(folder)!r})))"
+    )
+    there = {"WANDB_BASE_URL": "http://localhost:1", "WANDB_API_KEY": "0" * 40, "WANDB_ERROR_REPORTING": "false"}
+    words = [sys.executable, "-c", code]  # apart, since wandb remembers a server for as long as its process lives
+    done = subprocess.run(words, env=os.environ | there, check=True, capture_output=True, text=True, timeout=90)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert f"run abc is stored, but {name} did not take it: " in done.stderr
 
 
 def test_a_library_that_is_not_here_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
