@@ -171,10 +171,11 @@ def with_letters(rng: np.random.Generator, question: Question, options: int, rig
     return Question("letter", "\n".join([question.text, *lines]), LETTERS[right], question.targets)
 
 
-def caption(scene: Scene) -> Question:
-    """Ask for a description in order of appearance, "a red circle then an orange ring"; training alone asks so."""
+def caption(scene: Scene, digits: Scene = ()) -> Question:
+    """Ask for a description, "a red circle then an orange ring number 42", in order; training alone asks so."""
     named = (f"{'an' if color(thing)[0] in 'aeiou' else 'a'} {color(thing)} {shape(thing)}" for thing in scene)
-    return Question("caption", "describe", " then ".join(named), tuple(range(len(scene))))
+    words = [" then ".join(named), *(("number", ask_number(digits).answer) if digits else ())]
+    return Question("caption", "describe", " ".join(words), tuple(range(len(scene) + len(digits))))
 
 
 def split_words(text: str) -> list[str]:

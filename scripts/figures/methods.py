@@ -10,24 +10,26 @@ import pandas as pd
 from scripts.figures.instrument import text
 from scripts.figures.runs import CONTROLS, Store
 from winnow.harness.score.stats import holm
+from winnow.reducers.core.registry import METHODS
 
 SECTION, LAYERS, BEST = "methods", "layers", "best"
 RATIOS = "0.25,0.1"
-HALVES = "0.25,0.125"
-ASKED: Mapping[str, str] = {
-    "aim": RATIOS, "aim_merge": RATIOS, "aim_temporal": HALVES, "ats": RATIOS, "average": HALVES, "cdpruner": RATIOS,
-    "cgsm": "0.25,0.2", "dart": RATIOS, "divprune": RATIOS, "dycoke": RATIOS, "evit": RATIOS, "evs": RATIOS,
-    "fastv": RATIOS, "fitprune": "0.5,0.3", "fastvid": RATIOS, "flashvid": RATIOS, "framefusion": "0.5,0.3",
-    "grid": RATIOS, "hiprune": RATIOS, "holitom": RATIOS, "holov": RATIOS, "mmtok": RATIOS, "pdrop": RATIOS,
-    "prumerge": RATIOS, "scope": RATIOS, "sequential": RATIOS, "sparsevlm": "0.5,0.25", "tome": RATIOS,
-    "tome_tower": "0.25,0.2", "uniform": RATIOS, "v2drop": RATIOS, "vas": RATIOS, "vcast": RATIOS, "vcc": RATIOS,
-    "vidcom2": RATIOS, "visionzip": RATIOS, "vispruner": RATIOS, "vscan": RATIOS, "vtw": "0.75,0.625",
-}  # fmt: skip
-"""Each method with the two ratios that it reaches on pico."""
+OWN_RATIOS: Mapping[str, str] = {
+    "aim_temporal": "0.25,0.125",
+    "average": "0.25,0.125",
+    "cgsm": "0.25,0.2",
+    "fitprune": "0.5,0.3",
+    "framefusion": "0.5,0.3",
+    "sparsevlm": "0.5,0.25",
+    "tome_tower": "0.25,0.2",
+    "vtw": "0.75,0.625",
+}
+"""Methods that reach other ratios on pico than `RATIOS`."""
 UNASKED = ("aim_prune", "dtd", "prunevid", "scissor", "frame_pairs")
 """Methods that take no ratio on pico: the content, or the layers, say how much they keep."""
 LEFT_OUT = ("compose", "pixelprune")
 """One that is made of two others, and one that no model with whole pictures takes."""
+ASKED = {name: OWN_RATIOS.get(name, RATIOS) for name in sorted(METHODS) if name not in (*CONTROLS, *UNASKED, *LEFT_OUT)}
 BY_LAYER: Mapping[str, str] = {
     "fastv": "schedule=pico_k schedule.k={0}",
     "dart": "schedule=pico_k schedule.k={0}",

@@ -36,7 +36,7 @@ from winnow.models.pico.training.tower import normalize, patch_features, word_to
 
 DEPTH = 4
 PENALTY = 2.0
-SHARES = {"color": 1.0, "shape": 0.7, "first": 0.5, "last": 2.0, "count": 1.0, "exist": 3.0, "place": 1.5, "brief": 4.0}
+SHARES = {"shape": 0.7, "first": 0.5, "last": 2.0, "exist": 3.0, "place": 1.5, "number": 2.0, "brief": 4.0}
 _NUMBERED = 0.5
 
 
@@ -55,8 +55,7 @@ class Part:
     questions
         Number of questions about each.
     form
-        "open", "letters" with options, or "told": a caption of the whole scene beside them, without which looking is
-        learned much later.
+        "open", "letters" with options, or "told": a caption of the whole scene beside them.
     """
 
     medium: str
@@ -84,7 +83,7 @@ def unseen_shot(rng: np.random.Generator, medium: str) -> Shot:
 def _asked(rng: np.random.Generator, shot: Shot, part: Part) -> list[Question]:
     """Draw what a part asks about a shot."""
     questions = draw_questions(rng, shot, part.questions, SHARES, part.form == "letters")
-    return [*questions, caption(shot.things)] if part.form == "told" else questions
+    return [*questions, caption(shot.things, shot.digits)] if part.form == "told" else questions
 
 
 class AnswerLesson(Lesson):

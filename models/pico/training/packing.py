@@ -24,7 +24,7 @@ from winnow.models.pico.shots import LETTERED, Shot, ask_shot, kinds
 from winnow.models.pico.world import COLORS, FRAMES, GRID, SHAPES
 
 IGNORED = -100
-_END_WEIGHT = 0.1
+_END_WEIGHT, _CAPTION_WEIGHT = 0.1, 0.5
 _CHATTY, _CHATTER = 0.25, 10
 
 
@@ -145,7 +145,7 @@ def _lines(prompt: str, answer: str, kind: str) -> list[Line]:
             lines.append((token, IGNORED, 0, 1, -1))
             continue
         end = position == len(ids) - 2
-        weight = _END_WEIGHT if end else 1.0
+        weight = _END_WEIGHT if end else 1.0 if kind in TYPES else _CAPTION_WEIGHT
         lines.append((token, ids[position + 1], weight, 1, TYPES.index(kind) if kind in TYPES and not end else -1))
     return lines
 

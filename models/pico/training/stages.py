@@ -22,16 +22,18 @@ REPORT, KEEP = 50, 100
 
 
 def words_parts(done: float) -> Sequence[Part]:
-    """Pictures of few tokens until looking is learned, then videos, films and an exercise of letters, letters last."""
-    if done < 0.3:
-        return (Part("image", 24, 8, 6, "told"),)
-    video, film = (40, 100) if done < 0.7 else (80, 200)
-    plain = Part("image", 4, 12, 8), Part("video", 6, video, 9, "told"), Part("film", 2, film, 8)
-    exercise = Part("drill", 1, 0, 24, "letters")
-    if done < 0.5:
-        return *plain, exercise
-    letters = Part("video", 3, video, 8, "letters"), Part("image", 2, 12, 6, "letters")
-    return *plain, *letters, exercise
+    """Captions and questions side by side until looking is learned, then films, then letters, then more background.
+
+    In trials neither pictures alone nor videos without captions taught looking, and letters first made it later.
+    """
+    if done < 0.2:
+        return Part("video", 8, 40, 8, "told"), Part("image", 8, 12, 4, "told")
+    video, film, image = (40, 100, 12) if done < 0.6 else (80, 200, 25)
+    plain = Part("video", 6, video, 8, "told"), Part("image", 6, image, 6), Part("film", 2, film, 8)
+    if done < 0.35:
+        return *plain, Part("drill", 3, 0, 24, "letters")
+    letters = Part("video", 3, video, 8, "letters"), Part("image", 2, image, 6, "letters")
+    return (*plain, *letters, *((Part("drill", 1, 0, 24, "letters"),) if done < 0.6 else ()))
 
 
 def joint_parts(done: float) -> Sequence[Part]:
@@ -55,10 +57,10 @@ class Stage:
 
 
 STAGES = {
-    "tower": Stage(1400, TowerLesson),
-    "words": Stage(1600, lambda model, steps: AnswerLesson(model, steps, words_parts, False, (3e-3, 2e-3))),
+    "tower": Stage(1200, TowerLesson),
+    "words": Stage(2000, lambda model, steps: AnswerLesson(model, steps, words_parts, False, (3e-3, 2e-3))),
     "projector": Stage(400, ProjectorLesson),
-    "joint": Stage(1000, lambda model, steps: AnswerLesson(model, steps, joint_parts, True, (2e-3, 1e-3))),
+    "joint": Stage(900, lambda model, steps: AnswerLesson(model, steps, joint_parts, True, (2e-3, 1e-3))),
 }
 
 

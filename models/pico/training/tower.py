@@ -109,7 +109,7 @@ def tower_loss(tower: nn.Module, heads: Heads, pixels: Tensor, labels: Tensor) -
 class TowerLesson(Lesson):
     """Trains the vision tower."""
 
-    def __init__(self, model: LlavaForConditionalGeneration, steps: int, batch: int = 48) -> None:
+    def __init__(self, model: LlavaForConditionalGeneration, steps: int, batch: int = 32) -> None:
         self.tower, self.batch = model.model.vision_tower, batch
         self.heads = Heads(model.config.vision_config.hidden_size)
         super().__init__((self.tower, self.heads), Trainer((self.tower, self.heads), steps, rates=(4e-3, 2e-3)))
