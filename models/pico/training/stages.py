@@ -22,13 +22,21 @@ REPORT, KEEP = 50, 100
 
 
 def words_parts(done: float) -> Sequence[Part]:
-    """Captions and questions side by side until looking is learned, then films, then letters, then more background.
+    """Captions and questions side by side until looking is learned, then films, then letters, in the end mostly these.
 
     In trials neither pictures alone nor videos without captions taught looking, and letters first made it later.
     """
     if done < 0.2:
         return Part("video", 8, 40, 8, "told"), Part("image", 8, 12, 4, "told")
     video, film, image = (40, 100, 12) if done < 0.6 else (80, 200, 25)
+    if done >= 0.7:
+        return (
+            Part("video", 3, video, 8, "told"),
+            Part("image", 3, image, 6),
+            Part("film", 1, film, 8),
+            Part("video", 6, video, 12, "letters"),
+            Part("image", 4, image, 8, "letters"),
+        )
     plain = Part("video", 6, video, 8, "told"), Part("image", 6, image, 6), Part("film", 2, film, 8)
     if done < 0.35:
         return *plain, Part("drill", 3, 0, 24, "letters")
@@ -40,11 +48,11 @@ def joint_parts(done: float) -> Sequence[Part]:
     """More and more of the background, in the end all of it."""
     video, film = (60, 150) if done < 0.35 else (100, 400) if done < 0.6 else (200, 800 if done < 0.85 else 1600)
     return (
-        Part("image", 4, 25, 8),
-        Part("video", 6, video, 12),
+        Part("video", 4, video, 12),
+        Part("image", 4, 25, 6),
         Part("film", 2 if film < 800 else 1, film, 12),
-        Part("video", 3, video, 8, "letters"),
-        Part("image", 2, 25, 6, "letters"),
+        Part("video", 6, video, 12, "letters"),
+        Part("image", 4, 25, 8, "letters"),
     )
 
 
