@@ -68,7 +68,7 @@ STAGES = {
     "tower": Stage(1200, TowerLesson),
     "words": Stage(2000, lambda model, steps: AnswerLesson(model, steps, words_parts, False, (3e-3, 2e-3))),
     "projector": Stage(400, ProjectorLesson),
-    "joint": Stage(900, lambda model, steps: AnswerLesson(model, steps, joint_parts, True, (2e-3, 1e-3))),
+    "joint": Stage(700, lambda model, steps: AnswerLesson(model, steps, joint_parts, True, (2e-3, 1e-3))),
 }
 
 
