@@ -2,7 +2,7 @@
 
     python scripts/pico_figures.py                                       # goes on where it was stopped
     python scripts/pico_figures.py --results build/trial --limit 10 --dry    # a trial: prints, writes nothing
-    python scripts/pico_figures.py --results build/seed-1 --weights build/pico-1/weights
+    python scripts/pico_figures.py --parts spread --other build/pico-1/weights
 
 Two lanes run side by side, one core each. Cells that are stored are not run again, so that new weights, a new method or
 a change to a table cost only what they change.
@@ -14,30 +14,50 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.figures import instrument, mass, methods, printed
+from scripts.figures import instrument, mass, methods, printed, spread
 from scripts.figures.pages import ROOT, write_block
 from scripts.figures.runs import Store
 
-LANES: dict[str, list[Callable[[Store], None]]] = {
-    "methods": [methods.compute],
-    "rest": [instrument.compute, methods.compute_layers, printed.compute],
+PAGE = "docs/pico.md"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is run for some blocks, and the blocks: page, name, lines."""
+
+    compute: Callable[[Store], None]
+    blocks: Sequence[tuple[str, str, Callable[[Store], Iterable[str]]]]
+
+
+PARTS = {
+    "methods": Part(methods.compute, [(PAGE, "methods", lambda store: methods.rows(store, methods.SECTION))]),
+    "instrument": Part(
+        instrument.compute,
+        [
+            (PAGE, "types", instrument.kinds),
+            (PAGE, "letters", instrument.letters),
+            (PAGE, "orders", instrument.orders),
+            ("models/pico/README.md", "mass", mass.mass),
+        ],
+    ),
+    "layers": Part(
+        methods.compute_layers,
+        [
+            (PAGE, "layers", methods.layers),
+            (PAGE, "best", lambda store: methods.rows(store, methods.BEST)),
+            (PAGE, "significant", methods.significant),
+        ],
+    ),
+    "spread": Part(spread.compute, [(PAGE, "spread", spread.rows)]),
+    "printed": Part(printed.compute, printed.BLOCKS),
 }
-BLOCKS: tuple[tuple[str, str, Callable[[Store], Iterable[str]]], ...] = (
-    ("docs/pico.md", "types", instrument.kinds),
-    ("docs/pico.md", "letters", instrument.letters),
-    ("docs/pico.md", "orders", instrument.orders),
-    ("docs/pico.md", "methods", lambda store: methods.rows(store, methods.SECTION)),
-    ("docs/pico.md", "layers", methods.layers),
-    ("docs/pico.md", "best", lambda store: methods.rows(store, methods.BEST)),
-    ("docs/pico.md", "significant", methods.significant),
-    ("models/pico/README.md", "mass", mass.mass),
-    *printed.BLOCKS,
-)
+LANES = (("methods",), ("instrument", "layers", "spread", "printed"))
 
 
 def main() -> None:
@@ -45,24 +65,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "pico-figures")
     parser.add_argument("--limit", type=int, help="documents of each task, for trials")
-    parser.add_argument("--weights", type=Path, help="another seed's, to see the spread; printed, not written")
-    parser.add_argument("--lane", choices=LANES, help="run this lane alone and write nothing")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--other", type=Path, help="another seed's weights; without them the part spread is left out")
+    parser.add_argument("--lane", type=int, choices=range(len(LANES)), help="run this lane alone and write nothing")
     parser.add_argument("--dry", action="store_true", help="print the blocks instead of writing them")
     given = parser.parse_args()
+    parts = [part for part in given.parts if part != "spread" or given.other]
     words = [f"limit={given.limit}"] if given.limit else []
-    words += [f"model.weights={given.weights.absolute()}"] if given.weights else []
-    store = Store(given.results.absolute(), words)
-    if given.lane:
-        for compute in LANES[given.lane]:
-            compute(store)
+    store = Store(given.results.absolute(), words, given.other and given.other.absolute())
+    if given.lane is not None:
+        for part in LANES[given.lane]:
+            if part in parts:
+                PARTS[part].compute(store)
         return
     _run_lanes()
-    for page, name, lines in BLOCKS:
-        if given.dry or given.weights:
+    for page, name, lines in (block for part in parts for block in PARTS[part].blocks):
+        if given.dry:
             print(f"\n{page}: {name}\n", *lines(store), sep="\n")
         else:
             write_block(ROOT / page, name, lines(store))
-    if not given.dry and not given.weights:
+    if "printed" in parts and not given.dry:
         printed.draw(store)
 
 
@@ -70,7 +92,7 @@ def _run_lanes() -> None:
     """Run each lane as a process of one thread, with this command's options."""
     command = [sys.executable, *sys.argv]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
-    lanes = [subprocess.Popen([*command, "--lane", lane], cwd=ROOT, env=alone) for lane in LANES]
+    lanes = [subprocess.Popen([*command, "--lane", str(lane)], cwd=ROOT, env=alone) for lane in range(len(LANES))]
     codes = [lane.wait() for lane in lanes]
     if any(codes):
         raise SystemExit("a lane failed; mend it and run the same command again")

@@ -24,16 +24,18 @@ def test_what_is_said_of_methods_is_said_of_some(program: Path) -> None:
     assert sorted([*ASKED, *UNASKED, *CONTROLS, *LEFT_OUT]) == sorted(METHODS)
 
 
-def test_every_block_has_a_place(program: Path) -> None:
+def test_every_block_has_a_place_and_every_part_a_lane(program: Path) -> None:
     from scripts.figures.pages import BLOCK
-    from scripts.pico_figures import BLOCKS
+    from scripts.pico_figures import LANES, PARTS
 
-    for page, name, _ in BLOCKS:
+    assert sorted(part for lane in LANES for part in lane) == sorted(PARTS)
+    blocks = [(page, name) for part in PARTS.values() for page, name, _ in part.blocks]
+    for page, name in blocks:
         text = (program / page).read_text(encoding="utf-8")
         assert text.count(BLOCK.partition("\n")[0].format(name)) == 1, (page, name)
-    for page in {page for page, _, _ in BLOCKS}:
+    for page in {page for page, _ in blocks}:
         text = (program / page).read_text(encoding="utf-8")
-        assert text.count("made by scripts/pico_figures.py:") == sum(where == page for where, _, _ in BLOCKS)
+        assert text.count("made by scripts/pico_figures.py:") == sum(where == page for where, _ in blocks)
 
 
 def test_a_block_is_replaced_alone(program: Path, tmp_path: Path) -> None:

@@ -25,10 +25,13 @@ class Store:
         Where the sections lie.
     words
         Overrides of every run, such as ``limit=20``.
+    other
+        Weights of another seed.
     """
 
     folder: Path
     words: Sequence[str] = ()
+    other: Path | None = None
 
     def sweep(self, section: str, *words: str) -> None:
         """Run every combination of the overrides that is not stored yet; the store's own words win."""
