@@ -48,3 +48,12 @@ def test_a_block_is_replaced_alone(program: Path, tmp_path: Path) -> None:
     assert "old" not in text and "| new |\n\\\\n" in text and "kept" in text and text.startswith("above\n")
     with pytest.raises(SystemExit, match="has 0 blocks 'c', one is wanted"):
         write_block(page, "c", [])
+
+
+@pytest.mark.parametrize(
+    ("where", "layer"), [("k=4", 4), ("l1=5 l2=8", 5), ("cuts=(2, 3, 4)", 2), ("start=12 end=14 interval=1", 12)]
+)
+def test_the_first_layer_is_read_behind_the_name(program: Path, where: str, layer: int) -> None:
+    from scripts.figures.methods import _first
+
+    assert _first(where) == layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
@@ -80,8 +81,8 @@ def best(store: Store) -> dict[str, int]:
 
 
 def _first(where: str) -> int:
-    """Read the first layer out of the column that says where a method acts."""
-    return int("".join(char if char.isdigit() else " " for char in where).split()[0])
+    """Read the first layer out of the column that says where a method acts, such as "l1=5 l2=8"."""
+    return int(re.findall(r"=\D?(\d+)", where)[0])
 
 
 def rows(store: Store, section: str) -> Iterator[str]:
