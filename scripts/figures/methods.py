@@ -33,7 +33,7 @@ LEFT_OUT = ("compose", "pixelprune")
 ASKED = {name: OWN_RATIOS.get(name, RATIOS) for name in sorted(METHODS) if name not in (*CONTROLS, *UNASKED, *LEFT_OUT)}
 BY_LAYER: Mapping[str, str] = {
     "fastv": "schedule=pico_k schedule.k={0}",
-    "dart": "schedule=pico_k schedule.k={0}",
+    "dart": "reducer.at=layer schedule=pico_k schedule.k={0}",
     "vcc": "schedule=pico_k schedule.k={0}",
     "vas": "schedule=pico_rounds schedule.start={0}",
     "pdrop": "schedule=pico_cuts schedule.cuts=[{0},{1},{2}]",

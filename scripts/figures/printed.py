@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -44,15 +45,15 @@ def table(words: str, *form: str) -> Callable[[Store], Iterable[str]]:
     def lines(store: Store) -> Iterable[str]:
         found = words.replace("experiment=", "").split()
         shown = winnow(store, "tables", *found, "--results", str(store.folder / SECTION), *form)
-        return ["```latex" if form else "```", *shown.rstrip().splitlines(), "```"]
+        return ["```latex" if form else "```", *map(str.rstrip, shown.rstrip().splitlines()), "```"]
 
     return lines
 
 
 def card(store: Store) -> Iterable[str]:
-    """Print the card; its runs are stored."""
-    shown = winnow(store, *AUDIT.split(), f"results={store.folder / SECTION}")
-    return ["```", *shown.rstrip().splitlines(), "```"]
+    """Print the card's title and verdicts, without its figures; its runs are stored."""
+    title, verdicts, *_ = re.split(r"\n\s*\n", winnow(store, *AUDIT.split(), f"results={store.folder / SECTION}"))
+    return ["```", title, *map(str.rstrip, verdicts.splitlines()), "```"]
 
 
 def draw(store: Store) -> None:
