@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.compose import CUSTOM, PICTURE, REPEAT, REPLAY, REPLAYS
+from winnow.harness.config.compose import PICTURE, REPEAT, REPLAY, REPLAYS
 from winnow.harness.config.compose_parts import PARTS
-from winnow.harness.config.schedules import KINDS
 from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.family import family_facts
+from winnow.harness.plan.idle import check_drops
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts, fates
 from winnow.models.families.hybrid import fitted
@@ -118,7 +118,7 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if runs or (prompt.tower is None and acts_in_tower):
         _check_support(cell, reducer, depth)
     planned = prompt.plan(reducer)
-    _check_drops(cell, reducer, prompt, planned)
+    check_drops(cell, reducer, prompt, planned)
     kept = "" if method.target in REPLAYS else _kept(reducer, prompt, planned)
     achieved = solution.achieved if solution else None
     return Built(reducer, reducer.knobs(depth), ratio, achieved, kept, planned, moved)
@@ -223,25 +223,3 @@ def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix
     """Build with one ratio; a method's own default stands where none was given."""
     given = dict(values) | ({} if ratio is None else {"ratio": ratio})
     return build(method.target, given, prefix)
-
-
-def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal, planned: Sequence[int]) -> None:
-    """Refuse a method that takes a ratio below 1 and still keeps everything, as that would pass for a result."""
-    if not cell.method.takes_ratio or cell.method.name == CUSTOM or min(planned) < prompt.visual:
-        return
-    if getattr(reducer, "prune", "visual") != "visual":  # drops text, which a plan of visual tokens does not show
-        return
-    ratio = getattr(reducer, "ratio", None)
-    if ratio is None or round(prompt.visual * ratio) < prompt.visual:
-        where, depth = reducer.knobs(prompt.shape.layers).get("schedule"), prompt.shape.layers
-        raise WinnowError(
-            f"reducer={cell.method.name} drops nothing in the {depth} layers of model={cell.model.name}"
-            f"{f' at {where}' if where else ''}: {_mend(cell.method, depth)}, or reducer=none"
-        )
-
-
-def _mend(method: Method, depth: int) -> str:
-    if method.schedule is None:
-        return "choose a smaller ratio"
-    names = " and ".join(f"schedule.{name}" for name in KINDS[method.schedule["kind"]] if name != "of")
-    return f"set {names} within 1..{depth}"
