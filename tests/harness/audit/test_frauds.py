@@ -17,13 +17,16 @@ LIMIT = ("limit=48", "batch_size=16")
 def carded(run: Callable[..., Any], results: Path) -> Callable[..., dict[str, Section]]:
     """Run a method and some of its roles, and give the sections of its card by name."""
 
-    def go(*words: str, roles: tuple[tuple[str, ...], ...] = (), like: bool = False) -> dict[str, Section]:
+    def go(
+        *words: str, roles: tuple[tuple[str, ...], ...] = (), like: bool = False, task: str = "pico_video"
+    ) -> dict[str, Section]:
+        around = (*LIMIT, f"tasks={task}")
         for role in (words, ("reducer=none",), *roles):
-            assert run(*role, *LIMIT).code == 0
-        found = subjects([*words, *LIMIT, f"results={results}"])
+            assert run(*role, *around).code == 0
+        found = subjects([*words, *around, f"results={results}"])
         if like:
             own = store_of(found).find(found[0].cell)
-            assert own is not None and run("reducer=random", f"reducer.like={own.result['id']}", *LIMIT).code == 0
+            assert own is not None and run("reducer=random", f"reducer.like={own.result['id']}", *around).code == 0
         return {section.name: section for section in card(found[0], store_of(found)).sections}
 
     return go
@@ -41,7 +44,7 @@ def test_a_no_op_is_caught(carded: Callable[..., dict[str, Section]]) -> None:
 
 @pytest.mark.full
 def test_a_method_that_answers_through_one_word_is_caught(carded: Callable[..., dict[str, Section]]) -> None:
-    found = carded(*fraud("OneAnswer"))["gate"]
+    found = carded(*fraud("OneAnswer"), task="pico_place")["gate"]
     assert found.state == "finding" and "too often" in found.verdict
 
 
