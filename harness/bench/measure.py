@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,13 +85,9 @@ def measure(
     model: Any = loaded.model
     parts = loaded.family.parts(model)
     told = _Tokens(clock)
-    options = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0}
-    options |= {"return_dict_in_generate": True, "stopping_criteria": StoppingCriteriaList([told])}
-    options |= {"output_attentions": True} if attentions else {}
     with ExitStack() as stack:
         if attentions:
-            stack.callback(model.set_attn_implementation, attention_of(model.config))
-            model.set_attn_implementation("eager")
+            stack.enter_context(_eager(model))
         stack.enter_context(torch.inference_mode())
         stack.enter_context(watched(parts, clock))
         trace = stack.enter_context(attach(model, reducer)) if reducer is not None else None
@@ -98,7 +95,7 @@ def measure(
         with peak_memory(model.device) as peak:
             start = clock.now()
             clock.start()
-            output = model.generate(**inputs, **options)
+            output = model.generate(**inputs, **_options(new_tokens, told, attentions))
             clock.wait()
     length = int(inputs["input_ids"].shape[1])
     plain = [[length] * len(parts.layers)] * len(inputs["input_ids"])
@@ -111,6 +108,24 @@ def measure(
         kv_bytes(cache_of(output), new_tokens - 1),
         plain if trace is None else [prompt.tokens_per_layer for prompt in trace.prompts],
     )
+
+
+def _options(new_tokens: int, told: _Tokens, attentions: bool) -> dict[str, Any]:
+    """Exactly so many tokens, greedily, each of which is noted."""
+    more = {"output_attentions": True} if attentions else {}
+    length = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0}
+    return length | {"return_dict_in_generate": True, "stopping_criteria": StoppingCriteriaList([told])} | more
+
+
+@contextmanager
+def _eager(model: Any) -> Iterator[None]:
+    """Attend eagerly meanwhile."""
+    before = attention_of(model.config)
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
 
 
 def kv_bytes(cache: Any, later: int) -> int:

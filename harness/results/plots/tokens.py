@@ -6,11 +6,16 @@ import colorsys
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from winnow.harness.results.plots.sample import Sample, Span
 from winnow.harness.results.plots.style import FONTS, check
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GOLDEN = 0.618034
 """Hues that far apart stay distinct however many there are."""
@@ -69,21 +74,28 @@ def draw(sample: Sample, out: Path) -> None:
     numbers = _evenly(len(frames), MOST_FRAMES)
     stages = [sample.stages[i] for i in _evenly(len(sample.stages), MOST_STAGES)]
     drawn, across, down = mosaic([frames[i] for i in numbers], stages)
-    title = _title(sample, round(drawn.shape[1] / 9))
     with mpl.rc_context(FONTS):
-        own, high = drawn.shape[1] / DPI, drawn.shape[0] / DPI
-        wide, tall = max(NARROW, own + LEFT), high + LINE * (2.5 + title.count("\n"))
-        figure = plt.figure(figsize=(wide, tall))
-        axes = figure.add_axes((LEFT / wide, 0, own / wide, high / tall))
-        axes.imshow(drawn, aspect="auto", interpolation="none")
+        figure, axes = _around(drawn, _title(sample, round(drawn.shape[1] / 9)))
         axes.set_yticks(down, [f"layer {layer}\n{sample.visual_per_layer[layer]} tokens" for layer in stages])
         axes.set_xticks(across, [f"frame {number}" for number in numbers])
         axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
         axes.spines[:].set_visible(False)
-        figure.text(0.5, 1 - 0.3 * LINE / tall, title, ha="center", va="top", fontsize=8, parse_math=False)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=DPI)
         plt.close(figure)
+
+
+def _around(drawn: np.ndarray, title: str) -> tuple[Figure, Axes]:
+    """A figure that shows a picture pixel by pixel, with room for labels to its left and for the title above."""
+    from matplotlib import pyplot as plt
+
+    own, high = drawn.shape[1] / DPI, drawn.shape[0] / DPI
+    wide, tall = max(NARROW, own + LEFT), high + LINE * (2.5 + title.count("\n"))
+    figure = plt.figure(figsize=(wide, tall))
+    axes = figure.add_axes((LEFT / wide, 0, own / wide, high / tall))
+    axes.imshow(drawn, aspect="auto", interpolation="none")
+    figure.text(0.5, 1 - 0.3 * LINE / tall, title, ha="center", va="top", fontsize=8, parse_math=False)
+    return figure, axes
 
 
 def mosaic(frames: Sequence[tuple[Span, int]], stages: Sequence[int]) -> tuple[np.ndarray, list[float], list[float]]:

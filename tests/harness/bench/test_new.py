@@ -10,6 +10,9 @@ import pytest
 import yaml
 
 from winnow.harness.bench.new import new
+from winnow.models.check import suite as check
+from winnow.models.check.invariants import INVARIANTS
+from winnow.models.check.outcomes import outcome
 from winnow.models.families import FAMILIES
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
@@ -43,11 +46,13 @@ def test_the_package(suite: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["llava", *(pytest.param(name, marks=pytest.mark.full) for name in FAMILIES)])
-def test_its_invariants(suite: Any, family: str) -> None:
-    tests = suite.TestNearestNorm()
+def test_its_suite_holds_it_to_every_invariant(suite: Any, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tests, held = suite.TestNearestNorm(), []
+    monkeypatch.setattr(check, "outcome", lambda invariant, case: held.append(invariant) or outcome(invariant, case))
     for reducer in (suite.NearestNorm(ratio=0.25), suite.NearestNorm(ratio=0.5, schedule=K(2))):
         tests.test_it_does_something(reducer)
         tests.test_invariants(reducer, family)
+    assert held == 2 * [*INVARIANTS]
 
 
 def test_a_method_that_breaks_an_invariant_fails_its_suite(suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -146,21 +146,25 @@ def rows_of(folder: Path) -> list[Row]:
         return []
 
 
-def same(planned: Manifest, whole: Manifest) -> None:
-    """The same files: samples and scores bit by bit, traces and results but for seconds and dates.
+def differing(planned: Manifest, whole: Manifest) -> list[str]:
+    """What of the files differs: samples and scores bit by bit, traces and results but for seconds and dates.
 
     And but for the size of a batch: documents whose batch died twice are answered one by one.
     """
+    found = []
     for cell in whole.cells():
         one, other = planned.results / cell.id, whole.results / cell.id
-        for name in sorted(path.name for path in other.glob("s*.*") if path.suffix in (".jsonl", ".parquet")):
-            assert (one / name).read_bytes() == (other / name).read_bytes()
-        traced, expected = (traces.read(folder / "traces.parquet") for folder in (one, other))
-        assert [replace(row, seconds=0, batch=1) for row in traced] == [
-            replace(row, seconds=0, batch=1) for row in expected
-        ]
-        for key in ("tasks", "shares", "cost", "status"):
-            assert result_of(one)[key] == result_of(other)[key]
+        names = sorted(path.name for path in other.glob("s*.*") if path.suffix in (".jsonl", ".parquet"))
+        found += [f"{cell.id}/{name}" for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
+        traced, expected = (
+            [replace(row, seconds=0, batch=1) for row in traces.read(folder / "traces.parquet")]
+            for folder in (one, other)
+        )
+        if traced != expected:
+            found.append(f"{cell.id}/traces.parquet")
+        parts = ("tasks", "shares", "cost", "status")
+        found += [f"{cell.id}: {key}" for key in parts if result_of(one)[key] != result_of(other)[key]]
+    return found
 
 
 def wait_for_rows(planned: Manifest, rows: int, workers: Sequence[BaseProcess] = ()) -> None:
@@ -181,8 +185,21 @@ def wait_for_rows(planned: Manifest, rows: int, workers: Sequence[BaseProcess] =
 @pytest.mark.timeout(600)
 def test_workers_are_killed_at_random_moments(tmp_path: Path, whole: Manifest, kills: int, parts: int) -> None:
     planned = made(tmp_path / "runs")
-    kill_some(planned, DOCUMENTS, kills, parts, (lambda: None, lambda: None))
-    same(planned, whole)
+    assert kill_some(planned, DOCUMENTS, kills, parts, (lambda: None, lambda: None)) == NOTHING_LOST
+    assert not differing(planned, whole)
+
+
+class Left(NamedTuple):
+    """Documents that are missing, lost again and answered twice, exit codes of the last workers, and claims."""
+
+    missing: int
+    lost: int
+    doubled: int
+    codes: list[int | None]
+    held: list[str]
+
+
+NOTHING_LOST = Left(0, 0, 0, [0, 0], [])
 
 
 def kill_some(
@@ -192,7 +209,7 @@ def kill_some(
     parts: int,
     prepare: tuple[Prepare, Prepare],
     dying: float = 0.0,
-) -> None:
+) -> Left:
     """Kill two workers at random moments, each followed by another; count what is lost and what is done twice.
 
     One that is killed between the end of a cell and that of its group leaves the claim: of another machine it dies in
@@ -221,14 +238,13 @@ def kill_some(
     lost += sum(now.get(key) != answer for key, answer in before.items())
     print(f"{killed} of {kills} kills met a worker at work")
     print(f"{len(now)} of {documents} documents, {lost} lost, {doubles(planned)} doubled")
-    assert (len(now), lost, doubles(planned)) == (documents, 0, 0)
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    missing, codes = documents - len(now), [worker.exitcode for worker in workers]
     until = time.monotonic() + dying
     while (held := [cell.id for cell in planned.cells() if claim.living_claim(planned.results / cell.id)]) and (
         time.monotonic() < until
     ):
         time.sleep(0.5)
-    assert not held
+    return Left(missing, lost, doubles(planned), codes, held)
 
 
 @pytest.mark.faults
@@ -248,9 +264,9 @@ def test_a_large_sweep_under_a_hundred_kills(
         time.time = lambda: real() + ahead
         stale_listings(str(planned.results), 2.0)
 
-    prepared = (partial(slow, here, 0.0), partial(slow, there, 7200.0))
-    kill_some(planned, 10 * 200, 100, 1, prepared if shared else (lambda: None, lambda: None), 31.0 if shared else 0.0)
-    same(planned, large)
+    prepared = (partial(slow, here, 0.0), partial(slow, there, 7200.0)) if shared else (lambda: None, lambda: None)
+    assert kill_some(planned, 10 * 200, 100, 1, prepared, 31.0 if shared else 0.0) == NOTHING_LOST
+    assert not differing(planned, large)
 
 
 class Listing:
@@ -326,7 +342,7 @@ def test_worker_that_stood_still_wakes_up(tmp_path: Path, whole: Manifest) -> No
     after = {path: path.read_bytes() for path in planned.results.glob("*/*") if path.is_file()}
     print(f"{doubles(planned)} documents answered by both (at most the sleeper's last batch of 4)")
     assert after == before and doubles(planned) <= 4
-    same(planned, whole)
+    assert not differing(planned, whole)
 
 
 @pytest.mark.faults
@@ -350,7 +366,7 @@ def test_clock_that_jumps(tmp_path: Path, whole: Manifest, jump: int) -> None:
         worker.join()
     print(f"{doubles(planned)} documents doubled")
     assert [worker.exitcode for worker in workers] == [0, 0] and doubles(planned) == 0
-    same(planned, whole)
+    assert not differing(planned, whole)
 
 
 @pytest.mark.faults
@@ -365,7 +381,7 @@ def test_two_sweeps_overlap(tmp_path: Path, whole: Manifest) -> None:
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert len(shared) == 4 and doubles(planned) == 0
     assert counts(Watch(other).look())["finished"] == len(list(other.cells()))
-    same(planned, whole)
+    assert not differing(planned, whole)
 
 
 @pytest.fixture
@@ -407,7 +423,7 @@ def test_disk_that_fails_in_mid_run(small_disk: Path, tmp_path: Path, whole: Man
     now = on_disk(planned)
     print(f"{len(kept)} documents kept, {sum(now[key] != answer for key, answer in kept.items())} lost")
     assert kept.items() <= now.items()
-    same(planned, whole)
+    assert not differing(planned, whole)
 
 
 def fill(ballast: Path) -> None:
@@ -458,7 +474,7 @@ def test_killed_worker_is_replaced_and_workers_end_with_who_started_them(tmp_pat
     _, said = second.communicate(timeout=300)
     assert second.returncode == 0 and "was killed by SIGKILL: replaced" in said
     assert kept.items() <= on_disk(planned).items()
-    same(planned, whole)
+    assert not differing(planned, whole)
 
 
 def holders_of(planned: Manifest) -> set[int]:
