@@ -67,13 +67,10 @@ def cls_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) ->
     return ((key.float() @ asking.float()[..., None]).mean(0)[:, 0] * scaling)[int(cls) :].cpu()
 
 
-def patch_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) -> Tensor:
-    """Attention logits of each patch's query on every token, ``(patches, tokens)``, see `PatchLogits`.
-
-    The mean over heads is one product of vectors of the full width.
-    """
-    wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query[:, int(cls) :], key))
-    return (wide_query @ wide_key.mT * (scaling / len(query))).cpu()
+def joined_heads(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Queries and keys whose products are attention logits, mean over heads, see `JoinedHeads`; on their device."""
+    wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query, key))
+    return torch.stack([wide_query * (scaling / len(query)), wide_key])
 
 
 @torch.no_grad()
