@@ -44,7 +44,7 @@ def llm_ops(
         Bytes per element of hidden states, queries and keys.
     """
     for probe, layer in reducer.probes(shape.layers):
-        yield _probe(probe, shape, visual[layer] + text, text, width)
+        yield _probe(probe, shape.at(layer), visual[layer] + text, text, width)
     spans = pools(spans, reducer.scope)
     size, before = Width(shape.hidden, shape.head_dim), [sum(span.tokens for span in spans), *visual]
     for site in reducer.sites(shape.layers):

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.compose import CUSTOM, PICTURE, REPEAT, REPLAY, REPLAYS
+from winnow.harness.config.compose import PICTURE, REPEAT, REPLAY, REPLAYS
 from winnow.harness.config.compose_parts import PARTS
-from winnow.harness.config.schedules import KINDS
 from winnow.harness.plan.budget import Solution, solve
 from winnow.harness.plan.family import family_facts
+from winnow.harness.plan.idle import check_drops
 from winnow.harness.plan.nominal import Nominal, cost_of, nominal
 from winnow.harness.plan.replay import counts, fates
 from winnow.models.families.hybrid import fitted
@@ -118,7 +118,7 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if runs or (prompt.tower is None and acts_in_tower):
         _check_support(cell, reducer, depth)
     planned = prompt.plan(reducer)
-    _check_drops(cell, reducer, prompt, planned)
+    check_drops(cell, reducer, prompt, planned)
     kept = "" if method.target in REPLAYS else _kept(reducer, prompt, planned)
     achieved = solution.achieved if solution else None
     return Built(reducer, reducer.knobs(depth), ratio, achieved, kept, planned, moved)
@@ -182,10 +182,26 @@ def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:
             f"downsample.frames={cell.downsample.frames} cannot work on model={cell.model.name}: it repeats fewer "
             f"frames until they are {family.fixed_frames}, which are as many tokens"
         )
+    _check_budget(cell, family.budgets)
     _check_own_pruning(cell, family.prunes_itself, reducer, depth)
     why = impossible(family, reducer, depth)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
+
+
+def _check_budget(cell: Cell, trained: Sequence[int]) -> None:
+    """Refuse pictures of another number of tokens where a model was trained with a few."""
+    vision, most = cell.model.arch["vision"], cell.seen.max_pixels
+    if not trained or not most:
+        return
+    token = (int(vision["patch"]) * int(vision["merge"])) ** 2
+    if (tokens := most / token / cell.seen.pixels) not in trained:
+        budgets = " | ".join(map(str, trained))
+        choices = " | ".join(str(number * token * cell.seen.pixels) for number in trained)
+        raise WinnowError(
+            f"model={cell.model.name} was trained with pictures of {budgets} tokens, not {tokens:g}: say "
+            f"model.max_pixels={choices}, or another downsample.pixels"
+        )
 
 
 def _check_own_pruning(cell: Cell, possible: bool, reducer: Reducer, depth: int) -> None:
@@ -223,25 +239,3 @@ def _make(method: Method, values: Mapping[str, Any], ratio: float | None, prefix
     """Build with one ratio; a method's own default stands where none was given."""
     given = dict(values) | ({} if ratio is None else {"ratio": ratio})
     return build(method.target, given, prefix)
-
-
-def _check_drops(cell: Cell, reducer: Reducer, prompt: Nominal, planned: Sequence[int]) -> None:
-    """Refuse a method that takes a ratio below 1 and still keeps everything, as that would pass for a result."""
-    if not cell.method.takes_ratio or cell.method.name == CUSTOM or min(planned) < prompt.visual:
-        return
-    if getattr(reducer, "prune", "visual") != "visual":  # drops text, which a plan of visual tokens does not show
-        return
-    ratio = getattr(reducer, "ratio", None)
-    if ratio is None or round(prompt.visual * ratio) < prompt.visual:
-        where, depth = reducer.knobs(prompt.shape.layers).get("schedule"), prompt.shape.layers
-        raise WinnowError(
-            f"reducer={cell.method.name} drops nothing in the {depth} layers of model={cell.model.name}"
-            f"{f' at {where}' if where else ''}: {_mend(cell.method, depth)}, or reducer=none"
-        )
-
-
-def _mend(method: Method, depth: int) -> str:
-    if method.schedule is None:
-        return "choose a smaller ratio"
-    names = " and ".join(f"schedule.{name}" for name in KINDS[method.schedule["kind"]] if name != "of")
-    return f"set {names} within 1..{depth}"

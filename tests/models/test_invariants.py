@@ -210,6 +210,7 @@ ALIKE = {
     "glm46v": {"fastv"},
     "video_llama_3": {"none", "random-entrance", "fastv"},
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
+    "gemma4": {"none", "fastv", "tome"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 

@@ -20,6 +20,7 @@ from winnow import Reducer, Site
 class Broken(Reducer):
     """Fails at all documents but the first ones."""
 
+    adaptive = True
     good: int = 0
 
     def sites(self, depth, tower=None):

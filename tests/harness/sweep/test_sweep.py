@@ -348,6 +348,7 @@ from winnow import Reducer, Reduction, Site
 class Raises(Reducer):
     """Keep all, or raise."""
 
+    adaptive = True
     broken: bool = False
 
     def sites(self, depth, tower=None):
