@@ -101,7 +101,7 @@ def llm_probe(probe: object) -> tuple[Any, float]:
 
 def tower_probe(probe: object, patches: int, length: int) -> tuple[Any, float]:
     """A statistic of a vision block with so many patches, for `length` tokens, and its time over all frames."""
-    query, key = torch.randn(2, 16, patches, 72)
+    query, key = torch.randn(2, patches, 16, 72).transpose(1, 2)  # as a projection lays them
     if isinstance(probe, TowerKeys | TowerValues):
         return torch.randn(length, 16, 72), 0.0
     named: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]]

@@ -67,10 +67,13 @@ def cls_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) ->
     return ((key.float() @ asking.float()[..., None]).mean(0)[:, 0] * scaling)[int(cls) :].cpu()
 
 
+@torch.no_grad()
 def joined_heads(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """Queries and keys whose products are attention logits, mean over heads, see `JoinedHeads`; on their device."""
-    wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query, key))
-    return torch.stack([wide_query * (scaling / len(query)), wide_key])
+    joined = torch.empty(2, key.shape[1], len(key), key.shape[2], device=key.device)
+    joined[0], joined[1] = query.transpose(0, 1), key.transpose(0, 1)
+    joined[0] *= scaling / len(query)
+    return joined.flatten(2)
 
 
 @torch.no_grad()
