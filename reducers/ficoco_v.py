@@ -21,7 +21,7 @@ from winnow.reducers.core.matching import sparse
 from winnow.reducers.core.pooling import Window, lowest
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsLogits, PatchLogits, Tower, TowerProbe, TowerView
+from winnow.reducers.core.tower import JoinedHeads, Tower, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import TowerReducer, arrange
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ class FiCoCoV(TowerReducer):
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
-        probes = (ClsLogits(), PatchLogits()) if tower.cls else (PatchLogits(),)
-        return tuple((probe, block) for block in self.blocks(tower) for probe in probes)
+        return tuple((JoinedHeads(), block) for block in self.blocks(tower))
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`: at least one token."""
@@ -110,8 +109,8 @@ class FiCoCoV(TowerReducer):
         return max(1, present - max(0, merged))
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
-        """See `Reducer.work`: a mean of each row of the attention, and sums."""
-        return present**2 + 4 * (present - self.count(site, grid, present)) * width.hidden
+        """See `Reducer.work`: two logits of each token, all of those that go, and sums."""
+        return (4 * present + (2 * present + 4) * (present - self.count(site, grid, present))) * width.hidden
 
     def reduce(self, view: TowerView) -> Reduction | None:
         """Share out the lowest."""
@@ -120,8 +119,9 @@ class FiCoCoV(TowerReducer):
         if not gone:
             return None
         own, score = view.index if view.own is None else view.own, self._score(view)
+        told: Tensor | None = None
         if self.variant == "mended":
-            told, first = None, lowest(score, own, view.tower.grid, WINDOW)
+            first = lowest(score, own, view.tower.grid, WINDOW)
         else:
             told, first = _on_the_map(view.told, score, view.tower.grid)
         score[first] = torch.where(score > 0, score / 2, score * 2)[first]
@@ -138,14 +138,17 @@ class FiCoCoV(TowerReducer):
 
     def _score(self, view: TowerView) -> Tensor:
         """How little redundant each token is, ``(present,)``."""
-        paid = view.signals[PatchLogits(), view.block][:, int(view.tower.cls) :].mean(1, dtype=torch.double)
-        cls = view.signals[ClsLogits(), view.block].double() if view.tower.cls else torch.zeros_like(paid)
-        cls, paid = (torch.nn.functional.normalize(values, dim=0) for values in (cls, paid))
-        return self.alpha * cls - (1 - self.alpha) * paid
+        query, key = view.signals[JoinedHeads(), view.block]
+        first = int(view.tower.cls)
+        paid = query[first:] @ key[first:].sum(0)
+        asked = key[first:] @ query[0] if first else torch.zeros_like(paid)
+        asked, paid = (torch.nn.functional.normalize(values.double().cpu(), dim=0) for values in (asked, paid))
+        return self.alpha * asked - (1 - self.alpha) * paid
 
     def _into(self, view: TowerView, goes: Tensor, left: Tensor) -> Shares:
         """Which of those that are left take what of those that go."""
-        logits, cls = view.signals[PatchLogits(), view.block][goes].double(), int(view.tower.cls)
+        (query, key), cls = view.signals[JoinedHeads(), view.block], int(view.tower.cls)
+        logits = (query[(goes + cls).to(query.device)] @ key.mT).cpu()
         if self.variant == "mended":
             return _shared(logits[:, left + cls], goes, self.quantile)
         into = _shared(logits, goes, self.quantile)  # places among all tokens, the CLS token in front
@@ -156,10 +159,13 @@ class FiCoCoV(TowerReducer):
 
 def _shared(logits: Tensor, patches: Tensor, quantile: float) -> Shares:
     """How some patches are shared out among others, by their logits on these, ``(patches, others)``."""
-    above = logits > logits.quantile(quantile, dim=1, keepdim=True)
-    each = int(above.sum(1).max())
     best = logits.sort(dim=1, descending=True, stable=True)
-    weights = best.values[:, :each].softmax(1)
+    place = quantile * (logits.shape[1] - 1)
+    low, rising = int(place), best.values.flip(1).double()
+    high = min(low + 1, logits.shape[1] - 1)
+    bound = rising[:, low] + (place - low) * (rising[:, high] - rising[:, low])
+    each = int((rising > bound[:, None]).sum(1).max())
+    weights = best.values[:, :each].double().softmax(1)
     return Shares(best.indices[:, :each].flatten(), patches.repeat_interleave(each), weights.flatten())
 
 

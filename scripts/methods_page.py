@@ -73,7 +73,6 @@ A method that cannot be done as it is, at the places where methods may act today
 - VScan on Qwen2.5-VL, whose tower cannot be read from the entrance, and, as HoloV, FastVID, HoliTom and FlashVID, on
   LLaVA-NeXT, whose tiles it takes one by one and counts as one in its second stage. SparseVLM's + under M-RoPE: it
   corrects attention by the position of a token, of which M-RoPE has three.
-- PACT weighs merged tokens in the attention of all later layers, which needs a mask of numbers in each.
 - FitPrune's fit of its table of counts to a model: `fitprune` has the released tables, of LLaVA-1.5.
 - LLaVA-Scissor's components among nodes drawn at random, and with members lost: `scissor` has whole components.
 - FiCoCo-V's class token, which its release merges into and hands on last, so that the next block takes a patch for it:

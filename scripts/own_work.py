@@ -1,9 +1,9 @@
 """Time every method's own work at LLaVA-OneVision-0.5B's whole video prompt, as a share of the unreduced prefill.
 
 32 frames of 196 tokens and 100 tokens of text, float32, one CPU thread, in process time (another's load does not
-count): each method's probes and answers where it acts, with all tokens present, against 24 times one decoder layer.
-Methods that act layer after layer on what they have left are not timed. ``python scripts/own_work.py [METHOD ...]``
-prints the table of docs/bench.md.
+count): each method's probes and answers where it acts, in the tower with what its blocks have left, in the LLM with all
+tokens present, against 24 times one decoder layer. Methods that act in layer after layer of the LLM are not timed.
+``python scripts/own_work.py [METHOD ...]`` prints the table of docs/bench.md.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from winnow.harness.bench.methods import methods
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import (
+    Ahead,
     Change,
     Keys,
+    KeysAhead,
     PageRank,
     Raters,
     Rows,
+    mean_query_attention,
     page_rank,
     rated_attention,
     received_attention,
 )
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import Tower, TowerKeys, TowerValues, TowerView
-from winnow.reducers.core.tower_statistics import cls_attention, cls_logits, mean_attention, patch_logits
+from winnow.reducers.core.tower import JoinedHeads, Tower, TowerKeys, TowerValues, TowerView
+from winnow.reducers.core.tower_statistics import cls_attention, cls_logits, joined_heads, mean_attention
 
 FRAMES, SIDE, WIDTH, TEXT, DEPTH = 32, 14, 896, 100, 24
 HEADS, KV, HEAD, MOST = 14, 2, 64, 3
@@ -77,6 +80,11 @@ def llm_probe(probe: object) -> tuple[Any, float]:
     rows = {"text": LAYOUT.question, "all": torch.arange(LAYOUT.length)}
     if isinstance(probe, Keys):
         return key.transpose(0, 1), 0.0
+    if isinstance(probe, Ahead):
+        states, layer = torch.randn(LAYOUT.length, WIDTH), torch.randn(WIDTH, (HEADS + 2 * KV) * HEAD)
+        row = partial(mean_query_attention, query, key, 0.125)
+        spent = seconds(lambda: states @ layer) + (0.0 if isinstance(probe, KeysAhead) else seconds(row))
+        return key.transpose(0, 1) if isinstance(probe, KeysAhead) else torch.rand(LAYOUT.length), spent
     if isinstance(probe, Change):
         states = torch.randn(2, LAYOUT.length, WIDTH)
         return torch.rand(LAYOUT.length), seconds(lambda: (states[0] - states[1]).norm(dim=-1))
@@ -91,15 +99,16 @@ def llm_probe(probe: object) -> tuple[Any, float]:
     return torch.rand(LAYOUT.length), seconds(work)
 
 
-def tower_probe(probe: object, length: int) -> tuple[Any, float]:
-    """A statistic of a vision block, and its time over all frames."""
-    query, key = torch.randn(2, 16, TOWER.patches, 72)
+def tower_probe(probe: object, patches: int, length: int) -> tuple[Any, float]:
+    """A statistic of a vision block with so many patches, for `length` tokens, and its time over all frames."""
+    query, key = torch.randn(2, patches, 16, 72).transpose(1, 2)  # as a projection lays them
     if isinstance(probe, TowerKeys | TowerValues):
         return torch.randn(length, 16, 72), 0.0
     named: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]]
-    named = {"ColumnMean": mean_attention, "ClsLogits": cls_logits, "PatchLogits": patch_logits}
+    named = {"ColumnMean": mean_attention, "ClsLogits": cls_logits, "JoinedHeads": joined_heads}
     attention = named.get(type(probe).__name__, cls_attention)
-    return torch.rand(length), FRAMES * seconds(lambda: attention(query, key, 0.118))
+    told = torch.randn(2, patches, 1152) if isinstance(probe, JoinedHeads) else torch.rand(length)
+    return told, FRAMES * seconds(lambda: attention(query, key, 0.118))
 
 
 def _answer(reducer: Reducer, states: torch.Tensor, site: Site, told: dict[Any, Any]) -> object:
@@ -109,20 +118,22 @@ def _answer(reducer: Reducer, states: torch.Tensor, site: Site, told: dict[Any, 
 
 def own(reducer: Reducer) -> float:
     """Process time of a method's probes and answers."""
-    total, states = 0.0, video()
+    total = 0.0
     signals: dict[Any, Any] = {}
     frame: dict[Any, Any] = {}
     for probe, layer in reducer.probes(DEPTH):
         signals[probe, layer], spent = llm_probe(probe)
         total += spent
     in_tower = [site for site in reducer.sites(DEPTH, TOWER) if site.in_tower]
-
+    present = [TOWER.patches, *reducer.plan_tower(DEPTH, TOWER)]
     for seen, block in reducer.tower_probes(TOWER):
-        frame[seen, block], spent = tower_probe(seen, TOWER.patches if in_tower else LAYOUT.length)
+        patches = present[block]
+        frame[seen, block], spent = tower_probe(seen, patches, patches if in_tower else LAYOUT.length)
         total += spent
     for site in in_tower:
-        view = TowerView.of(site, torch.randn(TOWER.patches, 1152), frame)
-        total += FRAMES * seconds(partial(reducer.reduce, view))
+        states = torch.randn(present[site.number], 1152)
+        total += FRAMES * seconds(partial(reducer.reduce, TowerView.of(site, states, frame)))
+    states = video()
     for site in reducer.sites(DEPTH, TOWER):
         if not site.in_tower:
             told = signals if site.number else {**signals, **frame}
@@ -146,7 +157,7 @@ if __name__ == "__main__":
         print(f"The unreduced prefill: {whole:.0f} s\n\n| method | own work |\n| --- | --- |")
         for name, reducer in methods().items():
             sites = reducer.sites(DEPTH, TOWER)
-            if reducer.needs_relevance:
+            if reducer.needs_relevance or not sites or len(reducer.sites(DEPTH)) > MOST:
                 continue
-            if name in (sys.argv[1:] or methods()) and 0 < len(sites) <= MOST and all(s.kind != "tower" for s in sites):
+            if name in (sys.argv[1:] or methods()):
                 print(f"| `{name}` | {100 * own(quarter(reducer)) / whole:.2f} % |", flush=True)

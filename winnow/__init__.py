@@ -41,11 +41,14 @@ if TYPE_CHECKING:
     from winnow.reducers.core.pixels import PixelView as PixelView
     from winnow.reducers.core.probes import Change as Change
     from winnow.reducers.core.probes import Keys as Keys
+    from winnow.reducers.core.probes import KeysAhead as KeysAhead
     from winnow.reducers.core.probes import LookAhead as LookAhead
+    from winnow.reducers.core.probes import MeanQuery as MeanQuery
     from winnow.reducers.core.probes import PageRank as PageRank
     from winnow.reducers.core.probes import PeakRows as PeakRows
     from winnow.reducers.core.probes import Raters as Raters
     from winnow.reducers.core.probes import Rows as Rows
+    from winnow.reducers.core.probes import mean_query_attention as mean_query_attention
     from winnow.reducers.core.probes import page_rank as page_rank
     from winnow.reducers.core.probes import peak_attention as peak_attention
     from winnow.reducers.core.probes import rated_attention as rated_attention
@@ -59,15 +62,15 @@ if TYPE_CHECKING:
     from winnow.reducers.core.tower import ClsRow as ClsRow
     from winnow.reducers.core.tower import ColumnMean as ColumnMean
     from winnow.reducers.core.tower import Headless as Headless
-    from winnow.reducers.core.tower import PatchLogits as PatchLogits
+    from winnow.reducers.core.tower import JoinedHeads as JoinedHeads
     from winnow.reducers.core.tower import TowerKeys as TowerKeys
     from winnow.reducers.core.tower import TowerValues as TowerValues
     from winnow.reducers.core.tower import Uncut as Uncut
     from winnow.reducers.core.tower_statistics import cls_attention as cls_attention
     from winnow.reducers.core.tower_statistics import cls_logits as cls_logits
     from winnow.reducers.core.tower_statistics import headless_attention as headless_attention
+    from winnow.reducers.core.tower_statistics import joined_heads as joined_heads
     from winnow.reducers.core.tower_statistics import mean_attention as mean_attention
-    from winnow.reducers.core.tower_statistics import patch_logits as patch_logits
     from winnow.reducers.dart import DART as DART
     from winnow.reducers.divprune import DivPrune as DivPrune
     from winnow.reducers.dtd import DTD as DTD
@@ -91,6 +94,7 @@ if TYPE_CHECKING:
     from winnow.reducers.mmtok import MMTok as MMTok
     from winnow.reducers.none import NoReduction as NoReduction
     from winnow.reducers.oracle import Oracle as Oracle
+    from winnow.reducers.pact import PACT as PACT
     from winnow.reducers.pdrop import PDrop as PDrop
     from winnow.reducers.pixelprune import PixelPrune as PixelPrune
     from winnow.reducers.prumerge import PruMerge as PruMerge
@@ -128,17 +132,17 @@ _HOMES["load_runs"] = "harness.results.tables.tidy"
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 _HOMES |= dict.fromkeys(
     (
-        *("Change", "Keys", "LookAhead", "PageRank", "PeakRows", "Raters", "Rows"),
-        *("page_rank", "peak_attention", "rated_attention", "received_attention"),
+        *("Change", "Keys", "KeysAhead", "LookAhead", "MeanQuery", "PageRank", "PeakRows", "Raters", "Rows"),
+        *("mean_query_attention", "page_rank", "peak_attention", "rated_attention", "received_attention"),
     ),
     "reducers.core.probes",
 )
 _HOMES |= dict.fromkeys(
-    ("ClsLogits", "ClsRow", "ColumnMean", "Headless", "PatchLogits", "TowerKeys", "TowerValues", "Uncut"),
+    ("ClsLogits", "ClsRow", "ColumnMean", "Headless", "JoinedHeads", "TowerKeys", "TowerValues", "Uncut"),
     "reducers.core.tower",
 )
 _HOMES |= dict.fromkeys(
-    ("cls_attention", "cls_logits", "headless_attention", "mean_attention", "patch_logits"),
+    ("cls_attention", "cls_logits", "headless_attention", "mean_attention", "joined_heads"),
     "reducers.core.tower_statistics",
 )
 

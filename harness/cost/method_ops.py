@@ -14,8 +14,8 @@ from winnow.harness.cost.shape import LLMShape
 from winnow.harness.cost.vision import TowerShape
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Width, pools
-from winnow.reducers.core.probes import Change, LookAhead, PageRank, PeakRows, Probe, Raters, Rows
-from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, PatchLogits, Tower, TowerProbe
+from winnow.reducers.core.probes import Ahead, Change, LookAhead, MeanQuery, PageRank, PeakRows, Probe, Raters, Rows
+from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, Tower, TowerProbe
 
 FLOAT = 4
 """Bytes of the float32 in which probes are computed."""
@@ -64,8 +64,9 @@ def _probe(probe: Probe, shape: LLMShape, n: int, text: int, width: float) -> Op
     if isinstance(probe, PageRank):
         scores, more = pairs(n, causal=True), LINEAR_FLOPS * probe.iterations
         return _scored("page_rank", shape, scores, n, keys, width, more)
-    if isinstance(probe, LookAhead):
-        row = _scored("look_ahead", shape, n, 1, keys, width)
+    if isinstance(probe, Ahead):
+        rows = int(isinstance(probe, LookAhead | MeanQuery))
+        row = _scored("look_ahead", shape, rows * n, rows, rows * keys, width)
         inner = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
         projected = LINEAR_FLOPS * n * shape.hidden * inner + NORM_FLOPS * n * shape.hidden
         return Op(
@@ -121,9 +122,6 @@ def _tower_probe(probe: TowerProbe, shape: TowerShape, tokens: int, frames: int,
         return Op("headless", LINEAR_FLOPS * scores * shape.hidden + SOFTMAX_FLOPS * scores, load=state)
     if isinstance(probe, ClsLogits):
         return Op("logits", LINEAR_FLOPS * frames * tokens * shape.hidden, load=state)
-    if isinstance(probe, PatchLogits):
-        scores = frames * tokens**2
-        return Op("patch_logits", LINEAR_FLOPS * scores * shape.hidden, load=2 * state, store=FLOAT * scores)
     if not isinstance(probe, ClsRow | ColumnMean):
         return Op("keys", 0.0)
     scores = frames * tokens * (1 if isinstance(probe, ClsRow) else tokens)

@@ -60,7 +60,10 @@ def replay_logits(
         seen = (distance >= 0) | together[place][:, place] if number in both_ways else distance >= 0
         mask = seen & (distance < (far[number] or len(together))) & read_while_decoding(trace, number, place)
         turned = angles(llm, state, walk.positions[..., None, :], number)
-        attended = _mixed(block, state, as_mask(mask[None, None], state.dtype, attention_of(llm.config)), turned)
+        shown = as_mask(mask[None, None], state.dtype, attention_of(llm.config))
+        if walk.weighed:
+            shown = as_mask(mask[None, None], state.dtype, "eager") + torch.tensor(walk.size).log().to(state.dtype)
+        attended = _mixed(block, state, shown, turned)
         norms = norms_of(layer)
         walk.hidden = (state + _normed(block, norms.behind_attention, attended))[0]
         walk.act(Site.inside(number, len(parts.layers)))
@@ -95,6 +98,7 @@ class _Walk:
     def __init__(self, trace: PromptTrace, hidden: Tensor, positions: Tensor, added: list[Tensor]) -> None:
         self.trace, self.hidden, self.positions, self.added = trace, hidden, positions, added
         self.tokens = list(range(len(hidden)))
+        self.size, self.weighed = [1.0] * len(hidden), False
 
     def act(self, site: Site) -> None:
         """Carry out what the trace says about this place."""
@@ -108,17 +112,19 @@ class _Walk:
         members = [i for i, token in enumerate(self.tokens) if token in visual]
         hidden, positions = self.hidden.clone(), self.positions.clone()
         added = [features.clone() for features in self.added]
+        size, self.weighed = list(self.size), self.weighed or reduction.weighed
         if reduction.weights is not None:
             weights = reduction.weights.to_dense().double()
             for row, token in zip(weights, keep, strict=True):
                 place = self.tokens.index(token)
+                size[place] = sum(self.size[i] for i, w in zip(members, row.tolist(), strict=True) if w)
                 for new, old in zip([hidden, *added], [self.hidden, *self.added], strict=True):
                     new[place] = (row[:, None] * old[members].double()).sum(0).to(new.dtype)
                 if reduction.positions == "mean":
                     positions[place] = int((row * self.positions[members].double()).sum() / row.sum() + 1e-6)
         gone = set() if reduction.drop_text is None else set(reduction.drop_text.tolist())
         stays = [i for i, t in enumerate(self.tokens) if t not in gone and (t not in visual or t in set(keep))]
-        self.tokens = [self.tokens[i] for i in stays]
+        self.tokens, self.size = [self.tokens[i] for i in stays], [size[i] for i in stays]
         self.hidden, self.positions = hidden[stays], positions[..., stays]
         self.added = [features[stays] for features in added]
         if reduction.positions == "compact":

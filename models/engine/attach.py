@@ -26,7 +26,7 @@ from winnow.models.families.support import impossible
 from winnow.models.transformers_api import ROPE_DELTAS, check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.probes import Change, Keys, LookAhead
+from winnow.reducers.core.probes import Ahead, Change, Keys
 from winnow.reducers.core.registry import named
 
 MARK = "_winnow_session"
@@ -181,7 +181,7 @@ def _probe(stack: ExitStack, session: Session) -> None:
             stack.callback(layer.self_attn.k_proj.register_forward_hook(hook).remove)
         elif isinstance(probe, Change):
             stack.enter_context(replaced(layer, "forward", partial(session.watch_layer, number, layer.forward)))
-        elif not isinstance(probe, LookAhead):
+        elif not isinstance(probe, Ahead):
             attention[layer.self_attn] = number
     if session.choosing is not None:
         chosen: Any = session.parts.layers[session.choosing.before]

@@ -12,7 +12,7 @@ from winnow.models.engine.tree import Node
 from winnow.models.engine.trunk import Trunk
 from winnow.models.transformers_api import put_layer, taken_layer
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.probes import LookAhead
+from winnow.reducers.core.probes import Ahead
 from winnow.reducers.core.tower import Tower
 
 
@@ -39,7 +39,7 @@ class Branch:
         self.index: list[Tensor] = []
         self.until = -1
 
-    def run(self, layer: int, hidden: Tensor, rotary: tuple[Tensor, Tensor], compute: Callable[[], Tensor]) -> Tensor:
+    def run(self, layer: int, hidden: Tensor, around: tuple[Tensor, ...], compute: Callable[[], Tensor]) -> Tensor:
         """A layer's output: remembered, or computed now.
 
         Parameters
@@ -48,8 +48,8 @@ class Branch:
         hidden : Tensor
             Its input, ``(batch, n, width)``; what stands in it does not matter as long as the layers up to ``until``
             are remembered.
-        rotary : (Tensor, Tensor)
-            Rotary cosine and sine of its tokens.
+        around : tuple of Tensor
+            Rotary cosine and sine of its tokens, and what attention adds to the logits of their keys, if anything.
         compute : callable
             Runs the layer.
         """
@@ -59,7 +59,7 @@ class Branch:
         if above is None or layer in self.own.inside:
             self.node = None
             return self._computed(hidden, compute)
-        entry = () if whole else (hidden, *rotary)
+        entry = () if whole else (hidden, *around)
         node = above.next if whole else above.find(index, entry)
         if node is not None and layer > self.until:
             self.until = self._reach(node)
@@ -86,7 +86,7 @@ class Branch:
 
     def _enough(self, node: Node) -> bool:
         """Whether a node has all statistics that this method asks of its layer."""
-        asked = {(p, at) for p, at in self.own.probes if at == node.layer and not isinstance(p, LookAhead)}
+        asked = {(p, at) for p, at in self.own.probes if at == node.layer and not isinstance(p, Ahead)}
         pictured = [found for found, layout in zip(node.measured, self.prefill.layouts, strict=True) if layout.spans]
         return all(asked <= found.keys() for found in pictured)
 
@@ -125,4 +125,4 @@ class Branch:
         """Keep what this method has seen of `layer` before it ran."""
         if self.node is not None and self.node.measured:
             for values, known in zip(self.prefill.signals.values, self.node.measured, strict=True):
-                known.update({k: v for k, v in values.items() if k[1] == layer and isinstance(k[0], LookAhead)})
+                known.update({k: v for k, v in values.items() if k[1] == layer and isinstance(k[0], Ahead)})

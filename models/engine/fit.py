@@ -108,8 +108,9 @@ class Fit:
 
     def around(self, forward: Forward, layer: int) -> Around:
         """What stands before and behind the prompts in a layer's attention."""
-        past = None
+        past, stage, held = None, forward.stage(layer), forward.ledger.held[layer]
         if forward.start:
             rows, keys = forward.seen(layer)
             past = keys.valid[:, : keys.columns.shape[1] - rows.columns.shape[1]]
-        return Around(past, forward.tail, self.windows[layer])
+        weighed = any(part is not None and part.added is not None for part in (stage, held))
+        return Around(past, forward.tail, self.windows[layer], weighed=weighed)

@@ -9,7 +9,7 @@ from winnow.models.engine.tree import Node
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Layout
-from winnow.reducers.core.probes import LookAhead
+from winnow.reducers.core.probes import Ahead
 from winnow.reducers.core.tower import Tower
 
 
@@ -30,7 +30,7 @@ class Expected:
         self.probes = [(probe, layer) for probe, layer in reducer.probes(depth)]
         sites = reducer.sites(depth)
         self.inside = {site.number for site in sites if site.kind == "inside"}
-        looks = {layer for probe, layer in self.probes if isinstance(probe, LookAhead)}
+        looks = {layer for probe, layer in self.probes if isinstance(probe, Ahead)}
         self.stops = {site.number for site in sites if site.kind != "decode"} | looks | {depth}
         self._plans: dict[tuple[Any, ...], list[int]] = {}
 

@@ -76,7 +76,8 @@ class Forward:
         if id(stage) not in self._rows:
             columns, entry = stage.columns, self.entry
             columns = columns if entry is None or entry is stage else entry.columns.gather(1, columns)
-            self._rows[id(stage)] = Held(columns + self.start, stage.valid, None if stage is entry else stage.shift)
+            shift = None if stage is entry else stage.shift
+            self._rows[id(stage)] = Held(columns + self.start, stage.valid, shift, stage.added)
         return self._rows[id(stage)]
 
     def seen(self, layer: int) -> tuple[Held, Held]:
@@ -85,7 +86,7 @@ class Forward:
         past = self._real(self.ledger.held[layer] or everything(0, self.start, self.ledger.batch))
         if self._hidden is not None and self.narrowed(layer):
             past = replace(past, valid=past.valid & ~self._hidden[0].gather(1, past.columns))
-        return new, past.more(new.columns, new.valid)
+        return new, past.more(replace(new, shift=None))
 
     def hide(self, places: Tensor, layer: int) -> None:
         """Keep some of all tokens that were ever given, ``(batch, places)``, from `layer` and those behind it."""
@@ -98,7 +99,7 @@ class Forward:
     def _real(self, held: Held) -> Held:
         if self.mask is None:
             return held
-        return Held(held.columns, held.valid & self.mask.gather(1, held.columns))
+        return replace(held, valid=held.valid & self.mask.gather(1, held.columns))
 
     @cached_property
     def pictures(self) -> Tensor:

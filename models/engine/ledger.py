@@ -28,29 +28,44 @@ class Held:
         Which columns hold real tokens, shape ``(batch, n)``.
     shift : Tensor or None
         How far the layer's positions of later tokens lie below those of layer 0, shape ``(batch,)``.
+    added : Tensor or None
+        What attention adds to the logits of each column's key, shape ``(batch, n)``; None: nothing.
     """
 
     columns: Tensor
     valid: Tensor
     shift: Tensor | None = None
+    added: Tensor | None = None
 
-    def more(self, columns: Tensor, valid: Tensor, shift: Tensor | None = None) -> Held:
-        """The same with further columns, and with `shift` added."""
-        shifts = [value for value in (self.shift, shift) if value is not None]
-        added = torch.stack(shifts).sum(0) if shifts else None
-        return Held(torch.cat([self.columns, columns], 1), torch.cat([self.valid, valid], 1), added)
+    def more(self, further: Held) -> Held:
+        """The same with further columns, and shifts summed up."""
+        shifts = [held.shift for held in (self, further) if held.shift is not None]
+        columns, valid = (torch.cat(pair, 1) for pair in ((self.columns, further.columns), (self.valid, further.valid)))
+        plain = self.added is None and further.added is None
+        added = None if plain else torch.cat([self.additions, further.additions], 1)
+        return Held(columns, valid, torch.stack(shifts).sum(0) if shifts else None, added)
+
+    @property
+    def additions(self) -> Tensor:
+        """What attention adds, also where that is nothing."""
+        return torch.zeros(self.columns.shape) if self.added is None else self.added
 
     def last(self, number: int) -> Held:
         """The last columns alone."""
-        return replace(self, columns=self.columns[:, -number:], valid=self.valid[:, -number:])
+        return self._part(slice(-number, None))
 
     def to(self, device: torch.device) -> Held:
         """The same on another device."""
-        return replace(self, columns=onto(self.columns, device), valid=onto(self.valid, device))
+        added = None if self.added is None else onto(self.added, device)
+        return replace(self, columns=onto(self.columns, device), valid=onto(self.valid, device), added=added)
 
     def less(self, number: int) -> Held:
         """The same without the last columns."""
-        return replace(self, columns=self.columns[:, :-number], valid=self.valid[:, :-number])
+        return self._part(slice(-number))
+
+    def _part(self, part: slice) -> Held:
+        added = None if self.added is None else self.added[:, part]
+        return replace(self, columns=self.columns[:, part], valid=self.valid[:, part], added=added)
 
 
 def everything(start: int, stop: int, batch: int) -> Held:
@@ -135,8 +150,7 @@ class Ledger:
                 continue
             known = (id(before), id(after))
             if known not in made:
-                added = after or whole
-                made[known] = (before or past).more(added.columns, added.valid, added.shift)
+                made[known] = (before or past).more(after or whole)
             self.held[layer] = made[known]
         self.width += new
         if any(held is not None for held in columns):

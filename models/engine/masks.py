@@ -11,6 +11,7 @@ from torch import Tensor
 
 from winnow.models.engine.fetched import onto
 from winnow.models.engine.ledger import Held
+from winnow.reducers.core.errors import UnsupportedError
 
 
 def attention_mask(
@@ -47,17 +48,27 @@ def attention_mask(
     Returns
     -------
     Tensor or None
-        Bool (sdpa) or float (eager) ``(batch, 1, rows, columns)``; for flash attention ``(batch, columns)``. None where
-        the implementation's own causal mask is right.
+        Bool (sdpa) or float (eager, and where keys are weighed) ``(batch, 1, rows, columns)``; for flash attention
+        ``(batch, columns)``. None where the implementation's own causal mask is right.
+
+    Raises
+    ------
+    UnsupportedError
+        For flash attention where keys are weighed.
     """
     device = columns.columns.device if device is None else device
     padded = not bool(columns.valid.all())
+    if "flash" in implementation and columns.added is not None:
+        raise UnsupportedError(
+            "a method that weighs merged tokens in attention needs a mask of numbers: use model.attn=sdpa"
+        )
     if "flash" in implementation:
         return columns.to(device).valid.long() if padded else None
     n, k = rows.columns.shape[1], columns.columns.shape[1]
     passed = window is not None and int((rows.columns[:, -1] - columns.columns[:, 0]).max()) >= window
     mine, theirs = (None if pictures is None else pictures.gather(1, held.columns) for held in (rows, columns))
-    if not (wanted or padded or passed or 1 < n < k or (mine is not None and bool((mine >= 0).any()))):
+    weighed = columns.added is not None
+    if not (wanted or weighed or padded or passed or 1 < n < k or (mine is not None and bool((mine >= 0).any()))):
         return None
     rows, columns = rows.to(device), columns.to(device)
     distance = rows.columns[:, :, None] - columns.columns[:, None, :]
@@ -70,6 +81,8 @@ def attention_mask(
         seen &= distance < window
     seen |= (distance == 0) & ~rows.valid[:, :, None]  # a row of padding sees something, so that nothing is undefined
     seen = seen[:, None]
-    if implementation == "sdpa":
+    if implementation == "sdpa" and columns.added is None:
         return seen
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)
+    made = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    made = made if columns.added is None else made + columns.added[:, None, None].to(dtype)
+    return made.masked_fill(~seen, torch.finfo(dtype).min)

@@ -96,6 +96,7 @@ class Prefill:
         self.entry: Stage | None = None
         self.notes: Notes = [{} for _ in self.layouts]
         self.told: list[object] = [None for _ in self.layouts]
+        self.weighed = [False for _ in self.layouts]
 
     @property
     def entry_width(self) -> int:
@@ -230,7 +231,8 @@ class Prefill:
         """Add the stage that begins at `layer`, with its columns traced back to the entry sequence."""
         previous = self.stages[-1][1] if self.stages else self.entry if layer == 0 else None
         source = columns if previous is None else previous.columns.gather(1, columns)
-        stage = Stage(source, valid)
+        added = self._added(columns.shape[1], answers)
+        stage = Stage(source, valid, added=added)
         policies = {answer.positions for answer in answers if answer is not None}
         if policies != {"keep"} or (previous is not None and previous.positions is not None):
             seen = self.width if layer == 0 else self.entry_width
@@ -245,11 +247,23 @@ class Prefill:
                 renumbered = compact_positions(renumbered.gather(1, valid.long().argmax(1)[:, None])[:, 0], valid)
             if "restart" in policies:
                 renumbered = restart_positions(renumbered, self._visual(columns.shape[1]))
-            stage = Stage(source, valid, renumbered, origin[:, -1] - renumbered[:, -1])
+            stage = Stage(source, valid, renumbered, origin[:, -1] - renumbered[:, -1], added)
         if layer == 0:
             self.entry = stage
         else:
             self.stages.append((layer, stage))
+
+    def _added(self, width: int, answers: Sequence[Reduction | None]) -> Tensor | None:
+        """What attention adds to each column's key from now on, ``(batch, width)``."""
+        for b, answer in enumerate(answers):
+            self.weighed[b] = self.weighed[b] or (answer is not None and answer.weighed)
+        if not any(self.weighed):
+            return None
+        added = torch.zeros(len(self.index), width)
+        for row, index, recorder, weighed in zip(added, self.index, self.recorders, self.weighed, strict=True):
+            if weighed:
+                row[width - self.tail - len(index) : width - self.tail] = recorder.size[index].log()
+        return added
 
     def _visual(self, width: int) -> Tensor:
         """Which columns of what is left hold visual tokens, ``(batch, width)``."""

@@ -72,7 +72,11 @@ def _merge_held(parts: Sequence[Held], given: Sequence[Held | None]) -> Held | N
         torch.cat([pad(getattr(part, name), (more, 0)) for part, more in zip(parts, missing, strict=True)])
         for name in ("columns", "valid")
     )
-    return Held(columns, valid, _merge_shifts([part.shift for part in parts], [len(part.columns) for part in parts]))
+    added = None
+    if any(part.added is not None for part in parts):
+        added = torch.cat([pad(part.additions, (more, 0)) for part, more in zip(parts, missing, strict=True)])
+    shift = _merge_shifts([part.shift for part in parts], [len(part.columns) for part in parts])
+    return Held(columns, valid, shift, added)
 
 
 def _merge_shifts(shifts: Sequence[Tensor | None], batches: Sequence[int]) -> Tensor | None:
@@ -83,4 +87,5 @@ def _merge_shifts(shifts: Sequence[Tensor | None], batches: Sequence[int]) -> Te
 
 
 def _select_held(held: Held, rows: Tensor) -> Held:
-    return Held(held.columns[rows], held.valid[rows], None if held.shift is None else held.shift[rows])
+    shift, added = (None if value is None else value[rows] for value in (held.shift, held.added))
+    return Held(held.columns[rows], held.valid[rows], shift, added)

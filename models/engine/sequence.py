@@ -27,12 +27,15 @@ class Stage:
         Position ids where they are no longer the original ones, shape ``(batch, n)``.
     shift : Tensor or None
         How far the positions of later tokens lie below the original ones, shape ``(batch,)``.
+    added : Tensor or None
+        What attention adds to the logits of each column's key, shape ``(batch, n)``; None: nothing.
     """
 
     columns: Tensor
     valid: Tensor
     positions: Tensor | None = None
     shift: Tensor | None = None
+    added: Tensor | None = None
 
     @property
     def ragged(self) -> bool:

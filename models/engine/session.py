@@ -33,7 +33,7 @@ from winnow.models.families.base import Family, Parts
 from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.probes import Keys, Raters
+from winnow.reducers.core.probes import Keys, KeysAhead, LookAhead, MeanQuery, Raters
 from winnow.reducers.core.site import Site
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
@@ -262,7 +262,9 @@ class Session:
         if self.branch is None:
             return compute(*args, **kwargs)
         hidden, rotary = args[0] if args else kwargs["hidden_states"], kwargs["position_embeddings"]
-        return self.branch.run(layer, hidden, rotary, partial(compute, *args, **kwargs))
+        stage = None if self.forward is None else self.forward.stage(layer)
+        added = () if stage is None or stage.added is None else (stage.added,)
+        return self.branch.run(layer, hidden, (*rotary, *added), partial(compute, *args, **kwargs))
 
     def watch_layer(self, layer: int, compute: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """In place of a decoder layer's forward: the same, and how far it moves each token, in prefill."""
@@ -275,7 +277,11 @@ class Session:
         return output
 
     def _reduce(self, forward: Forward, prefill: Prefill, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
-        if prefill.signals.wants_ahead(layer):
+        if prefill.signals.wants_ahead(layer, MeanQuery):
+            cos, sin = self.fit.rotary(forward, layer, hidden, kwargs)
+            seen = look_ahead(self.parts.layers[layer], hidden, (torch.ones_like(cos), torch.zeros_like(sin)))
+            prefill.signals.unturned(layer, prefill.index, *seen, self.fit.around(forward, layer))
+        if prefill.signals.wants_ahead(layer, LookAhead, KeysAhead):
             rotary = self.fit.rotary(forward, layer, hidden, kwargs)
             query, key, scaling = look_ahead(self.parts.layers[layer], hidden, rotary)
             held = held_keys(forward.cache, layer)

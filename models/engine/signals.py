@@ -17,12 +17,15 @@ from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import (
     Change,
     Keys,
+    KeysAhead,
     LookAhead,
+    MeanQuery,
     PageRank,
     PeakRows,
     Probe,
     Raters,
     Rows,
+    mean_query_attention,
     page_rank,
     peak_attention,
     rated_attention,
@@ -48,12 +51,15 @@ class Around:
         How many tokens back a row sees; None: all.
     rotary : (Tensor, Tensor) or None
         Rotary cosine and sine of the tokens, ``(batch or 1, n, head_dim)``, where they are wanted.
+    weighed : bool
+        Whether attention adds anything to the logits of keys, which statistics do not know.
     """
 
     past: Tensor | None = None
     tail: int = 0
     window: int | None = None
     rotary: tuple[Tensor, Tensor] | None = None
+    weighed: bool = False
 
 
 ALONE = Around()
@@ -123,11 +129,18 @@ class Signals:
     ) -> None:
         """Compute what is wanted of a layer that is about to run."""
         self._each(layer, index, query, key, scaling, around, (LookAhead,))
+        self.keys(KeysAhead(), layer, index, key, around.tail)
 
-    def keys(self, probe: Keys, layer: int, index: Sequence[Tensor], key: Tensor, tail: int = 0) -> None:
+    def unturned(
+        self, layer: int, index: Sequence[Tensor], query: Tensor, key: Tensor, scaling: float, around: Around
+    ) -> None:
+        """Compute what is wanted of a layer that is about to run from its queries and keys before RoPE."""
+        self._each(layer, index, query, key, scaling, around, (MeanQuery,))
+
+    def keys(self, probe: Keys | KeysAhead, layer: int, index: Sequence[Tensor], key: Tensor, tail: int = 0) -> None:
         """Keep a layer's keys, ``(batch, kv_heads, n, d)``, if they are wanted."""
         end = key.shape[2] - tail
-        for b, layout in enumerate(self._layouts if probe in self._asked(layer, (Keys,)) else ()):
+        for b, layout in enumerate(self._layouts if probe in self._asked(layer, (Keys, KeysAhead)) else ()):
             if layout.spans:
                 values = key[b, :, end - len(index[b]) : end].transpose(0, 1)
                 self.values[b][probe, layer] = _spread(values, index[b], layout.length)
@@ -141,9 +154,9 @@ class Signals:
                 coming = Fetch((after[b, own].float() - before[b, own].float()).norm(dim=-1))
                 self.values[b].put((Change(), layer), partial(_placed, coming, index[b], layout.length))
 
-    def wants_ahead(self, layer: int) -> bool:
-        """Whether something is asked of `layer` before it runs that nobody has looked at yet."""
-        asked = self._asked(layer, (LookAhead,))
+    def wants_ahead(self, layer: int, *kinds: type[Probe]) -> bool:
+        """Whether something of these kinds is asked of `layer` before it runs that nobody has looked at yet."""
+        asked = self._asked(layer, kinds)
         pictured = [known for known, layout in zip(self.values, self._layouts, strict=True) if layout.spans]
         return any((probe, layer) not in known for probe in asked for known in pictured)
 
@@ -168,6 +181,8 @@ class Signals:
                 q, k = _own(b, len(index[b]), query, key, around)
                 with nullcontext() if (probe, layer) in self._wanted else suppress(UnsupportedError):
                     _check_window(layer, k.shape[1], around.window)
+                    if around.weighed:
+                        raise UnsupportedError(WEIGHED)
                     value = (
                         self._rated(probe, b, index[b], q, k, scaling, around)
                         if isinstance(probe, Raters)
@@ -190,6 +205,9 @@ class Signals:
             rotary = cos, sin
         places = torch.isin(index, rows).nonzero().flatten()
         return rated_attention(query, key, places, visual.nonzero().flatten(), scaling, probe.heads, rotary)
+
+
+WEIGHED = "merged tokens are weighed in attention, which no statistic knows of: let the other method act before"
 
 
 def _placed(coming: Fetch, index: Tensor, length: int) -> Tensor:
@@ -225,6 +243,11 @@ def _check_window(layer: int, n: int, window: int | None) -> None:
 def _value(probe: Probe, layout: Layout, index: Tensor, query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """One statistic of one prompt, shape ``(present,)``; a single row is a small product that needs no kernel."""
     fast, held = kernels(query.device, query.dtype), key.shape[1] - query.shape[1]
+    if isinstance(probe, MeanQuery):
+        visual = layout.is_visual[index].nonzero()
+        seen = int(visual.max()) + 1 if len(visual) else 0
+        paid = mean_query_attention(query[:, :seen], key[:, :seen], scaling)
+        return torch.nn.functional.pad(paid, (0, len(index) - seen))
     if isinstance(probe, PageRank):
         if held:
             raise UnsupportedError("PageRank needs the queries of the whole conversation: pass all of it as one prompt")

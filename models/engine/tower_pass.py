@@ -17,7 +17,7 @@ from winnow.reducers.core.tower import (
     ClsRow,
     ColumnMean,
     Headless,
-    PatchLogits,
+    JoinedHeads,
     Tower,
     TowerKeys,
     TowerProbe,
@@ -28,8 +28,8 @@ from winnow.reducers.core.tower_statistics import (
     cls_attention,
     cls_logits,
     headless_attention,
+    joined_heads,
     mean_attention,
-    patch_logits,
 )
 
 
@@ -205,8 +205,8 @@ def _value(
         return headless_attention(query, key, cls)
     if isinstance(probe, ClsLogits):
         return cls_logits(query, key, scaling, cls)
-    if isinstance(probe, PatchLogits):
-        return patch_logits(query, key, scaling, cls)
+    if isinstance(probe, JoinedHeads):
+        return joined_heads(query, key, scaling)
     if isinstance(probe, ClsRow):
         return cls_attention(query, key, scaling, added)
     assert isinstance(probe, ColumnMean)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from winnow.reducers.core.greedy import Cosines
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -48,6 +50,35 @@ def density_peaks(tokens: Tensor, clusters: int, neighbours: int, raster: bool =
     cluster = distance[centres].argmin(0)
     cluster[centres] = place[:clusters]
     return centres.cpu(), cluster.cpu()
+
+
+def bounded_peaks(tokens: Tensor, cutoff: float) -> Tensor:
+    """Centres that lie farther apart than a distance, the densest first (PACT's bounded density peaks).
+
+    Distances are 1 - cosine; density is the sum over all tokens of exp of minus the square of half the distance. From
+    the densest token on, each that is farther than `cutoff` from all centres becomes one. The official code finds them
+    by rounds, in which every token without a denser one near it becomes a centre: these are the same.
+
+    Parameters
+    ----------
+    tokens : Tensor
+        Shape ``(n, width)``.
+    cutoff : float
+        Below 0 every token is a centre.
+
+    Returns
+    -------
+    Tensor
+        Places by falling density, of equally dense ones the last first, ``(centres,)``, on the CPU.
+    """
+    cosines, centres = Cosines(tokens), []
+    blocks = [(1 - block).clamp_min(0).div(2).square().neg().exp().sum(0) for block in cosines.columns()]
+    left = torch.cat(blocks).sort(stable=True).indices.flip(0)
+    while len(left):
+        centres.append(left[0])
+        left = left[1:]
+        left = left[(1 - cosines.row(centres[-1])[left]) > cutoff] if cutoff >= 0 else left
+    return torch.stack(centres).cpu() if centres else torch.empty(0, dtype=torch.long)
 
 
 def segments(alike: Tensor, least: int, tau: float) -> list[tuple[int, int]]:

@@ -49,10 +49,28 @@ class Change(Probe):
 
 
 @dataclass(frozen=True)
-class LookAhead(Probe):
+class Ahead(Probe):
+    """Base of the statistics of a layer that is about to run; nothing is cached."""
+
+
+@dataclass(frozen=True)
+class LookAhead(Ahead):
     """The last prompt token's attention, mean over heads, in a layer that is about to run (PDrop).
 
     The hidden states that enter the layer pass through its own norm, projections and RoPE; nothing is cached.
+    """
+
+
+@dataclass(frozen=True)
+class KeysAhead(Ahead):
+    """Key states after RoPE of a layer that is about to run, ``(length, kv_heads, head_dim)`` (PACT)."""
+
+
+@dataclass(frozen=True)
+class MeanQuery(Ahead):
+    """What the mean query of all tokens up to the last visual one pays to each of these, mean over heads (PACT).
+
+    Before RoPE, in a layer that is about to run; text behind the pictures gets 0.
     """
 
 
@@ -163,6 +181,27 @@ def rated_attention(
         towards = received[:, _to(columns, key)].sum(1)
         received = received[towards.sort(descending=True, stable=True).indices[:heads]]
     return received.mean(0) / len(rows)
+
+
+def mean_query_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Attention of the mean query to each key, a softmax for each head, mean over heads, see `MeanQuery`.
+
+    Parameters
+    ----------
+    query : Tensor
+        Shape ``(heads, n, head_dim)``.
+    key : Tensor
+        Shape ``(kv_heads, n, head_dim)``.
+    scaling : float
+        Factor on the logits.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n,)``, float32.
+    """
+    asking = query.float().mean(1).view(len(key), -1, query.shape[2]) * scaling
+    return (asking @ key.float().mT).softmax(-1).mean((0, 1))
 
 
 def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int | None = None) -> Tensor:

@@ -44,6 +44,9 @@ class Reduction:
     drop_text : Tensor or None
         Prompt indices of text tokens to drop, for the ablation that prunes text. The first and the last token of a
         prompt cannot go.
+    weighed : bool
+        Whether from here on the logits of each key get the logarithm of how many tokens it stands for, see `View.size`
+        (proportional attention); not in the vision tower.
     told : object
         What the method wants to know of this prompt, or frame, at its later sites, see `View.told`; None: what it knew
         before.
@@ -54,6 +57,7 @@ class Reduction:
     positions: Positions = "keep"
     drop_text: Tensor | None = None
     own: Tensor | None = None
+    weighed: bool = False
     told: object = None
 
     def apply(self, hidden: Tensor, index: Tensor | None = None) -> Tensor:

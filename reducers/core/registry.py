@@ -47,6 +47,7 @@ METHODS = {
     "mmtok": "MMTok",
     "none": "NoReduction",
     "oracle": "Oracle",
+    "pact": "PACT",
     "pdrop": "PDrop",
     "pixelprune": "PixelPrune",
     "prumerge": "PruMerge",

@@ -92,10 +92,10 @@ class ClsLogits(TowerProbe):
 
 
 @dataclass(frozen=True)
-class PatchLogits(TowerProbe):
-    """What the attention logits of each patch's query are of every token, before the softmax, mean over heads.
+class JoinedHeads(TowerProbe):
+    """Queries and keys of all tokens, a CLS token first, each as one vector, ``(2, tokens, width)``, on the device.
 
-    Shape ``(present, tokens)``; a CLS token is the first of the tokens.
+    The product of a query and a key is their attention logit before the softmax, mean over heads.
     """
 
     lasting: ClassVar[bool] = False

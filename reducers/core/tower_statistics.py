@@ -67,13 +67,13 @@ def cls_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) ->
     return ((key.float() @ asking.float()[..., None]).mean(0)[:, 0] * scaling)[int(cls) :].cpu()
 
 
-def patch_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) -> Tensor:
-    """Attention logits of each patch's query on every token, ``(patches, tokens)``, see `PatchLogits`.
-
-    The mean over heads is one product of vectors of the full width.
-    """
-    wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query[:, int(cls) :], key))
-    return (wide_query @ wide_key.mT * (scaling / len(query))).cpu()
+@torch.no_grad()
+def joined_heads(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Queries and keys whose products are attention logits, mean over heads, see `JoinedHeads`; on their device."""
+    joined = torch.empty(2, key.shape[1], len(key), key.shape[2], device=key.device)
+    joined[0], joined[1] = query.transpose(0, 1), key.transpose(0, 1)
+    joined[0] *= scaling / len(query)
+    return joined.flatten(2)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ OWN_RATIOS: Mapping[str, str] = {
     "vtw": "0.75,0.625",
 }
 """Methods that reach other ratios on pico than `RATIOS`."""
-UNASKED = ("aim_prune", "dtd", "prunevid", "scissor", "frame_pairs")
+UNASKED = ("aim_prune", "dtd", "pact", "prunevid", "scissor", "frame_pairs")
 """Methods that take no ratio on pico: the content, or the layers, say how much they keep."""
 LEFT_OUT = ("compose", "pixelprune")
 """One that is made of two others, and one that no model with whole pictures takes."""

@@ -47,6 +47,7 @@ from winnow.reducers.holov import HoloV
 from winnow.reducers.illava import ILLaVA
 from winnow.reducers.mmtok import MMTok
 from winnow.reducers.none import NoReduction
+from winnow.reducers.pact import PACT
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.pixelprune import PixelPrune
 from winnow.reducers.prumerge import PruMerge
@@ -177,6 +178,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "globalcom2-official": GlobalCom2(variant="official"),
     "illava": ILLaVA(ratio=0.25, schedule=K(2)),
     "illava-attention": ILLaVA(ratio=0.2, at=(0.0, 0.5), weights="attention", positions="keep", schedule=K(3)),
+    "pact": PACT(cutoff=0.6, schedule=K(2)),
+    "pact-light": PACT(cutoff=0.8, weighed=False, scope="span", positions="compact", schedule=K(3)),
     "ficoco-v": FiCoCoV(ratio=0.25),
     "ficoco-v-official": FiCoCoV(r=9, start=0.0, variant="official", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),

@@ -9,7 +9,7 @@ from towers import CLIP, check, contents, draw, leaves
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsLogits, PatchLogits, Tower, TowerView
+from winnow.reducers.core.tower import JoinedHeads, Tower, TowerView
 from winnow.reducers.ficoco_v import FiCoCoV
 
 Row = list[float]
@@ -22,9 +22,7 @@ def state(tower: Tower, block: int, answer: Reduction | None, told: object, seed
     own = None if answer is None or answer.own is None else answer.own
     raw = torch.randn(len(index) + tower.cls, len(index) + tower.cls, generator=random)
     raw = (raw * 4).round() / 4 if seed % 4 == 0 else raw
-    signals = {(PatchLogits(), block): raw[int(tower.cls) :]}
-    if tower.cls:
-        signals[ClsLogits(), block] = raw[0, 1:]
+    signals = {(JoinedHeads(), block): torch.stack([raw, torch.eye(len(raw))])}
     hidden = torch.randn(len(index), 5, generator=random)
     return TowerView(Site.tower(block, tower), hidden, index, torch.ones(len(index)).long(), signals, (), own, told)
 
@@ -106,11 +104,8 @@ class Official:
 
 
 def all_rows(view: TowerView) -> list[Row]:
-    rows = view.signals[PatchLogits(), view.block].double()
-    if view.tower.cls:
-        top = torch.cat([torch.zeros(1), view.signals[ClsLogits(), view.block]]).double()
-        rows = torch.cat([top[None], rows])
-    return rows.tolist()
+    query, key = view.signals[JoinedHeads(), view.block].double()
+    return (query @ key.mT).tolist()
 
 
 def drawn(seed: int) -> Tower:
@@ -170,7 +165,7 @@ def test_the_published_counts() -> None:
     assert official.blocks(CLIP) == tuple(range(12, 23))
     assert leaves(official, CLIP) == leaves(FiCoCoV(), CLIP) == 576 - 11 * 42
     assert leaves(FiCoCoV(ratio=1.0), CLIP) == leaves(FiCoCoV(r=0), CLIP) == 576
-    assert (ClsLogits(), 12) in official.tower_probes(CLIP) and (PatchLogits(), 22) in official.tower_probes(CLIP)
+    assert official.tower_probes(CLIP) == tuple((JoinedHeads(), block) for block in range(12, 23))
 
 
 def test_every_picture_begins_with_a_map_of_its_own() -> None:

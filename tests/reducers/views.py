@@ -8,7 +8,7 @@ from torch import Tensor
 
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Layout
-from winnow.reducers.core.probes import Keys, Probe
+from winnow.reducers.core.probes import Keys, KeysAhead, Probe
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import Site, llm_sites
 
@@ -46,7 +46,7 @@ class Noise(dict[tuple[Probe, int], Tensor]):
         self._length, self._draw = prompt.length, torch.Generator().manual_seed(seed)
 
     def __missing__(self, key: tuple[Probe, int]) -> Tensor:
-        shape = (self._length, 2, 4) if isinstance(key[0], Keys) else (self._length,)
+        shape = (self._length, 2, 4) if isinstance(key[0], Keys | KeysAhead) else (self._length,)
         self[key] = torch.randint(0, 5, shape, generator=self._draw).float()
         return self[key]
 

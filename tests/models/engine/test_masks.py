@@ -1,5 +1,7 @@
 """Masks as pure functions of places: against a mask of loops, over any batch, window and implementation."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from winnow.models.engine.ledger import Held
 from winnow.models.engine.masks import attention_mask
+from winnow.reducers.core.errors import UnsupportedError
 
 NONE = torch.float32
 
@@ -49,6 +52,24 @@ def test_tokens_of_a_picture_see_each_other_within_the_window() -> None:
             assert {j for j, sees in zip(columns.columns[0].tolist(), row, strict=True) if sees} == expected
     text = columns.last(1)
     assert attention_mask(text, columns, None, "sdpa", NONE, False, pictures=pictures) is None
+
+
+@pytest.mark.parametrize("how", ["sdpa", "eager"])
+def test_what_is_added_to_keys_stands_in_the_mask(how: str) -> None:
+    columns = replace(held([[0, 2, 3, 7], [0, 1, 4, 7]], [0, 1]), added=torch.rand(2, 4))
+    columns = columns.more(held([[8], [8]], [0, 0]))  # what came later adds nothing
+    plain = attention_mask(columns, replace(columns, added=None), None, "eager", NONE, True)
+    weighed = attention_mask(columns, columns, None, how, NONE, False)
+    assert plain is not None and weighed is not None and columns.added is not None
+    assert columns.added[:, -1].tolist() == [0, 0] and columns.less(1).last(2).additions.shape == (2, 2)
+    seen = plain == 0
+    assert torch.equal(weighed[seen], (plain + columns.added[:, None, None])[seen])
+    assert bool((weighed[~seen] == plain[~seen]).all())
+    step = columns.last(1)
+    row = attention_mask(step, columns, None, how, NONE, False)
+    assert row is not None and torch.equal(row[0, 0, 0], columns.added[0])
+    with pytest.raises(UnsupportedError, match=r"mask of numbers: use model\.attn=sdpa"):
+        attention_mask(columns, columns, None, "flash_attention_2", NONE, True)
 
 
 def mask(rows: Held, columns: Held, how: str = "sdpa", window: int | None = None, wanted: bool = True) -> Tensor | None:

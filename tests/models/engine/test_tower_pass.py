@@ -17,7 +17,7 @@ from winnow.reducers.core.tower import (
     ClsRow,
     ColumnMean,
     Headless,
-    PatchLogits,
+    JoinedHeads,
     Tower,
     TowerKeys,
     TowerValues,
@@ -59,7 +59,7 @@ def test_statistics_are_those_of_attention_by_loops(cls: bool) -> None:
         ColumnMean(),
         Headless(),
         ClsLogits(),
-        PatchLogits(),
+        JoinedHeads(),
         TowerKeys(),
         TowerValues(),
         *([ClsRow()] if cls else []),
@@ -78,7 +78,8 @@ def test_statistics_are_those_of_attention_by_loops(cls: bool) -> None:
     if cls:
         assert torch.allclose(found[ClsRow(), 1], weights[0, 1:], atol=1e-6)
     assert torch.allclose(found[ClsLogits(), 1], (raw[0] if cls else raw.mean(0))[int(cls) :], atol=1e-6)
-    assert torch.allclose(found[PatchLogits(), 1], raw[int(cls) :], atol=1e-6)
+    asking, asked = found[JoinedHeads(), 1]
+    assert torch.allclose(asking @ asked.mT, raw, atol=1e-6)
     wide_q, wide_k = (x[0].transpose(0, 1).reshape(n, -1) for x in (query, key))
     row = wide_q[0] if cls else wide_q.mean(0)
     softmax = torch.stack([(row * wide_k[j]).sum() / 6**0.5 for j in range(n)]).softmax(0)
@@ -89,8 +90,8 @@ def test_statistics_are_those_of_attention_by_loops(cls: bool) -> None:
 
 def test_what_does_not_last_is_gone_in_the_next_block() -> None:
     frames, query = passing(True), torch.randn(1, 2, 5, 3)
-    frames.observe(0, [ColumnMean(), PatchLogits()], query, query, query, 1.0)
-    assert {*frames.signals[0]} == {(ColumnMean(), 0), (PatchLogits(), 0)}
+    frames.observe(0, [ColumnMean(), JoinedHeads()], query, query, query, 1.0)
+    assert {*frames.signals[0]} == {(ColumnMean(), 0), (JoinedHeads(), 0)}
     frames.observe(1, [ClsLogits()], query, query, query, 1.0)
     assert {*frames.signals[0]} == {(ColumnMean(), 0), (ClsLogits(), 1)}
 
