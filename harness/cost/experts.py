@@ -22,20 +22,30 @@ class Experts:
         Experts of a layer, and those that a token passes.
     mlp, shared : int
         Width of an expert, and of the one that all tokens pass (0: there is none).
+    gated : bool
+        Whether what that one returns has a gate.
+    first : int
+        The first layer that is a mixture.
     """
 
     number: int
     chosen: int
     mlp: int
     shared: int = 0
+    gated: bool = True
+    first: int = 0
 
     @classmethod
     def from_arch(cls, arch: Mapping[str, Any]) -> Experts | None:
-        """Read ``experts``, ``experts_per_token``, ``expert_mlp`` and ``shared_mlp``; None where there are none."""
+        """Read ``experts``, ``experts_per_token``, ``expert_mlp``, ``shared_mlp``, ``shared_gate``, ``dense_layers``.
+
+        None where there are none.
+        """
         if not arch.get("experts"):
             return None
         number, chosen, mlp = (int(arch[name]) for name in ("experts", "experts_per_token", "expert_mlp"))
-        return cls(number, chosen, mlp, int(arch.get("shared_mlp", 0)))
+        shared, first = (int(arch.get(name, 0)) for name in ("shared_mlp", "dense_layers"))
+        return cls(number, chosen, mlp, shared, bool(arch.get("shared_gate", True)), first)
 
     @property
     def width(self) -> int:
@@ -44,7 +54,7 @@ class Experts:
 
     def weights(self, hidden: int, met: float) -> float:
         """Weights of a layer's MLP that are read where its tokens meet so many of the experts; the router's too."""
-        gate = hidden if self.shared else 0
+        gate = hidden if self.shared and self.gated else 0
         return hidden * (self.number + GATED * (met * self.mlp + self.shared)) + gate
 
     def met(self, n: int) -> float:
@@ -69,7 +79,7 @@ class Experts:
             return found
         return [
             *found,
-            linear("shared_gate", n, hidden, 1, width),
+            *([linear("shared_gate", n, hidden, 1, width)] if self.gated else []),
             linear("gate_proj", n, hidden, self.shared, width),
             linear("up_proj", n, hidden, self.shared, width),
             linear("down_proj", n, self.shared, hidden, width),

@@ -67,6 +67,8 @@ class LLMShape:
 
     def at(self, layer: int) -> "LLMShape":
         """The shape of one layer, for what is counted layer by layer: a hybrid's, or some with windows, are unlike."""
+        if self.experts and layer < self.experts.first:
+            return _dense(self).at(layer)
         if self.sliding and self.sliding.sees_all(layer, self.layers):
             return _seeing_all(self, self.sliding)
         return self if self.states is None else _kind(self, bool((layer + 1) % self.states.every))
@@ -91,9 +93,11 @@ class LLMShape:
         return self.experts.width if self.experts else self.mlp
 
     def _weights(self, met: int) -> int:
-        mlp = self.experts.weights(self.hidden, met) if self.experts else 3 * self.hidden * self.mlp
-        mixing = sum(self.at(layer).mixing for layer in range(self.layers))
-        return mixing + self.layers * int(mlp)
+        shapes = [self.at(layer) for layer in range(self.layers)]
+        return sum(one.mixing + int(one._mlp_weights(met)) for one in shapes)
+
+    def _mlp_weights(self, met: int) -> float:
+        return self.experts.weights(self.hidden, met) if self.experts else 3 * self.hidden * self.mlp
 
     @property
     def gates(self) -> bool:
@@ -107,6 +111,11 @@ class LLMShape:
             return self.states.weights(self.hidden)
         queries = self.heads * (2 + self.gated)  # with the output's
         return self.hidden * (queries + (1 + self.values) * self.kv_heads) * self.head_dim
+
+
+@cache
+def _dense(shape: LLMShape) -> LLMShape:
+    return replace(shape, experts=None)
 
 
 @cache

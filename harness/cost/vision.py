@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from winnow.harness.cost.op import LINEAR_FLOPS, NORM_FLOPS, SOFTMAX_FLOPS, Op, linear
 from winnow.harness.cost.physical import EAGER, TILE
 
 COLOURS = 3
+SQUARE = 4
+"""Patches that are merged to one on the way."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class TowerShape:
         Patches that a windowed block attends to at most; None: all blocks attend to the whole frame.
     full : tuple of int
         The blocks that attend to the whole frame although there are windows.
+    merged_after : int
+        Blocks behind which squares of 2 x 2 patches are merged to one, by attention among them and an MLP; 0: none.
     averaged : int
         Tokens of a frame to which a product of matrices averages its patches; 0: no such product.
     """
@@ -46,6 +50,7 @@ class TowerShape:
     gated: bool = False
     window: int | None = None
     full: tuple[int, ...] = ()
+    merged_after: int = 0
     averaged: int = 0
 
     @classmethod
@@ -58,7 +63,8 @@ class TowerShape:
             ``layers, hidden, heads, mlp, image, patch``; ``temporal_patch`` frames share a patch; ``merge``: the tower
             takes pictures of any size, and merges squares of this side into one token; ``gated``; ``window``, the side
             of a window in pixels, and ``full_layers``;
-            ``averaged``, whether squares of patches become tokens by a product of matrices.
+            ``merged_after``, the blocks behind which squares of patches are merged on the way; ``averaged``, whether
+            squares of patches become tokens by a product of matrices.
         tokens_per_frame : int
             Visual tokens of one frame as the LLM sees them; counts where there is a ``merge``.
         cls_token : bool
@@ -75,6 +81,7 @@ class TowerShape:
             gated=bool(vision.get("gated", False)),
             window=(int(window) // patch) ** 2 if window else None,
             full=tuple(vision.get("full_layers", ())),
+            merged_after=int(vision.get("merged_after", 0)),
             averaged=tokens_per_frame if vision.get("averaged") else 0,
         )
 
@@ -82,7 +89,8 @@ class TowerShape:
     def parameters(self) -> int:
         """Weights of all linear layers."""
         block = self.hidden * (4 * self.hidden + (3 if self.gated else 2) * self.mlp)
-        return self.layers * block + self.pixels * self.hidden
+        merging = 4 * self.hidden**2 + SQUARE * (SQUARE + 1) * self.hidden * self.mlp if self.merged_after else 0
+        return self.layers * block + self.pixels * self.hidden + merging
 
 
 def tower_ops(
@@ -111,9 +119,24 @@ def tower_ops(
         ops += _attention(shape, frames, present + shape.extra, block, attn, width)
         ops += _mlp(shape, frames * (left + shape.extra), width)
         present = left
+        if block + 1 == shape.merged_after:
+            ops += _merge(shape, frames, present, block, attn, width)
+            present //= SQUARE
     if shape.averaged:
         ops.append(_average(shape, frames, width))
     return ops
+
+
+def _merge(shape: TowerShape, frames: int, patches: int, block: int, attn: str, width: float) -> list[Op]:
+    squares, inner = frames * patches // SQUARE, SQUARE * shape.mlp
+    made = squares * inner
+    return [
+        *_attention(replace(shape, window=SQUARE, full=()), frames, patches, block, attn, width),
+        linear("merge1", squares, SQUARE * shape.hidden, inner, width),
+        Op("merge_act", 5 * made, load=made * width, store=made * width),
+        linear("merge2", squares, inner, shape.hidden, width),
+        *_around(frames * patches, shape.hidden, width),
+    ]
 
 
 def _average(shape: TowerShape, frames: int, width: float) -> Op:

@@ -151,7 +151,7 @@ def entrance(
     embeds, positions = caught[0]["inputs_embeds"], caught[0].get("position_ids")
     if positions is None:
         positions = torch.arange(embeds.shape[1], device=embeds.device)[None]
-    if "mrope_section" in (llm.config.rope_parameters or {}):
+    if family_of(model).mrope:
         positions = positions[-3:].expand(3, 1, -1)  # 5.17 numbers prompts without pictures in one dimension
     later = positions.max() + 1 + torch.arange(len(answer), device=embeds.device)
     positions = torch.cat([positions, later.expand(*positions.shape[:-1], -1)], -1)

@@ -178,6 +178,11 @@ def check_copies(family: Family, layouts: Sequence[Layout], inputs: Mapping[str,
     """Refuse several sequences of a prompt with several pictures where transformers repeats these one by one."""
     if copies == 1 or not TAKES_APART or family.mrope:
         return
+    if family.packed and len(layouts) > copies:
+        raise UnsupportedError(
+            f"transformers 5.17 mixes up the pictures of several prompts of {family.name} where each has several "
+            "sequences: give one prompt, or install transformers>=5.18"
+        )
     pictures = [len(value) for name, value in inputs.items() if name.startswith("pixel_values") and value is not None]
     if sum(pictures) > sum(bool(layout.spans) for layout in layouts):
         raise UnsupportedError(

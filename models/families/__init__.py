@@ -30,6 +30,8 @@ FAMILIES = {
     "smolvlm": "winnow.models.families.smolvlm:SmolVLM",
     "glm4v": "winnow.models.families.glm4v:Glm4v",
     "glm46v": "winnow.models.families.glm46v:Glm46v",
+    "glm4v_moe": "winnow.models.families.glm4v_moe:Glm4vMoe",
+    "minicpmv4_6": "winnow.models.families.minicpmv4_6:MiniCPMV46",
     "video_llama_3": "winnow.models.families.video_llama_3:VideoLlama3",
     "pllava": "winnow.models.families.pllava:Pllava",
     "vila": "winnow.models.families.vila:Vila",

@@ -75,6 +75,8 @@ def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
     kv_heads = 2 if arch["kv_heads"] < arch["heads"] else 4
     if "linear" in arch:
         llm |= {"linear": {"key_heads": 2, "value_heads": 4, "key_dim": 8, "value_dim": 8, "kernel": 4}}
+    if "merged_after" in vision:
+        vision |= {"merged_after": 2}
     if "full" in arch:
         llm |= {"full": TINY_FULL}
     if "experts" in arch:

@@ -79,6 +79,8 @@ class Family(ABC):
     """What the chat template is told besides the messages."""
     sizes: ClassVar[tuple[str, ...]] = ()
     """Inputs that tell how pictures lie where nothing else does, as `generate` hides them from the model's forward."""
+    packed: ClassVar[bool] = False
+    """Whether the pixels of all pictures of a batch are one row."""
     budgets: ClassVar[tuple[int, ...]] = ()
     """Tokens of a picture that the model was trained with, where it may have no other number; see `cap`."""
     prunes_itself: ClassVar[bool] = False

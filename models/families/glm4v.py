@@ -92,7 +92,7 @@ class Glm4v(Qwen2VL):
 
     def text_numbers(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> dict[str, Any]:
         """See `Qwen2VL.text_numbers`; half of a head turns, of 32 frequencies 8 with time, 12 with height and width."""
-        turning = arch["hidden"] // arch["heads"] // 4
+        turning = arch.get("head_dim", arch["hidden"] // arch["heads"]) // 4
         space = 3 * turning // 8
         sections = [turning - 2 * space, space, space]
         rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5, "mrope_section": sections}

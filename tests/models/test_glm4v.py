@@ -33,7 +33,7 @@ def grids(trace: Any) -> list[list[tuple[int, int, int]]]:
     return [[(s.frames, s.rows, s.cols) for s in told.layout.spans] for told in trace.prompts]
 
 
-@pytest.mark.parametrize("family", ["glm4v", "glm46v"])
+@pytest.mark.parametrize("family", ["glm4v", "glm46v", "glm4v_moe"])
 def test_a_film_of_pictures_is_to_the_model_what_the_library_makes_of_it(family: str) -> None:
     loaded: Any = tiny_model(family, "sdpa")
     own, theirs = loaded.family.encode(loaded.processor, [FILM]), native(loaded, FILM)

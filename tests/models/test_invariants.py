@@ -208,8 +208,10 @@ ALIKE = {
     "smolvlm": {"none", "fastv", "tome", "aim-keep"},
     "glm4v": {"none", "fastv", "tome", "aim-keep"},
     "glm46v": {"fastv"},
+    "glm4v_moe": {"fastv"},
     "video_llama_3": {"none", "random-entrance", "fastv"},
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
+    "minicpmv4_6": {"none", "random-entrance", "fastv"},
     "gemma4": {"none", "fastv", "tome"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""

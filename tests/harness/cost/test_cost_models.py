@@ -79,6 +79,7 @@ def projectors(model: nn.Module) -> dict[str, nn.Module]:
     called = {name: module for name, module in model.named_modules() if not isinstance(module, nn.ModuleList)}
     words = ("projector", "merger", "connector", "downsample", "embed_vision")
     named = {name: module for name, module in called.items() if any(word in name for word in words)}
+    named = {name: module for name, module in named.items() if "vit_merger" not in name}  # half way up the tower
     return {name: module for name, module in named.items() if not any(name.startswith(f"{other}.") for other in named)}
 
 
@@ -137,7 +138,7 @@ def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
         window = (vision.window_size // vision.patch_size) ** 2
         tower = replace(tower, window=window, full=tuple(vision.fullatt_block_indexes))
     sizes = [inputs[name] for name in ("video_grid_thw", "image_grid_thw") if name in inputs]
-    count = sum(grid[0] for size in sizes for grid in size.tolist())
+    count = sum(grid[0] for size in sizes for grid in size.tolist()) or len(inputs.get("target_sizes_videos", ()))
     pixels = next(value for name, value in inputs.items() if "pixel" in name)
     each = pixels[0].numel() if "image_position_ids" in inputs else 3 * arch["vision"]["image"] ** 2
     count = count or pixels.numel() // each
@@ -188,6 +189,19 @@ def test_a_mixture_is_counted_by_hand() -> None:
     assert not {"gate_proj", "up_proj", "down_proj"} & set(ops)
 
 
+def test_a_mixture_behind_a_dense_layer_is_counted_by_hand() -> None:
+    """GLM-4.6V, 16 bit: a dense layer of width 10944, then 8 of 128 experts of 1408, a router, one for all."""
+    shape = LLMShape.from_arch(config("glm46v").arch)
+    first, later = ({op.name: op for op in physical.layer_ops(shape.at(layer), 100)} for layer in (0, 1))
+    assert first["gate_proj"].flops == 2 * 100 * 4096 * 10944 and "experts" not in first
+    assert later["experts"].flops == 2 * 100 * 8 * 3 * 4096 * 1408 and later["router"].flops == 2 * 100 * 4096 * 128
+    assert later["gate_proj"].flops == later["down_proj"].flops == 2 * 100 * 4096 * 1408 and "shared_gate" not in later
+    attention = 4096 * 128 * (2 * 96 + 2 * 8)
+    mixture = 4096 * (128 + 3 * (128 + 1) * 1408)
+    assert shape.parameters == 46 * attention + 3 * 4096 * 10944 + 45 * mixture
+    assert shape.active_parameters == shape.parameters - 45 * 3 * 120 * 4096 * 1408
+
+
 def test_a_sliding_layer_keeps_its_window() -> None:
     """2000 tokens at 16 bit: 52 of Gemma 3's 62 layers keep 1024, 50 of Gemma 4's 60, whose others have other heads."""
     three, four = (LLMShape.from_arch(config(name).arch) for name in ("gemma3_27b", "gemma4_31b"))
@@ -224,6 +238,7 @@ def test_shared_experts_are_passed_by_every_token(shared: int) -> None:
         ("qwen3_5", 6.92, 6.92),
         ("qwen3_5_35b_a3b", 33.6, 2.4),
         ("gemma4_31b", 29.3, 29.3),
+        ("glm46v", 105.6, 12.2),
     ],
 )
 def test_parameters_of_the_decoder_are_those_of_its_card(name: str, billions: float, active: float) -> None:
