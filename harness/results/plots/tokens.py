@@ -9,6 +9,7 @@ from textwrap import fill
 
 import numpy as np
 
+from winnow.harness.common.plain import visible
 from winnow.harness.results.plots.sample import Sample, Span
 from winnow.harness.results.plots.style import FONTS, check
 
@@ -80,7 +81,7 @@ def draw(sample: Sample, out: Path) -> None:
         axes.set_xticks(across, [f"frame {number}" for number in numbers])
         axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
         axes.spines[:].set_visible(False)
-        figure.text(0.5, 1 - 0.3 * LINE / tall, title, ha="center", va="top", fontsize=8, parse_math=False)
+        figure.text(0.5, 1 - 0.3 * LINE / tall, title, ha="center", va="top", fontsize=8)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=DPI)
         plt.close(figure)
@@ -133,4 +134,4 @@ def _tile(span: Span, index: int, layer: int) -> np.ndarray:
 def _title(sample: Sample, width: int) -> str:
     lines = [f"{sample.task}/{sample.doc_id} · run {sample.run}", sample.question.strip()]
     lines.append(f"answer: {sample.answer} · target: {sample.target}")
-    return "\n".join(fill(line, max(50, width))[:400] for line in lines)
+    return "\n".join(fill(visible(line, keep="\n"), max(50, width))[:400] for line in lines)
