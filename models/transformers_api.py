@@ -17,11 +17,14 @@ name                                  versions         what
 ``_expand_multimodal_outputs``        from 5.18        repeats encoded pictures for the sequences of a prompt; GLM's own
                                                        repeats them one by one, in the wrong order
 ``model.rope_deltas``                 5.17 to 5.24     what M-RoPE adds to later positions, for the last prompt alone
+``shared_kv_states``                  5.17 to 5.24     where Gemma 4's layers leave keys for others; asked for by their
+                                                       attention on some versions though none are shared
 ====================================  ===============  ================================================================
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import warnings
@@ -111,6 +114,11 @@ def attention_of(config: Any) -> str:
     return str(config._attn_implementation)
 
 
+def alone(module: Any) -> dict[str, Any]:
+    """What a decoder layer, or its attention, wants besides where it is called by itself: a place for keys to share."""
+    return {SHARED: {}} if SHARED in inspect.signature(module.forward).parameters else {}
+
+
 def held_keys(cache: Any, layer: int) -> int | None:
     """How many keys a layer of a KV cache holds (a sliding one forgets what left its window); None before the first."""
     layers = () if cache is None else cache.layers
@@ -184,6 +192,9 @@ def _stack_states(layers: Sequence[Any]) -> Any:
         layer.conv_states, layer.recurrent_states = {}, {}
     return made
 
+
+SHARED = "shared_kv_states"
+"""Argument of Gemma 4's layers in which some leave keys for others."""
 
 ROPE_DELTAS = "rope_deltas"
 """Where a model with M-RoPE remembers it."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import block_diagonal, follow, group_mean, match_work, rank_pairs
 from winnow.reducers.core.reduction import Positions, Reduction, View
@@ -64,7 +64,6 @@ class AIMMerge(Reducer):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         object.__setattr__(self, "r", check_merges(self.r, "iteration"))
         super().__post_init__()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio, halvings
+from winnow.reducers.core.base import Reducer, halvings
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import block_diagonal, follow, group_mean
 from winnow.reducers.core.reduction import Positions, Reduction, View
@@ -41,10 +41,9 @@ class AIMTemporal(Reducer):
     positions: Positions = "compact"
 
     def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        halvings(self.ratio)
+        """Check the choices, then that the ratio halves."""
         super().__post_init__()
+        halvings(self.ratio)
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction
@@ -55,7 +54,6 @@ class ATS(Cutter):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         for name, value in (("n", self.n), ("least", self.least)):
             if value is not None and value < 2:
                 raise WinnowError(

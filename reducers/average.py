@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio, halvings, sites_of
+from winnow.reducers.core.base import Reducer, halvings, sites_of
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import merge_into
 from winnow.reducers.core.pooling import Window, anchors, window_counts, windows
@@ -47,10 +47,9 @@ class Average(Reducer):
     schedule: K | Cuts | None = None
 
     def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        halvings(self.ratio)
+        """Check the choices, then that the ratio halves."""
         super().__post_init__()
+        halvings(self.ratio)
         object.__setattr__(self, "by_frame", self.axis == "spatial")
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from winnow.reducers.core.base import Ranker, check_ratio
+from winnow.reducers.core.base import Ranker
 from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import PeakRows, Probe
 from winnow.reducers.core.reduction import View
@@ -54,11 +54,6 @@ class FitPrune(Ranker):
 
     ratio: float = 0.5
     scope: Scope = "prompt"
-
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        super().__post_init__()
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`: the layers that delete, at no more than one half."""

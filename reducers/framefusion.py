@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio, top
+from winnow.reducers.core.base import Reducer, top
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Span, Width
@@ -68,7 +68,6 @@ class FrameFusion(Reducer):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         if not -1 <= self.tau <= 1 or not 0 <= self.least <= 1 or (self.layers is not None and self.layers < 1):
             numbers = f"tau={self.tau}, least={self.least} or layers={self.layers}"
             raise WinnowError(f"reducer.{numbers} is not allowed: choose a cosine, a share and 1 or more layers")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio, sites_of
+from winnow.reducers.core.base import Reducer, sites_of
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction, View
@@ -52,7 +52,6 @@ class GridSample(Reducer):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         if (self.a is None) != (self.b is None) or any(n is not None and n < 1 for n in (self.a, self.b)):
             raise WinnowError(f"reducer.a={self.a} reducer.b={self.b} is not allowed: give both, each 1 or more")
         super().__post_init__()

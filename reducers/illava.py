@@ -64,7 +64,6 @@ class ILLaVA(Cutter):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         check_ratio(self.second, "second")
         if self.r is not None and self.r < 0:
             raise WinnowError(f"reducer.r={self.r} is not allowed: choose 0 or more tokens per block")

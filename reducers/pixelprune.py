@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.pixels import PixelView
@@ -59,7 +59,6 @@ class PixelPrune(Reducer):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         if self.tau >= 1:
             raise WinnowError(f"reducer.tau={self.tau} is not allowed: choose a distance below 1; below 0 nothing goes")
         super().__post_init__()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import check_ratio
 from winnow.reducers.core.entrance import fill
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Width
@@ -78,8 +77,6 @@ class PruMerge(TowerReducer):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        if self.ratio is not None:
-            check_ratio(self.ratio)
         if self.attended is not None and not 0 < self.attended <= 1 / 3:
             raise WinnowError(
                 f"reducer.attended={self.attended} is not allowed: choose a share of the patches, 0 < attended <= 1/3"

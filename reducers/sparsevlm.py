@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio, sites_of, top
+from winnow.reducers.core.base import Reducer, sites_of, top
 from winnow.reducers.core.clusters import density_peaks
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Scope, Width
@@ -80,7 +80,6 @@ class SparseVLM(Reducer):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         super().__post_init__()
         if self.counts is not None:
             object.__setattr__(self, "counts", tuple(self.counts))

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import bipartite_match, match_work, merge_into
@@ -54,7 +54,6 @@ class ToMe(Reducer):
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_ratio(self.ratio)
         if self.r is not None and self.r < 0:
             raise WinnowError(f"reducer.r={self.r} is not allowed: choose 0 or more tokens per layer")
         super().__post_init__()

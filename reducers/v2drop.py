@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from winnow.reducers.core.base import Ranker, check_ratio, sites_of
+from winnow.reducers.core.base import Ranker, sites_of
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import Change, Probe
@@ -55,8 +55,6 @@ class V2Drop(Ranker):
 
     def __post_init__(self) -> None:
         """Check the shares, then the choices."""
-        if self.ratio is not None:
-            check_ratio(self.ratio)
         shares = PUBLISHED if self.keep is None and self.ratio is None else self.keep
         if shares is not None:
             object.__setattr__(self, "keep", tuple(shares))

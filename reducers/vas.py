@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Span
 from winnow.reducers.core.probes import Probe, Rows
@@ -73,8 +73,6 @@ class VAS(Reducer):
 
     def __post_init__(self) -> None:
         """Check the shares, then the choices."""
-        if self.ratio is not None:
-            check_ratio(self.ratio)
         if self.r is not None and not 0 <= self.r < 1:
             raise WinnowError(f"reducer.r={self.r} is not allowed: choose a share, 0 <= r < 1")
         if self.trigger is not None and not 0 <= self.trigger <= 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.schedule import K
@@ -34,12 +34,6 @@ class VTW(Reducer):
     ratio: float | None = None
     positions: Literal["keep", "compact"] = "keep"
     schedule: K = K(15)
-
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        if self.ratio is not None:
-            check_ratio(self.ratio)
-        super().__post_init__()
 
     def keep_all(self) -> VTW:
         """See `Reducer.keep_all`."""

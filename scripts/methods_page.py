@@ -46,8 +46,8 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
   for 300, 200 and 110).
 - STTM and MustDrop tune thresholds for each benchmark and model, so that their budgets depend on the content.
 - PruneVid's code exists for PLLaVA alone; its other rows have no release.
-- FiCoCo-V carries state from one picture to the next, and merges window minima first; FiCoCo-L's text term is zero
-  under a causal mask.
+- FiCoCo-V, as released, is switched off; switched on, it carries state from one picture to the next, adds to other
+  tokens than were chosen, and hands the class token on last. FiCoCo-L's text term is zero under a causal mask.
 - VisPruner stops with an error where the rest is odd; counts in tables are those that happen to be even.
 - DART adds `int(n (1 - R) / 8)` tokens per pivot in the order of a Python set, which is not ascending.
 - HiRED counts the content of tiles by runs of the thumbnail's raster instead of by places, so that content in one half
@@ -76,8 +76,8 @@ A method that cannot be done as it is, at the places where methods may act today
 - PACT weighs merged tokens in the attention of all later layers, which needs a mask of numbers in each.
 - FitPrune's fit of its table of counts to a model: `fitprune` has the released tables, of LLaVA-1.5.
 - LLaVA-Scissor's components among nodes drawn at random, and with members lost: `scissor` has whole components.
-- FiCoCo-V compares patches by the tower's logits of all pairs, a statistic that there is not. Its release hands on the
-  class token last, adds to other tokens than were chosen, and is switched off: there is no run of it to agree with.
+- FiCoCo-V's class token, which its release merges into and hands on last, so that the next block takes a patch for it:
+  methods choose among patches. `ficoco_v variant=official` is the released code but for that, picture by picture.
 - iLLaVA on Qwen2-VL and Qwen3-VL, in whose towers methods cannot act; `illava` is the code for LLaVA-OneVision.
 - PixelPrune's other scans (serpentine, connected components, at random), and its cut behind some of the tower's blocks.
 

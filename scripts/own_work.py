@@ -34,7 +34,7 @@ from winnow.reducers.core.probes import (
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerValues, TowerView
-from winnow.reducers.core.tower_statistics import cls_attention, cls_logits, mean_attention
+from winnow.reducers.core.tower_statistics import cls_attention, cls_logits, mean_attention, patch_logits
 
 FRAMES, SIDE, WIDTH, TEXT, DEPTH = 32, 14, 896, 100, 24
 HEADS, KV, HEAD, MOST = 14, 2, 64, 3
@@ -97,7 +97,7 @@ def tower_probe(probe: object, length: int) -> tuple[Any, float]:
     if isinstance(probe, TowerKeys | TowerValues):
         return torch.randn(length, 16, 72), 0.0
     named: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]]
-    named = {"ColumnMean": mean_attention, "ClsLogits": cls_logits}
+    named = {"ColumnMean": mean_attention, "ClsLogits": cls_logits, "PatchLogits": patch_logits}
     attention = named.get(type(probe).__name__, cls_attention)
     return torch.rand(length), FRAMES * seconds(lambda: attention(query, key, 0.118))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is imported; no test asks the network
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from shard import ROOT, Record, Shard, versions
 
 torch.set_num_threads(1)  # tiny models are faster on one thread, and the tests run side by side
+hypothesis.settings.register_profile("busy", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

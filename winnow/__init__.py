@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core.tower import ClsRow as ClsRow
     from winnow.reducers.core.tower import ColumnMean as ColumnMean
     from winnow.reducers.core.tower import Headless as Headless
+    from winnow.reducers.core.tower import PatchLogits as PatchLogits
     from winnow.reducers.core.tower import TowerKeys as TowerKeys
     from winnow.reducers.core.tower import TowerValues as TowerValues
     from winnow.reducers.core.tower import Uncut as Uncut
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core.tower_statistics import cls_logits as cls_logits
     from winnow.reducers.core.tower_statistics import headless_attention as headless_attention
     from winnow.reducers.core.tower_statistics import mean_attention as mean_attention
+    from winnow.reducers.core.tower_statistics import patch_logits as patch_logits
     from winnow.reducers.dart import DART as DART
     from winnow.reducers.divprune import DivPrune as DivPrune
     from winnow.reducers.dtd import DTD as DTD
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from winnow.reducers.evs import EVS as EVS
     from winnow.reducers.fastv import FastV as FastV
     from winnow.reducers.fastvid import FastVID as FastVID
+    from winnow.reducers.ficoco_v import FiCoCoV as FiCoCoV
     from winnow.reducers.fitprune import FitPrune as FitPrune
     from winnow.reducers.flashvid import FlashVID as FlashVID
     from winnow.reducers.frame_pairs import FramePairs as FramePairs
@@ -131,10 +134,12 @@ _HOMES |= dict.fromkeys(
     "reducers.core.probes",
 )
 _HOMES |= dict.fromkeys(
-    ("ClsLogits", "ClsRow", "ColumnMean", "Headless", "TowerKeys", "TowerValues", "Uncut"), "reducers.core.tower"
+    ("ClsLogits", "ClsRow", "ColumnMean", "Headless", "PatchLogits", "TowerKeys", "TowerValues", "Uncut"),
+    "reducers.core.tower",
 )
 _HOMES |= dict.fromkeys(
-    ("cls_attention", "cls_logits", "headless_attention", "mean_attention"), "reducers.core.tower_statistics"
+    ("cls_attention", "cls_logits", "headless_attention", "mean_attention", "patch_logits"),
+    "reducers.core.tower_statistics",
 )
 
 __all__ = [*sorted(_HOMES)]  # noqa: PLE0604

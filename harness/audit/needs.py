@@ -186,10 +186,14 @@ def _downsample(subject: Subject, runs: Runs) -> Role:
         key = "downsample.frames"
     elif family_facts(model.family).any_size:
         factors, key = [*range(2, 17)], "downsample.pixels"
+        if budgets := family_facts(model.family).budgets:  # the others are none that the model was trained with
+            now = model.nominal.tokens_per_frame
+            factors = [now // budget for budget in budgets if budget < now]
     else:
         return Role(why=f"pictures are as many tokens to model={model.name} whatever their size: use tasks of videos")
     if not factors:
-        return Role(why=f"model.frames={model.frames} cannot be divided")
+        what = key.removeprefix("downsample.")
+        return Role(why=f"{what} of model={model.name} cannot be divided")
     factor = min(factors, key=lambda factor: abs(1 / factor - share))
     return Role((*subject.around, "reducer=none", f"{key}={factor}"))
 

@@ -14,11 +14,11 @@ from winnow.reducers.core.errors import WinnowError, choose
 from winnow.reducers.core.probes import LookAhead, PageRank, PeakRows, Probe, Raters, Rows
 from winnow.reducers.core.registry import METHODS, find
 from winnow.reducers.core.site import Kind
-from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, Tower, TowerProbe
+from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, PatchLogits, Tower, TowerProbe
 
 DEPTH = 32
 TOWERS = [Tower(24, 23, 24, 24, cls=True), Tower(26, 26, 27, 27, cls=False)]
-ATTENTION = (Rows, PeakRows, Raters, PageRank, LookAhead, ClsLogits, ClsRow, ColumnMean, Headless)
+ATTENTION = (Rows, PeakRows, Raters, PageRank, LookAhead, ClsLogits, PatchLogits, ClsRow, ColumnMean, Headless)
 """Statistics that the released codes read off attention matrices, which fused kernels do not give."""
 
 

@@ -94,8 +94,8 @@ def _score_table(folder: Path) -> pa.Table:
         table = file.read()
     texts: dict[str, Any] = {}
     for name in ("stratum", "media"):
-        known = table[name] if name in table.column_names else pa.nulls(len(table))
-        texts[name] = known.cast(pa.string()).fill_null("")
+        known = table[name].cast(pa.string()) if name in table.column_names else pa.nulls(len(table), pa.string())
+        texts[name] = known.fill_null("") if known.null_count else known  # to make a scalar pyarrow imports pandas
     if "media" not in table.column_names and (folder / TRACES).exists():  # version 0.2 noted it with the traces alone
         rows = read_table(folder / TRACES, ["task", "doc_id", "media"])
         media = {(row["task"], row["doc_id"]): row.get("media") or "" for row in rows}

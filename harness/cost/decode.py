@@ -26,7 +26,7 @@ def step_op(shape: LLMShape, tokens_per_layer: Sequence[int], done: int = 0, wid
     cached = [n + done for n in tokens_per_layer]
     weights = shape.active_parameters + shape.hidden * shape.vocab
     shapes = [shape.at(layer) for layer in range(shape.layers)]
-    seen = sum(n for n, one in zip(cached, shapes, strict=True) if not one.recurrent)
+    seen = sum(one.kept(n) * one.head_dim for n, one in zip(cached, shapes, strict=True) if not one.recurrent)
     stepped = sum(one.states.step() for one in shapes if one.recurrent and one.states)
-    attention = 2 * LINEAR_FLOPS * shape.heads * shape.head_dim * seen + stepped
+    attention = 2 * LINEAR_FLOPS * shape.heads * seen + stepped
     return Op("step", LINEAR_FLOPS * weights + attention, weights * width, kv_load=kv_bytes(shape, cached, width))

@@ -34,10 +34,10 @@ def kv_bytes(shape: LLMShape, tokens_per_layer: Sequence[int], bytes_per_element
 
 
 def kept_bytes(shape: LLMShape, n: int, width: float = 2) -> float:
-    """Bytes that one layer keeps of `n` tokens; for a layer of a hybrid `LLMShape.at`."""
+    """Bytes that one layer keeps of `n` tokens; for a layer of a hybrid, or with a window, `LLMShape.at`."""
     if shape.recurrent and shape.states:
         return shape.states.bytes(width)
-    return 2 * shape.kv_heads * shape.head_dim * width * n
+    return 2 * shape.kv_heads * shape.head_dim * width * shape.kept(n)
 
 
 def weight_bytes(

@@ -15,7 +15,7 @@ from winnow.harness.cost.vision import TowerShape
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Width, pools
 from winnow.reducers.core.probes import Change, LookAhead, PageRank, PeakRows, Probe, Raters, Rows
-from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, Tower, TowerProbe
+from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, PatchLogits, Tower, TowerProbe
 
 FLOAT = 4
 """Bytes of the float32 in which probes are computed."""
@@ -44,7 +44,7 @@ def llm_ops(
         Bytes per element of hidden states, queries and keys.
     """
     for probe, layer in reducer.probes(shape.layers):
-        yield _probe(probe, shape, visual[layer] + text, text, width)
+        yield _probe(probe, shape.at(layer), visual[layer] + text, text, width)
     spans = pools(spans, reducer.scope)
     size, before = Width(shape.hidden, shape.head_dim), [sum(span.tokens for span in spans), *visual]
     for site in reducer.sites(shape.layers):
@@ -121,6 +121,9 @@ def _tower_probe(probe: TowerProbe, shape: TowerShape, tokens: int, frames: int,
         return Op("headless", LINEAR_FLOPS * scores * shape.hidden + SOFTMAX_FLOPS * scores, load=state)
     if isinstance(probe, ClsLogits):
         return Op("logits", LINEAR_FLOPS * frames * tokens * shape.hidden, load=state)
+    if isinstance(probe, PatchLogits):
+        scores = frames * tokens**2
+        return Op("patch_logits", LINEAR_FLOPS * scores * shape.hidden, load=2 * state, store=FLOAT * scores)
     if not isinstance(probe, ClsRow | ColumnMean):
         return Op("keys", 0.0)
     scores = frames * tokens * (1 if isinstance(probe, ClsRow) else tokens)

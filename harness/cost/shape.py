@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 from winnow.harness.cost.experts import Experts
-from winnow.harness.cost.op import Op, linear
+from winnow.harness.cost.op import NORM_FLOPS, Op, linear
+from winnow.harness.cost.sliding import Sliding
 from winnow.harness.cost.states import States
 from winnow.reducers.core.errors import WinnowError
 
@@ -27,6 +28,10 @@ class LLMShape:
         What most layers of a hybrid have in place of attention.
     recurrent : bool
         Whether this is the shape of such a layer, see `at`.
+    sliding : Sliding or None
+        The window of most layers, see `at`.
+    values : bool
+        Whether values have weights of their own; else they are what keys are made of.
     """
 
     layers: int
@@ -40,6 +45,8 @@ class LLMShape:
     gated: bool = False
     states: States | None = None
     recurrent: bool = False
+    sliding: Sliding | None = None
+    values: bool = True
 
     @classmethod
     def from_arch(cls, arch: Mapping[str, Any]) -> "LLMShape":
@@ -53,12 +60,20 @@ class LLMShape:
             experts=Experts.from_arch(arch),
             gated=bool(arch.get("gated_queries", False)),
             states=States.from_arch(arch),
+            sliding=Sliding.from_arch(arch),
             recurrent=False,
+            values=True,
         )
 
     def at(self, layer: int) -> "LLMShape":
-        """The shape of one layer, for what is counted layer by layer; the same for all but in a hybrid."""
+        """The shape of one layer, for what is counted layer by layer: a hybrid's, or some with windows, are unlike."""
+        if self.sliding and self.sliding.sees_all(layer, self.layers):
+            return _seeing_all(self, self.sliding)
         return self if self.states is None else _kind(self, bool((layer + 1) % self.states.every))
+
+    def kept(self, n: int) -> int:
+        """Tokens of `n` whose keys a layer of this shape keeps."""
+        return min(n, self.sliding.window) if self.sliding else n
 
     @property
     def parameters(self) -> int:
@@ -91,7 +106,13 @@ class LLMShape:
         if self.recurrent and self.states:
             return self.states.weights(self.hidden)
         queries = self.heads * (2 + self.gated)  # with the output's
-        return self.hidden * (queries + 2 * self.kv_heads) * self.head_dim
+        return self.hidden * (queries + (1 + self.values) * self.kv_heads) * self.head_dim
+
+
+@cache
+def _seeing_all(shape: LLMShape, pattern: Sliding) -> LLMShape:
+    kv_heads, head_dim = pattern.kv_heads or shape.kv_heads, pattern.head_dim or shape.head_dim
+    return replace(shape, sliding=None, values=not pattern.kv_heads, kv_heads=kv_heads, head_dim=head_dim)
 
 
 @cache
@@ -107,10 +128,19 @@ def linears(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
     return [
         linear("q_proj", n, hidden, queries * (1 + shape.gated), width),
         linear("k_proj", n, hidden, keys, width, cached=True),
-        linear("v_proj", n, hidden, keys, width, cached=True),
+        _values(shape, n, width),
         linear("out_proj", n, queries, hidden, width),
         *_mlp(shape, mlp, width),
     ]
+
+
+def _values(shape: LLMShape, n: int, width: float) -> Op:
+    """What makes a layer's values: a projection, or a norm of what keys are made of."""
+    keys = shape.kv_heads * shape.head_dim
+    if shape.values:
+        return linear("v_proj", n, shape.hidden, keys, width, cached=True)
+    size = n * keys
+    return Op("value_norm", NORM_FLOPS * size, load=size * width, kv_store=size * width)
 
 
 def layers(shape: LLMShape, tokens_per_layer: Sequence[int], mlp: Sequence[int] | None = None) -> list[tuple[int, int]]:

@@ -32,6 +32,8 @@ class TowerShape:
         Patches that a windowed block attends to at most; None: all blocks attend to the whole frame.
     full : tuple of int
         The blocks that attend to the whole frame although there are windows.
+    averaged : int
+        Tokens of a frame to which a product of matrices averages its patches; 0: no such product.
     """
 
     layers: int
@@ -44,6 +46,7 @@ class TowerShape:
     gated: bool = False
     window: int | None = None
     full: tuple[int, ...] = ()
+    averaged: int = 0
 
     @classmethod
     def from_arch(cls, vision: Mapping[str, Any], tokens_per_frame: int, cls_token: bool) -> TowerShape:
@@ -54,7 +57,8 @@ class TowerShape:
         vision : mapping
             ``layers, hidden, heads, mlp, image, patch``; ``temporal_patch`` frames share a patch; ``merge``: the tower
             takes pictures of any size, and merges squares of this side into one token; ``gated``; ``window``, the side
-            of a window in pixels, and ``full_layers``.
+            of a window in pixels, and ``full_layers``;
+            ``averaged``, whether squares of patches become tokens by a product of matrices.
         tokens_per_frame : int
             Visual tokens of one frame as the LLM sees them; counts where there is a ``merge``.
         cls_token : bool
@@ -71,6 +75,7 @@ class TowerShape:
             gated=bool(vision.get("gated", False)),
             window=(int(window) // patch) ** 2 if window else None,
             full=tuple(vision.get("full_layers", ())),
+            averaged=tokens_per_frame if vision.get("averaged") else 0,
         )
 
     @property
@@ -106,7 +111,15 @@ def tower_ops(
         ops += _attention(shape, frames, present + shape.extra, block, attn, width)
         ops += _mlp(shape, frames * (left + shape.extra), width)
         present = left
+    if shape.averaged:
+        ops.append(_average(shape, frames, width))
     return ops
+
+
+def _average(shape: TowerShape, frames: int, width: float) -> Op:
+    weights, made = shape.averaged * shape.patches, frames * shape.averaged * shape.hidden
+    read = frames * (weights + shape.patches * shape.hidden)
+    return Op("average", LINEAR_FLOPS * made * shape.patches, load=read * width, store=made * width)
 
 
 def _attention(shape: TowerShape, frames: int, tokens: int, block: int, attn: str, width: float) -> list[Op]:
@@ -155,9 +168,10 @@ class Linear:
     outputs: int
 
 
-def projector_from(arch: Mapping[str, Any]) -> tuple[Linear, ...]:
-    """Read ``arch.projector`` of a model's YAML."""
-    return tuple(Linear(*(int(row[name]) for name in ("tokens", "in", "out"))) for row in arch.get("projector", ()))
+def projector_from(arch: Mapping[str, Any], pixels: int = 1) -> tuple[Linear, ...]:
+    """Read ``arch.projector`` of a model's YAML; what divides the pixels of a picture divides its vectors."""
+    rows = arch.get("projector", ())
+    return tuple(Linear(max(1, int(row["tokens"]) // pixels), int(row["in"]), int(row["out"])) for row in rows)
 
 
 def projector_ops(layers: Sequence[Linear], frames: int, most: int | None = None, width: float = 2) -> list[Op]:

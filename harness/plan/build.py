@@ -182,10 +182,26 @@ def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:
             f"downsample.frames={cell.downsample.frames} cannot work on model={cell.model.name}: it repeats fewer "
             f"frames until they are {family.fixed_frames}, which are as many tokens"
         )
+    _check_budget(cell, family.budgets)
     _check_own_pruning(cell, family.prunes_itself, reducer, depth)
     why = impossible(family, reducer, depth)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
+
+
+def _check_budget(cell: Cell, trained: Sequence[int]) -> None:
+    """Refuse pictures of another number of tokens where a model was trained with a few."""
+    vision, most = cell.model.arch["vision"], cell.seen.max_pixels
+    if not trained or not most:
+        return
+    token = (int(vision["patch"]) * int(vision["merge"])) ** 2
+    if (tokens := most / token / cell.seen.pixels) not in trained:
+        budgets = " | ".join(map(str, trained))
+        choices = " | ".join(str(number * token * cell.seen.pixels) for number in trained)
+        raise WinnowError(
+            f"model={cell.model.name} was trained with pictures of {budgets} tokens, not {tokens:g}: say "
+            f"model.max_pixels={choices}, or another downsample.pixels"
+        )
 
 
 def _check_own_pruning(cell: Cell, possible: bool, reducer: Reducer, depth: int) -> None:

@@ -21,6 +21,7 @@ class FamilyFacts:
     no_tower: str
     no_pixels: str
     any_size: bool
+    budgets: tuple[int, ...]
     fixed_frames: int
 
 

@@ -112,7 +112,7 @@ def nominal(model: ModelConfig) -> Nominal:
         shape=LLMShape.from_arch(arch),
         tower=vision_tower(model),
         vision=TowerShape.from_arch(arch["vision"], prompt.tokens_per_frame, model.has_cls),
-        projector=projector_from(arch),
+        projector=projector_from(arch, model.pixels),
         span=Grid(prompt.frames, prompt.tokens_per_frame),
         text=prompt.text,
         tied=bool(arch["tied"]),

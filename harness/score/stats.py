@@ -1,7 +1,8 @@
 """The one way in which figures get their interval and runs are compared; `docs/tables.md` says it in words.
 
 Every interval is the usual one for independent samples, widened by the design effect of the clusters
-(`Layout.design_effect`); where every video has one question it is the usual one.
+(`Layout.design_effect`); where every video has one question it is the usual one. The formulas stand here, and scipy's
+distributions are taken without `scipy.stats`, which would take a second of every command that shows a figure.
 """
 
 from __future__ import annotations
@@ -61,11 +62,7 @@ def figure(values: Sequence[float] | np.ndarray, layout: Layout | None = None) -
     layout = layout or lay_out([""] * len(scores))
     if not (layout.plain and _is_among(scores, (0, 1))):
         return _possible(_normal(scores, layout, _shrunk_variance), [scores], layout, 0.0)
-    from statsmodels.stats.proportion import proportion_confint
-
-    mean, samples = float(scores.mean()), len(scores) / layout.design_effect(scores)
-    low, high = proportion_confint(mean * samples, samples, 1 - LEVEL, method="wilson")
-    return Figure(mean, float(low), float(high))
+    return _wilson(float(scores.mean()), len(scores) / layout.design_effect(scores))
 
 
 def difference(
@@ -156,20 +153,22 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float, float]:
     WinnowError
         When there is no value.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     values = np.sort(_vector(values))
     n = len(values)
-    levels = 1 - 2 * binom.cdf(np.arange((n + 1) // 2), n, 0.5)
+    levels = 1 - 2 * bdtr(np.arange((n + 1) // 2), n, 0.5)
     cut = int(np.flatnonzero(levels >= LEVEL).max(initial=0))
     return float(np.median(values)), float(values[cut]), float(values[n - 1 - cut]), max(0.0, float(levels[cut]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p values for having looked at all of them (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+    order = np.argsort(p_values)
+    raised = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
+    return [float(p) for p in adjusted]
 
 
 def _normal(values: np.ndarray, layout: Layout, variance: Callable[[np.ndarray], float | None]) -> Figure:
@@ -189,6 +188,13 @@ def _possible(found: Figure, scores: Sequence[np.ndarray], layout: Layout, least
     if not mean or any(values.min() < 0 or values.max() > 1 for values in scores):
         return found
     return Figure(found.mean, max(found.low, least), min(found.high, 1.0))  # in this order nan stays nan
+
+
+def _wilson(mean: float, samples: float) -> Figure:
+    spread = Z**2 / samples
+    centre = (mean + spread / 2) / (1 + spread)
+    half = math.sqrt(mean * (1 - mean) * spread + spread**2 / 4) / (1 + spread)
+    return Figure(mean, max(0.0, centre - half), min(1.0, centre + half))
 
 
 def _bonett_price(gaps: np.ndarray, samples: float) -> Figure:
@@ -218,9 +224,9 @@ def _sample_variance(values: np.ndarray) -> float:
 
 
 def _student(freedom: int) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + LEVEL) / 2, freedom)) if freedom > 0 else math.nan
+    return float(stdtrit(freedom, (1 + LEVEL) / 2)) if freedom > 0 else math.nan
 
 
 def _vector(values: Sequence[float] | np.ndarray) -> np.ndarray:

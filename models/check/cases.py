@@ -61,6 +61,9 @@ def tiny_model(family: str, attn: str, layers: int = 6) -> Loaded:
         for parameter in loaded.model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(6)
+        for name, buffer in loaded.model.named_buffers():
+            if name.endswith("layer_scalar"):  # 1 as it is drawn
+                buffer.fill_(0.7)
     return loaded
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from winnow.models.engine.trace import PromptTrace
-from winnow.models.engine.windows import windows
+from winnow.models.engine.windows import both_ways_layers, windows
 from winnow.models.families import family_of
 from winnow.models.families.base import Parts
-from winnow.models.transformers_api import attention_of
+from winnow.models.transformers_api import alone, attention_of
 
 
 @torch.no_grad()
@@ -71,24 +71,31 @@ def conversation_logits(
     llm: Any = parts.llm
     total, place = hidden.shape[1], torch.arange(hidden.shape[1])
     far = windows(llm.config, len(parts.layers))
-    together = same_picture(model, turns, total)
+    together, both_ways = same_picture(model, turns, total), both_ways_layers(family_of(model), far)
     for number, layer in enumerate(parts.layers):
         present = torch.ones(total, dtype=torch.bool)
         for trace in turns:
             present[trace.layout.visual + trace.start] = trace.last_layer >= number
         distance = place[:, None] - place
-        mask = ((distance >= 0) | together) & (distance < (far[number] or total)) & present | (distance == 0)
+        seen = (distance >= 0) | together if number in both_ways else distance >= 0
+        mask = seen & (distance < (far[number] or total)) & present | (distance == 0)
         for trace in turns:
             mask &= read_while_decoding(trace, number, place)
         hidden = layer(
             hidden,
             attention_mask=as_mask(mask[None, None].to(hidden.device), hidden.dtype, attention_of(llm.config)),
             position_embeddings=angles(llm, hidden, positions, number),
+            **alone(layer),
         )
         hidden = hidden + added[number] if number < len(added) else hidden
-    head: Any = model
-    logits: Tensor = head.lm_head(llm.norm(hidden[0]))
-    return logits
+    return said(model, llm.norm(hidden[0]))
+
+
+def said(model: Any, normed: Tensor) -> Tensor:
+    """The logits of hidden states behind the final norm, which Gemma 4 bends to stay within bounds."""
+    logits: Tensor = model.lm_head(normed)
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def read_while_decoding(trace: PromptTrace, layer: int, tokens: Tensor) -> Tensor:

@@ -12,14 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.models.check.oracle import angles, as_mask, entrance, read_while_decoding, same_picture
+from winnow.models.check.oracle import angles, as_mask, entrance, read_while_decoding, said, same_picture
 from winnow.models.check.pixels import Filled
-from winnow.models.engine.norms import norms_of
+from winnow.models.engine.norms import norms_of, scaled
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
-from winnow.models.engine.windows import windows
+from winnow.models.engine.windows import both_ways_layers, windows
+from winnow.models.families import family_of
 from winnow.models.families.base import Parts
-from winnow.models.transformers_api import attention_of
+from winnow.models.transformers_api import alone, attention_of
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
 
@@ -46,18 +47,18 @@ def replay_logits(
         hidden[0, features[0]] = features[1]
         for plane, own in zip(added, features[2] if len(features) > 2 else (), strict=False):
             plane[0, features[0]] = own
-    head: Any = model
     llm: Any = parts.llm
     walk = _Walk(trace, hidden[0], positions[..., 0, :], [features[0] for features in added])
     far, together = windows(llm.config, len(parts.layers)), same_picture(model, [trace], hidden.shape[1])
+    both_ways = both_ways_layers(family_of(model), far)
     walk.act(Site.pixels(len(parts.layers)))
     for number, layer in enumerate(parts.layers):
         block: Any = layer
         walk.act(Site.layer(number, len(parts.layers)))
         place, state = torch.tensor(walk.tokens), walk.hidden[None]
         distance = place[:, None] - place
-        mask = (distance >= 0) | together[place][:, place]
-        mask = mask & (distance < (far[number] or len(together))) & read_while_decoding(trace, number, place)
+        seen = (distance >= 0) | together[place][:, place] if number in both_ways else distance >= 0
+        mask = seen & (distance < (far[number] or len(together))) & read_while_decoding(trace, number, place)
         turned = angles(llm, state, walk.positions[..., None, :], number)
         attended = _mixed(block, state, as_mask(mask[None, None], state.dtype, attention_of(llm.config)), turned)
         norms = norms_of(layer)
@@ -65,11 +66,10 @@ def replay_logits(
         walk.act(Site.inside(number, len(parts.layers)))
         state = walk.hidden[None]
         made = block.mlp(_normed(block, norms.before_mlp, state))
-        walk.hidden = (state + _normed(block, norms.behind_mlp, made))[0]
+        walk.hidden = scaled(block, state + _normed(block, norms.behind_mlp, made))[0]
         if number < len(added):
             walk.hidden = walk.hidden + walk.added[number]
-    logits: Tensor = head.lm_head(llm.norm(walk.hidden[-len(answer) - 1 : -1]))
-    return logits
+    return said(model, llm.norm(walk.hidden[-len(answer) - 1 : -1]))
 
 
 def _mixed(block: Any, state: Tensor, mask: Tensor, turned: Any) -> Tensor:
@@ -78,7 +78,8 @@ def _mixed(block: Any, state: Tensor, mask: Tensor, turned: Any) -> Tensor:
     if hasattr(block, "linear_attn"):
         carried: Tensor = block.linear_attn(hidden_states=normed)
         return carried
-    attended: Tensor = block.self_attn(hidden_states=normed, attention_mask=mask, position_embeddings=turned)[0]
+    told = {"attention_mask": mask, "position_embeddings": turned} | alone(block.self_attn)
+    attended: Tensor = block.self_attn(hidden_states=normed, **told)[0]
     return attended
 
 

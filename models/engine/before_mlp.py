@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from winnow.models.engine.norms import scaled
+
 
 class BeforeMLP:
     """The three hooks of one block.
@@ -54,6 +56,6 @@ class BeforeMLP:
     def _after_block(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if self._reduced is None or self._mlp is None:
             return None
-        replaced = self._reduced + self._mlp
+        replaced = scaled(module, self._reduced + self._mlp)
         self._reduced = self._mlp = None
         return replaced

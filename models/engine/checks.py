@@ -198,14 +198,14 @@ def check_own_pruning(layouts: Sequence[Layout], copies: int) -> None:
 def check_kinds(family: Family, layouts: Sequence[Layout], kinds: Tensor | None) -> None:
     """Refuse pictures that attend both ways where the model is not told which tokens they are: it would go one way."""
     if family.both_ways and kinds is None and any(layout.spans for layout in layouts):
-        raise UnsupportedError(f"{family.name} needs token_type_ids with pictures: pass all that its processor returns")
+        raise UnsupportedError(f"{family.name} needs {family.kinds} with pictures: pass all that its processor returns")
 
 
 def check_kinds_width(family: Family, kinds: Tensor | None, tokens: int) -> None:
     """Refuse kinds of a new turn's tokens alone where the model compares them with those of the whole conversation."""
     if family.both_ways and kinds is not None and kinds.shape[-1] != tokens:
         raise UnsupportedError(
-            f"token_type_ids are of {kinds.shape[-1]} tokens where the conversation has {tokens}: give them for all, 0 "
+            f"{family.kinds} are of {kinds.shape[-1]} tokens where the conversation has {tokens}: give them for all, 0 "
             "for those of earlier turns"
         )
 

@@ -77,10 +77,11 @@ def picked(hidden: Tensor, wanted: int | Tensor | None, final: Final | None) -> 
     final : Final or None
         What the last layer left.
     """
-    if final is None or wanted is None or (isinstance(wanted, int) and (wanted < 2 or final.rows is None)):
+    if final is None or wanted is None:
         return hidden
     if isinstance(wanted, int):
-        final.places(torch.arange(max(0, final.new - wanted), final.new))
-        return hidden
+        if wanted > 1 and final.rows is not None:
+            final.places(torch.arange(max(0, final.new - wanted), final.new))
+        return hidden[:, -wanted:] if 0 < wanted < hidden.shape[1] else hidden  # Gemma 4 leaves it to us
     places = final.places(wanted).to(hidden.device).expand(len(hidden), -1)
     return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))

@@ -28,20 +28,24 @@ class Fit:
         The model's modules.
     windows : sequence of int or None
         See `windows`.
-    both_ways : bool
-        See `Family.both_ways`.
+    both_ways : collection of int
+        See `both_ways_layers`.
     linear : collection of int
         See `linear_layers`.
     """
 
     def __init__(
-        self, parts: Parts, windows: Sequence[int | None], both_ways: bool = False, linear: Collection[int] = ()
+        self,
+        parts: Parts,
+        windows: Sequence[int | None],
+        both_ways: Collection[int] = (),
+        linear: Collection[int] = (),
     ) -> None:
         self.parts, self.windows, self.both_ways, self.linear = parts, windows, both_ways, linear
 
     def causal(self, layer: int) -> bool:
         """Whether a layer sees all that came before, and that alone, so that a padding mask tells it everything."""
-        return self.windows[layer] is None and not self.both_ways
+        return self.windows[layer] is None and layer not in self.both_ways
 
     def rotary(self, forward: Forward, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Rotary cosine and sine of the tokens in `hidden`."""
@@ -78,7 +82,7 @@ class Fit:
         if known not in forward.known:
             rows, keys = forward.seen(layer)
             keys, attn = keys.last(held + rows.columns.shape[1]), attention_of(llm.config)
-            pictures = forward.pictures if self.both_ways and forward.prefill is not None else None
+            pictures = forward.pictures if layer in self.both_ways and forward.prefill is not None else None
             forward.known[known] = attention_mask(
                 rows, keys, window, attn, hidden.dtype, wanted, hidden.device, pictures
             )

@@ -86,7 +86,7 @@ def _calling(session: Session, bound: dict[str, Any]) -> Iterator[int]:
         checks.check_padding(None if mask is None else mask.bool(), ids)
         session.numbering.look(extra | {"input_ids": ids})
     width = ids.shape[1] if mask is None and ids is not None else mask.shape[1] if mask is not None else 0
-    checks.check_kinds_width(session.family, extra.get("token_type_ids"), width)
+    checks.check_kinds_width(session.family, extra.get(session.family.kinds), width)
     sizes = {name: extra[name] for name in session.family.sizes if extra.get(name) is not None}
     before, session.call = session.call, Call(ids, width, extra.get("position_ids") is not None, sizes)
     try:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.models.engine.tap import tap
+from winnow.models.transformers_api import alone
 
 
 class _SeenError(Exception):
@@ -45,7 +46,8 @@ def look_ahead(layer: nn.Module, hidden: Tensor, embeddings: tuple[Tensor, Tenso
     with torch.no_grad(), tap({inner.self_attn: 0}, stop):
         try:
             normed = inner.input_layernorm(hidden)
-            inner.self_attn(hidden_states=normed, position_embeddings=embeddings, attention_mask=None)
+            told = {"position_embeddings": embeddings, "attention_mask": None} | alone(inner.self_attn)
+            inner.self_attn(hidden_states=normed, **told)
         except _SeenError as seen:
             return seen.query, seen.key, seen.scaling
     raise RuntimeError(f"{type(layer).__name__} has computed its attention without the attention table")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Norms(NamedTuple):
@@ -13,6 +13,12 @@ class Norms(NamedTuple):
     behind_attention: str | None
     before_mlp: str
     behind_mlp: str | None
+
+
+def scaled(layer: nn.Module, state: Tensor) -> Tensor:
+    """What a layer returns for the sum behind its MLP: Gemma 4 scales it."""
+    scale: Tensor | None = getattr(layer, "layer_scalar", None)
+    return state if scale is None else state * scale
 
 
 def norms_of(layer: nn.Module) -> Norms:

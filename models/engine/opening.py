@@ -73,7 +73,7 @@ class Opening:
         checks.check_turn(self.family, self.parts, prompts, start > 0 and not numbered)
         copies = 1 if call is None or len(own) % call.prompts else len(own) // call.prompts
         layouts = self._layouts(prompts, _without(kwargs, tail), {} if call is None else call.sizes, copies)
-        checks.check_kinds(self.family, layouts, kwargs.get("token_type_ids"))
+        checks.check_kinds(self.family, layouts, kwargs.get(self.family.kinds))
         checks.check_copies(self.family, layouts, kwargs, copies)
         inside, llm = bool((mask[:, :-1] & ~mask[:, 1:]).any()), cast(Any, self.parts.llm)
         return Prefill(

@@ -28,7 +28,7 @@ from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
 from winnow.models.engine.trunk import Trunk
-from winnow.models.engine.windows import linear_layers, windows
+from winnow.models.engine.windows import both_ways_layers, linear_layers, windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
 from winnow.reducers.core.base import Reducer
@@ -95,7 +95,8 @@ class Session:
         llm: Any = parts.llm
         linear = linear_layers(llm.config, self.depth)
         self.counted = next(layer for layer in range(self.depth) if layer not in linear)
-        self.fit = Fit(parts, windows(llm.config, self.depth), family.both_ways, linear)
+        within = windows(llm.config, self.depth)
+        self.fit = Fit(parts, within, both_ways_layers(family, within), linear)
         self.numbering = Numbering(family, outer)
         self.trace = Trace()
         self.owner = uuid4().hex
@@ -147,7 +148,7 @@ class Session:
         mask = checks.check_mask(kwargs.get("attention_mask"), ids)
         new = fresh(ids, mask, ledger, self.call)
         if self.call is None:
-            checks.check_kinds_width(self.family, kwargs.get("token_type_ids"), ledger.width + new)
+            checks.check_kinds_width(self.family, kwargs.get(self.family.kinds), ledger.width + new)
         kwargs = last(kwargs, ids.shape[1], new)
         checks.check_states(self.fit.linear, cache, None if mask is None else mask[:, -new:], ledger)
         if self.call is None and not ledger.width:

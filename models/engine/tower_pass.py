@@ -17,13 +17,20 @@ from winnow.reducers.core.tower import (
     ClsRow,
     ColumnMean,
     Headless,
+    PatchLogits,
     Tower,
     TowerKeys,
     TowerProbe,
     TowerValues,
     TowerView,
 )
-from winnow.reducers.core.tower_statistics import cls_attention, cls_logits, headless_attention, mean_attention
+from winnow.reducers.core.tower_statistics import (
+    cls_attention,
+    cls_logits,
+    headless_attention,
+    mean_attention,
+    patch_logits,
+)
 
 
 class TowerPass:
@@ -60,6 +67,7 @@ class TowerPass:
         self.steps: list[tuple[Site, list[Reduction | None]]] = []
         self.closed = False
         self.signals: list[dict[tuple[TowerProbe, int], Tensor]] = [{} for _ in range(number)]
+        self.told: list[object] = [None] * number
 
     @property
     def reduced(self) -> bool:
@@ -72,6 +80,7 @@ class TowerPass:
         """Compute what is asked of a block's attention, frame by frame, without padding."""
         for f, index in enumerate(self.index):
             tokens = int(self.tower.cls) + len(index)
+            self.signals[f] = {key: found for key, found in self.signals[f].items() if key[0].lasting}
             q, k, v = (x[f, :, :tokens] for x in (query, key, value))
             for probe in probes:
                 self.signals[f][probe, block] = _value(probe, self.tower.cls, q, k, v, scaling, self.log_sizes(f))
@@ -104,8 +113,9 @@ class TowerPass:
         answers: list[Reduction | None] = []
         for f, index in enumerate(self.index):
             state = hidden[f, first : first + len(index)]
-            view = TowerView(site, state, index, self.size[f], self.signals[f], self.signals, self.own[f])
-            answer = self.reducer.reduce(view)
+            about = self.size[f], self.signals[f], self.signals, self.own[f], self.told[f]
+            answer = self.reducer.reduce(TowerView(site, state, index, *about))
+            self.told[f] = self.told[f] if answer is None or answer.told is None else answer.told
             if answer is not None and answer.weights is None and len(answer.keep) == len(index):
                 answer = None
             answers.append(answer)
@@ -195,6 +205,8 @@ def _value(
         return headless_attention(query, key, cls)
     if isinstance(probe, ClsLogits):
         return cls_logits(query, key, scaling, cls)
+    if isinstance(probe, PatchLogits):
+        return patch_logits(query, key, scaling, cls)
     if isinstance(probe, ClsRow):
         return cls_attention(query, key, scaling, added)
     assert isinstance(probe, ColumnMean)

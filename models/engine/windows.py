@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from winnow.reducers.core.errors import UnsupportedError
@@ -25,6 +26,12 @@ def windows(config: Any, depth: int) -> list[int | None]:
     if others := sorted(set(kinds) - {FULL, SLIDING, LINEAR}):
         raise UnsupportedError(f"layers of type {others} are not supported: full, sliding and linear attention are")
     return [window if kind == SLIDING else None for kind in kinds]
+
+
+def both_ways_layers(family: Any, within: Sequence[int | None]) -> frozenset[int]:
+    """The layers in which the tokens of a picture see each other both ways; see `Family.both_ways` and `windows`."""
+    layers = (layer for layer, window in enumerate(within) if window is not None or not family.both_ways_sliding)
+    return frozenset(layers if family.both_ways else ())
 
 
 def linear_layers(config: Any, depth: int) -> frozenset[int]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     "gemma3": "winnow.models.families.gemma3:Gemma3",
+    "gemma4": "winnow.models.families.gemma4:Gemma4",
     "internvl": "winnow.models.families.internvl:InternVL",
     "llava": "winnow.models.families.llava:Llava",
     "llava_next": "winnow.models.families.llava_next:LlavaNext",

@@ -19,6 +19,8 @@ LLMS: dict[str, Callable[..., PretrainedConfig]] = {
 
 OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack", "shuffle", "pool", "query_scale", "rotary")
 """Numbers that make no sense on a smaller model; a family has its own for those."""
+TINY_FULL = {"kv_heads": 1, "head_dim": 32}
+"""Heads of the layers of a model for tests that see everything, where they are others than those of sliding layers."""
 
 
 def llm_config(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> PretrainedConfig:
@@ -73,6 +75,8 @@ def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
     kv_heads = 2 if arch["kv_heads"] < arch["heads"] else 4
     if "linear" in arch:
         llm |= {"linear": {"key_heads": 2, "value_heads": 4, "key_dim": 8, "value_dim": 8, "kernel": 4}}
+    if "full" in arch:
+        llm |= {"full": TINY_FULL}
     if "experts" in arch:
         llm |= {"experts": 4, "experts_per_token": 2, "expert_mlp": 32}
         llm |= {"shared_mlp": 32} if "shared_mlp" in arch else {}

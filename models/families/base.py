@@ -66,7 +66,11 @@ class Family(ABC):
     tiny_image: ClassVar[int] = 20
     """Pixels along the side of a picture at ``scale=tiny``, in patches of 4."""
     both_ways: ClassVar[bool] = False
-    """Whether the tokens of a picture see also those behind them, which ``token_type_ids`` tell the model."""
+    """Whether the tokens of a picture see also those behind them, which `kinds` tell the model."""
+    both_ways_sliding: ClassVar[bool] = False
+    """Whether they do so in sliding layers alone."""
+    kinds: ClassVar[str] = "token_type_ids"
+    """The input that tells tokens of pictures from text."""
     deepstack: ClassVar[bool] = False
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     full_every: ClassVar[int] = 1
@@ -75,6 +79,8 @@ class Family(ABC):
     """What the chat template is told besides the messages."""
     sizes: ClassVar[tuple[str, ...]] = ()
     """Inputs that tell how pictures lie where nothing else does, as `generate` hides them from the model's forward."""
+    budgets: ClassVar[tuple[int, ...]] = ()
+    """Tokens of a picture that the model was trained with, where it may have no other number; see `cap`."""
     prunes_itself: ClassVar[bool] = False
     """Whether the processor can take visual tokens away by a rule of the model's own, see `prune_itself`."""
     no_tower: ClassVar[str] = ""

@@ -51,7 +51,9 @@ class Reducer:
     """Whether it works only on documents that say which visual tokens matter."""
 
     def __post_init__(self) -> None:
-        """Check every field that is declared with a fixed set of choices."""
+        """Check the ratio, if there is one, and every field that is declared with a fixed set of choices."""
+        if (ratio := getattr(self, "ratio", None)) is not None:
+            check_ratio(ratio)
         for name, hint in hints_of(type(self)).items():  # type: ignore[arg-type]
             choices = get_args(hint)
             if getattr(hint, "__origin__", None) is Literal and getattr(self, name) not in choices:
@@ -233,11 +235,6 @@ class Scorer(Ranker):
     ratio: float = 0.5
     scope: Scope = "span"
     schedule: K | Cuts | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        super().__post_init__()
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`."""

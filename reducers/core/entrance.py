@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Span
 from winnow.reducers.core.matching import one_each
 from winnow.reducers.core.reduction import Reduction, View
@@ -37,11 +37,6 @@ class Chooser(Reducer, ABC):
 
     ratio: float = 0.25
     positions: Literal["keep", "compact"] = "keep"
-
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        super().__post_init__()
 
     @abstractmethod
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:

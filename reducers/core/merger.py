@@ -38,11 +38,6 @@ class Merger(Reducer, ABC):
     ratio: float = 0.25
     positions: Positions = "keep"
 
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        super().__post_init__()
-
     @abstractmethod
     def merge(self, tokens: Tensor, span: Span, view: View) -> tuple[Tensor, Tensor]:
         """Merge the tokens of one span.

@@ -28,6 +28,24 @@ def window_counts(grid: Grid, window: Window) -> Window:
     return -(-grid.frames // window[0]), -(-grid.rows // window[1]), -(-grid.cols // window[2])
 
 
+def lowest(values: Tensor, cells: Tensor, grid: Grid, window: Window) -> Tensor:
+    """Which token has the lowest value of each window that holds any, ties to the first, by rising value.
+
+    Parameters
+    ----------
+    values : Tensor
+        One of each token, shape ``(n,)``.
+    cells : Tensor
+        Where in the grid each token is, shape ``(n,)``.
+    grid, window
+        See `windows`.
+    """
+    rank = values.sort(stable=True).indices
+    number = windows(grid, window)[cells[rank]]
+    first = torch.full((grid.tokens,), len(rank)).scatter_reduce_(0, number, torch.arange(len(rank)), "amin")
+    return rank[first[first < len(rank)].sort().values]
+
+
 def anchors(number: Tensor, positions: Tensor, which: Literal["first", "last"]) -> Tensor:
     """First or last prompt index in the window of each token.
 

@@ -45,7 +45,8 @@ class Reduction:
         Prompt indices of text tokens to drop, for the ablation that prunes text. The first and the last token of a
         prompt cannot go.
     told : object
-        What the method wants to know of this prompt at its later sites, see `View.told`; None: what it knew before.
+        What the method wants to know of this prompt, or frame, at its later sites, see `View.told`; None: what it knew
+        before.
     """
 
     keep: Tensor

@@ -32,6 +32,7 @@ METHODS = {
     "evs": "EVS",
     "fastv": "FastV",
     "fastvid": "FastVID",
+    "ficoco_v": "FiCoCoV",
     "fitprune": "FitPrune",
     "flashvid": "FlashVID",
     "frame_pairs": "FramePairs",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.entrance import arrange
 from winnow.reducers.core.layout import Grid, Layout, Span
 from winnow.reducers.core.reduction import Reduction, View
@@ -73,11 +73,6 @@ class TileChooser(Reducer, ABC):
 
     ratio: float = 0.25
     positions: Literal["compact", "keep"] = "compact"
-
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        super().__post_init__()
 
     @abstractmethod
     def whole(self, view: View, base: Span, tiles: Tiles | None) -> Tensor:

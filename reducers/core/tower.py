@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
@@ -60,6 +60,9 @@ class Tower:
 class TowerProbe:
     """Base of the statistics of a vision block, one value per patch token present."""
 
+    lasting: ClassVar[bool] = True
+    """Whether later blocks find it too."""
+
 
 @dataclass(frozen=True)
 class ClsRow(TowerProbe):
@@ -86,6 +89,16 @@ class ClsLogits(TowerProbe):
 
     Without a CLS token the mean over the patches' queries.
     """
+
+
+@dataclass(frozen=True)
+class PatchLogits(TowerProbe):
+    """What the attention logits of each patch's query are of every token, before the softmax, mean over heads.
+
+    Shape ``(present, tokens)``; a CLS token is the first of the tokens.
+    """
+
+    lasting: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,8 @@ class TowerView:
         The signals of all frames that were encoded together, this one's among them.
     own : Tensor or None
         The patch that each token is or went into, ``(present,)``; None: `index`.
+    told : Any
+        What the method told last of this frame at its earlier sites; None: nothing.
     """
 
     site: Site
@@ -137,6 +152,7 @@ class TowerView:
     signals: Mapping[tuple[TowerProbe, int], Tensor] = field(default_factory=dict)
     batch: Sequence[Mapping[tuple[TowerProbe, int], Tensor]] = ()
     own: Tensor | None = None
+    told: Any = None
 
     @classmethod
     def of(cls, site: Site, hidden: Tensor, signals: Mapping[tuple[TowerProbe, int], Tensor] | None = None) -> Self:

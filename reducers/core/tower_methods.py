@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from winnow.reducers.core.base import Reducer, check_ratio
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import match_work
@@ -100,11 +100,6 @@ class FeatureReducer(TowerReducer):
     ratio: float = 0.25
     guide: Guide = "auto"
 
-    def __post_init__(self) -> None:
-        """Check the ratio, then the choices."""
-        check_ratio(self.ratio)
-        super().__post_init__()
-
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`."""
         return () if tower is None else (Site.features(tower),)
@@ -147,8 +142,6 @@ class Merger(TowerReducer):
 
     def __post_init__(self) -> None:
         """Refuse negative numbers of merges, then check the choices."""
-        if self.ratio is not None:
-            check_ratio(self.ratio)
         object.__setattr__(self, "r", check_merges(self.r, "block"))
         super().__post_init__()
 

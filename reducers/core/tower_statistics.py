@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROWS = 192
 """Rows of one head whose weights are computed at once on a CPU, and stay in its cache."""
+SAFE = 60
+"""Logits whose exponentials, and the sums of these, are far from what float32 can hold."""
 
 
 def cls_attention(query: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None = None) -> Tensor:
@@ -65,11 +67,41 @@ def cls_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) ->
     return ((key.float() @ asking.float()[..., None]).mean(0)[:, 0] * scaling)[int(cls) :].cpu()
 
 
+def patch_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) -> Tensor:
+    """Attention logits of each patch's query on every token, ``(patches, tokens)``, see `PatchLogits`.
+
+    The mean over heads is one product of vectors of the full width.
+    """
+    wide_query, wide_key = (x.transpose(0, 1).flatten(1).float() for x in (query[:, int(cls) :], key))
+    return (wide_query @ wide_key.mT * (scaling / len(query))).cpu()
+
+
+@torch.no_grad()
 def _received(rows: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None) -> Tensor:
-    heads, most = (1, ROWS) if rows.device.type == "cpu" else (len(rows), rows.shape[1])
-    received = rows.new_zeros(key.shape[1], dtype=torch.float32)
-    for asking, asked in zip(rows.float().mul(scaling).split(heads), key.float().split(heads), strict=True):
-        for block in asking.split(most, 1):
-            logits = block @ asked.mT
-            received += (logits if log_sizes is None else logits + log_sizes.to(logits)).softmax(-1).sum((0, 1))
-    return (received / rows[..., 0].numel()).cpu()
+    """Mean over heads and rows of the softmax."""
+    rows, key = rows.float() * scaling, key.float()
+    added = None if log_sizes is None else log_sizes.to(key)
+    if rows.device.type != "cpu":
+        logits = rows @ key.mT
+        return (logits if added is None else logits + added).softmax(-1).mean((0, 1)).cpu()
+    return _summed(rows, key, added) / rows[..., 0].numel()
+
+
+def _summed(rows: Tensor, key: Tensor, added: Tensor | None) -> Tensor:
+    """Sum over heads and rows on a CPU, block by block.
+
+    Where the lengths of queries and keys keep all logits below `SAFE`, rows are summed up by products: none is
+    searched for its largest logit, none is normalised.
+    """
+    safe = bool(rows.norm(dim=-1).max() * key.norm(dim=-1).max() < SAFE)
+    received, ones = key.new_zeros(key.shape[1]), key.new_ones(key.shape[1])
+    room = key.new_empty(min(ROWS, rows.shape[1]), key.shape[1])
+    for asking, asked in zip(rows, key, strict=True):
+        for block in asking.split(ROWS):
+            logits = torch.mm(block, asked.mT, out=room[: len(block)])
+            logits = logits if added is None else logits.add_(added)
+            if safe:
+                received.addmv_(logits.exp_().mT, (logits @ ones).reciprocal_())
+            else:
+                received += logits.softmax(1).sum(0)
+    return received

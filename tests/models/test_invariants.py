@@ -33,6 +33,7 @@ from winnow.reducers.evit import EViT
 from winnow.reducers.evs import EVS
 from winnow.reducers.fastv import FastV
 from winnow.reducers.fastvid import FastVID
+from winnow.reducers.ficoco_v import FiCoCoV
 from winnow.reducers.fitprune import FitPrune
 from winnow.reducers.flashvid import FlashVID
 from winnow.reducers.frame_pairs import FramePairs
@@ -176,6 +177,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "globalcom2-official": GlobalCom2(variant="official"),
     "illava": ILLaVA(ratio=0.25, schedule=K(2)),
     "illava-attention": ILLaVA(ratio=0.2, at=(0.0, 0.5), weights="attention", positions="keep", schedule=K(3)),
+    "ficoco-v": FiCoCoV(ratio=0.25),
+    "ficoco-v-official": FiCoCoV(r=9, start=0.0, variant="official", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
@@ -204,6 +207,7 @@ ALIKE = {
     "glm46v": {"fastv"},
     "video_llama_3": {"none", "random-entrance", "fastv"},
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
+    "gemma4": {"none", "fastv", "tome"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 

@@ -104,7 +104,7 @@ def test_layouts_in_scoring_generation_and_beams(family: str) -> None:
 
 
 @pytest.mark.parametrize("method", [FastV(ratio=0.25), RandomDrop(ratio=0.3)], ids=["layer", "entrance"])
-@pytest.mark.parametrize(("family", "numbered"), [("gemma3", 0), ("glm4v", 3), ("smolvlm", 0)])
+@pytest.mark.parametrize(("family", "numbered"), [("gemma3", 0), ("gemma4", 0), ("glm4v", 3), ("smolvlm", 0)])
 def test_later_turns_bring_new_pictures(family: str, numbered: int, method: Any) -> None:
     loaded: Any = tiny_model(family, "sdpa")
     turns = [video_prompt(2), text_prompt("and then ?"), image_prompt()]

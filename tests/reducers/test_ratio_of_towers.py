@@ -1,10 +1,11 @@
-"""The ratio of every method of the vision tower is a share of the tokens that the LLM would otherwise get."""
+"""A ratio is a share; that of a method of the vision tower, of the tokens that the LLM would otherwise get."""
 
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.registry import METHODS, find
 from winnow.reducers.core.tower import Tower
 
@@ -32,6 +33,13 @@ def test_a_pooled_frame_counts_its_slots(name: str, ratio: float) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_ratio_1_leaves_the_tower_alone(name: str) -> None:
     assert left(name, POOLED, 1.0) == left(name, POINTWISE, 1.0) == 729
+
+
+@pytest.mark.parametrize("ratio", [0, -0.5, 1.5])
+@pytest.mark.parametrize("name", [name for name, kind in CLASSES.items() if "ratio" in {f.name for f in fields(kind)}])
+def test_a_ratio_outside_0_to_1_is_refused(name: str, ratio: float) -> None:
+    with pytest.raises(WinnowError, match=rf"ratio={ratio} (is not allowed|means nothing)"):
+        CLASSES[name](ratio=ratio)
 
 
 def test_there_are_such_methods() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from winnow import Grid, Layout, Reduction, Rows, Site, Tower, TowerView, View
 from winnow.reducers.core.matching import group_mean
-from winnow.reducers.core.tower_statistics import cls_attention, headless_attention, mean_attention
+from winnow.reducers.core.tower_statistics import ROWS, cls_attention, headless_attention, mean_attention
 
 
 def test_a_view_of_a_prompt() -> None:
@@ -68,6 +68,26 @@ def test_statistics_of_the_tower(seed: int) -> None:
         asking = wide[0] if cls else wide.mean(0)
         expected = softmax([float(asking @ keys[j]) / math.sqrt(12) for j in range(6)])[cls:]
         assert headless_attention(query, key, cls).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("sized", [False, True])
+def test_a_mean_over_blocks_of_rows_is_that_of_the_softmax(far: bool, sized: bool) -> None:
+    random = torch.Generator().manual_seed(far + 2 * sized)
+    query, key = (torch.randn(2, 2 * ROWS + 7, 8, generator=random) for _ in range(2))
+    query[0, 5], key[0, 9] = query[0, 5] * (40 if far else 1), key[0, 9] * (40 if far else 1)
+    log_sizes = torch.randint(1, 700, (2 * ROWS + 7,), generator=random).log() if sized else None
+    logits = query.double() @ key.double().mT * 0.7
+    assert bool(logits.max() > 100) == far  # whose exponential float32 cannot hold
+    expected = (logits if log_sizes is None else logits + log_sizes.double()).softmax(-1)
+    assert torch.allclose(mean_attention(query, key, 0.7, log_sizes).double(), expected.mean((0, 1)), rtol=1e-4)
+    class_token = mean_attention(query, key, 0.7, log_sizes, cls=True).double()
+    assert torch.allclose(class_token, expected[:, 1:, 1:].mean((0, 1)), rtol=1e-4)
+
+
+def test_a_statistic_holds_no_graph() -> None:
+    query = torch.randn(2, 5, 3, requires_grad=True)
+    assert not mean_attention(query, query, 1.0).requires_grad
 
 
 def test_a_probe_can_be_imported_beside_its_methods() -> None:

@@ -19,8 +19,9 @@ def by_chance(tokens: int, first: int, second: int) -> float:
     """Expected Jaccard index of two independent random sets of these sizes: the overlap is hypergeometric."""
     if not first or not second:
         return float(first == second)
-    from scipy.stats import hypergeom
-
     overlap = np.arange(max(0, first + second - tokens), min(first, second) + 1)
-    chances = hypergeom.pmf(overlap, tokens, first, second)
-    return float((chances * overlap / (first + second - overlap)).sum())
+    at, neither = overlap[:-1], tokens - first - second
+    more = np.log((first - at) * (second - at) / ((at + 1) * (neither + at + 1)))  # each chance over the one before it
+    logs = np.append(0.0, more).cumsum()
+    chances = np.exp(logs - logs.max())
+    return float((chances * overlap / (first + second - overlap)).sum() / chances.sum())

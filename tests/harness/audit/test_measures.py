@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.stats import hypergeom
 
 from winnow.harness.audit.card import Line, Measured, adjusted
 from winnow.harness.audit.measures.abilities import ability
@@ -62,6 +63,14 @@ def test_chance_is_the_mean_over_all_pairs_of_sets(tokens: int, first: int, seco
             either = {*one} | {*other}
             values.append(len({*one} & {*other}) / len(either) if either else 1.0)
     assert by_chance(tokens, first, second) == pytest.approx(sum(values) / len(values))
+
+
+@pytest.mark.parametrize(("tokens", "first", "second"), [(3000, 900, 600), (3000, 2900, 2000), (20000, 9000, 4000)])
+def test_chance_in_large_sets_is_hypergeometric(tokens: int, first: int, second: int) -> None:
+    overlap = np.arange(second + 1)
+    chances = hypergeom.pmf(overlap, tokens, first, second)
+    wanted = sum(chances * overlap / (first + second - overlap))
+    assert by_chance(tokens, first, second) == pytest.approx(wanted, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -21,7 +21,8 @@ TINY = ("model=qwen2_vl", "model.weights=random", "model.scale=tiny", "model.dty
 def test_plan_and_identity_see_it() -> None:
     whole, half = cell(), cell("downsample.frames=2")
     assert nominal(half.seen).visual == nominal(whole.seen).visual // 2 == 100
-    assert nominal(cell("model=qwen2_vl", "downsample.pixels=4").seen).visual == 16 * 64
+    seen = nominal(cell("model=qwen2_vl", "downsample.pixels=4").seen)
+    assert seen.visual == 16 * 64 and {layer.tokens for layer in seen.projector} == {64}
     one, two = identify(whole), identify(half)
     assert one.run != two.run and one.context == two.context and one.settings != two.settings
 

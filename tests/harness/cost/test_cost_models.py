@@ -13,9 +13,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from winnow.harness.config.choices import options
+from winnow.harness.config.downsample import downsample
 from winnow.harness.config.overrides import cell_from
-from winnow.harness.config.schema import ModelConfig
-from winnow.harness.cost import LLMShape, physical
+from winnow.harness.config.schema import DownsampleConfig, ModelConfig
+from winnow.harness.cost import LLMShape, kv_bytes, physical
 from winnow.harness.cost.experts import Experts
 from winnow.harness.cost.op import Op
 from winnow.harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
@@ -26,7 +27,10 @@ from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import load, random_config
 
 MODELS = options("model")
-PICTURE = 448
+PICTURE = (448, 448)
+PICTURES = {"gemma4": (336, 480)}
+"""Pictures that have as many tokens as the YAML says, divided by `DIVIDED`, where it says the most of any shape."""
+DIVIDED = {"gemma4": 4}
 
 
 @cache
@@ -73,7 +77,7 @@ def narrow(model: ModelConfig) -> dict[str, Any]:
 def projectors(model: nn.Module) -> dict[str, nn.Module]:
     """The modules that take features to the LLM's width, by name."""
     called = {name: module for name, module in model.named_modules() if not isinstance(module, nn.ModuleList)}
-    words = ("projector", "merger", "connector", "downsample")
+    words = ("projector", "merger", "connector", "downsample", "embed_vision")
     named = {name: module for name, module in called.items() if any(word in name for word in words)}
     return {name: module for name, module in named.items() if not any(name.startswith(f"{other}.") for other in named)}
 
@@ -104,12 +108,13 @@ def _shape_of(model: ModelConfig) -> str:
 @pytest.fixture(scope="module", params=distinct())
 def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     model = config(request.param, attn="eager", dtype="float32", device="cpu")
+    model = downsample(model, DownsampleConfig(pixels=DIVIDED.get(model.family, 1)))
     arch = narrow(model)
     loaded = load(model_spec(replace(model, arch=arch)))
     if "experts" in arch:  # one by one, as torch counts nothing of grouped products
         cast(Any, loaded.model).set_experts_implementation("eager")
     frames = 2 * int(model.arch["vision"].get("temporal_patch", 1))
-    video = np.zeros((frames, PICTURE, PICTURE, 3), dtype=np.uint8)
+    video = np.zeros((frames, *PICTURES.get(model.family, PICTURE), 3), dtype=np.uint8)
     inputs = loaded.family.encode(loaded.processor, [Prompt("what is this", videos=[video])])
     with torch.no_grad(), FlopCounterMode(display=False, depth=None) as counter:
         loaded.model(**inputs, use_cache=False, logits_to_keep=1)
@@ -118,10 +123,10 @@ def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     llm = next(name for name, module in modules.items() if module is loaded.family.parts(loaded.model).llm)
     projecting = projectors(loaded.model)
     heads = 1 if "logits_to_keep" in signature(type(loaded.model).forward).parameters else inputs["input_ids"].shape[1]
-    rope = flops.get(f"{root}.{llm}.rotary_emb", 0)  # transformers 5.17 makes the angles by a product of matrices
+    ropes = {name: made for name, made in flops.items() if name.endswith("rotary_emb")}
     parts = {
-        "rope": rope,
-        "llm": flops[f"{root}.{llm}"] - rope,
+        "rope": sum(ropes.values()),  # transformers 5.17 makes the angles by a product of matrices
+        "llm": flops[f"{root}.{llm}"] - ropes.get(f"{root}.{llm}.rotary_emb", 0),
         "head": flops[f"{root}.lm_head"] / heads,
         "projector": sum(flops.get(f"{root}.{name}", 0) for name in projecting),
     }
@@ -133,7 +138,9 @@ def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
         tower = replace(tower, window=window, full=tuple(vision.fullatt_block_indexes))
     sizes = [inputs[name] for name in ("video_grid_thw", "image_grid_thw") if name in inputs]
     count = sum(grid[0] for size in sizes for grid in size.tolist())
-    count = count or next(v for k, v in inputs.items() if "pixel" in k).numel() // (3 * arch["vision"]["image"] ** 2)
+    pixels = next(value for name, value in inputs.items() if "pixel" in name)
+    each = pixels[0].numel() if "image_position_ids" in inputs else 3 * arch["vision"]["image"] ** 2
+    count = count or pixels.numel() // each
     return model, Counted(arch, tower, count, inputs["input_ids"].shape[1], parts, linears(projecting.values()))
 
 
@@ -158,7 +165,7 @@ def test_tower(counted: tuple[ModelConfig, Counted]) -> None:
 def test_projector(counted: tuple[ModelConfig, Counted]) -> None:
     """Torch counts the narrow layers for the YAML's number of vectors."""
     model, found = counted
-    layers = projector_from(model.arch)
+    layers = projector_from(model.arch, model.pixels)
     passes = [layer.tokens // layers[0].tokens for layer in layers]
     assert len(found.projectors) == sum(passes)
     narrowed = [Linear(layers[0].tokens, *size) for size in found.projectors]
@@ -179,6 +186,13 @@ def test_a_mixture_is_counted_by_hand() -> None:
     few = {op.name: op for op in physical.layer_ops(A3B, 16)}["experts"].weight / (2 * 3 * 2048 * 768)
     assert few == pytest.approx(128 * (1 - (15 / 16) ** 16)) and 82 < few < 83
     assert not {"gate_proj", "up_proj", "down_proj"} & set(ops)
+
+
+def test_a_sliding_layer_keeps_its_window() -> None:
+    """2000 tokens at 16 bit: 52 of Gemma 3's 62 layers keep 1024, 50 of Gemma 4's 60, whose others have other heads."""
+    three, four = (LLMShape.from_arch(config(name).arch) for name in ("gemma3_27b", "gemma4_31b"))
+    assert kv_bytes(three, [2000] * 62) == 2 * 2 * 16 * 128 * (52 * 1024 + 10 * 2000)
+    assert kv_bytes(four, [2000] * 60) == 2 * 2 * (50 * 1024 * 16 * 256 + 10 * 2000 * 4 * 512)
 
 
 def test_experts_that_tokens_meet_are_those_of_a_draw() -> None:
@@ -209,10 +223,14 @@ def test_shared_experts_are_passed_by_every_token(shared: int) -> None:
         ("qwen3_5_4b", 3.57, 3.57),
         ("qwen3_5", 6.92, 6.92),
         ("qwen3_5_35b_a3b", 33.6, 2.4),
+        ("gemma4_31b", 29.3, 29.3),
     ],
 )
 def test_parameters_of_the_decoder_are_those_of_its_card(name: str, billions: float, active: float) -> None:
-    """Without embeddings, as the cards of Qwen3 say; of 3.3 active billions 0.6 are embedding and head."""
+    """Without embeddings, as the cards of Qwen3 say; of 3.3 active billions 0.6 are embedding and head.
+
+    Gemma 4's says 30.7 with an embedding of 1.4.
+    """
     shape = LLMShape.from_arch(config(name).arch)
     assert shape.parameters / 1e9 == pytest.approx(billions, abs=0.06)
     assert shape.active_parameters / 1e9 == pytest.approx(active, abs=0.06)

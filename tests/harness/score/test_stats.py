@@ -1,14 +1,21 @@
 """Intervals and tests against other computations (scipy, statsmodels, loops), and properties that hold for all data."""
 
 import math
+import subprocess
+import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from winnow.harness.score.layout import lay_out
 from winnow.harness.score.stats import Z, difference, figure, holm, median_interval, sign_flip
@@ -32,6 +39,15 @@ def test_wilson_equals_scipy_and_holds_the_mean(bits: list[int]) -> None:
     expected = reference.binomtest(sum(bits), len(bits)).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
     assert 0 <= found.low <= found.mean + 1e-12 and found.mean - 1e-12 <= found.high <= 1
+
+
+@given(CLUSTERED)
+def test_wilson_of_clusters_equals_statsmodels_at_the_effective_number(rows: list[tuple[int, int, str]]) -> None:
+    bits, layout = np.array([one for one, _, _ in rows]), lay_out([video for _, _, video in rows])
+    samples = len(bits) / layout.design_effect(bits)
+    found = figure(bits, layout)
+    expected = proportion_confint(bits.mean() * samples, samples, method="wilson")
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
 
 
 def test_t_interval_by_hand() -> None:
@@ -213,6 +229,33 @@ def test_errors_name_what_is_wrong() -> None:
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+def test_holm_equals_statsmodels() -> None:
+    rng = np.random.default_rng(0)
+    for n in range(1, 20):
+        p_values = [*rng.uniform(0, 0.3, n).round(2)]
+        assert holm(p_values) == pytest.approx([*multipletests(p_values, method="holm")[1]])
+
+
+FIGURES = """
+import sys
+from pathlib import Path
+from winnow.harness.common.run_files import read_scores
+from winnow.harness.score.stats import difference, figure, holm, median_interval
+
+[scores] = read_scores(Path(sys.argv[1])).values()
+values = [one.score for one in scores.values()]
+figure([0, 1]), figure(values), difference(values, values[::-1]), holm([0.1, 0.2]), median_interval(values)
+print(sorted({"pandas", "scipy.stats", "statsmodels", "torch"} & set(sys.modules)), len(values))
+"""
+
+
+def test_figures_of_a_run_need_no_library_that_takes_a_second_to_import(tmp_path: Path) -> None:
+    scores = [{"task": "t", "doc_id": n, "metric": "m", "score": n / 9, "stratum": "", "media": ""} for n in range(9)]
+    pq.write_table(pa.Table.from_pylist(scores), tmp_path / "scores.parquet")
+    command = [sys.executable, "-c", FIGURES, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[] 9\n"
 
 
 def test_median_interval_equals_scipy() -> None:

@@ -12,7 +12,16 @@ from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, Tower, TowerKeys, TowerValues
+from winnow.reducers.core.tower import (
+    ClsLogits,
+    ClsRow,
+    ColumnMean,
+    Headless,
+    PatchLogits,
+    Tower,
+    TowerKeys,
+    TowerValues,
+)
 
 LEFT = torch.finfo(torch.float32).min
 
@@ -46,7 +55,15 @@ def test_statistics_are_those_of_attention_by_loops(cls: bool) -> None:
     n, heads, width = 4 + cls, 2, 3
     query, key, value = (torch.randn(1, heads, n, width, generator=draw) for _ in range(3))
     frames = passing(cls)
-    probes = [ColumnMean(), Headless(), ClsLogits(), TowerKeys(), TowerValues(), *([ClsRow()] if cls else [])]
+    probes = [
+        ColumnMean(),
+        Headless(),
+        ClsLogits(),
+        PatchLogits(),
+        TowerKeys(),
+        TowerValues(),
+        *([ClsRow()] if cls else []),
+    ]
     frames.observe(1, probes, query, key, value, 0.7)
     found = frames.signals[0]
     weights, raw = torch.zeros(2, n, n)
@@ -61,12 +78,37 @@ def test_statistics_are_those_of_attention_by_loops(cls: bool) -> None:
     if cls:
         assert torch.allclose(found[ClsRow(), 1], weights[0, 1:], atol=1e-6)
     assert torch.allclose(found[ClsLogits(), 1], (raw[0] if cls else raw.mean(0))[int(cls) :], atol=1e-6)
+    assert torch.allclose(found[PatchLogits(), 1], raw[int(cls) :], atol=1e-6)
     wide_q, wide_k = (x[0].transpose(0, 1).reshape(n, -1) for x in (query, key))
     row = wide_q[0] if cls else wide_q.mean(0)
     softmax = torch.stack([(row * wide_k[j]).sum() / 6**0.5 for j in range(n)]).softmax(0)
     assert torch.allclose(found[Headless(), 1], softmax[int(cls) :], atol=1e-6)
     assert torch.equal(found[TowerKeys(), 1], key[0, :, int(cls) :].transpose(0, 1))
     assert torch.equal(found[TowerValues(), 1], value[0, :, int(cls) :].transpose(0, 1))
+
+
+def test_what_does_not_last_is_gone_in_the_next_block() -> None:
+    frames, query = passing(True), torch.randn(1, 2, 5, 3)
+    frames.observe(0, [ColumnMean(), PatchLogits()], query, query, query, 1.0)
+    assert {*frames.signals[0]} == {(ColumnMean(), 0), (PatchLogits(), 0)}
+    frames.observe(1, [ClsLogits()], query, query, query, 1.0)
+    assert {*frames.signals[0]} == {(ColumnMean(), 0), (ClsLogits(), 1)}
+
+
+def test_a_method_is_told_what_it_said_of_the_same_frame() -> None:
+    answers = [Reduction(torch.arange(4), told="a"), None, Reduction(torch.arange(3)), Reduction(torch.arange(2))]
+    frames, heard = passing(False, *answers[:2]), []
+
+    @dataclass(frozen=True)
+    class Hears(Keeps):
+        def reduce(self, view: Any) -> Reduction | None:
+            heard.append(view.told)
+            return super().reduce(view)
+
+    frames.reducer = Hears(iter(answers))
+    for block in (0, 1):
+        frames.reduce(Site.tower(block, tower(False)), torch.randn(2, 4, 3), cls=False)
+    assert heard == [None, None, "a", None]
 
 
 def test_padding_of_a_shorter_frame_is_in_no_statistic() -> None:
