@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-tokenizers test-media test-mutants lint docs wheel audit format lock clean
+.PHONY: help setup run pico test test-full test-compat test-newest test-lowest test-transformers test-faults test-slurm test-tokenizers test-media test-mutants lint docs wheel audit format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,10 @@ $(VENV)/.stamp: pyproject.toml constraints.txt scripts/setup_env.sh
 
 run: setup ## Run the pico sweep (10 cells) and print its table.
 	$(BIN)/python run.py experiment=pico
+
+pico: setup ## Train pico from nothing, SEED=n (0); goes on where it was stopped; then scripts/pico_figures.py.
+	$(BIN)/python scripts/train_pico.py --seed $(or $(SEED),0) --work build/pico-$(or $(SEED),0) \
+		--out $(if $(filter-out 0,$(SEED)),build/pico-$(SEED)/weights,models/pico/weights)
 
 test: lint ## Lint, then the covering tests: guards every change.
 	$(PYTEST)

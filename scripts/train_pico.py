@@ -1,87 +1,55 @@
 """Train pico from nothing and write the complete checkpoint that Winnow ships.
 
-    python scripts/train_pico.py --out models/pico/weights --work build/pico
+    python scripts/train_pico.py --seed 0 --out models/pico/weights --work build/pico
 
-Four stages, each kept in the work folder and skipped when it is there already:
-
-tower      the vision tower names the things of crowded frames; frozen from here on;
-words      the language model answers about ideal visual tokens, which are sums of word embeddings and need no pixels;
-projector  is fitted to those tokens;
-joint      language model and projector learn together on rendered scenes.
-
-The first two do not depend on each other and may run at the same time (`--only tower`, `--only words`). Processes can
-share a stage and average their gradients: `torchrun --nproc_per_node 2 scripts/train_pico.py --only joint`.
-
-The shipped weights are seed 0, one thread per stage, on two shared cores: 4, 15, 1 and 15 minutes.
+The stages stand in `models/pico/training/stages.py`. Each keeps its state in the work folder, so that the same command
+goes on, exactly, where it was stopped. Processes share each step: they draw data of their own and average gradients.
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from transformers import LlavaForConditionalGeneration
+from torch.multiprocessing.spawn import spawn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from winnow.models.pico.build import WEIGHTS, build_model, save
-from winnow.models.pico.training.language import train_joint, train_words
-from winnow.models.pico.training.tower import train_projector, train_tower
+from winnow.models.pico.training.stages import STAGES, run_stage
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage: what it runs and which parts of the model it changes."""
-
-    run: Callable[[LlavaForConditionalGeneration, np.random.Generator], float]
-    parts: tuple[str, ...]
-
-
-STAGES = {
-    "tower": Stage(lambda model, rng: train_tower(model, rng, steps=1600), ("vision_tower",)),
-    "words": Stage(lambda model, rng: train_words(model, rng, steps=1500), ("language_model", "lm_head")),
-    "projector": Stage(lambda model, rng: train_projector(model, rng, steps=400), ("multi_modal_projector",)),
-    "joint": Stage(
-        lambda model, rng: train_joint(model, rng, steps=800), ("multi_modal_projector", "language_model", "lm_head")
-    ),
-}
-
-
-def run_stage(model: LlavaForConditionalGeneration, name: str, work: Path, seed: int, only: str | None) -> None:
-    """Load a stage's result into the model, or run the stage and keep its result."""
-    stage, path = STAGES[name], work / f"{name}.pt"
-    if not path.exists() and only in (None, name):
-        number, rank = list(STAGES).index(name), int(os.environ.get("RANK", "0"))
-        torch.manual_seed(seed + number + 1000 * rank)
-        stage.run(model, np.random.default_rng([seed, number, rank]))
-        if rank == 0:
-            state = model.state_dict()
-            torch.save({key: value for key, value in state.items() if any(p in key for p in stage.parts)}, path)
-    elif path.exists():
-        model.load_state_dict(torch.load(path), strict=False)
+def train(rank: int, options: argparse.Namespace) -> None:
+    """Run the stages in one of the processes; the first writes the checkpoint after the last."""
+    torch.set_num_threads(1)
+    if options.processes > 1:
+        meeting = f"file://{options.work.absolute()}/meeting"
+        torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=options.processes)
+    model = build_model(options.seed)
+    for name in STAGES:
+        run_stage(model, name, options.work, options.seed, rank, options.share)
+        if name == options.until:
+            return
+    if rank == 0:
+        save(model, options.out)
 
 
 def main() -> None:
-    """Run the stages that are missing and, after the last, write the checkpoint."""
+    """Read the options and start the processes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--work", type=Path, default=Path("build/pico"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=STAGES)
+    parser.add_argument("--share", type=float, default=1.0, help="of each stage's steps, for trials")
+    parser.add_argument("--until", choices=STAGES, help="stop after this stage")
+    parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    if "WORLD_SIZE" in os.environ:
-        torch.distributed.init_process_group("gloo")
     options.work.mkdir(parents=True, exist_ok=True)
-    model = build_model(options.seed)
-    for name in STAGES:
-        run_stage(model, name, options.work, options.seed, options.only)
-    if (options.work / f"{name}.pt").exists() and int(os.environ.get("RANK", "0")) == 0:
-        save(model, options.out)
+    (options.work / "meeting").unlink(missing_ok=True)
+    if options.processes == 1:
+        train(0, options)
+    else:
+        spawn(train, (options,), nprocs=options.processes)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ without its CLS token, a pointwise projector of two layers, and a small Qwen2. A
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.normalizers import Lowercase
-from tokenizers.pre_tokenizers import Whitespace
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import WordPiece
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
@@ -22,10 +20,11 @@ from transformers import (
     Qwen2Config,
 )
 
-from winnow.models.pico.questions import BOS, EOS, IMAGE, PAD, UNK, VOCABULARY
+from winnow.models.pico.questions import BOS, CONTINUED, EOS, IMAGE, LETTERS, PAD, UNK, VOCABULARY
 from winnow.models.pico.world import PATCH, SIZE
 
 WEIGHTS = Path(__file__).parent / "weights"
+LONGEST = 2048
 TOKEN_IDS = {word: index for index, word in enumerate(VOCABULARY)}
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %} {{ message['role'] }} "
@@ -58,7 +57,7 @@ def build_config() -> LlavaConfig:
         num_hidden_layers=8,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=LONGEST,
         tie_word_embeddings=True,
         initializer_range=0.07,
         **{f"{name}_token_id": TOKEN_IDS[word] for name, word in (("bos", BOS), ("eos", EOS), ("pad", PAD))},
@@ -94,10 +93,18 @@ def build_model(seed: int = 0) -> LlavaForConditionalGeneration:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Return the word-level tokenizer; it pads on the left, as generation needs."""
-    backend = Tokenizer(WordLevel(TOKEN_IDS, unk_token=UNK))
-    backend.normalizer = Lowercase()
-    backend.pre_tokenizer = Whitespace()
+    """Return the tokenizer of words and digits; it pads on the left, as generation needs.
+
+    Case is dropped, but for the letters of options: they pass as bold capitals, which have no lower case.
+    """
+    bold = {letter: chr(0x1D400 + ord(letter) - ord("A")) for letter in LETTERS}
+    vocabulary = {bold.get(word, word): index for word, index in TOKEN_IDS.items()}
+    backend = Tokenizer(WordPiece(vocabulary, unk_token=UNK, continuing_subword_prefix=CONTINUED))
+    marks = [normalizers.Replace(Regex(rf"\b{letter}\b"), sign) for letter, sign in bold.items()]
+    backend.normalizer = normalizers.Sequence([*marks, normalizers.Lowercase()])
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    words = decoders.WordPiece(prefix=CONTINUED, cleanup=False)
+    backend.decoder = decoders.Sequence([words, *(decoders.Replace(sign, letter) for letter, sign in bold.items())])
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token=BOS,
@@ -106,7 +113,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         unk_token=UNK,
         additional_special_tokens=[IMAGE],
         padding_side="left",
-        model_max_length=1024,
+        model_max_length=LONGEST,
     )
 
 

@@ -1,9 +1,9 @@
 """The world of pico: small videos of coloured shapes on a textured background, drawn with numpy alone.
 
-A video has `FRAMES` frames of `SIZE` x `SIZE` pixels. One to four things with distinct colours and distinct shapes
-appear at distinct frames, stay for two to five frames, and either rest in one cell of
-the `GRID` x `GRID` patch grid or drift one cell per frame. An image is a scene of one frame. Everything follows from a
-seed, a split and an index.
+A video has `FRAMES` frames of `SIZE` x `SIZE` pixels, a film `FILM`. One to four things with distinct colours and
+distinct shapes appear at distinct frames, stay for two to five frames, and either rest in one cell of the `GRID` x
+`GRID` patch grid or drift one cell per frame. An image is a scene of one frame. Everything follows from a seed, a split
+and an index. `films` draws printed numbers and long films.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAMES = 8
+FILM = 64
 PATCH = 12
 GRID = 5
 SIZE = PATCH * GRID
 SPLITS = ("dev", "test")
 COLORS = ("red", "green", "blue", "yellow", "purple", "cyan", "orange", "white")
 SHAPES = ("circle", "square", "triangle", "cross", "diamond", "ring")
+DIGITS = "0123456789"
 MOST = 4
 
 _RGB = np.array(
@@ -48,7 +50,7 @@ class Thing:
     Attributes
     ----------
     color, shape
-        Indices into `COLORS` and `SHAPES`.
+        Indices into `COLORS` and `SHAPES`; printed digits follow the shapes.
     start
         First frame in which it is seen.
     cells
@@ -86,7 +88,7 @@ def shape_mask(shape: int, size: int) -> NDArray[np.bool_]:
     Parameters
     ----------
     shape
-        Index into `SHAPES`.
+        Index into `SHAPES`, or behind them into `DIGITS`.
     size
         Height and width in pixels.
 
@@ -95,6 +97,8 @@ def shape_mask(shape: int, size: int) -> NDArray[np.bool_]:
     numpy.ndarray
         Boolean mask of shape (size, size).
     """
+    if shape >= len(SHAPES):
+        return digit_mask(shape - len(SHAPES), size)
     y, x = np.mgrid[0:size, 0:size]
     radius = (size - 1) / 2
     dy, dx = np.abs(y - radius), np.abs(x - radius)
@@ -111,7 +115,25 @@ def shape_mask(shape: int, size: int) -> NDArray[np.bool_]:
     return np.asarray(masks[shape], dtype=np.bool_)
 
 
-_MASKS = {(shape, size): shape_mask(shape, size) for shape in range(len(SHAPES)) for size in (9, 10, 11)}
+_FONT = (
+    "### .#. ### ### #.# ### ### ### ### ###",
+    "#.# ##. ..# ..# #.# #.. #.. ..# #.# #.#",
+    "#.# .#. ### ### ### ### ### .#. ### ###",
+    "#.# .#. #.. ..# ..# ..# #.# .#. #.# ..#",
+    "### ### ### ### ..# ### ### .#. ### ###",
+)
+
+
+def digit_mask(digit: int, size: int) -> NDArray[np.bool_]:
+    """Draw a digit of three by five squares of two pixels in the middle of a mask of shape (size, size)."""
+    glyph = np.array([[point == "#" for point in row.split()[digit]] for row in _FONT]).repeat(2, 0).repeat(2, 1)
+    mask = np.zeros((size, size), dtype=np.bool_)
+    left, rows = (size - 6) // 2, min(size, 10)
+    mask[:rows, left : left + 6] = glyph[:rows]
+    return mask
+
+
+_MASKS = {(shape, size): shape_mask(shape, size) for shape in range(len(SHAPES) + len(DIGITS)) for size in (9, 10, 11)}
 
 
 def sample_scene(rng: np.random.Generator, frames: int = FRAMES, count: int | None = None) -> Scene:

@@ -1,12 +1,15 @@
 """Write the pico benchmark to disk: real mp4 and PNG files and one parquet file per task.
 
-The files follow from the seeds below alone. lmms-eval reads the parquet files; load a task as
+The files follow from the seeds of `winnow.models.pico.items` alone. Videos and pictures are written at once, the other
+topics when a task asks for them. lmms-eval reads the parquet files; load a task as
 
     tasks = TaskManager("WARNING", include_defaults=False, include_path=[str(TASKS)])
     simple_evaluate(model=..., tasks=[override("pico_video")], task_manager=tasks)
 """
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from winnow.harness.common import files
-from winnow.models.pico.questions import (
-    IMAGE_TYPES,
-    VIDEO_TYPES,
-    Question,
-    ask,
-    balanced_count,
-    fewest_things,
-    relevance,
-)
-from winnow.models.pico.world import FRAMES, SPLITS, generator, render, sample_scene
+from winnow.models.pico.items import MEDIA, SEEDS, SIZE, draw_item
+from winnow.models.pico.questions import relevance
+from winnow.models.pico.world import SPLITS
 
 TASKS = Path(__file__).parent
-VERSION = "1"
-SIZE = 300
-_SEEDS = {"video": 271828, "image": 314159}
-_TYPES = {"video": VIDEO_TYPES, "image": IMAGE_TYPES}
-_FRAMES = {"video": FRAMES, "image": 1}
-_RATE = 4
+VERSION = "2"
+FIRST = ("video", "image")
+_RATE = {"video": 4, "film": 8}
 
 
 def root(cache_dir: Path | str | None = None) -> Path:
@@ -44,7 +37,7 @@ def root(cache_dir: Path | str | None = None) -> Path:
     return cache.absolute() / "pico" / VERSION
 
 
-def ensure(cache_dir: Path | str | None = None) -> Path:
+def ensure(cache_dir: Path | str | None = None, topics: Sequence[str] = FIRST) -> Path:
     """Write the benchmark unless it is there already.
 
     Safe under several processes: each writes a folder of its own and the first to finish gives it its name.
@@ -53,28 +46,30 @@ def ensure(cache_dir: Path | str | None = None) -> Path:
     ----------
     cache_dir
         Where to write; when given it becomes this process's `$WINNOW_CACHE`, so that the tasks find their media.
+    topics
+        Which of its topics.
 
     Returns
     -------
     pathlib.Path
-        Folder of `<task>.parquet` and the media.
+        Folder that holds one folder per topic, with `<split>.parquet` and the media.
     """
     if cache_dir is not None:
         os.environ["WINNOW_CACHE"] = str(cache_dir)
-    folder = root()
-    files.write_folder(folder, _write)
-    return folder
+    for topic in topics:
+        files.write_folder(root() / topic, partial(write_topic, topic=topic))
+    return root()
 
 
-def _write(draft: Path) -> None:
-    for medium in _SEEDS:
-        for split in SPLITS:
-            write_task(draft, medium, split)
+def write_topic(folder: Path, topic: str) -> None:
+    """Write all splits of a topic."""
+    for split in SPLITS:
+        write_split(folder, topic, split)
 
 
-def task_name(medium: str, split: str) -> str:
+def task_name(topic: str, split: str) -> str:
     """Return `pico_video`, `pico_image` for the test split, with the split's name appended for others."""
-    return f"pico_{medium}" if split == "test" else f"pico_{medium}_{split}"
+    return f"pico_{topic}" if split == "test" else f"pico_{topic}_{split}"
 
 
 def override(task: str) -> dict[str, Any]:
@@ -83,23 +78,23 @@ def override(task: str) -> dict[str, Any]:
     Writes the benchmark first if need be. lmms-eval builds simple tasks from such dictionaries; for chat models pass
     it through `TaskManager.load_task_or_group([override(task)], "chat")` and give the values as tasks.
     """
-    split = "dev" if task.endswith("_dev") else "test"
-    rows = ensure() / f"{task}.parquet"
-    if not rows.exists():
-        known = ", ".join(sorted(path.stem for path in TASKS.glob("*.yaml")))
-        raise ValueError(f"unknown pico task {task!r}; known are {known}")
+    known = {task_name(topic, split): (topic, split) for topic in SEEDS for split in SPLITS}
+    if task not in known:
+        raise ValueError(f"unknown pico task {task!r}; known are {', '.join(sorted(known))}")
+    topic, split = known[task]
+    rows = ensure(topics=[topic]) / topic / f"{split}.parquet"
     return {"task": task, "dataset_kwargs": {"data_files": {split: str(rows)}}}
 
 
-def write_task(folder: Path, medium: str, split: str, size: int = SIZE) -> Path:
-    """Write media and rows of one task.
+def write_split(folder: Path, topic: str, split: str, size: int = SIZE) -> Path:
+    """Write media and rows of one split of a topic.
 
     Parameters
     ----------
     folder
         Where to write.
-    medium
-        "video" or "image".
+    topic
+        A key of `SEEDS`.
     split
         "test" or "dev".
     size
@@ -111,61 +106,37 @@ def write_task(folder: Path, medium: str, split: str, size: int = SIZE) -> Path:
         The parquet file. Column `relevance` holds, per visual token (frames x rows x columns), how many pixels of the
         things that the answer depends on it covers.
     """
-    media = folder / medium / split
-    media.mkdir(parents=True)
+    (folder / split).mkdir(parents=True)
+    image = MEDIA[topic] == "image"
     rows = []
     for index in range(size):
-        question, frames, marks = draw_item(medium, split, index)
-        name = media / f"{index:04d}.{'mp4' if medium == 'video' else 'png'}"
-        if medium == "video":
-            write_video(name, frames)
-        else:
-            Image.fromarray(frames[0]).save(name)
+        rng, shot, question = draw_item(topic, split, index)
+        frames, coverage = shot.render(rng)
+        name = f"{split}/{index // 2 * 2 if topic == 'second' else index:04d}.{'png' if image else 'mp4'}"
+        if image:
+            Image.fromarray(frames[0]).save(folder / name)
+        elif not (folder / name).exists():
+            write_video(folder / name, frames, _RATE[MEDIA[topic]])
         rows.append(
             {
-                "id": f"{medium}-{split}-{index:04d}",
-                medium: str(name.relative_to(folder)),
+                "id": f"{topic}-{split}-{index:04d}",
+                "image" if image else "video": f"{topic}/{name}",
                 "question": question.text,
                 "answer": question.answer,
                 "type": question.type,
-                "relevance": marks,
+                "relevance": relevance(coverage, question.targets),
             }
         )
-    path = folder / f"{task_name(medium, split)}.parquet"
+    path = folder / f"{split}.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
     return path
 
 
-def draw_item(medium: str, split: str, index: int) -> tuple[Question, NDArray[np.uint8], list[int]]:
-    """Draw one question with its frames.
-
-    Returns
-    -------
-    question : Question
-        Of type number `index` modulo the number of types.
-    frames : numpy.ndarray
-        RGB, shape (frames, height, width, 3), uint8.
-    relevance : list of int
-        One number per visual token.
-    """
-    rng = generator(_SEEDS[medium], split, index)
-    types = _TYPES[medium]
-    kind = types[index % len(types)]
-    turn = index // len(types)
-    count = balanced_count(turn, kind) if kind == "count" else None
-    scene = sample_scene(rng, _FRAMES[medium], count)
-    while len(scene) < fewest_things(kind):
-        scene = sample_scene(rng, _FRAMES[medium])
-    question = ask(rng, scene, kind, present=turn % 2 == 0)
-    frames, coverage = render(rng, scene, _FRAMES[medium])
-    return question, frames, relevance(coverage, question.targets)
-
-
-def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
+def write_video(path: Path, frames: NDArray[np.uint8], rate: int = 4) -> None:
     """Write RGB frames (frames, height, width, 3) as H.264 at high quality with full chroma."""
     with av.open(str(path), "w") as container:
         options = {"crf": "10", "preset": "veryfast", "threads": "1"}
-        stream = container.add_stream("libx264", rate=_RATE, options=options)
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv444p"
         for frame in frames:

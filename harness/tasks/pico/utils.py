@@ -23,12 +23,12 @@ def doc_to_text(doc: Doc, lmms_eval_specific_kwargs: dict[str, str] | None = Non
 
 
 def process_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score one answer: right if it is the expected word, whatever its case or final stop.
+    """Score one answer: right if it is the expected word or letter, whatever its case, brackets or final stop.
 
     Returns
     -------
     dict
         `pico_accuracy` and the accuracy of the question's own type, `pico_<type>`.
     """
-    score = float(results[0].strip().lower().rstrip(" .") == doc["answer"])
+    score = float(results[0].lower().strip(" .()") == doc["answer"].lower())
     return {"pico_accuracy": score, f"pico_{doc['type']}": score}

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -113,6 +113,16 @@ class Trainer:
     def progress(self) -> float:
         """Share of the steps that are done."""
         return self.done / self.steps
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next steps depend on."""
+        return {"done": self.done, "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where a state was taken."""
+        self.done = state["done"]
+        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
 
     def step(self, loss: Tensor) -> None:
         """Follow the gradient of a loss once."""

@@ -1,6 +1,6 @@
 """Many independent questions behind one shared video, so that its tokens are computed once per training step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,113 +9,161 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from winnow.models.pico.build import TOKEN_IDS
-from winnow.models.pico.questions import EOS, IMAGE_TYPES, VIDEO_TYPES, ask, caption, fewest_things
-from winnow.models.pico.world import FRAMES, GRID, Scene
+from winnow.models.pico.films import PLACES
+from winnow.models.pico.questions import (
+    EOS,
+    LETTERS,
+    NUMBERS,
+    TYPES,
+    UNK,
+    Question,
+    split_words,
+    with_letters,
+)
+from winnow.models.pico.shots import LETTERED, Shot, ask_shot, kinds
+from winnow.models.pico.world import COLORS, FRAMES, GRID, SHAPES
 
 IGNORED = -100
-CAPTION = "caption"
-_PADDING = -1
-_CAPTION_WEIGHT = 0.5
-_END_WEIGHT = 0.1
-_SHARES = {"color": 1.0, "shape": 0.7, "first": 0.5, "last": 2.0, "count": 1.0, "exist": 3.0}
+_END_WEIGHT, _CAPTION_WEIGHT = 0.1, 0.5
+_CHATTY, _CHATTER = 0.25, 10
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Text segments that follow one visual prefix; all tensors have shape (batch, tokens).
+    """Questions that follow one visual prefix; all tensors have shape (batch, questions, tokens).
 
     Attributes
     ----------
     tokens
-        Token ids.
+        Token ids, padded on the right.
     targets
         The id that follows each token, `IGNORED` where nothing is to be predicted.
     weights
         Weight of each prediction in the loss.
-    segments
-        Number of the segment from 1, -1 for padding; segments do not see each other.
-    positions
-        Position within the segment.
+    real
+        1 for tokens, 0 for padding.
     kinds
-        Index into `VIDEO_TYPES` where the answer is predicted, else -1.
+        Index into `TYPES` where an answer is predicted, else -1.
     """
 
     tokens: Tensor
     targets: Tensor
     weights: Tensor
-    segments: Tensor
-    positions: Tensor
+    real: Tensor
     kinds: Tensor
 
 
-def pack(rng: np.random.Generator, scenes: Sequence[Scene], frames: int, questions: int, captions: int) -> Pack:
-    """Draw questions and captions for each scene and lay them out side by side.
+Line = tuple[float, float, float, float, float]
+_FILLER = (0, IGNORED, 0, 0, -1)
+
+
+def draw_questions(
+    rng: np.random.Generator, shot: Shot, number: int, shares: Mapping[str, float], letters: bool = False
+) -> list[Question]:
+    """Draw questions about a shot, types weighted by their shares; with letters, three or four options each."""
+    known = [kind for kind in kinds(shot) if not letters or kind in LETTERED[shot.medium]]
+    weights = np.array([shares.get(kind, 1.0) for kind in known])
+    drawn = rng.choice(len(known), number, p=weights / weights.sum())
+    return [ask_shot(rng, shot, known[i], int(rng.integers(3, 5)) if letters else 0) for i in drawn]
+
+
+def pack(rng: np.random.Generator, questions: Sequence[Sequence[Question]]) -> Pack:
+    """Lay out the questions of each row side by side.
 
     Parameters
     ----------
     rng
-        Source of randomness.
-    scenes
-        One per row of the batch.
-    frames
-        1 for images, which are not asked for order.
-    questions, captions
-        Number of segments of each kind per scene.
+        Source of the unknown words that surround some questions, as the instructions of other benchmarks do.
+    questions
+        As many for each row of the batch.
 
     Returns
     -------
     Pack
-        Padded on the right to the longest row.
+        Padded on the right to the longest question.
     """
-    rows = [_row(rng, scene, frames, questions, captions) for scene in scenes]
-    length = max(len(row) for row in rows)
-    filler = np.array([0, IGNORED, 0, _PADDING, 0, -1], dtype=np.float64)
-    table = np.stack([np.concatenate([row, np.tile(filler, (length - len(row), 1))]) for row in rows])
-    tokens, targets, weights, segments, positions, kinds = torch.from_numpy(table).unbind(-1)
-    return Pack(tokens.long(), targets.long(), weights.float(), segments.long(), positions.long(), kinds.long())
+    chatter = rng.random() < _CHATTY
+    return _lay_out([[_question(rng, question, chatter) for question in row] for row in questions])
 
 
-def _row(rng: np.random.Generator, scene: Scene, frames: int, questions: int, captions: int) -> NDArray[np.float64]:
-    """Return one scene's segments, one line per token in the order of `Pack`'s fields."""
-    types = [kind for kind in (VIDEO_TYPES if frames > 1 else IMAGE_TYPES) if len(scene) >= fewest_things(kind)]
-    shares = np.array([_SHARES[kind] for kind in types])
-    lines: list[tuple[float, ...]] = []
-    for number in range(1, questions + captions + 1):
-        if number <= captions:
-            lines += _segment(number, "describe assistant", caption(scene), CAPTION)
-        else:
-            question = ask(rng, scene, str(rng.choice(types, p=shares / shares.sum())))
-            lines += _segment(number, f"{question.text} assistant", question.answer, question.type)
-    return np.array(lines, dtype=np.float64)
+def pack_drill(rng: np.random.Generator, batch: int, number: int) -> Pack:
+    """Lay out an exercise without anything to see: which letter stands before a word.
+
+    Every second one asks as questions do, the others for all of their options, one after the other.
+    """
+    return _lay_out([[(_drill, _dense_drill)[i % 2](rng) for i in range(number)] for _ in range(batch)])
 
 
-def _segment(number: int, prompt: str, answer: str, kind: str) -> list[tuple[float, ...]]:
-    """Return the lines of one prompt and its answer."""
-    start = len(prompt.split())
-    ids = [TOKEN_IDS[word] for word in (*prompt.split(), *answer.split(), EOS)]
-    lines: list[tuple[float, ...]] = []
-    for position, token in enumerate(ids[:-1]):
-        asked = position >= start - 1
-        end = position == len(ids) - 2
-        weight = _END_WEIGHT if end else _CAPTION_WEIGHT if kind == CAPTION else 1.0
-        label = VIDEO_TYPES.index(kind) if kind != CAPTION and asked and not end else -1
-        lines.append((token, ids[position + 1] if asked else IGNORED, weight if asked else 0, number, position, label))
+def _offer(rng: np.random.Generator) -> tuple[str, Question]:
+    """Draw a word and the question that offers it among others of its kind."""
+    pool = (COLORS, SHAPES, NUMBERS, PLACES)[int(rng.integers(4))]
+    word = pool[int(rng.integers(len(pool)))]
+    return word, with_letters(rng, Question("letter", f"{word} ?", word, ()), int(rng.integers(3, 5)))
+
+
+def _drill(rng: np.random.Generator) -> list[Line]:
+    return _question(rng, _offer(rng)[1], chatter=False)
+
+
+def _dense_drill(rng: np.random.Generator) -> list[Line]:
+    options = _offer(rng)[1].text.splitlines()[1:]
+    lines: list[Line] = [_unasked(word) for word in split_words(" ".join(options))]
+    for i in rng.permutation(len(options)):
+        *words, last = options[i].split()[1:]
+        lines += [*map(_unasked, ["?", *words]), (TOKEN_IDS[last], TOKEN_IDS[LETTERS[i]], 1, 1, TYPES.index("letter"))]
     return lines
 
 
-def scene_labels(scene: Scene, frames: int) -> NDArray[np.int64]:
+def _unasked(word: str) -> Line:
+    return (TOKEN_IDS[word], IGNORED, 0, 1, -1)
+
+
+def _lay_out(rows: Sequence[Sequence[Sequence[Line]]]) -> Pack:
+    """Pad all questions on the right to the longest."""
+    length = max(len(lines) for row in rows for lines in row)
+    table = torch.tensor([[[*lines, *[_FILLER] * (length - len(lines))] for lines in row] for row in rows])
+    tokens, targets, weights, real, types = table.unbind(-1)
+    return Pack(tokens.long(), targets.long(), weights, real, types.long())
+
+
+def _question(rng: np.random.Generator, question: Question, chatter: bool) -> list[Line]:
+    """Return the lines of a question; one with options may stand among unknown words."""
+    text = question.text
+    if question.type == "letter" and chatter:
+        before, after = (f" {UNK}" * int(count) for count in rng.integers(0, _CHATTER, 2))
+        text = f"{before} {text} {after}"
+    return _lines(f"{text} assistant", question.answer, question.type)
+
+
+def _lines(prompt: str, answer: str, kind: str) -> list[Line]:
+    """Return the lines of one prompt and its answer, one per token, in the order of `Pack`'s fields."""
+    start = len(split_words(prompt))
+    ids = [TOKEN_IDS[word] for word in (*split_words(prompt), *split_words(answer), EOS)]
+    lines: list[Line] = []
+    for position, token in enumerate(ids[:-1]):
+        if position < start - 1:
+            lines.append((token, IGNORED, 0, 1, -1))
+            continue
+        end = position == len(ids) - 2
+        weight = _END_WEIGHT if end else 1.0 if kind in TYPES else _CAPTION_WEIGHT
+        lines.append((token, ids[position + 1], weight, 1, TYPES.index(kind) if kind in TYPES and not end else -1))
+    return lines
+
+
+def shot_labels(shot: Shot) -> NDArray[np.int64]:
     """Name the thing in each cell, without rendering.
 
     Returns
     -------
     numpy.ndarray
-        Colour and shape plus one, or 0 for background, shape (frames x rows x columns, 2).
+        Colour and shape plus one, or 0 for background, then row and column, shape (frames x rows x columns, 4).
     """
-    labels = np.zeros((frames, GRID, GRID, 2), dtype=np.int64)
-    for thing in scene:
+    labels = np.zeros((shot.frames, GRID, GRID, 4), dtype=np.int64)
+    labels[..., 2:] = np.moveaxis(np.indices((GRID, GRID)), 0, -1)
+    for thing in shot.drawn:
         for frame, (row, column) in zip(thing.frames, thing.cells, strict=True):
-            labels[frame, row, column] = thing.color + 1, thing.shape + 1
-    return labels.reshape(-1, 2)
+            labels[frame, row, column, :2] = thing.color + 1, thing.shape + 1
+    return labels.reshape(-1, 4)
 
 
 def choose_tokens(rng: np.random.Generator, labels: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
@@ -126,7 +174,7 @@ def choose_tokens(rng: np.random.Generator, labels: NDArray[np.int64], budget: i
     rng
         Source of randomness.
     labels
-        Shape (batch, tokens, 2).
+        Shape (batch, tokens, 4).
     budget
         Tokens to keep, at least as many as hold things.
 

@@ -1,7 +1,7 @@
-"""First stage: the vision tower learns to name the thing in each patch of a crowded frame.
+"""The vision tower learns to name the thing in each patch of a crowded frame; then the projector, to say it in words.
 
-Linear heads, thrown away afterwards, name colour and shape per patch; the CLS token tags what is in the frame at the
-last two layers, so that its attention looks for things and not for texture.
+Linear heads, thrown away afterwards, name colour, shape, row and column per patch; the CLS token tags what is in the
+frame at the last two layers, so that its attention looks for things and not for texture.
 """
 
 import numpy as np
@@ -13,23 +13,27 @@ from transformers import LlavaForConditionalGeneration
 
 from winnow.models.pico.build import TOKEN_IDS
 from winnow.models.pico.questions import IMAGE
+from winnow.models.pico.training.lesson import Lesson
 from winnow.models.pico.training.muon import Trainer
-from winnow.models.pico.world import COLORS, GRID, PATCH, SHAPES, Scene, Thing, render
+from winnow.models.pico.world import COLORS, DIGITS, GRID, PATCH, SHAPES, Scene, Thing, render
 
 FEATURE_LAYER = -2
+ROWS, COLUMNS = (("top", "top", "middle", "bottom", "bottom"), ("left", "left", "middle", "right", "right"))
+FORMS = (*SHAPES, *DIGITS)
 _ENOUGH_PIXELS = 20
-_TAGS = len(COLORS) + len(SHAPES)
+_NAMES = (len(COLORS) + 1, len(FORMS) + 1, GRID, GRID)
+_WEIGHTS = (1.0, 2.0, 0.3, 0.3)
 
 
 class Heads(nn.Module):
-    """Linear read-outs of the tower: colour and shape per patch (0 is background), tags from CLS."""
+    """Linear read-outs of the tower: colour, shape (0 is background), row and column per patch, tags from CLS."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.color = nn.Linear(width, len(COLORS) + 1)
-        self.shape = nn.Linear(width, len(SHAPES) + 1)
-        self.tags = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, _TAGS)) for _ in range(2))
+        self.names = nn.ModuleList(nn.Linear(width, number) for number in _NAMES)
+        tags = len(COLORS) + len(FORMS)
+        self.tags = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, tags)) for _ in range(2))
 
 
 def normalize(frames: NDArray[np.uint8]) -> Tensor:
@@ -38,14 +42,16 @@ def normalize(frames: NDArray[np.uint8]) -> Tensor:
 
 
 def crowded_frame(rng: np.random.Generator) -> Scene:
-    """Draw a frame of one to seven things, any colours and shapes, each in a cell of its own."""
+    """Draw a frame of one to seven things or digits, any colours and shapes, each in a cell of its own."""
     cells = rng.permutation(GRID * GRID)[: rng.integers(1, 8)]
     things = []
     for cell in cells:
-        size = int(rng.integers(9, 12))
+        digit = rng.random() < 0.5
+        shape = len(SHAPES) + int(rng.integers(len(DIGITS))) if digit else int(rng.integers(len(SHAPES)))
+        size = 10 if digit else int(rng.integers(9, 12))
         dy, dx = (int(value) for value in rng.integers(-1, PATCH - size + 2, 2))
         place = (int(cell) // GRID, int(cell) % GRID)
-        things.append(Thing(int(rng.integers(8)), int(rng.integers(6)), 0, (place,), size, (dy, dx)))
+        things.append(Thing(int(rng.integers(len(COLORS))), shape, 0, (place,), size, (dy, dx)))
     return tuple(things)
 
 
@@ -62,16 +68,17 @@ def patch_labels(scene: Scene, coverage: NDArray[np.int64]) -> NDArray[np.int64]
     Returns
     -------
     numpy.ndarray
-        Colour and shape plus one, or 0 for background, shape (frames x rows x columns, 2).
+        Colour and shape plus one, or 0 for background, row and column, shape (frames x rows x columns, 4).
     """
     flat = coverage.reshape(-1, len(scene))
     owner = np.where(flat.max(1) >= _ENOUGH_PIXELS, flat.argmax(1) + 1, 0)
     names = np.array([(0, 0), *((thing.color + 1, thing.shape + 1) for thing in scene)])
-    return np.asarray(names[owner])
+    places = np.indices((GRID, GRID)).reshape(2, -1).T
+    return np.concatenate([names[owner], np.tile(places, (len(flat) // len(places), 1))], 1)
 
 
 def crowded_batch(rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """Return pixel values (size, 3, height, width) and patch labels (size, patches, 2)."""
+    """Return pixel values (size, 3, height, width) and patch labels (size, patches, 4)."""
     pixels, labels = [], []
     for _ in range(size):
         scene = crowded_frame(rng)
@@ -82,68 +89,53 @@ def crowded_batch(rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
 
 
 def tower_loss(tower: nn.Module, heads: Heads, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the loss and, per patch that holds a thing, whether both names are right."""
+    """Return the loss and, per patch that holds a thing, whether colour and shape are right."""
     states = tower(pixels, output_hidden_states=True).hidden_states
     patches = heads.norm(states[FEATURE_LAYER][:, 1:])
-    color, shape = heads.color(patches), heads.shape(patches)
+    logits = [head(patches) for head in heads.names]
     thing = labels[..., 0] > 0
     weight = torch.where(thing, 1.0, 0.2).flatten()
     loss = torch.zeros(())
-    for logits, target, share in ((color, labels[..., 0], 1.0), (shape, labels[..., 1], 2.0)):
-        each = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+    for number, (found, share) in enumerate(zip(logits, _WEIGHTS, strict=True)):
+        each = F.cross_entropy(found.flatten(0, 1), labels[..., number].flatten(), reduction="none")
         loss = loss + share * (each * weight).sum() / weight.sum()
-    seen = [F.one_hot(labels[..., i], n + 1).amax(1)[:, 1:] for i, n in enumerate((len(COLORS), len(SHAPES)))]
-    tags = torch.cat(seen, 1).float()
+    tags = torch.cat([F.one_hot(labels[..., i], _NAMES[i]).amax(1)[:, 1:] for i in range(2)], 1).float()
     for head, state in zip(heads.tags, states[-2:], strict=True):
         loss = loss + F.binary_cross_entropy_with_logits(head(state[:, 0]), tags)
-    right = (color.argmax(-1) == labels[..., 0]) & (shape.argmax(-1) == labels[..., 1])
+    right = (logits[0].argmax(-1) == labels[..., 0]) & (logits[1].argmax(-1) == labels[..., 1])
     return loss, right[thing]
 
 
-def train_tower(model: LlavaForConditionalGeneration, rng: np.random.Generator, steps: int, batch: int = 48) -> float:
-    """Train the vision tower in place.
+class TowerLesson(Lesson):
+    """Trains the vision tower."""
 
-    Returns
-    -------
-    float
-        Share of things named right over the last 50 steps.
-    """
-    tower = model.model.vision_tower
-    heads = Heads(model.config.vision_config.hidden_size)
-    trainer = Trainer((tower, heads), steps, rates=(4e-3, 2e-3))
-    recent: list[float] = []
-    for step in range(1, steps + 1):
-        loss, right = tower_loss(tower, heads, *crowded_batch(rng, batch))
-        trainer.step(loss)
-        recent = [*recent[-49:], right.float().mean().item()]
-        if step % 50 == 0:
-            print(f"tower {step}: loss {loss.item():.3f}, things named {np.mean(recent):.3f}", flush=True)
-    return float(np.mean(recent))
+    def __init__(self, model: LlavaForConditionalGeneration, steps: int, batch: int = 32) -> None:
+        self.tower, self.batch = model.model.vision_tower, batch
+        self.heads = Heads(model.config.vision_config.hidden_size)
+        super().__init__((self.tower, self.heads), Trainer((self.tower, self.heads), steps, rates=(4e-3, 2e-3)))
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Return the loss of one batch of crowded frames."""
+        loss, right = tower_loss(self.tower, self.heads, *crowded_batch(rng, self.batch))
+        self.score.note("things named", right.tolist())
+        return loss
 
 
-def train_projector(
-    model: LlavaForConditionalGeneration, rng: np.random.Generator, steps: int, batch: int = 64
-) -> float:
-    """Fit the projector such that a patch's vector is the sum of the words that name it.
+class ProjectorLesson(Lesson):
+    """Fits the projector such that a patch's vector is the sum of the words that name it."""
 
-    Returns
-    -------
-    float
-        Mean squared error of the last step, as a share of the variance of the words.
-    """
-    projector = model.model.multi_modal_projector
-    trainer = Trainer((projector,), steps)
-    error = torch.zeros(())
-    for step in range(1, steps + 1):
-        pixels, labels = crowded_batch(rng, batch)
+    def __init__(self, model: LlavaForConditionalGeneration, steps: int, batch: int = 64) -> None:
+        self.model, self.batch = model, batch
+        projector = model.model.multi_modal_projector
+        super().__init__((projector,), Trainer((projector,), steps))
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Return the mean squared error of one batch, as a share of the variance of the words."""
+        pixels, labels = crowded_batch(rng, self.batch)
         with torch.no_grad():
-            target = word_tokens(model, labels)
-            features = patch_features(model, pixels)
-        error = F.mse_loss(projector(features), target) / target.var()
-        trainer.step(error)
-        if step % 50 == 0:
-            print(f"projector {step}: relative error {error.item():.3f}", flush=True)
-    return error.item()
+            target = word_tokens(self.model, labels)
+            features = patch_features(self.model, pixels)
+        return F.mse_loss(self.model.model.multi_modal_projector(features), target) / target.var()
 
 
 @torch.no_grad()
@@ -154,14 +146,14 @@ def patch_features(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tens
 
 
 def word_tokens(model: LlavaForConditionalGeneration, labels: Tensor) -> Tensor:
-    """Return ideal visual tokens: the sum of the embeddings of the words that name a patch.
+    """Return ideal visual tokens: the sum of the embeddings of the words that name a patch and its place.
 
     Parameters
     ----------
     model
         Gives the embeddings; background is the embedding of the image placeholder.
     labels
-        Colour and shape plus one, or 0 for background, shape (..., 2).
+        Colour and shape plus one, or 0 for background, row and column, shape (..., 4).
 
     Returns
     -------
@@ -169,5 +161,6 @@ def word_tokens(model: LlavaForConditionalGeneration, labels: Tensor) -> Tensor:
         Shape (..., width).
     """
     embed = model.get_input_embeddings()
-    colors, shapes = (torch.tensor([TOKEN_IDS[word] for word in (IMAGE, *words)]) for words in (COLORS, SHAPES))
-    return torch.as_tensor(embed(colors[labels[..., 0]]) + embed(shapes[labels[..., 1]]))
+    lists = ((IMAGE, *COLORS), (IMAGE, *FORMS), ROWS, COLUMNS)
+    named = (torch.tensor([TOKEN_IDS[word] for word in words])[labels[..., i]] for i, words in enumerate(lists))
+    return torch.as_tensor(sum(embed(words) for words in named))

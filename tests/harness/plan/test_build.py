@@ -15,7 +15,7 @@ from winnow.harness.plan.nominal import nominal
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.field_types import check_types
 
-LLM = {"llm": "qwen2", "layers": 8, "hidden": 128, "heads": 4, "kv_heads": 2, "mlp": 320, "vocab": 48, "tied": True}
+LLM = {"llm": "qwen2", "layers": 8, "hidden": 128, "heads": 4, "kv_heads": 2, "mlp": 320, "vocab": 96, "tied": True}
 VISION = {"layers": 4, "hidden": 128, "heads": 4, "mlp": 256, "image": 60, "patch": 12}
 MODEL = ModelConfig(
     "pico", "llava", "x", frames=8, has_cls=True, nominal=NominalConfig(8, 25, 20), arch=LLM | {"vision": VISION}

@@ -41,7 +41,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def relabel(own: Path) -> None:
-    (path,) = own.rglob("pico_video.parquet")
+    (path,) = own.rglob("video/test.parquet")
     rows = pq.read_table(path).to_pylist()
     pq.write_table(pa.Table.from_pylist([row | {"answer": "nothing"} for row in rows]), path)
 

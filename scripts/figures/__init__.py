@@ -1,0 +1,1 @@
+"""What `scripts/pico_figures.py` computes, one module per kind of figure, and where it writes it."""

@@ -1,0 +1,52 @@
+"""Does another seed's training end alike: the main figures of two sets of weights side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scripts.figures import instrument, methods
+from scripts.figures.instrument import FILM, TOPICS, text
+from scripts.figures.runs import Store
+from winnow.harness.run.result import Result
+
+SECTION = "spread"
+LOOKS = (
+    ("10 % at random", ("reducer=random", "ratio=0.1", "schedule=none")),
+    ("10 %, the asked things first (`oracle`)", ("reducer=oracle", "ratio=0.1", "schedule=none")),
+    ("FastV at 25 %", ("reducer=fastv", "ratio=0.25", "schedule=pico")),
+)
+
+
+def compute(store: Store) -> None:
+    """Run the other weights over all topics, and three looks at videos."""
+    if store.other is None:
+        return
+    weights = f"model.weights={store.other}"
+    store.sweep(SECTION, "reducer=none", "tasks=" + ",".join(f"pico_{topic}" for topic in TOPICS), weights)
+    store.sweep(SECTION, "reducer=none", *FILM, weights)
+    for _, words in LOOKS:
+        store.sweep(SECTION, *words, "tasks=pico_video", weights)
+
+
+def rows(store: Store) -> Iterator[str]:
+    """Yield a table with one row for each topic, all visual tokens, and for each look; the shipped ones are stored."""
+    yield "| | shipped weights, % | another seed, % |"
+    yield "| --- | --- | --- |"
+    shipped = _figures([*store.results(methods.SECTION), *store.results(instrument.SECTION)])
+    columns = shipped, _figures(store.results(SECTION))
+    for topic in (*TOPICS, "film"):
+        key = ("none", "", f"pico_{topic}")
+        yield f"| {topic}, all visual tokens | {' | '.join(one[key] for one in columns)} |"
+    for name, (reducer, ratio, _) in LOOKS:
+        key = (reducer.partition("=")[2], ratio.partition("=")[2], "pico_video")
+        yield f"| video, {name} | {' | '.join(one[key] for one in columns)} |"
+
+
+def _figures(results: list[Result]) -> dict[tuple[str, str, str], str]:
+    """Return accuracies with half of their intervals, by reducer, ratio and task, without the anti-oracle's."""
+    return {
+        (one["reducer"], one["asked"], task["task"]): text(task["mean"], task["low"], task["high"])
+        for one in results
+        if one["knobs"].get("select") != "lowest" and "like" not in one["knobs"]
+        for task in one["tasks"]
+    }
