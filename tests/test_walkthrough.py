@@ -68,11 +68,15 @@ def run(words: list[str]) -> int:
 
 
 def filled(text: str, place: Path) -> str:
-    """A command with names in the place of RUN and MANIFEST, and a folder of ours for a cluster's."""
+    """A command with names in the place of RUN and MANIFEST, and a folder of ours for a cluster's.
+
+    Who runs a manifest here submits another one: of the same, nothing is left.
+    """
     runs = place / "results/runs"
     known = {path.parent.name: json.loads(path.read_text()) for path in runs.glob("*/result.json")}
     own = sorted(name for name, result in known.items() if result["reducer"] == "fastv" and "imported" not in name)
-    manifest = next(runs.glob("sweeps/*/manifest.json"))
+    manifests = sorted(runs.glob("sweeps/*/manifest.json"), key=lambda path: path.stat().st_mtime_ns)
+    manifest = manifests[-1 if text.startswith("submit") else 0]
     text = text.replace("/shared/me/runs", str(runs)).replace("MANIFEST", str(manifest)).replace(",…", "")
     return re.sub(r"\bRUN\b", own[0], text)
 

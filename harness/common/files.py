@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
         draft.unlink(missing_ok=True)
 
 
+@cache
 def _umask() -> int:
     """What the user lets nobody do; read from the kernel, as asking for it by `os.umask` would set it."""
     with suppress(OSError, StopIteration, ValueError):

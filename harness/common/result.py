@@ -12,6 +12,8 @@ from winnow.harness.common.typed import misfit
 from winnow.reducers.core.errors import WinnowError
 
 BOUNDS = {"low", "high"}
+OWN = "model.own_pruning=true"
+"""Tells, in a run's label, a model that prunes by a rule of its own from the unreduced one."""
 
 
 class FigureResult(TypedDict, total=False):

@@ -14,6 +14,7 @@ SHOWN = 40
 Fault = tuple[str, str] | None
 """Where a value is not as its type, and what is there; None: all of it is."""
 Check = Callable[[Any], Fault]
+ANYTHING: tuple[frozenset[type], Check] = frozenset(), lambda value: None
 
 
 def misfit(value: object, kind: Any) -> str:
@@ -92,7 +93,8 @@ def _typed_dict(kind: Any) -> Check:
         if not required <= value.keys():
             return "", f"lacks {', '.join(name for name in checks if name in required - value.keys())}"
         for name, one in value.items():
-            if name in checks and (fault := checks[name](one)):
+            plain, check = checks.get(name, ANYTHING)
+            if type(one) not in plain and (fault := check(one)):
                 return f".{name}{fault[0]}", fault[1]
         return None
 
@@ -100,10 +102,24 @@ def _typed_dict(kind: Any) -> Check:
 
 
 @cache
-def _keys(kind: Any) -> tuple[dict[str, Check], set[str]]:
-    """The checks of a ``TypedDict``'s keys, and those that must be there, by what its annotations say of that too."""
+def _keys(kind: Any) -> tuple[dict[str, tuple[frozenset[type], Check]], set[str]]:
+    """The checks of a ``TypedDict``'s keys, and those that must be there, by what its annotations say of that too.
+
+    Beside each check stand the types of values that pass it without being looked at, as most are of these.
+    """
     hints = get_type_hints(kind, include_extras=True)
     said = {name: get_origin(hint) for name, hint in hints.items()}
     required = {name for name in hints if said[name] is Required or name in kind.__required_keys__}
     required -= {name for name in hints if said[name] is NotRequired}
-    return {name: _check(hint) for name, hint in hints.items()}, required
+    return {name: (_plain(hint), _check(hint)) for name, hint in hints.items()}, required
+
+
+@cache
+def _plain(kind: Any) -> frozenset[type]:
+    """The types whose every value a check lets pass; whole numbers have a bound."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Required, NotRequired, Annotated):
+        return _plain(inner[-1])
+    if origin in (Union, UnionType):
+        return frozenset().union(*map(_plain, inner))
+    return frozenset({kind} & {str, float, bool, NoneType})

@@ -8,13 +8,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from winnow import configs
 from winnow.harness.common.sources import module_file
+from winnow.harness.common.yaml_text import load as load_yaml
 from winnow.reducers.core.errors import WinnowError
 
 ENTRY = "winnow.reducers"
@@ -62,7 +62,7 @@ def listed(group: str, name: str) -> dict[str, Any]:
 
 @cache
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = rounded(yaml.safe_load(path.read_text(encoding="utf-8")))
+    found: dict[str, Any] = rounded(load_yaml(path.read_text(encoding="utf-8")))
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,6 +31,9 @@ from winnow.harness.config.schema import (
 )
 from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice, check_device_word
 from winnow.reducers.core.errors import WinnowError
+
+if TYPE_CHECKING:
+    from winnow.harness.config.expand import Job
 
 PICTURE, TILE = SCOPES = ("picture", "tile")
 """Over what `BudgetConfig.tokens` counts."""
@@ -91,6 +94,14 @@ def settings(config: DictConfig, reducer: str) -> Settings:
     stress = check_stress(OmegaConf.to_object(config.stress))  # type: ignore[arg-type]
     tracker = _tracker(OmegaConf.to_object(config.tracker))  # type: ignore[arg-type]
     return Settings(rounded(plain), model, tasks, budget, smaller, stress, media, share, tracker)
+
+
+def cell_at(job: Job, known: dict[tuple[int, tuple[str, ...]], Settings]) -> Cell:
+    """The cell of a job; jobs that differ in numbers alone share what was read, which is added to `known`."""
+    reducer, alike = str(job.choices["reducer"]), (id(job.base), job.rest)
+    if alike not in known:
+        known[alike] = settings(job.without_numbers(), reducer)
+    return cell_of(known[alike], reducer, job.numbers)
 
 
 def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = None) -> Cell:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from winnow.harness.common.result import OWN
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.choices import listed
-
-OWN = "model.own_pruning=true"
-"""Tells a model that prunes by a rule of its own from the unreduced one."""
 
 
 def label(cell: Cell) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from winnow import configs
+from winnow.harness.common.yaml_text import load as load_yaml
 from winnow.reducers.core.errors import WinnowError, choose
 
 Words = tuple[str, ...]
@@ -119,7 +118,7 @@ def load(name: str) -> Preset:
     if name not in names():
         raise WinnowError(f"unknown table '{name}': {choose(name, names())}")
     text = (configs.FOLDER / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
-    return parse(name, yaml.safe_load(text)["table"])
+    return parse(name, load_yaml(text)["table"])
 
 
 def parse(name: str, node: Mapping[str, Any]) -> Preset:

@@ -10,7 +10,7 @@ from typing import Any
 
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.choices import listed, options
-from winnow.harness.config.compose import CUSTOM, REPLAYS, compose
+from winnow.harness.config.compose import CUSTOM, REPLAYS, Settings, cell_at
 from winnow.harness.config.compose_parts import PARTS
 from winnow.harness.config.expand import each
 from winnow.harness.config.hydra_api import hydra
@@ -65,13 +65,14 @@ def _choices(cell: Cell) -> tuple[str, ...]:
 def _composed(lists: Sequence[Sequence[str]], cells: Sequence[Cell]) -> list[Cell | None]:
     """Compose words, where the runs lie that they may name; None where they make no cell."""
     found: list[Cell | None] = []
+    known: dict[tuple[int, tuple[str, ...]], Settings] = {}
     with hydra():
         for job in each(
             [[*words, f"results={said(str(one.results))}"] for words, one in zip(lists, cells, strict=True)]
         ):
             found.append(None)
             with suppress(WinnowError), hydra():  # which turns its own errors into ours
-                found[-1] = compose(job.config, str(job.choices["reducer"]))
+                found[-1] = cell_at(job, known)
     return found
 
 

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from winnow.harness.common.run_files import CONFIG, IMPORTED, TRACES, read_table
+from winnow.harness.common.yaml_text import load as load_yaml
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.schema import DownsampleConfig
 from winnow.harness.plan.identity import identify
@@ -35,7 +34,7 @@ def _recorded(cell: Cell, run: str, column: str) -> dict[str, list[int]]:
     folder = cell.results / run
     if run.startswith(IMPORTED):
         raise WinnowError(f"reducer.like={run} is imported: give a run that was computed here")
-    theirs = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["inputs"]
+    theirs = load_yaml((folder / CONFIG).read_text(encoding="utf-8"))["inputs"]
     if "answers" not in theirs:
         raise WinnowError(f"reducer.like={run} is a run of an older version of Winnow: run it again first")
     ours = json.loads(json.dumps(identify(cell).inputs))

@@ -39,11 +39,11 @@ __all__ = [
 
 def results_of(folder: Path, runs: Iterable[str]) -> list[Result]:
     """Read the results of some runs, of those that have one."""
-    return _readable(folder / run for run in runs if (folder / run / RESULT).exists())
+    return _readable(folder / run for run in runs)
 
 
 def _readable(folders: Iterable[Path]) -> list[Result]:
-    """Read results; a damaged one is named and left out, so that it stops no command over other runs."""
+    """Read the results that are there; a damaged one is named and left out, so that it stops no command over others."""
     found = []
     for folder in folders:
         try:
@@ -51,6 +51,8 @@ def _readable(folders: Iterable[Path]) -> list[Result]:
             if result["id"] != folder.name:
                 raise WinnowError(f"{folder / RESULT} is the result of another run, {result['id'][:40]!r}")
             found.append(result)
+        except (FileNotFoundError, NotADirectoryError):  # no run, or one without a result yet
+            continue
         except (WinnowError, OSError) as error:
             leave_out(error)
     return found
@@ -66,7 +68,8 @@ def results_below(folder: Path, outdated: bool = False) -> list[Result]:
         Also those that `newest` leaves out.
     """
     tell_owner(folder)
-    results = _readable(path.parent for path in sorted(folder.glob(f"*/{RESULT}")))
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    results = _readable(folder / name for name in names)
     found = sorted(results, key=lambda result: (not _foreign(result), result["finished"], result["id"]))
     return found if outdated else newest(found)
 

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from winnow.harness.common import files
 from winnow.harness.common.finished import damage, finished, outdated, seal
 from winnow.harness.common.run_files import CONFIG, DONE, ENV, FAILED, JOURNAL, RESULT, TRACES
+from winnow.harness.common.yaml_text import dump as dump_yaml
 from winnow.harness.config.cell import Cell
 from winnow.harness.plan.identity import Identity, identify, identify_all
 from winnow.harness.run import journal, traces
@@ -53,7 +52,7 @@ class Run:
         head = {"id": self.id, "line": self.identity.line, "settings": self.identity.settings}
         config = head | {"inputs": self.identity.inputs, "cell": self.cell.plain()}
         listed = json.loads(json.dumps(config))  # YAML knows no tuples
-        files.write_text(self.folder / CONFIG, yaml.safe_dump(listed, sort_keys=False, allow_unicode=True))
+        files.write_text(self.folder / CONFIG, dump_yaml(listed))
         files.write_json(self.folder / ENV, environment)
 
     def reopen(self, why: str = "") -> None:

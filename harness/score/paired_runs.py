@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from winnow.harness.common.finished import amend
-from winnow.harness.config.label import OWN
+from winnow.harness.common.result import OWN
 from winnow.harness.run.result import ComparisonResult, DifferenceResult, Result
-from winnow.harness.score.paired import compare
 from winnow.harness.score.pooled import figures, members_of
 from winnow.reducers.core.errors import WinnowError
 
@@ -18,6 +19,8 @@ BASELINE, RANDOM = "none", "random"
 METHOD = "clustered by video"
 """Stands with a stored comparison, so that one by another method is made anew."""
 Versus = Literal["drop", "gain"]
+WRITERS = 16
+"""Threads that keep comparisons: they wait for the disk, for several files of each run."""
 
 
 def baselines(results: Iterable[Result]) -> dict[str, Result]:
@@ -58,6 +61,8 @@ def drops(
     stored = result.get(versus)
     if stored and stored["baseline"] == _state(baseline):
         return stored["tasks"]
+    from winnow.harness.score.paired import compare
+
     here, there = folder / result["id"], folder / baseline["id"]
     names = [name for name, found in figures(result).items() if found["mean"] is not None]
     return {name: compare(here, there, result, members_of(name)).plain() for name in names}
@@ -66,22 +71,32 @@ def drops(
 def settle(results: Sequence[Result], folder: Path) -> None:
     """Store the comparisons of these results with them, in memory and on disk, as reading all scores takes long."""
     unreduced, random = baselines(results), replays(results)
-    for result in results:
-        _settle(result, unreduced.get(result["context"]), folder, "drop")
-        _settle(result, random.get(result["id"]), folder, "gain")
+    new = [
+        result
+        for result in results
+        if _settle(result, unreduced.get(result["context"]), folder, "drop")
+        | _settle(result, random.get(result["id"]), folder, "gain")
+    ]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        [*pool.map(partial(_keep, folder), new)]
 
 
-def _settle(result: Result, baseline: Result | None, folder: Path, versus: Versus) -> None:
+def _keep(folder: Path, result: Result) -> None:
+    with suppress(OSError):  # somebody else's runs can be looked at, too
+        amend(folder / result["id"], result)
+
+
+def _settle(result: Result, baseline: Result | None, folder: Path, versus: Versus) -> bool:
+    """Compare, unless it is known; whether there is something new to keep."""
     tasks: dict[str, DifferenceResult] = {}
     with suppress(WinnowError):  # tables say why there is no difference
         tasks = drops(result, baseline, folder, versus)
     if baseline is None or not tasks:
-        return
+        return False
     made = ComparisonResult(baseline=_state(baseline), tasks=tasks)
-    if made != result.get(versus):
-        result[versus] = made
-        with suppress(OSError):  # somebody else's runs can be looked at, too
-            amend(folder / result["id"], result)
+    known = made == result.get(versus)
+    result[versus] = made
+    return not known
 
 
 def _state(baseline: Result) -> list[str]:

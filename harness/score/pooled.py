@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from winnow.harness.common.run_files import Score
 from winnow.harness.run.result import FigureResult, ReaderResult, Result, TaskResult
-from winnow.harness.score.layout import Layout, lay_out, side_by_side
-from winnow.harness.score.stats import figure, percent
 from winnow.harness.tasks.catalogue import MEANS
+
+if TYPE_CHECKING:
+    from winnow.harness.score.layout import Layout
 
 
 def layout_of(parts: Sequence[tuple[TaskResult, Sequence[Score]]]) -> Layout:
     """Lay out the samples of one task, or of several whose mean is wanted."""
+    from winnow.harness.score.layout import lay_out, side_by_side
+
     layouts = [
         lay_out(
             [score.media for score in scores],
@@ -27,6 +31,8 @@ def layout_of(parts: Sequence[tuple[TaskResult, Sequence[Score]]]) -> Layout:
 
 def means_of(tasks: Mapping[str, tuple[TaskResult, Sequence[Score]]]) -> dict[str, FigureResult]:
     """The means of whole groups among some tasks; a video or picture that several of them ask about is one cluster."""
+    from winnow.harness.score.stats import figure, percent
+
     found: dict[str, FigureResult] = {}
     for name, members in MEANS.items():
         parts = [tasks[member] for member in members if member in tasks]

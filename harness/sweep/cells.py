@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from winnow.harness.common.run_files import IMPORTED
 from winnow.harness.config.cell import Cell
-from winnow.harness.config.compose import Settings, cell_of, compose, settings
+from winnow.harness.config.compose import Settings, cell_at, compose
 from winnow.harness.config.expand import Expanded, Job
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.config.preset_cells import UNCONTROLLED, Planned, composed, planned_by
@@ -54,11 +54,7 @@ def _possible(job: Job, known: Known, left: list[tuple[str, str]]) -> list[Cell]
 def job_cells(job: Job, known: Known | None = None) -> list[Cell]:
     """The one cell of a job, or those of its table; jobs that differ in numbers alone share their settings."""
     if not job.base.table:
-        reducer, known = str(job.choices["reducer"]), {} if known is None else known
-        alike = (id(job.base), job.rest)
-        if alike not in known:
-            known[alike] = settings(job.without_numbers(), reducer)
-        return [cell_of(known[alike], reducer, job.numbers)]
+        return [cell_at(job, {} if known is None else known)]
     found = planned_by(job.config, str(job.choices["experiment"]), job.words)
     return controls(found) if found and job.config.controls else [each.cell for each in found]
 

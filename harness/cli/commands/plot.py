@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from winnow.harness.common.find_run import meant
 from winnow.harness.common.run_files import CONFIG
+from winnow.harness.common.yaml_text import load as load_yaml
 from winnow.harness.results.plots.layers import draw_layers, draw_schedules
 from winnow.harness.results.plots.style import Width, check
 from winnow.harness.results.plots.tradeoff import draw
@@ -45,7 +44,7 @@ def _measured(result: Result, config: Path) -> float | None:
     """What `winnow bench` measured of a run's model and method; None for an imported run."""
     if not config.exists():
         return None
-    inputs = yaml.safe_load(config.read_text(encoding="utf-8"))["inputs"]
+    inputs = load_yaml(config.read_text(encoding="utf-8"))["inputs"]
     time = times().get((result["model"], method_key(inputs["answers"]["method"])))
     return time.ms if time else None
 

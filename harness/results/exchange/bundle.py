@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from winnow.harness.common import files
 from winnow.harness.common.console import as_csv
 from winnow.harness.common.errors import leave_out
 from winnow.harness.common.finished import damage
 from winnow.harness.common.run_files import CONFIG, ENV, RESULT, SCORES, TRACES, samples_path
-from winnow.harness.config.stored import stored_cell, stored_config
+from winnow.harness.common.yaml_text import dump as dump_yaml
+from winnow.harness.config.cell import Cell
+from winnow.harness.config.stored import cell_in, stored_config
 from winnow.harness.config.words import words_of
 from winnow.harness.results.exchange.bundled import imported
 from winnow.harness.results.tables import tidy
@@ -84,18 +85,23 @@ def _whole(run: str, folder: Path) -> bool:
 
 def _fill(draft: Path, found: Sequence[Result], folder: Path, name: str) -> None:
     listing: dict[str, dict[str, str]] = {}
+    cells: dict[str, Cell] = {}
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("README.txt", ABOUT.format(name=name))
-        packed.writestr("commands.sh", "\n".join(_commands(found, folder)) + "\n")
         packed.writestr("versions.txt", "".join(_versions()))
         for path, words in _tables(found, folder):
             packed.writestr(path, words + "\n")
         for result in found:
             digests = listing[result["id"]] = {}
-            for path, data in _run(result, folder / result["id"]):
+            here = folder / result["id"]
+            config = stored_config(here) if (here / CONFIG).exists() else None
+            with suppress(WinnowError):  # of an older version
+                cells |= {result["id"]: replace(cell_in(config, here, trust=True), results=folder)} if config else {}
+            for path, data in _run(result, here, config):
                 digests[path] = sha256(data).hexdigest()
                 kind = zipfile.ZIP_STORED if Path(path).suffix in STORED else zipfile.ZIP_DEFLATED
                 packed.writestr(f"{RUNS}/{result['id']}/{path}", data, kind)
+        packed.writestr("commands.sh", "\n".join(_commands(found, cells)) + "\n")
         packed.writestr(LISTING, json.dumps({"format": FORMAT, "runs": listing}, indent=1))
 
 
@@ -103,22 +109,24 @@ def _versions() -> Iterator[str]:
     yield from (f"{name}=={version}\n" for name, version in versions().items() if version)
 
 
-def _run(result: Result, here: Path) -> Iterator[tuple[str, bytes]]:
+def _run(result: Result, here: Path, config: dict[str, Any] | None) -> Iterator[tuple[str, bytes]]:
     """The files of a run; all of them but the claims, and without what names a machine."""
-    names = [CONFIG, ENV, RESULT, SCORES, TRACES, *(samples_path(here, task["task"]).name for task in result["tasks"])]
+    if config is not None:
+        yield CONFIG, _anonymous(config)
+    names = [ENV, RESULT, SCORES, TRACES, *(samples_path(here, task["task"]).name for task in result["tasks"])]
     for path in (here / name for name in names):
         if path.exists():
-            yield path.name, _anonymous(path) if path.name in (CONFIG, ENV) else path.read_bytes()
+            yield path.name, _nowhere(path) if path.name == ENV else path.read_bytes()
 
 
-def _anonymous(path: Path) -> bytes:
-    if path.name == ENV:
-        known: dict[str, Any] = files.read_json(path)
-        return json.dumps({key: value for key, value in known.items() if key not in PRIVATE}, indent=1).encode()
-    config = stored_config(path.parent)
-    config["cell"] |= {"results": "results/runs"}
-    config["cell"].pop("tracker", None)
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode()
+def _nowhere(path: Path) -> bytes:
+    known: dict[str, Any] = files.read_json(path)
+    return json.dumps({key: value for key, value in known.items() if key not in PRIVATE}, indent=1).encode()
+
+
+def _anonymous(config: dict[str, Any]) -> bytes:
+    cell = {key: value for key, value in config["cell"].items() if key != "tracker"} | {"results": "results/runs"}
+    return dump_yaml(config | {"cell": cell}).encode()
 
 
 def _tables(found: Sequence[Result], folder: Path) -> Iterator[tuple[str, str]]:
@@ -128,14 +136,8 @@ def _tables(found: Sequence[Result], folder: Path) -> Iterator[tuple[str, str]]:
     yield "tables/runs.tex", text(found, folder, "latex")
 
 
-def _commands(found: Sequence[Result], folder: Path) -> Iterator[str]:
-    """A line for each run: the words that make its cell, or why there are none."""
-    cells = {}
-    for result in found:
-        try:
-            cells[result["id"]] = replace(stored_cell(folder / result["id"], trust=True), results=folder)
-        except WinnowError:
-            continue
+def _commands(found: Sequence[Result], cells: Mapping[str, Cell]) -> Iterator[str]:
+    """A line for each run: the words that make its cell, or how it is repeated where there are none."""
     said = dict(zip(cells, words_of([*cells.values()]), strict=True))
     names = {result["id"] for result in found}
     for result in found:

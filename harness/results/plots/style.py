@@ -22,9 +22,9 @@ FONTS = {
     "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
     "ytick.labelsize": 7, "svg.hashsalt": "winnow", "pdf.fonttype": 42, "axes.spines.top": False,
     "axes.spines.right": False, "lines.markersize": 4, "lines.linewidth": 1.2, "legend.frameon": False,
-    "legend.handlelength": 1.6, "legend.columnspacing": 1.0,
+    "legend.handlelength": 1.6, "legend.columnspacing": 1.0, "text.parse_math": False,
 }  # fmt: skip
-"""8 pt as in the text around it; TrueType fonts in PDFs, as publishers ask for."""
+"""8 pt as in the text around it; TrueType fonts in PDFs, as publishers ask for; dollars in names are no formulas."""
 
 
 def check(out: Path) -> None:

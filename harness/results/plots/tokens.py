@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from winnow.harness.common.plain import visible
 from winnow.harness.results.plots.sample import Sample, Span
 from winnow.harness.results.plots.style import FONTS, check
 
@@ -94,7 +95,7 @@ def _around(drawn: np.ndarray, title: str) -> tuple[Figure, Axes]:
     figure = plt.figure(figsize=(wide, tall))
     axes = figure.add_axes((LEFT / wide, 0, own / wide, high / tall))
     axes.imshow(drawn, aspect="auto", interpolation="none")
-    figure.text(0.5, 1 - 0.3 * LINE / tall, title, ha="center", va="top", fontsize=8, parse_math=False)
+    figure.text(0.5, 1 - 0.3 * LINE / tall, title, ha="center", va="top", fontsize=8)
     return figure, axes
 
 
@@ -145,4 +146,4 @@ def _tile(span: Span, index: int, layer: int) -> np.ndarray:
 def _title(sample: Sample, width: int) -> str:
     lines = [f"{sample.task}/{sample.doc_id} · run {sample.run}", sample.question.strip()]
     lines.append(f"answer: {sample.answer} · target: {sample.target}")
-    return "\n".join(fill(line, max(50, width))[:400] for line in lines)
+    return "\n".join(fill(visible(line, keep="\n"), max(50, width))[:400] for line in lines)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from winnow.harness.common.plain import visible
 from winnow.harness.results.plots.style import Width, check, figure, legend, look
 from winnow.harness.run.result import FigureResult, Result
 from winnow.harness.score.paired_runs import BASELINE
@@ -108,7 +109,7 @@ def curve(result: Result) -> str:
     if result["knobs"].get("like"):
         return f"{result['reducer']}, equal budget"
     place = None if result["reducer"] in BY_LAYERS else result["knobs"].get("schedule")
-    return f"{result['label']} ({place})" if place else str(result["label"])
+    return visible(f"{result['label']} ({place})" if place else result["label"])
 
 
 def apart(results: Iterable[Result]) -> dict[str, str]:

@@ -11,11 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from winnow.harness.common import files
 from winnow.harness.common.errors import leave_out
 from winnow.harness.common.run_files import CONFIG, ENV, TRACES, read_samples, rows_of
+from winnow.harness.common.yaml_text import dump as dump_yaml
 from winnow.harness.results.plots.tradeoff import apart, curve, pareto
 from winnow.harness.results.report.charts import AXES
 from winnow.harness.results.tables.runs import rows as run_rows
@@ -30,8 +29,6 @@ ANSWERS = 40_000
 """Answers that a page holds at most."""
 COSTS = ("entrance", "last", "TFLOPs", "FLOPs %", "KV MB")
 """Columns behind what a run is and how far it came, which fit 1400 pixels."""
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-"""The one in C takes a tenth of the time, where PyYAML has it."""
 
 
 def table(results: Sequence[Result], folder: Path) -> list[dict[str, str]]:
@@ -53,7 +50,10 @@ def tasks(results: Sequence[Result]) -> list[str]:
 
 
 def points(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """One point per run and figure: accuracy with its interval, every cost, and whether it is on the Pareto front."""
+    """One point per run and figure: accuracy with its interval, every cost, and whether it is on the Pareto front.
+
+    A front is that of runs that can be compared: of the same documents, limit, settings and versions.
+    """
     found = []
     alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -65,12 +65,18 @@ def points(results: Sequence[Result]) -> list[dict[str, Any]]:
         made = [_point(result, name) | {"model": model} for result in group]
         for point, result in zip(made, group, strict=True):
             point["method"] = curve(result) + told[result.get("context", "")]
-        for axis in AXES:
-            front = set(pareto([(point[axis], point["accuracy"]) for point in made]))
-            for point in made:
-                point[f"front {axis}"] = (point[axis], point["accuracy"]) in front
+        for context in told:
+            _mark([point for point, one in zip(made, group, strict=True) if one.get("context", "") == context])
         found += made
     return found
+
+
+def _mark(points: Sequence[dict[str, Any]]) -> None:
+    """Say of each point whether none of these beats it."""
+    for axis in AXES:
+        front = set(pareto([(point[axis], point["accuracy"]) for point in points]))
+        for point in points:
+            point[f"front {axis}"] = (point[axis], point["accuracy"]) in front
 
 
 def _drawn(result: Result) -> bool:
@@ -95,9 +101,7 @@ def details(result: Result, folder: Path) -> dict[str, Any]:
     if config.is_file():
         found["settings"] = config.read_text(encoding="utf-8", errors="replace")
     with suppress(WinnowError, OSError):  # nothing rests on it
-        found["environment"] = yaml.dump(
-            files.read_json(env), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
-        )
+        found["environment"] = dump_yaml(files.read_json(env), width=120)
     return found
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
 from winnow.harness.tasks.benchmark import Reading
 from winnow.harness.tasks.choices import Doc
 
@@ -23,7 +21,7 @@ SCALES = {"hundred": 100, "thousand": 1000}
 SPOKEN = re.compile(rf"\b(?:{'|'.join([*WORDS, *SCALES])})(?:[\s-]+(?:and\s+)?(?:{'|'.join([*WORDS, *SCALES])}))*\b")
 TOLERANCE = 0.05
 """Relative error that a number read off a chart may have (Masry et al. 2022, arXiv:2203.10244, section 5.1)."""
-CONFIDENCES = np.linspace(0.5, 0.95, 10)
+CONFIDENCES = [0.5 + 0.05 * step for step in range(10)]
 """Relative accuracies over which an estimate is averaged (Yang et al. 2024, arXiv:2412.14171, section 3.3)."""
 
 
@@ -76,7 +74,7 @@ def accuracy(said: float, right: float) -> float:
     """Mean relative accuracy of an estimate: over how many of the confidences it is near enough."""
     if right == 0:
         return float(said == 0)
-    return float(np.mean(abs(said - right) / abs(right) <= 1 - CONFIDENCES + 1e-9))
+    return sum(abs(said - right) / abs(right) <= 1 - each + 1e-9 for each in CONFIDENCES) / len(CONFIDENCES)
 
 
 def charted(value: Any, answer: str, doc: Doc) -> Reading:

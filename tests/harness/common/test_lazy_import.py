@@ -1,10 +1,13 @@
-"""Every method plans without torch, which takes seconds to import; torch, once it is used, is torch everywhere."""
+"""Tables start at once, methods plan without torch, which takes seconds to import; once it is used, it is torch."""
 
 import subprocess
 import sys
 
 PLAN = """
 import importlib, importlib.util, pathlib, sys
+import winnow.harness.cli.main, winnow.harness.results.tables.runs
+heavy = {"hydra", "numpy", "pandas", "pyarrow", "torch"} & {*sys.modules}
+assert not heavy, f"a table of runs waits for {heavy}"
 from winnow import reducers
 from winnow.harness.common.lazy_import import import_later
 import_later("torch")
@@ -26,7 +29,7 @@ assert not later, later
 """
 
 
-def test_planning_waits_with_torch_and_torch_still_works() -> None:
+def test_tables_and_planning_wait_for_nothing_heavy_and_torch_still_works() -> None:
     subprocess.run([sys.executable, "-c", PLAN], check=True)
 
 

@@ -50,6 +50,13 @@ def test_axes(axis: Any, tmp_path: Path) -> None:
     assert len(text) > 5000 and 'width="241.2pt"' in text  # 3.35 inches, one column
 
 
+def test_names_are_no_formulas_and_no_controls(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """What matplotlib would set as a formula, and fail at, or has no glyph for."""
+    found = [run("a", 50, 0.5, label="$x^{$ \x1b[31m"), run("b", 60, 0.6, label="vas $")]
+    plots.draw(found, tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").exists() and not [one for one in recwarn if "Glyph" in str(one.message)]
+
+
 def test_no_time_without_a_measurement(tmp_path: Path) -> None:
     with pytest.raises(WinnowError, match="--x ttft: none of these runs has it; time them with winnow bench"):
         plots.draw([run("a", 50, 0.5)], tmp_path / "a.png", axis="ttft")

@@ -12,7 +12,9 @@ const head = (name) => [...document.querySelectorAll("#runs .tabulator-col")].fi
 const press = (e, key) => e.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
 const column = (name) => [...document.querySelectorAll("#runs .tabulator-row")].map((row) => row.querySelector(`[tabulator-field="${head(name).getAttribute("tabulator-field")}"]`).textContent);
 const choose = (id, value) => { const e = document.getElementById(id); e.value = value; e.dispatchEvent(new Event(id === "find" || id === "of" ? "input" : "change", { bubbles: true })); };
-setTimeout(async () => { try { await main(); } catch (error) { tell({ error: String(error) }); } }, 1500);
+/* What is packed is unpacked by a thread of the browser's own, for which its time, that stands still for no thread, has to wait. */
+async function drawn() { for (let i = 0; i < 10000 && document.body.dataset.fits === undefined; i++) await wait(50); }
+(async () => { try { await drawn(); await main(); } catch (error) { tell({ error: String(error) }); } })();
 
 async function main() {
   const right = head("t").getBoundingClientRect().right, sort = head("mean %");

@@ -86,7 +86,7 @@ def test_drop_is_paired_and_kept_with_the_result(results: Path, monkeypatch: pyt
     assert kept["mean"] == -30 and kept["low"] < -30 < kept["high"] and 0 < kept["p"] < 1
     assert drop.drops(found["base"], found["base"], results) == {} == drop.drops(found["fast"], None, results)
     drop.settle(list(found.values()), results)
-    monkeypatch.setattr(drop, "compare", lambda *args: pytest.fail("compared again"))
+    monkeypatch.setattr("winnow.harness.score.paired.compare", lambda *args: pytest.fail("compared again"))
     again = {result["id"]: result for result in results_below(results)}
     assert drop.drops(again["fast"], again["base"], results) == {"quiz": kept}
     monkeypatch.undo()
