@@ -68,6 +68,7 @@ COVERING = {
     "qwen2_vl": ("sdpa", "padded", tuple(SWEEP)),
     "qwen3_5": ("sdpa", "padded", HYBRID),
     "qwen3_5_moe": ("eager", "padded", HYBRID),
+    "minicpmv4_6": ("sdpa", "padded", HYBRID),
 }
 TWINS = ("qwen3_5_moe", "glm46v")
 """Families whose layers, caches and towers are another one's."""

@@ -16,10 +16,11 @@ from winnow.harness.audit.runs import Ran
 from winnow.harness.audit.sections import budget, gate, loyalty, nothing
 from winnow.harness.data.document import Document
 from winnow.harness.run.generate import Batch, answer, encode
-from winnow.harness.tasks.pico.data import draw_item
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded, load
 from winnow.models.loading.spec import ModelSpec
+from winnow.models.pico.items import draw_item
+from winnow.models.pico.questions import relevance
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.none import NoReduction
 from winnow.reducers.oracle import Oracle
@@ -34,14 +35,16 @@ def pico() -> tuple[Loaded, Batch, list[str]]:
     """The embedded model, some pictures with questions, and the right answers."""
     weights = str(Path(winnow.__file__).parent / "models/pico/weights")
     loaded = load(ModelSpec("llava", weights, device="cpu", dtype="float32"))
-    items = [draw_item("image", "dev", KINDS * place + EXIST) for place in range(N)]
-    documents = [
-        Document("t", place, question.text, list, {"max_new_tokens": 2}, (), [float(one) for one in seen], "d")
-        for place, (question, _, seen) in enumerate(items)
-    ]
-    prompts = [Prompt(question.text, images=[Image.fromarray(frames[0])]) for question, frames, _ in items]
+    documents, prompts, right = [], [], []
+    for place in range(N):
+        rng, shot, question = draw_item("image", "dev", KINDS * place + EXIST)
+        frames, coverage = shot.render(rng)
+        seen = [float(pixels) for pixels in relevance(coverage, question.targets)]
+        documents.append(Document("t", place, question.text, list, {"max_new_tokens": 2}, (), seen, "d"))
+        prompts.append(Prompt(question.text, images=[Image.fromarray(frames[0])]))
+        right.append(question.answer)
     with torch.inference_mode():
-        return loaded, encode(loaded, documents, prompts), [question.answer for question, _, _ in items]
+        return loaded, encode(loaded, documents, prompts), right
 
 
 def ran(pico: tuple[Loaded, Batch, list[str]], method: Reducer, turned: bool = False) -> Ran:

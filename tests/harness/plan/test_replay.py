@@ -25,7 +25,7 @@ def counts(folder: Path) -> list[list[int]]:
 
 
 def test_replays_the_counts_of_an_adaptive_run(run: Run, results: Path) -> None:
-    assert run("reducer=vas", "schedule=pico_rounds", "reducer.trigger=0.5").code == 0
+    assert run("reducer=ats", "ratio=0.5").code == 0
     method = only(results)
     ran = run(*replay(method.name[:6]), "ratio=0.5", "schedule=pico", "seed=3")
     assert ran.code == 0 and f"random like={method.name}" in ran.out

@@ -70,8 +70,7 @@ def test_a_job_runs_its_cells_where_it_was_sent(monkeypatch: pytest.MonkeyPatch)
 
     ran: list[Any] = []
     monkeypatch.setattr("winnow.harness.sweep.launch.HydraConfig.get", lambda: Config)
-    monkeypatch.setattr("winnow.harness.sweep.cells.settings", lambda config, reducer: config)
-    monkeypatch.setattr("winnow.harness.sweep.cells.cell_of", lambda config, reducer, numbers: reducer)
+    monkeypatch.setattr("winnow.harness.sweep.cells.cell_at", lambda job, known: job.choices["reducer"])
     monkeypatch.setattr("winnow.harness.sweep.in_process.run", lambda cells: ran.append(cells) or len(ran) - 1)
     task(OmegaConf.create({"table": {}}))
     with pytest.raises(RunFailedError) as error:
