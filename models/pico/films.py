@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from winnow.models.pico.world import COLORS, DIGITS, FILM, FRAMES, GRID, PATCH, SHAPES, Scene, Thing
+from winnow.models.pico.world import COLORS, DIGITS, FILM, FRAMES, GRID, PATCH, SHAPES, Scene, Thing, shift
 
 PLACES = ("top left", "top right", "bottom left", "bottom right")
 _DIGIT_SIZE = 10
@@ -33,10 +33,10 @@ def sample_number(rng: np.random.Generator, scene: Scene, frames: int = FRAMES) 
         if not any((frame, *cell) in taken for frame in range(start, start + length) for cell in cells):
             break
     color = int(rng.integers(len(COLORS)))
-    shift = tuple(int(value) for value in rng.integers(0, PATCH - _DIGIT_SIZE + 1, 2))
+    dy, dx = (int(value) for value in rng.integers(0, PATCH - _DIGIT_SIZE + 1, 2))
     digits = (len(SHAPES) + int(digit) for digit in rng.integers(len(DIGITS), size=2))
     return tuple(
-        Thing(color, digit, start, (cell,) * length, _DIGIT_SIZE, (shift[0], shift[1]))
+        Thing(color, digit, start, (cell,) * length, _DIGIT_SIZE, (dy, dx))
         for digit, cell in zip(digits, cells, strict=True)
     )
 
@@ -59,8 +59,8 @@ def sample_film(rng: np.random.Generator, frames: int = FILM) -> tuple[Scene, in
     for i in range(number):
         length = min(int(rng.integers(*(_LONG if i else _BRIEF))), frames - int(starts[i]))
         size = int(rng.integers(9, 12))
-        dy, dx = (int(value) for value in rng.integers(-1, PATCH - size + 2, 2))
+        offset = shift(rng, size)
         cell = (int(cells[i]) // GRID, int(cells[i]) % GRID)
-        things.append(Thing(int(colors[i]), int(shapes[i]), int(starts[i]), (cell,) * length, size, (dy, dx)))
+        things.append(Thing(int(colors[i]), int(shapes[i]), int(starts[i]), (cell,) * length, size, offset))
     ordered = sorted(things, key=lambda thing: thing.start)
     return tuple(ordered), ordered.index(things[0])

@@ -161,10 +161,15 @@ def sample_scene(rng: np.random.Generator, frames: int = FRAMES, count: int | No
     for color, shape, start in zip(colors, shapes, starts, strict=True):
         cells = _free_path(rng, int(start), frames, taken)
         size = int(rng.integers(9, 12))
-        dy, dx = (int(value) for value in rng.integers(-1, PATCH - size + 2, 2))
-        things.append(Thing(int(color), int(shape), int(start), cells, size, (dy, dx)))
+        things.append(Thing(int(color), int(shape), int(start), cells, size, shift(rng, size)))
         taken.update((int(start) + i, *cell) for i, cell in enumerate(cells))
     return tuple(sorted(things, key=lambda thing: (thing.start, thing.cells[0])))
+
+
+def shift(rng: np.random.Generator, size: int) -> tuple[int, int]:
+    """Draw the offset of a thing of a size from its cell's corner, as `Thing.shift` may be."""
+    dy, dx = rng.integers(-1, PATCH - size + 2, 2)
+    return int(dy), int(dx)
 
 
 def _free_path(rng: np.random.Generator, start: int, frames: int, taken: set[tuple[int, int, int]]) -> tuple[Cell, ...]:

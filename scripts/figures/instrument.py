@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from scripts.figures.runs import Store
 from winnow.harness.common.run_files import read_samples, read_scores
+from winnow.harness.results.tables.runs import plus_minus
 from winnow.harness.run.result import Result
 from winnow.harness.score.stats import figure, percent
 from winnow.models.pico.questions import LETTERS
@@ -55,7 +56,7 @@ def _accuracy(store: Store, result: Result, kind: str) -> tuple[str, int]:
     """Return accuracy ± half of its interval, and the number of questions."""
     scores = read_scores(store.folder / SECTION / result["id"])[result["tasks"][0]["task"], f"pico_{kind}"]
     found = percent(figure([one.score for one in scores.values()]))
-    return text(found["mean"], found["low"], found["high"]), len(scores)
+    return plus_minus(found), len(scores)
 
 
 def letters(store: Store) -> Iterator[str]:
@@ -70,13 +71,6 @@ def letters(store: Store) -> Iterator[str]:
         yield f"| {name} | {' | '.join(f'{100 * given[letter] / given.total():.0f} %' for letter in LETTERS[:4])} |"
 
 
-def text(mean: float | None, low: float | None, high: float | None, sign: str = "") -> str:
-    """Write a figure with half of its interval."""
-    if mean is None or low is None or high is None:
-        return "-"
-    return f"{mean:{sign}.1f} ± {(high - low) / 2:.1f}"
-
-
 def orders(store: Store) -> Iterator[str]:
     """Yield a table of accuracy by ratio: the oracle, random, the anti-oracle, for each topic."""
     yield f"| topic | tokens kept | {' | '.join(f'{ratio:.3g}' for ratio in RATIOS)} |"
@@ -89,5 +83,5 @@ def orders(store: Store) -> Iterator[str]:
         for name, words in ORDERS:
             reducer, lowest = words.split()[0].removeprefix("reducer="), "lowest" in words
             cells = [found.get((f"pico_{topic}", reducer, lowest, ratio)) for ratio in RATIOS]
-            texts = [text(one["mean"], one["low"], one["high"]) if one else "" for one in cells]
+            texts = [plus_minus(one) for one in cells]
             yield f"| {topic} | {name} | {' | '.join(texts)} |"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from scripts.figures.instrument import text
 from scripts.figures.runs import CONTROLS, Store
+from winnow.harness.results.tables.runs import plus_minus
 from winnow.harness.score.stats import holm
 from winnow.reducers.core.registry import METHODS
 
@@ -104,12 +104,18 @@ def rows(store: Store, section: str) -> Iterator[str]:
 
 def _cell(row: pd.Series) -> str:
     """Write accuracy and difference; a bold sign marks an adjusted p below 5 %, a plain one an interval without 0."""
-    gain = text(row["random_delta"], row["random_low"], row["random_high"], "+")
+    gain = _gain(row)
     sign = "+" if row["random_delta"] > 0 else "–"
     mark = ""
     if not math.isnan(row["random_low"]) and (row["random_low"] > 0 or row["random_high"] < 0):
         mark = f" **{sign}**" if row["adjusted"] < 0.05 else f" {sign}"
-    return f"{text(row['value'], row['low'], row['high'])} | {gain}{mark}"
+    return f"{plus_minus({'mean': row['value'], 'low': row['low'], 'high': row['high']})} | {gain}{mark}"
+
+
+def _gain(row: pd.Series) -> str:
+    """Write the difference to random dropping."""
+    found = {"mean": row["random_delta"], "low": row["random_low"], "high": row["random_high"]}
+    return plus_minus(found, sign=True)
 
 
 def layers(store: Store) -> Iterator[str]:
@@ -120,8 +126,7 @@ def layers(store: Store) -> Iterator[str]:
     yield f"| --- |{' --- |' * len(FIRST)} --- |"
     for method, chosen in best(store).items():
         own = {_first(str(row["at"])): row for _, row in found[found["reducer"] == method].iterrows()}
-        gains = [(own[i]["random_delta"], own[i]["random_low"], own[i]["random_high"]) for i in FIRST if i in own]
-        cells = [""] * (len(FIRST) - len(gains)) + [text(*gain, "+") for gain in gains]
+        cells = [_gain(own[first]) if first in own else "" for first in FIRST]
         yield f"| {method} | {' | '.join(cells)} | {chosen} |"
 
 
@@ -137,7 +142,7 @@ def significant(store: Store) -> Iterator[str]:
     yield f"{found['reducer'].nunique()} methods, {len(found)} comparisons, Holm over all of them at 5 %."
     for name in unclear:
         row = found[found["reducer"] == name].sort_values("random_p").iloc[0]
-        gain = text(row["random_delta"], row["random_low"], row["random_high"], "+")
+        gain = _gain(row)
         yield f"- `{name}` cannot be told from random: at best {gain} on {row['task']} (n = {row['n']:.0f})."
     if not unclear:
         yield "Each can be told from random somewhere."

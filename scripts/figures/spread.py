@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.figures import instrument, methods
-from scripts.figures.instrument import FILM, TOPICS, text
+from scripts.figures.instrument import FILM, TOPICS
 from scripts.figures.runs import Store
+from winnow.harness.results.tables.runs import plus_minus
 from winnow.harness.run.result import Result
 
 SECTION = "spread"
@@ -45,7 +46,7 @@ def rows(store: Store) -> Iterator[str]:
 def _figures(results: list[Result]) -> dict[tuple[str, str, str], str]:
     """Return accuracies with half of their intervals, by reducer, ratio and task, without the anti-oracle's."""
     return {
-        (one["reducer"], one["asked"], task["task"]): text(task["mean"], task["low"], task["high"])
+        (one["reducer"], one["asked"], task["task"]): plus_minus(task)
         for one in results
         if one["knobs"].get("select") != "lowest" and "like" not in one["knobs"]
         for task in one["tasks"]

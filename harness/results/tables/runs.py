@@ -85,8 +85,8 @@ def _row(
     scored = figures(result)
     for name in tasks:
         row[name] = _figure(scored.get(name))
-        row[f"Δ {name}"] = _plus_minus(drop.get(name), sign=True)
-        row[f"Δ random {name}"] = _plus_minus(gain.get(name), sign=True)
+        row[f"Δ {name}"] = plus_minus(drop.get(name), sign=True)
+        row[f"Δ random {name}"] = plus_minus(gain.get(name), sign=True)
     for profile in profiles:
         mine = cost if cost and cost["profile"] == profile else None
         row[f"TFLOPs ({profile})"] = f"{mine['tflops']:.3g}" if mine else ""
@@ -103,15 +103,15 @@ def _figure(task: Mapping[str, Any] | None) -> str:
         return ""
     judged = task.get("judge")
     if judged:
-        return f"{_plus_minus(judged)} / {judged['score']:.2f}"
+        return f"{plus_minus(judged)} / {judged['score']:.2f}"
     if task["mean"] is None:
         return str(task.get("file", ""))
     unread = f" ({task['unparsed']} unread)" if task.get("unparsed") else ""
     failed = f" {task['verdict']}" if task.get("verdict") else ""
-    return _plus_minus(task) + unread + failed
+    return plus_minus(task) + unread + failed
 
 
-def _plus_minus(value: Mapping[str, Any] | None, sign: bool = False) -> str:
+def plus_minus(value: Mapping[str, Any] | None, sign: bool = False) -> str:
     """Mean and half of the interval's width."""
     if value is None:
         return ""

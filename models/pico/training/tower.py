@@ -15,7 +15,7 @@ from winnow.models.pico.build import TOKEN_IDS
 from winnow.models.pico.questions import IMAGE
 from winnow.models.pico.training.lesson import Lesson
 from winnow.models.pico.training.muon import Trainer
-from winnow.models.pico.world import COLORS, DIGITS, GRID, PATCH, SHAPES, Scene, Thing, render
+from winnow.models.pico.world import COLORS, DIGITS, GRID, SHAPES, Scene, Thing, render, shift
 
 FEATURE_LAYER = -2
 ROWS, COLUMNS = (("top", "top", "middle", "bottom", "bottom"), ("left", "left", "middle", "right", "right"))
@@ -49,9 +49,9 @@ def crowded_frame(rng: np.random.Generator) -> Scene:
         digit = rng.random() < 0.5
         shape = len(SHAPES) + int(rng.integers(len(DIGITS))) if digit else int(rng.integers(len(SHAPES)))
         size = 10 if digit else int(rng.integers(9, 12))
-        dy, dx = (int(value) for value in rng.integers(-1, PATCH - size + 2, 2))
+        offset = shift(rng, size)
         place = (int(cell) // GRID, int(cell) % GRID)
-        things.append(Thing(int(rng.integers(len(COLORS))), shape, 0, (place,), size, (dy, dx)))
+        things.append(Thing(int(rng.integers(len(COLORS))), shape, 0, (place,), size, offset))
     return tuple(things)
 
 
