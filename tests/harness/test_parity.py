@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from transformers.video_utils import VideoMetadata
 
@@ -102,7 +103,9 @@ def whole(visuals: list[Any], folder: Path) -> list[Any]:
 def _cropped_video(path: str, folder: Path, side: int) -> str:
     cropped = folder / Path(path).name
     if not cropped.exists():
-        write_video(cropped, decode_video(path, 7)[:, :side, :side], RATE)
+        frames = decode_video(path, 7)[:, :side, :side]
+        missing = [(0, max(0, want - size)) for want, size in zip((7, side, side, 3), frames.shape, strict=True)]
+        write_video(cropped, np.pad(frames, missing, mode="edge"), RATE)
     return str(cropped)
 
 
@@ -166,6 +169,7 @@ def ours(folder: Path, family: str, tasks: Tasks, name: str, frames: int) -> Ite
         ("qwen3_vl", "qwen3_vl:Qwen3_VL", "pope", 1),
         ("qwen3_vl", "qwen3_vl:Qwen3_VL", "videomme", 4),
         ("qwen3_5", "qwen3_5:Qwen3_5", "pope", 1),
+        ("qwen3_5", "qwen3_5:Qwen3_5", "videomme", 4),
         ("gemma4", "gemma4:Gemma4", "pope", 1),
         ("gemma4", "gemma4:Gemma4", "videomme", 4),
         ("glm4v", "glm4v:GLM4V", "pope", 1),
