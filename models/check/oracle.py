@@ -1,7 +1,8 @@
 """The mask-out oracle: what the model must say when tokens are removed, computed without removing any.
 
 One pass over prompt and answer, without cache and hooks, through the model's own decoder layers. A token that a method
-dropped before layer k is still computed, but from layer k on its column is masked.
+dropped before layer k is still computed, but from layer k on its column is masked. A layer that carries a state is
+shown what is left, as a masked token would go on acting in it.
 """
 
 from __future__ import annotations
@@ -81,12 +82,13 @@ def conversation_logits(
         mask = seen & (distance < (far[number] or total)) & present | (distance == 0)
         for trace in turns:
             mask &= read_while_decoding(trace, number, place)
-        hidden = layer(
-            hidden,
-            attention_mask=as_mask(mask[None, None].to(hidden.device), hidden.dtype, attention_of(llm.config)),
-            position_embeddings=angles(llm, hidden, positions, number),
-            **alone(layer),
-        )
+        shown = as_mask(mask[None, None].to(hidden.device), hidden.dtype, attention_of(llm.config))
+        turned = angles(llm, hidden, positions, number)
+        if hasattr(layer, "linear_attn"):
+            left = present.nonzero().flatten().to(hidden.device)
+            hidden = hidden.index_copy(1, left, layer(hidden[:, left], attention_mask=None, position_embeddings=turned))
+        else:
+            hidden = layer(hidden, attention_mask=shown, position_embeddings=turned, **alone(layer))
         hidden = hidden + added[number] if number < len(added) else hidden
     return said(model, llm.norm(hidden[0]))
 

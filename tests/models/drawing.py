@@ -1,4 +1,7 @@
-"""A random call of a random method on a random model, and what the mask-out oracle says of it."""
+"""A random call of a random method on a random model, and what the mask-out oracle says of it.
+
+Where layers carry a state in place of attention, the oracle feeds them the tokens that are left.
+"""
 
 import random
 from copy import deepcopy
@@ -17,6 +20,8 @@ from winnow.models.check.cases import picture, tiny_model
 from winnow.models.check.oracle import conversation_logits
 from winnow.models.engine import attach, trained_positions
 from winnow.models.engine.trace import PromptTrace
+from winnow.models.families import FAMILIES, find_family
+from winnow.models.families.hybrid import fitted
 from winnow.models.families.prompt import Prompt
 from winnow.models.families.support import impossible
 from winnow.models.loading.load import Loaded
@@ -48,30 +53,18 @@ METHODS: tuple[Reducer, ...] = (
     Sequential(ratio=0.5, schedule=K(1)),
     Compose(RandomDrop(ratio=0.6), FastV(ratio=0.5)),
 )
-FAMILIES = (
-    "llava",
-    "llava_onevision",
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "internvl",
-    "llava_next",
-    "llava_next_video",
-    "video_llava",
-    "llava_video",
-    "vila",
-    "smolvlm",
-    "glm4v",
-    "gemma3",
-    "video_llama_3",
-)
-MROPE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v")
-TIMED = ("qwen3_vl", "glm4v")
+MROPE = tuple(name for name in FAMILIES if find_family(name).mrope)
+TIMED = tuple(name for name in MROPE if not name.startswith("qwen2"))
 """Those of them that write the time between the steps of a film."""
+TILED = ("internvl", "smolvlm", "glm4v", "glm46v", "glm4v_moe", "gemma3", "gemma4", "video_llama_3", "minicpmv4_6")
+"""Those whose pictures 5.17 repeats one by one for several sequences, see the docs."""
+ONCE = ("gemma4",)
+"""Those that are asked once: padding between turns counts in a window, and drafts behind a second picture differ."""
 LONG = (20, 128, 768)
 """Frames of the longest films, with one token in two frames, where no time is written beside each of these."""
 CHANNELS = ("pixel_values", "pixel_values_images", "pixel_values_videos", "image_sizes", "frames")
-GRIDS = ("image_grid_thw", "video_grid_thw", "second_per_grid_ts")
+GRIDS = ("image_grid_thw", "video_grid_thw", "second_per_grid_ts", "image_position_ids")
+GRIDS += ("target_sizes", "target_sizes_videos")
 MERGED = ("image_merge_sizes", "video_merge_sizes", "video_compression_mask")
 KINDS = ("mm_token_type_ids", "token_type_ids")
 WORDS = ("what is this ?", "red ?", "count them all , please .", "why ?", "is it red ? is it red ? is it")
@@ -97,23 +90,26 @@ class Draw:
 def draw(seed: int) -> Draw:
     """Draw a call; the same for the same seed."""
     dice = random.Random(seed)
-    family, method = dice.choice(FAMILIES), dice.choice(METHODS)
+    family, method = dice.choice(list(FAMILIES)), dice.choice(METHODS)
     loaded = tiny_model(family, "sdpa")
     while impossible(loaded.family, method, 6):
         method = dice.choice(METHODS)
-    many = dice.random() < 0.4
+    method = fitted(method, 6, loaded.family.full_every)
+    many, states = dice.random() < 0.4 and family not in ONCE, loaded.family.full_every > 1
     turns = dice.choice((2, 3)) if many else 1
     batch = dice.choice((1, 1, 2)) if many else dice.choice((1, 1, 2, 3))
+    batch = 1 if many and states else batch  # padding behind a state is refused
     film = dice.choice((2, 4))
     asked = []
     for turn in range(turns):
         seen = turn == 0 or not loaded.family.mrope
         asked.append(tuple(_prompt(dice, family, film, seen, alone=many) for _ in range(batch)))
     options, cache = _options(dice, batch, turns), dice.choice(("own", "given", "bare", "copied" if many else "none"))
-    tiled = ("internvl", "smolvlm", "glm4v", "gemma3", "video_llama_3")  # repeated one by one on 5.17, see the docs
-    if family in tiled and transformers.__version__.startswith("5.17."):
+    if family in TILED and transformers.__version__.startswith("5.17."):
         options = {name: value for name, value in options.items() if name not in ("num_beams", "num_return_sequences")}
-    if cache == "none" and "prompt_lookup_num_tokens" in options:
+    if "prompt_lookup_num_tokens" in options and states:
+        options = {}  # which forgets no draft
+    if (cache == "bare" and states) or (cache == "none" and "prompt_lookup_num_tokens" in options):
         cache = "own"
     return Draw(family, dice.choice(("sdpa", "eager")), method, tuple(asked), cache, options)
 
@@ -183,13 +179,16 @@ def check(call: Draw) -> float:
 
 
 def _placeholders(model: Any) -> list[int]:
-    names = (f"{kind}_token_{word}" for kind in ("image", "video") for word in ("id", "index"))
+    names = (f"{kind}_token_{word}" for kind in ("image", "video", "audio") for word in ("id", "index"))
     return [token for name in names if (token := getattr(model.config, name, None)) is not None]
 
 
 def _as_plain(fault: str) -> float:
-    """An answer or a draft with a placeholder in it, fed without its picture, is an error of the plain model too."""
-    if not any(words in fault for words in ("do not match", "do not fit")):
+    """An answer or a draft with a placeholder in it, fed without its picture, is an error of the plain model too.
+
+    What a sliding window does not hold is refused, as it is to be.
+    """
+    if not any(words in fault for words in ("do not match", "do not fit", "(sliding window), so that")):
         raise AssertionError(fault)
     return 0.0
 
@@ -213,14 +212,17 @@ def _alone(call: Draw, loaded: Loaded, b: int, ids: Tensor) -> dict[str, Any]:
             if name in inputs:
                 found.setdefault(name, []).append(torch.as_tensor(inputs[name]))
     kinds = found.pop("mm_token_type_ids", None)
-    pictures = found.pop("token_type_ids", None)
+    found.pop("token_type_ids", None)
     side = 1 if loaded.family.name in ("llava_video", "vila", "longva", "pllava", "smolvlm") else 0
-    whole: dict[str, Any] = {name: torch.cat(values, side) for name, values in found.items()}
+    side = -1 if loaded.family.packed else side
+    whole: dict[str, Any] = {
+        name: torch.cat(values, 0 if name in loaded.family.sizes else side) for name, values in found.items()
+    }
     if kinds is not None:
         whole["mm_token_type_ids"] = torch.cat([kinds[0], kinds[0].new_zeros(1, len(ids) - kinds[0].shape[1])], 1)
     whole["input_ids"] = ids[None]
-    if pictures is not None:
-        whole["token_type_ids"] = (whole["input_ids"] == loaded.model.config.image_token_id).long()
+    if loaded.family.both_ways:
+        whole[loaded.family.kinds] = (whole["input_ids"] == loaded.model.config.image_token_id).long()
     return whole | ({"position_ids": trained_positions(loaded.model, whole)} if call.family in MROPE else {})
 
 
