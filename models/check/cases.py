@@ -44,6 +44,11 @@ class Case:
         """A sample key per prompt that depends on the prompt alone."""
         return [prompt.text for prompt in self.prompts]
 
+    @property
+    def texts(self) -> list[str]:
+        """The words of each prompt."""
+        return [prompt.text for prompt in self.prompts]
+
     def once(self, name: str, generate: Callable[[], Any]) -> Any:
         """Return what `generate` returned when something of this name was first wanted."""
         return _once(self._generated, name, generate)
