@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -44,6 +44,11 @@ class Case:
         """A sample key per prompt that depends on the prompt alone."""
         return [prompt.text for prompt in self.prompts]
 
+    @property
+    def texts(self) -> list[str]:
+        """The words of each prompt."""
+        return [prompt.text for prompt in self.prompts]
+
     def once(self, name: str, generate: Callable[[], Any]) -> Any:
         """Return what `generate` returned when something of this name was first wanted."""
         return _once(self._generated, name, generate)
@@ -72,12 +77,16 @@ def _once(known: dict[Hashable, Any], key: Hashable, make: Callable[[], Any]) ->
 
 @cache
 def tiny_model(family: str, attn: str, layers: int = 6) -> Loaded:
-    """A tiny random model of a family; the same weights for every attention implementation.
+    """A tiny random model of a family, see `drawn`."""
+    return drawn(family, attn, ARCH | {"tiny_layers": layers})
+
+
+def drawn(family: str, attn: str, arch: Mapping[str, Any]) -> Loaded:
+    """A tiny random model with some numbers of its own; the same weights for every attention implementation.
 
     The weights are drawn larger than usual, so that attention is sharp and a wrong mask or position shows.
     """
-    arch = ARCH | {"tiny_layers": layers}
-    loaded = load(ModelSpec(family, "", weights="random", scale="tiny", device="cpu", attn=attn, arch=arch))
+    loaded = load(ModelSpec(family, "", weights="random", scale="tiny", device="cpu", attn=attn, arch=dict(arch)))
     with torch.no_grad():
         for parameter in loaded.model.parameters():
             if parameter.ndim > 1:

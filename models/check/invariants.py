@@ -170,7 +170,7 @@ def _generate(case: Case, reducer: Reducer | None) -> Generation:
     if reducer is None:
         out, trace = model.generate(**inputs, **options), Trace()
     else:
-        with attach(model, reducer, keys=case.keys) as trace:
+        with attach(model, reducer, keys=case.keys, texts=case.texts) as trace:
             out = model.generate(**inputs, **options)
     return torch.stack(out.logits, 1), trace, out
 

@@ -59,6 +59,7 @@ from winnow.reducers.sequential import Sequential
 from winnow.reducers.sparsevlm import SparseVLM
 from winnow.reducers.tome import ToMe
 from winnow.reducers.tome_tower import ToMeTower
+from winnow.reducers.trim import TRIM
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.v2drop import V2Drop
 from winnow.reducers.vas import VAS
@@ -143,6 +144,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "visionzip": VisionZip(ratio=0.25, positions="keep"),
     "visionzip-mean": VisionZip(ratio=0.2, contextual="mean", order="raster"),
     "cdpruner": CDPruner(ratio=0.25),
+    "cdpruner-clip": CDPruner(ratio=0.3, variant="clip", text_tower="random"),
+    "cdpruner-official": CDPruner(ratio=0.3, variant="official", text_tower="random", positions="keep"),
     "cdpruner-span": CDPruner(ratio=0.3, split=False, parts="span", blend="exponential"),
     "scope": Scope(ratio=0.25),
     "holov": HoloV(ratio=0.25, runs=3),
@@ -172,6 +175,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "pixelprune-raster": PixelPrune(metric="rmse", tau=0.76, scan="raster", anchored=False),
     "scissor": Scissor(tau=0.1),
     "scissor-keep": Scissor(tau=0.2, positions="keep"),
+    "trim": TRIM(ratio=0.2, text_tower="random"),
+    "trim-outliers": TRIM(text_tower="random", select="most", order="raster", positions="keep"),
     "hired": HiRED(ratio=0.3, newlines="keep", positions="keep"),
     "hired-official": HiRED(variant="official"),
     "globalcom2": GlobalCom2(ratio=0.3, order="raster", positions="keep"),
