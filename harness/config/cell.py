@@ -43,6 +43,8 @@ class Method:
         Whether it draws at random.
     parts : tuple of Method
         The methods that it consists of.
+    checkpoints : tuple of str
+        Which of its fields name weights.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Method:
     takes_ratio: bool = False
     seeded: bool = False
     parts: tuple[Method, ...] = ()
+    checkpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
         values["counts"] = counts(cell, method.args["like"])
     if method.target == REPEAT:
         values["fates"] = fates(cell, method.args["like"])
-    goal = goal or _goal(cell, prompt)
+    goal = goal or goal_of(cell, prompt)
     depth, every = prompt.shape.layers, family_facts(cell.model.family).full_every
     solution = (
         _solve(cell, prompt, goal, lambda ratio: fitted(_make(method, values, ratio), depth, every)) if goal else None
@@ -130,8 +130,8 @@ def _kept(reducer: Reducer, prompt: Nominal, planned: Sequence[int]) -> str:
     return f"{about}{mean:.3g} % of the visual tokens ({shares[0]:.3g} % at first, {shares[-1]:.3g} % at last)"
 
 
-def _goal(cell: Cell, prompt: Nominal) -> Goal | None:
-    """The cell's own budget."""
+def goal_of(cell: Cell, prompt: Nominal) -> Goal | None:
+    """What a cell's own budget asks for; None without one."""
     budget = cell.budget
     if budget.asked is None:
         return None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from winnow.models.check.oracle import angles, as_mask, entrance, read_while_decoding, said, same_picture
 from winnow.models.check.pixels import Filled
-from winnow.models.engine.norms import norms_of, scaled
+from winnow.models.engine.norms import Norms, norms_of, scaled
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.engine.windows import both_ways_layers, windows
@@ -68,7 +68,7 @@ def replay_logits(
         walk.hidden = (state + _normed(block, norms.behind_attention, attended))[0]
         walk.act(Site.inside(number, len(parts.layers)))
         state = walk.hidden[None]
-        made = block.mlp(_normed(block, norms.before_mlp, state))
+        made = _fed(block, norms, state)
         walk.hidden = scaled(block, state + _normed(block, norms.behind_mlp, made))[0]
         if number < len(added):
             walk.hidden = walk.hidden + walk.added[number]
@@ -84,6 +84,18 @@ def _mixed(block: Any, state: Tensor, mask: Tensor, turned: Any) -> Tensor:
     told = {"attention_mask": mask, "position_embeddings": turned} | alone(block.self_attn)
     attended: Tensor = block.self_attn(hidden_states=normed, **told)[0]
     return attended
+
+
+def _fed(block: Any, norms: Norms, state: Tensor) -> Tensor:
+    """What a layer's MLP makes of the tokens that are left, and experts beside it."""
+    made: Tensor = block.mlp(_normed(block, norms.before_mlp, state))
+    if not hasattr(block, "experts"):
+        return made
+    tokens = state.flatten(0, -2)
+    _, weights, chosen = block.router(tokens)
+    routed: Tensor = block.experts(block.pre_feedforward_layernorm_2(tokens), chosen, weights).view_as(state)
+    both: Tensor = block.post_feedforward_layernorm_1(made) + block.post_feedforward_layernorm_2(routed)
+    return both
 
 
 def _normed(block: nn.Module, name: str | None, state: Tensor) -> Tensor:

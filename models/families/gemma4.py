@@ -1,6 +1,7 @@
 """Gemma 4 (own tower for pictures of any size, 3x3 average pooling behind it, sliding layers, two kinds of heads).
 
-Hugging Face `gemma4`, here with the dense LLM of 31B. A picture keeps its shape and has as many tokens of 48 x 48
+Hugging Face `gemma4`, here the dense LLM of 31B and that of 26B-A4B, in each of whose layers a token passes 8 of 128
+experts beside the MLP. A picture keeps its shape and has as many tokens of 48 x 48
 pixels as fit into a budget that the model was trained with: `BUDGETS`. Five of six layers see a window (1024 tokens
 back) and let the tokens of a picture see each other, also those behind them; the others see all that came before, one
 way, through wider heads whose values are their keys. Each layer scales what it returns.
@@ -64,14 +65,14 @@ class Gemma4(Family):
         Raises
         ------
         UnsupportedError
-            For those, and for mixtures of experts.
+            For those.
         """
         outer: Any = model.model
         text = outer.config.text_config
-        if text.hidden_size_per_layer_input or text.num_kv_shared_layers or text.enable_moe_block:
+        if text.hidden_size_per_layer_input or text.num_kv_shared_layers:
             raise UnsupportedError(
-                "Gemma 4 with inputs of each layer, shared keys (E2B, E4B) or experts (26B-A4B) is not supported: its "
-                "dense model is, google/gemma-4-31B-it"
+                "Gemma 4 with inputs of each layer or shared keys (E2B, E4B) is not supported: its larger models are, "
+                "google/gemma-4-26B-A4B-it and google/gemma-4-31B-it"
             )
         llm, tower = outer.language_model, outer.vision_tower
         return Parts(outer, llm, llm.layers, tower, tower.encoder.layers, outer.embed_vision)
@@ -172,12 +173,18 @@ def _text_numbers(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> dict[st
     full, every, last = arch.get("full", TINY_FULL), arch.get("sliding_pattern", 3), arch["layers"] - 1
     sees_all = [(layer + 1) % every == 0 or layer == last for layer in range(arch["layers"])]
     vocabulary = max(arch["vocab"], max(tokens.values()) + 1)
-    return {
+    experts = {
+        "enable_moe_block": "experts" in arch,
+        "num_experts": arch.get("experts"),
+        "top_k_experts": arch.get("experts_per_token"),
+        "moe_intermediate_size": arch.get("expert_mlp"),
+    }
+    return experts | {
         "vocab_size": vocabulary,
         "vocab_size_per_layer_input": vocabulary,
         "hidden_size": arch["hidden"],
         "hidden_size_per_layer_input": 0,
-        "intermediate_size": arch["mlp"],
+        "intermediate_size": arch.get("shared_mlp", arch["mlp"]),
         "num_hidden_layers": arch["layers"],
         "num_attention_heads": arch["heads"],
         "num_key_value_heads": arch["kv_heads"],

@@ -15,7 +15,7 @@ class UnsupportedError(WinnowError):
 
 
 def choose(wrong: object, known: Iterable[str], between: str = ", ") -> str:
-    """Say what there is to choose from, the nearest to a wrong word first.
+    """Say what there is to choose from, the nearest to a wrong word first: one that it begins, or one spelt alike.
 
     Parameters
     ----------
@@ -27,5 +27,6 @@ def choose(wrong: object, known: Iterable[str], between: str = ", ") -> str:
         Stands between two choices.
     """
     choices = [*known]
-    near = get_close_matches(str(wrong), choices, 1)
+    near = [name for name in choices if len(str(wrong)) > 2 and str(name).startswith(str(wrong))]
+    near += get_close_matches(str(wrong), choices, 1)
     return f"{f'did you mean {near[0]}? ' if near else ''}choose {between.join(choices)}"

@@ -10,7 +10,6 @@ from scripts.figures.runs import Store
 from winnow.harness.results.tables.runs import plus_minus
 from winnow.harness.run.result import Result
 
-SECTION = "spread"
 LOOKS = (
     ("10 % at random", ("reducer=random", "ratio=0.1", "schedule=none")),
     ("10 %, the asked things first (`oracle`)", ("reducer=oracle", "ratio=0.1", "schedule=none")),
@@ -20,27 +19,32 @@ LOOKS = (
 
 def compute(store: Store) -> None:
     """Run the other weights over all topics, and three looks at videos."""
-    if store.other is None:
-        return
-    weights = f"model.weights={store.other}"
-    store.sweep(SECTION, "reducer=none", "tasks=" + ",".join(f"pico_{topic}" for topic in TOPICS), weights)
-    store.sweep(SECTION, "reducer=none", *FILM, weights)
+    section, weights = _section(store), f"model.weights={store.other}"
+    store.sweep(section, "reducer=none", "tasks=" + ",".join(f"pico_{topic}" for topic in TOPICS), weights)
+    store.sweep(section, "reducer=none", *FILM, weights)
     for _, words in LOOKS:
-        store.sweep(SECTION, *words, "tasks=pico_video", weights)
+        store.sweep(section, *words, "tasks=pico_video", weights)
 
 
 def rows(store: Store) -> Iterator[str]:
     """Yield a table with one row for each topic, all visual tokens, and for each look; the shipped ones are stored."""
+    shipped = _figures([*store.results(methods.SECTION), *store.results(instrument.SECTION)])
+    columns = shipped, _figures(store.results(_section(store)))
+    keys = {f"{topic}, all visual tokens": ("none", "", f"pico_{topic}") for topic in (*TOPICS, "film")}
+    for name, (reducer, ratio, _) in LOOKS:
+        keys[f"video, {name}"] = (reducer.partition("=")[2], ratio.partition("=")[2], "pico_video")
+    if not shipped.keys() >= {*keys.values()}:
+        raise SystemExit("the shipped weights' runs are not stored: run this program for parts methods and instrument")
     yield "| | shipped weights, % | another seed, % |"
     yield "| --- | --- | --- |"
-    shipped = _figures([*store.results(methods.SECTION), *store.results(instrument.SECTION)])
-    columns = shipped, _figures(store.results(SECTION))
-    for topic in (*TOPICS, "film"):
-        key = ("none", "", f"pico_{topic}")
-        yield f"| {topic}, all visual tokens | {' | '.join(one[key] for one in columns)} |"
-    for name, (reducer, ratio, _) in LOOKS:
-        key = (reducer.partition("=")[2], ratio.partition("=")[2], "pico_video")
-        yield f"| video, {name} | {' | '.join(one[key] for one in columns)} |"
+    for name, key in keys.items():
+        yield f"| {name} | {' | '.join(one[key] for one in columns)} |"
+
+
+def _section(store: Store) -> str:
+    """Return the folder of these weights' runs, which those of a third seed must not enter."""
+    assert store.other is not None, "the part is left out without other weights"
+    return "spread-" + "-".join(store.other.parts[-2:])
 
 
 def _figures(results: list[Result]) -> dict[tuple[str, str, str], str]:

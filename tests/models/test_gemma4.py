@@ -13,18 +13,31 @@ from winnow import configs
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.plan.build import build_method
 from winnow.models.check import Case, invariants
-from winnow.models.check.cases import ARCH, image_prompt, mixed_prompt, picture, text_prompt, tiny_model, video_prompt
+from winnow.models.check.cases import (
+    ARCH,
+    batches,
+    drawn,
+    image_prompt,
+    mixed_prompt,
+    picture,
+    text_prompt,
+    tiny_model,
+    video_prompt,
+)
 from winnow.models.engine import attach
 from winnow.models.families.llava import question
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded, load
 from winnow.models.loading.spec import ModelSpec
+from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.schedule import Cuts
+from winnow.reducers.core.schedule import Cuts, First, K
+from winnow.reducers.fastv import FastV
 from winnow.reducers.none import NoReduction
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.random import RandomDrop
+from winnow.reducers.tome import ToMe
 
 FILM = Prompt("when ?", videos=[picture(4, 4)], rates=[1.0])
 
@@ -122,12 +135,26 @@ def test_placeholders_that_do_not_fit_are_refused() -> None:
 )
 def test_windows_narrower_than_a_picture(reducer: Reducer) -> None:
     """Places count, in the window and in the picture, not survivors; full layers go one way."""
-    arch = ARCH | {"sliding_window": 40}
-    narrow = load(ModelSpec("gemma4", "", weights="random", scale="tiny", device="cpu", arch=arch))
-    with torch.no_grad():
-        for parameter in narrow.model.parameters():
-            parameter.mul_(6 if parameter.ndim > 1 else 1)
+    narrow = drawn("gemma4", "sdpa", ARCH | {"sliding_window": 40})
     invariants.INVARIANTS["oracle"](Case(narrow, reducer, [video_prompt(2), image_prompt()]))
+
+
+@pytest.mark.parametrize(
+    ("reducer", "attn"),
+    [
+        pytest.param(ToMe(ratio=0.4, schedule=First(4)), "sdpa", id="inside"),
+        pytest.param(RandomDrop(ratio=0.3, schedule=K(2)), "eager", id="layer"),
+        pytest.param(FastV(ratio=0.25, schedule=K(3)), "sdpa", id="fastv", marks=pytest.mark.full),
+        pytest.param(AIMMerge(ratio=0.25), "eager", id="merged", marks=pytest.mark.full),
+    ],
+)
+def test_experts_beside_the_mlp_see_what_is_left(reducer: Reducer, attn: str) -> None:
+    """In 26B-A4B they read what stands behind attention by themselves, next to the norm before the MLP."""
+    mixed = drawn("gemma4", attn, ARCH | {"experts": 4, "experts_per_token": 2, "expert_mlp": 32})
+    assert len([name for name, _ in mixed.model.named_modules() if name.endswith(".router")]) == 6
+    case = Case(mixed, reducer, batches("gemma4")["padded"])
+    for invariant in invariants.INVARIANTS.values():
+        invariant(case)
 
 
 def test_a_picture_attends_both_ways_in_sliding_layers_alone() -> None:
@@ -149,12 +176,12 @@ def test_who_does_not_tell_the_kinds_of_tokens_is_refused() -> None:
         ask(loaded.model, inputs)
 
 
-@pytest.mark.parametrize("name", ["hidden_size_per_layer_input", "num_kv_shared_layers", "enable_moe_block"])
+@pytest.mark.parametrize("name", ["hidden_size_per_layer_input", "num_kv_shared_layers"])
 def test_other_sizes_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: Any = tiny_model("gemma4", "sdpa")
     monkeypatch.setitem(vars(loaded.model.model.config.text_config), name, 1)
     with (
-        pytest.raises(UnsupportedError, match="its dense model is, google/gemma-4-31B-it"),
+        pytest.raises(UnsupportedError, match="its larger models are, google/gemma-4-26B-A4B-it and"),
         attach(loaded.model, NoReduction()),
     ):
         pass

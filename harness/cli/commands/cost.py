@@ -19,7 +19,7 @@ from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import BudgetConfig
 from winnow.harness.cost import kv_bytes, llm_viewer, physical
 from winnow.harness.cost.hardware import GROUP, Hardware, hardware
-from winnow.harness.plan.build import Built, Goal, build_method
+from winnow.harness.plan.build import Built, Goal, build_method, goal_of
 from winnow.harness.plan.nominal import Nominal, nominal
 from winnow.harness.results.tables.cost import Plan, show
 from winnow.reducers.core.errors import WinnowError, choose
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 PROFILES = (physical.NAME, llm_viewer.NAME)
 UNITS = {"mean": "", "flops": " TFLOP", "kv": " MB", "ms": " ms"}
+TOKENS = ("budget.tokens=", "budget.scope=")
+"""Words of a budget that say the same to `run.py`, and go on to the cell."""
+SETTINGS = ("budget.scope=", "budget.tol=")
 MEASURED = {"vas": "`winnow calibrate vas` finds its ratio on documents"}
 RUN = "`winnow tables` prints what a run really left"
 APPLY = {"same": "as scheduled", "next": "as executed"}
@@ -36,14 +39,11 @@ APPLY = {"same": "as scheduled", "next": "as executed"}
 
 
 @dataclass
-class Budget:
-    """A budget in absolute units: TFLOP, MB and ms of the LLM's prefill; `mean` is a share, `tol` a relative error."""
+class Budget(BudgetConfig):
+    """A budget of the LLM's prefill: `flops` in TFLOP, `kv` in MB, `ms`; the rest is a run's."""
 
-    mean: float | None = None
-    flops: float | None = None
     kv: float | None = None
     ms: float | None = None
-    tol: float = BudgetConfig.tol
 
 
 @dataclass
@@ -111,8 +111,8 @@ def split(words: Sequence[str]) -> tuple[Asked, Hardware, list[str]]:
         raise WinnowError(one_line(error)) from error
     if asked.profile not in PROFILES:
         raise WinnowError(f"profile={asked.profile} is not known: {choose(asked.profile, PROFILES, ' | ')}")
-    rest = [word for word in words if word not in mine and word not in machine]
-    given = [word for word in mine if word.startswith("budget.") and not word.startswith("budget.tol=")]
+    rest = [word for word in words if (word not in mine and word not in machine) or word.startswith(TOKENS)]
+    given = [word for word in mine if word.startswith("budget.") and not word.startswith(SETTINGS)]
     given += [word for word in rest if word.startswith("ratio=")]
     if any(word.startswith("budget.") for word in given) and len(given) > 1:
         raise WinnowError(f"{' and '.join(given)} exclude each other: give only one of them")
@@ -122,14 +122,14 @@ def split(words: Sequence[str]) -> tuple[Asked, Hardware, list[str]]:
 def plans(cell: Cell, prompt: Nominal, asked: Asked, machine: Hardware) -> list[Plan]:
     """Plan the unreduced prompt and the method, which AIM does in two conventions."""
     unreduced = Plan("unreduced", prompt)
-    goal = _goal(prompt, asked, machine)
-    if cell.method.name == "none" and goal:
+    cell = replace(cell, budget=replace(cell.budget, tol=asked.budget.tol))
+    goal = _goal(prompt, asked, machine) or goal_of(cell, prompt)
+    if cell.method.name == "none" and (goal or asked.budget.tokens):
         raise WinnowError("reducer=none has no knob that a budget could solve: choose a method, or leave budget.* out")
     if cell.method.name == "none":
         return [unreduced]
     if cell.method.target in REPLAYS:
         raise WinnowError("reducer.like replays a run, whose result holds what it cost: `winnow tables` prints it")
-    cell = replace(cell, budget=replace(cell.budget, tol=asked.budget.tol))
     built = build_method(cell, runs=False, goal=goal)
     _say(label(cell), built, goal, asked.profile)
     return [unreduced, *(Plan(f"{label(cell)}{says}", prompt, made) for says, made in _conventions(built.reducer))]

@@ -73,6 +73,15 @@ def test_budget_is_met_in_its_unit(budget: str, column: str) -> None:
     assert sum(float(row[column]) for row in rows) == pytest.approx(asked, rel=0.02)
 
 
+@pytest.mark.parametrize("scope", ["picture", "tile"])
+def test_a_number_of_tokens_is_a_budget_as_it_is_of_a_run(scope: str) -> None:
+    words = ["model=llava_next", "reducer=fastv", "budget.tokens=640", f"budget.scope={scope}", "--format", "csv"]
+    done = CliRunner().invoke(app, ["cost", *words])
+    assert "asked for 640 tokens, nearest 640 tokens at ratio=0.222222\n" in done.stderr
+    layers = list(csv.DictReader(io.StringIO(done.stdout.strip().split("\n\n")[2])))
+    assert [int(row["tokens"]) - 88 for row in layers if row["plan"] == "fastv"] == [2880, 640]
+
+
 def test_published_budget_gives_the_published_ratio() -> None:
     words = ["reducer.apply=same", "profile=llm-viewer-compat", "budget.flops=14.76"]
     done = CliRunner().invoke(app, ["cost", "model=llava_ov", "reducer=aim", *words, "--format", "csv"])
@@ -85,13 +94,17 @@ def test_published_budget_gives_the_published_ratio() -> None:
         (["budget.flops=0.5"], "budget 0.5 TFLOP is out of reach: this method attains 7.818 to 91.42 TFLOP"),
         (["budget.ms=80", "ratio=0.5"], "exclude each other"),
         (["budget.ms=80", "budget.kv=9"], "exclude each other"),
-        (["budget.wat=80"], "unknown option 'wat' of budget: choose flops, kv, mean, ms, tol"),
+        (["budget.ms=80", "budget.tokens=9"], "exclude each other"),
+        (["budget.tokens=9", "ratio=0.5"], "exclude each other"),
+        (["budget.tokens=9", "budget.scope=x"], "budget.scope=x is not allowed: choose picture | tile"),
+        (["budget.wat=80"], "unknown option 'wat' of budget: choose flops, kv, mean, ms, scope, tokens, tol"),
         (["hardware=abacus"], "unknown hardware 'abacus': choose a100_40g"),
         (["hardware=cpu"], "hardware=cpu does not know hardware.bandwidth: `winnow calibrate cpu` measures it"),
         (["profile=mine"], "profile=mine is not known: choose physical | llm-viewer-compat"),
         (["model.scale=tiny"], "model.scale=tiny has no cost worth a table"),
         (["fastv"], "'fastv' is not allowed here: give name=value"),
         (["reducer=none", "budget.ms=3"], "reducer=none has no knob"),
+        (["reducer=none", "budget.tokens=3"], "reducer=none has no knob"),
         (["model=qwen2_vl", "reducer=tome_tower"], "reducer=tome_tower cannot work on model=qwen2_vl"),
     ],
 )

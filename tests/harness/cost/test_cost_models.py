@@ -202,6 +202,17 @@ def test_a_mixture_behind_a_dense_layer_is_counted_by_hand() -> None:
     assert shape.active_parameters == shape.parameters - 45 * 3 * 120 * 4096 * 1408
 
 
+def test_experts_beside_a_dense_mlp_are_counted_by_hand() -> None:
+    """Gemma 4 26B-A4B: in each layer an MLP of width 2112, and 8 of 128 experts of 704; 5 layers have wider heads."""
+    shape = LLMShape.from_arch(config("gemma4_26b_a4b").arch)
+    ops = {op.name: op.flops for op in physical.layer_ops(shape.at(0), 100)}
+    assert ops["experts"] == 2 * 100 * 8 * 3 * 2816 * 704 and ops["router"] == 2 * 100 * 2816 * 128
+    assert ops["gate_proj"] == ops["up_proj"] == ops["down_proj"] == 2 * 100 * 2816 * 2112 and "shared_gate" not in ops
+    attention = 2816 * (25 * 256 * (2 * 16 + 2 * 8) + 5 * 512 * (2 * 16 + 2))
+    assert shape.active_parameters == attention + 30 * 2816 * (128 + 3 * (8 * 704 + 2112))
+    assert kv_bytes(shape, [2000] * 30) == 2 * 2 * (25 * 1024 * 8 * 256 + 5 * 2000 * 2 * 512)
+
+
 def test_a_sliding_layer_keeps_its_window() -> None:
     """2000 tokens at 16 bit: 52 of Gemma 3's 62 layers keep 1024, 50 of Gemma 4's 60, whose others have other heads."""
     three, four = (LLMShape.from_arch(config(name).arch) for name in ("gemma3_27b", "gemma4_31b"))
@@ -238,13 +249,14 @@ def test_shared_experts_are_passed_by_every_token(shared: int) -> None:
         ("qwen3_5", 6.92, 6.92),
         ("qwen3_5_35b_a3b", 33.6, 2.4),
         ("gemma4_31b", 29.3, 29.3),
+        ("gemma4_26b_a4b", 24.5, 3.1),
         ("glm46v", 105.6, 12.2),
     ],
 )
 def test_parameters_of_the_decoder_are_those_of_its_card(name: str, billions: float, active: float) -> None:
     """Without embeddings, as the cards of Qwen3 say; of 3.3 active billions 0.6 are embedding and head.
 
-    Gemma 4's says 30.7 with an embedding of 1.4.
+    Gemma 4's say 30.7 with an embedding of 1.4, and 25.2, of which 3.8 act, with one of 0.7.
     """
     shape = LLMShape.from_arch(config(name).arch)
     assert shape.parameters / 1e9 == pytest.approx(billions, abs=0.06)

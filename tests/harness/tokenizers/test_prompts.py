@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from released import RELEASED, made
+from released import RELEASED, made, qwen35_package
 
 from winnow.harness.config.schema import TasksConfig
 from winnow.harness.data.document import YES_NO, Document
@@ -85,3 +85,16 @@ def test_letters_and_words_of_answers_are_single_tokens(release: Any) -> None:
             assert known >= set(tokenizer(answer, add_special_tokens=False)["input_ids"])
         said = [tokenizer(text + answer, add_special_tokens=False)["input_ids"] for answer in (option, f" {option}")]
         assert any(ids[: len(whole)] == whole and set(ids[len(whole) :]) <= known for ids in said)
+
+
+@pytest.mark.parametrize("release", ["qwen3_5"], indirect=True)
+def test_a_converted_tokenizer_reads_as_the_one_that_it_was_converted_from(
+    release: Any, documents: list[Document]
+) -> None:
+    """Qwen3.5's ranks, which its package hands to tiktoken: questions, prompts with marks, and other scripts."""
+    _, family, processor, _ = release
+    tokenizer, package = processor.tokenizer, qwen35_package()
+    texts = [family.text(processor, prompt_of(document)) for document in documents]
+    assert len(tokenizer) == 248044 + 33
+    for text in [*texts, *(document.text for document in documents), "เกาะที่ ٣ 毕老师！ I'll\r\n  e\u0301"]:
+        assert tokenizer(text)["input_ids"] == package.encode(text)
