@@ -35,13 +35,16 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
   neighbours; its HoliTom gives survivors evenly spaced positions; its DyCoke at 25 % keeps 53 % of 8 frames.
 - UniPruneBench's FitPrune keeps the share with the lowest scores, which the official code deletes:
   `fitprune select=lowest`. Its FastV and PyramidDrop return tokens in the order of their attention.
+- DyCoke's first stage takes, in every second frame, the places that have changed in the pair of frames before (in the
+  first pair, those of the last one); the paper judges each pair by itself: `dycoke variant=official` and `mended`.
 - DyCoke's second stage prunes while attention changes and uses the whole cache while it is stable; the paper says
   it the other way round. `dycoke decode=code` and `decode=paper` are the two.
 - HoliTom's released default (`D=0`) merges nothing in windows of a single frame.
 - HoloV pads with zero vectors where a run is given more tokens than it holds.
 - LLaVA-Scissor's published numbers come from a base model that was trained again.
+- CDPruner and TRIM rank by what CLIP finds least like the question: patches of CLIP answer a text the wrong way round.
 - OpenVINO GenAI's CDPruner splits a picture in two halves with a quota each, which changes the choice; relevance
-  comes from the LLM's embeddings, not from CLIP's text tower.
+  comes from the LLM's embeddings, not from CLIP's text tower, and is not negated.
 - SparseVLM's "192", "128", "64" are tables of counts per stage; its recycled tokens come on top (309, 204 and 113
   for 300, 200 and 110).
 - STTM and MustDrop tune thresholds for each benchmark and model, so that their budgets depend on the content.
@@ -58,18 +61,41 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
 - vLLM's and SGLang's EVS keep the first frame whole: of three frames at q=0.7 only the first is left.
 
 """
+BESIDE = """## Weights beside the model
+
+CDPruner (`variant=clip`, `official`) and TRIM compare patches with the question by CLIP's text tower, which is in no
+checkpoint of a multimodal LLM. `reducer.text_tower` names the CLIP checkpoint that the model's vision tower comes from:
+a repository of the hub, or a folder with safetensors. For LLaVA-1.5, LongVA and PLLaVA that is
+`openai/clip-vit-large-patch14-336`. Video-LLaVA's towers are LanguageBind's: OpenAI's words do not belong to them,
+though the widths fit. It is loaded when a picture first passes, with its tokenizer, and computes in float32 (0.5 GB for
+ViT-L/14); its last norm and projection are the checkpoint's, too. The words are a document's prompt as the benchmark
+puts it, in code `attach(..., texts=[...])`. CDPruner reads a question of more than 77 tokens in pieces, TRIM cuts it
+off, as their releases do.
+
+FastVID (`variant=head`) compares frames, and finds salient tokens, by SigLIP's pooling head. `reducer.pooling_head`
+names the SigLIP checkpoint (LLaVA-OneVision's is `google/siglip-so400m-patch14-384`), of which the blocks that the
+model's tower lacks, the norm and the head go on from the model's features.
+
+Nothing stands in for them silently. Where they cannot be had or do not fit, the run is refused in one line. The
+declared forms without them are `cdpruner variant=embedding` and `fastvid variant=tower`, the defaults; TRIM has none.
+`random` draws weights at sizes that fit the model: for tests and timings, as with `model.weights=random`.
+
+Their work is in the modelled cost (`text_tower`, at the sizes of ViT-L/14; `pooling_head`, with one block) and in the
+measured time of the method. Cells of a sweep share the loaded weights, not what they compute: each reads the question
+again, so that no method's time hides it. Like all that read the vision tower such cells encode pictures by themselves;
+they share LLM layers where tokens are equal. A run's name knows the content of a folder, or the commit of a repository.
+
+"""
 LEFT_OUT = """## What is left out, and why
 
 A method that cannot be done as it is, at the places where methods may act today, is not done at all.
 
-- CDPruner and TRIM by CLIP: relevance comes from CLIP's text tower and its projections, of the question's words. No
-  model here has a text tower, and methods see tokens, not words. `cdpruner` is OpenVINO's form, by embeddings.
+- CDPruner by CLIP on LLaVA-NeXT, whose tiles it takes for a batch of pictures; TRIM and it on towers that are none of
+  CLIP. What CDPruner's release picks again once nothing is left of any token.
 - PruneVid inside the LLM: it takes the keys of what it drops at layer 10 out of the caches of the layers before as
   well, so that an answer misses in these layers what the prompt has seen in them.
-- FastVID by SigLIP's pooling head: the head, and the block before it, are not in the models' checkpoints. `fastvid` is
-  the released form for Qwen2.5-VL, on towers that can be read.
-- MMTok by words: the question without stop words and instructions, and CLIP's features before the projector. `mmtok` is
-  the released form for Qwen.
+- MMTok by words: the question without stop words and instructions, and the tower's states before the projector, which
+  the released code compares, on Qwen too. `mmtok` compares what enters the LLM.
 - VScan on Qwen2.5-VL, whose tower cannot be read from the entrance, and, as HoloV, FastVID, HoliTom and FlashVID, on
   LLaVA-NeXT, whose tiles it takes one by one and counts as one in its second stage. SparseVLM's + under M-RoPE: it
   corrects attention by the position of a token, of which M-RoPE has three.
@@ -93,7 +119,7 @@ def page() -> str:
         for entry in found
     ]
     sections = [line for entry in found for line in section(entry)]
-    return INTRODUCTION + "\n".join(lines) + "\n\n" + READINGS + LEFT_OUT + "\n".join(sections[:-1]) + "\n"
+    return INTRODUCTION + "\n".join(lines) + "\n\n" + READINGS + BESIDE + LEFT_OUT + "\n".join(sections[:-1]) + "\n"
 
 
 def section(entry: dict[str, Any]) -> Iterator[str]:

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from winnow.reducers.core.tower import ColumnMean as ColumnMean
     from winnow.reducers.core.tower import Headless as Headless
     from winnow.reducers.core.tower import JoinedHeads as JoinedHeads
+    from winnow.reducers.core.tower import PooledByHead as PooledByHead
+    from winnow.reducers.core.tower import TextMatch as TextMatch
     from winnow.reducers.core.tower import TowerKeys as TowerKeys
     from winnow.reducers.core.tower import TowerValues as TowerValues
     from winnow.reducers.core.tower import Uncut as Uncut
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core.tower_statistics import headless_attention as headless_attention
     from winnow.reducers.core.tower_statistics import joined_heads as joined_heads
     from winnow.reducers.core.tower_statistics import mean_attention as mean_attention
+    from winnow.reducers.core.tower_statistics import text_match as text_match
     from winnow.reducers.dart import DART as DART
     from winnow.reducers.divprune import DivPrune as DivPrune
     from winnow.reducers.dtd import DTD as DTD
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
     from winnow.reducers.sparsevlm import SparseVLM as SparseVLM
     from winnow.reducers.tome import ToMe as ToMe
     from winnow.reducers.tome_tower import ToMeTower as ToMeTower
+    from winnow.reducers.trim import TRIM as TRIM
     from winnow.reducers.uniform import Uniform as Uniform
     from winnow.reducers.v2drop import V2Drop as V2Drop
     from winnow.reducers.vas import VAS as VAS
@@ -138,11 +142,14 @@ _HOMES |= dict.fromkeys(
     "reducers.core.probes",
 )
 _HOMES |= dict.fromkeys(
-    ("ClsLogits", "ClsRow", "ColumnMean", "Headless", "JoinedHeads", "TowerKeys", "TowerValues", "Uncut"),
+    (
+        *("ClsLogits", "ClsRow", "ColumnMean", "Headless", "JoinedHeads", "PooledByHead", "TextMatch"),
+        *("TowerKeys", "TowerValues", "Uncut"),
+    ),
     "reducers.core.tower",
 )
 _HOMES |= dict.fromkeys(
-    ("cls_attention", "cls_logits", "headless_attention", "mean_attention", "joined_heads"),
+    ("cls_attention", "cls_logits", "headless_attention", "mean_attention", "joined_heads", "text_match"),
     "reducers.core.tower_statistics",
 )
 

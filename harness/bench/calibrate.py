@@ -50,7 +50,8 @@ def prefill(loaded: Loaded, batch: Batch, reducer: Reducer) -> tuple[Tensor, lis
         Log-probabilities of the next token, ``(batch, vocabulary)``, and the traces.
     """
     model: Any = loaded.model
-    with torch.inference_mode(), attach(model, reducer) as trace:
+    texts = [document.text for document in batch.documents]
+    with torch.inference_mode(), attach(model, reducer, texts=texts) as trace:
         logits = model(**batch.inputs, logits_to_keep=1).logits[:, -1]
     return logits.float().log_softmax(-1), list(trace.prompts)
 

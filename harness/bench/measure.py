@@ -17,6 +17,9 @@ from winnow.models.loading.load import Loaded
 from winnow.models.transformers_api import attention_of, cache_of
 from winnow.reducers.core.base import Reducer
 
+QUESTION = "What is shown here, and where?"
+"""What methods are told that read the words of a prompt: a benchmark's are drawn at random."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -90,7 +93,8 @@ def measure(
             stack.enter_context(_eager(model))
         stack.enter_context(torch.inference_mode())
         stack.enter_context(watched(parts, clock))
-        trace = stack.enter_context(attach(model, reducer)) if reducer is not None else None
+        texts = [QUESTION] * len(inputs["input_ids"])
+        trace = stack.enter_context(attach(model, reducer, texts=texts)) if reducer is not None else None
         clock.wait()
         with peak_memory(model.device) as peak:
             start = clock.now()

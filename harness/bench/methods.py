@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from winnow import configs
 from winnow.harness.config.choices import listed, options
 from winnow.reducers.core.base import Reducer
-from winnow.reducers.core.errors import WinnowError, choose
+from winnow.reducers.core.errors import UnsupportedError, WinnowError, choose
 from winnow.reducers.core.probes import LookAhead, PageRank, PeakRows, Probe, Raters, Rows
 from winnow.reducers.core.registry import METHODS, find
 from winnow.reducers.core.site import Kind
@@ -41,8 +42,15 @@ def sites(reducer: Reducer) -> list[str]:
 def probes(reducer: Reducer) -> list[Probe | TowerProbe]:
     """The statistics that a method asks the engine for."""
     asked: list[Probe | TowerProbe] = [probe for probe, _ in reducer.probes(DEPTH)]
-    asked += [probe for tower in TOWERS for probe, _ in reducer.tower_probes(tower)]
+    asked += [probe for tower in TOWERS for probe in _read(reducer, tower)]
     return list(dict.fromkeys(asked))
+
+
+def _read(reducer: Reducer, tower: Tower) -> list[TowerProbe]:
+    """What a method reads of a vision tower, if it can read such a one."""
+    with suppress(UnsupportedError):
+        return [probe for probe, _ in reducer.tower_probes(tower)]
+    return []
 
 
 def choices(reducer: Reducer) -> dict[str, tuple[str, ...]]:

@@ -85,9 +85,10 @@ def fingerprint(modules: Iterable[str], follow: Iterable[str] = OURS, users: boo
         if module_file(name) is None:
             raise WinnowError(f"module '{name}' cannot be found: is its package installed, or on PYTHONPATH?")
     while queue:
-        name = queue.pop()
-        path = module_file(name)
-        if name in seen or path is None:
+        if (name := queue.pop()) in seen:
+            continue
+        if (path := module_file(name)) is None:
+            seen[name] = ""  # what is imported need not be a module
             continue
         seen[name], imports = _parse(path, path.stat().st_mtime_ns)
         found = (_absolute(one, name, path) for one in imports)
@@ -97,7 +98,7 @@ def fingerprint(modules: Iterable[str], follow: Iterable[str] = OURS, users: boo
                 queue += [*accumulate(module.split("."), "{}.{}".format)]  # its packages are imported with it
             elif f"{module}.".startswith(starts):
                 queue.append(module)
-    return digest(sorted(seen.items()))
+    return digest(sorted((name, code) for name, code in seen.items() if code))
 
 
 def digest(value: object) -> str:

@@ -43,6 +43,8 @@ class Method:
         Whether it draws at random.
     parts : tuple of Method
         The methods that it consists of.
+    checkpoints : tuple of str
+        Which of its fields name weights.
     """
 
     name: str
@@ -53,6 +55,13 @@ class Method:
     takes_ratio: bool = False
     seeded: bool = False
     parts: tuple[Method, ...] = ()
+    checkpoints: tuple[str, ...] = ()
+
+    @property
+    def loads(self) -> bool:
+        """Whether it, or a part of it, names weights beside the model's."""
+        named = any(self.args.get(name) is not None for name in self.checkpoints)
+        return named or any(part.loads for part in self.parts)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from winnow.reducers.core.errors import WinnowError
 ENTRY = "winnow.reducers"
 """The entry-point group by which an installed package names the package that holds its ``reducer/<name>.yaml``."""
 
+Stamp = tuple[tuple[str, int, int], ...]
+
 
 @cache
 def folders() -> tuple[Path, ...]:
@@ -43,6 +45,12 @@ def _installed() -> Iterator[Path]:
                 f"beside an __init__.py: mend it, or pip uninstall {owner}"
             )
         yield init.parent
+
+
+def stamp() -> Stamp:
+    """Of each configuration file that there is: when it was changed, and how long it is."""
+    found = ((path, path.stat()) for folder in folders() for path in folder.rglob("*.yaml"))
+    return tuple(sorted((str(path), told.st_mtime_ns, told.st_size) for path, told in found))
 
 
 def options(group: str) -> list[str]:

@@ -182,7 +182,7 @@ def _method(name: str, plain: dict[str, Any], budget: BudgetConfig, depth: int |
         raise WinnowError(f"a budget solves the ratio, but reducer.{native}={args[native]} fixes it: give only one")
     if takes and not native and budget.asked is None:
         ratio = asked if asked is not None else known.ratio
-    return Method(name, target, args, schedule, ratio, takes, known.seeded), budget
+    return Method(name, target, args, schedule, ratio, takes, known.seeded, checkpoints=known.checkpoints), budget
 
 
 def _replay(name: str, plain: dict[str, Any]) -> Method:

@@ -4,58 +4,79 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
+
+from winnow.harness.config.choices import Stamp, stamp
 
 NUMBERS: Mapping[str, tuple[type, ...]] = {
     "ratio": (int, float), "seed": (int,), "limit": (int,), "batch_size": (int,)
 }  # fmt: skip
 """Values that a cell takes without another configuration, and their types."""
 _REFERRED = re.compile(rf"\$\{{({'|'.join(NUMBERS)})\}}")
-_ASKED = "_winnow_composed"
-Base = tuple[DictConfig, dict[str, Any], bool]
-"""A configuration, the options that were chosen, and whether nothing in it refers to one of `NUMBERS`."""
 
 
-@dataclass(eq=False)
+class Base(NamedTuple):
+    """A configuration with some options chosen, to be copied before it is changed.
+
+    Attributes
+    ----------
+    config : DictConfig
+        As the program sees it, without Hydra's own node.
+    choices : dict
+        The option chosen of each group.
+    free : bool
+        Whether nothing in it refers to one of `NUMBERS`.
+    sweeps : bool
+        Whether a preset asks for a sweep.
+    """
+
+    config: DictConfig
+    choices: dict[str, Any]
+    free: bool
+    sweeps: bool
+
+
+@dataclass(frozen=True)
 class Composed:
-    """What one loader of Hydra was asked.
+    """What Hydra composes of the files as they are.
 
     Attributes
     ----------
     loader : ConfigLoader
+    bases : dict
+        What was composed already, of the words that chose it.
     """
 
     loader: Any
-    _bases: dict[tuple[str, ...], Base] = field(default_factory=dict)
-
-    @cached_property
-    def whole(self) -> DictConfig:
-        """The configuration without any override."""
-        composed: DictConfig = self.loader.load_configuration("config", [], RunMode.MULTIRUN)
-        return composed
+    bases: dict[tuple[str, ...], Base]
 
     def is_group(self, key: str) -> bool:
         """Whether a key is that of a group of options."""
         return bool(self.loader.repository.group_exists(key))  # options are told only by a copy of all sources
 
-    def base(self, whole: DictConfig, chosen: tuple[str, ...]) -> Base:
-        """The configuration with some options chosen; `whole` says which of Hydra's own overrides there are."""
-        key = (*map(str, whole.hydra.overrides.hydra), *chosen)
-        if key not in self._bases:
-            made, choices = split(self.loader.load_sweep_config(whole, list(chosen)))
-            self._bases[key] = made, choices, not _REFERRED.search(str(made))
-        return self._bases[key]
+    def base(self, chosen: tuple[str, ...]) -> Base:
+        """The configuration with some options chosen; Hydra's own overrides may stand among them."""
+        if chosen not in self.bases:
+            made = self.loader.load_configuration("config", [*chosen], RunMode.RUN)
+            sweeps = made.hydra.mode == RunMode.MULTIRUN
+            config, choices = split(made)
+            self.bases[chosen] = Base(config, choices, not _REFERRED.search(str(config)), sweeps)
+        return self.bases[chosen]
 
 
 def remembered(loader: Any) -> Composed:
-    """What a loader was asked so far; it lies on the loader, which lives as long as Hydra is lent."""
-    found: Composed = vars(loader).setdefault(_ASKED, Composed(loader))
-    return found
+    """What was composed in this process, as long as no file of a configuration is changed."""
+    return Composed(loader, _bases(stamp()))
+
+
+@lru_cache(maxsize=1)
+def _bases(_: Stamp) -> dict[tuple[str, ...], Base]:
+    return {}
 
 
 def split(composed: DictConfig) -> tuple[DictConfig, dict[str, Any]]:

@@ -34,6 +34,8 @@ class Declared:
         See `Reducer.native`.
     seeded, needs_relevance : bool
         See `Reducer`.
+    checkpoints : tuple of str
+        See `Reducer.checkpoints`.
     positions : tuple of str
         The ways to number what is left that its field `positions` takes; empty: it has none.
     """
@@ -44,6 +46,7 @@ class Declared:
     native: tuple[str, ...] = ()
     seeded: bool = False
     needs_relevance: bool = False
+    checkpoints: tuple[str, ...] = ()
     positions: tuple[str, ...] = ()
 
 
@@ -78,6 +81,7 @@ def declared(target: str) -> Declared:
         native=literal("native"),
         seeded=literal("seeded"),
         needs_relevance=literal("needs_relevance"),
+        checkpoints=literal("checkpoints"),
         positions=_texts(body["positions"]) if "positions" in body else (),
     )
 

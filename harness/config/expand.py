@@ -38,6 +38,8 @@ class Job:
         What is set on a copy of the base.
     free : bool
         Whether nothing in the base refers to one of `NUMBERS`.
+    sweeps : bool
+        Whether a preset asks for a sweep.
     """
 
     words: list[str]
@@ -45,6 +47,7 @@ class Job:
     choices: Mapping[str, Any]
     values: tuple[Override, ...] = ()
     free: bool = False
+    sweeps: bool = False
 
     @cached_property
     def config(self) -> DictConfig:
@@ -85,19 +88,18 @@ class Expanded:
     Attributes
     ----------
     jobs : list of Job
-    config : DictConfig
-        The configuration of the whole, with Hydra's own node.
+    config : DictConfig or None
+        The configuration of a whole sweep, with Hydra's own node.
     """
 
     jobs: list[Job]
-    config: DictConfig
+    config: DictConfig | None = None
 
     @property
     def launcher(self) -> str | None:
         """Hydra's launcher for a sweep, where it is not the basic one, which runs here."""
-        name = str(self.config.hydra.runtime.choices[LAUNCHER])
-        sweeps = self.config.hydra.mode == RunMode.MULTIRUN
-        return name if sweeps and name != "basic" else None
+        name = str(self.config.hydra.runtime.choices[LAUNCHER]) if self.config else "basic"
+        return None if name == "basic" else name
 
 
 def expand(words: Sequence[str], multirun: bool = True) -> Expanded:
@@ -120,45 +122,56 @@ def expand(words: Sequence[str], multirun: bool = True) -> Expanded:
     """
     words = named(words)
     with hydra() as loader:
-        parser = OverridesParser.create(config_loader=loader)
-        given = dict(zip(words, parser.parse_overrides([*words]), strict=True))
+        given = _parsed(words, loader)
         _refuse_lists([*given.values()], loader)
-        inner = {word for word, one in given.items() if _inside(one, remembered(loader))}
-        whole = loader.load_configuration("config", [word for word in words if word not in inner], RunMode.MULTIRUN)
-        if not multirun and whole.hydra.mode != RunMode.MULTIRUN:
-            whole = loader.load_configuration("config", [*words], RunMode.RUN)
-            return Expanded([Job([*words], *split(whole.copy()))], whole)
-        with read_write(whole.hydra):
-            whole.hydra.overrides.task = [word for word in words if not given[word].is_hydra_override()]
-        params = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
-        (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *whole.hydra.overrides.task]), None)
-        single = list(dict.fromkeys(word for job in jobs for word in job))
-        parsed = dict(zip(single, parser.parse_overrides(single), strict=True))
-        with read_write(whole.hydra):
-            whole.hydra.mode = RunMode.MULTIRUN
-        return Expanded([*_composed(jobs, parsed, remembered(loader), whole)], whole)
+        own = any(one.is_hydra_override() for one in given.values())
+        memory = Composed(loader, {}) if own else remembered(loader)  # a search path leads to files of its own
+        if not (multirun or own or any(one.is_sweep_override() for one in given.values())):
+            (job,) = _composed([[*words]], given, memory)
+            if not job.sweeps:
+                return Expanded([Job(job.words, job.config, job.choices)])
+        return _swept(words, given, memory, multirun)
+
+
+def _swept(words: Sequence[str], given: Mapping[str, Override], memory: Composed, multirun: bool) -> Expanded:
+    inner = {word for word, one in given.items() if _inside(one, memory)}
+    whole = memory.loader.load_configuration("config", [w for w in words if w not in inner], RunMode.MULTIRUN)
+    if not multirun and whole.hydra.mode != RunMode.MULTIRUN:
+        return Expanded([Job([*words], *split(memory.loader.load_configuration("config", [*words], RunMode.RUN)))])
+    with read_write(whole.hydra):
+        whole.hydra.overrides.task = [word for word in words if not given[word].is_hydra_override()]
+    params = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
+    asked = OverridesParser.create().parse_overrides([*params, *whole.hydra.overrides.task])
+    (jobs,) = BasicSweeper.split_arguments(asked, None)
+    parsed = _parsed(list(dict.fromkeys(word for job in jobs for word in job)), memory.loader)
+    with read_write(whole.hydra):
+        whole.hydra.mode = RunMode.MULTIRUN
+    return Expanded([*_composed(jobs, parsed, memory, [*map(str, whole.hydra.overrides.hydra)])], whole)
 
 
 def each(lists: Sequence[Sequence[str]]) -> list[Job]:
     """Compose several configurations that are known one by one, each choice of groups once; errors as of `expand`."""
     jobs = [named(words) for words in lists]
     with hydra() as loader:
-        parser = OverridesParser.create(config_loader=loader)
-        single = list(dict.fromkeys(word for job in jobs for word in job))
-        parsed = dict(zip(single, parser.parse_overrides(single), strict=True))
+        parsed = _parsed(list(dict.fromkeys(word for job in jobs for word in job)), loader)
+        loader.validate_sweep_overrides_legal([*parsed.values()], RunMode.RUN, from_shell=False)
         return [*_composed(jobs, parsed, remembered(loader))]
 
 
+def _parsed(words: Sequence[str], loader: Any) -> dict[str, Override]:
+    return dict(zip(words, OverridesParser.create(config_loader=loader).parse_overrides([*words]), strict=True))
+
+
 def _composed(
-    jobs: Sequence[list[str]], parsed: Mapping[str, Override], memory: Composed, whole: DictConfig | None = None
+    jobs: Sequence[Sequence[str]], parsed: Mapping[str, Override], memory: Composed, own: Sequence[str] = ()
 ) -> Iterator[Job]:
     """Compose each choice of groups once, and set the values of each job on a copy."""
     groups = {key for key in {one.key_or_group for one in parsed.values()} if memory.is_group(key)}
     choosing = {word for word, override in parsed.items() if _chooses(override, groups)}
     for job in jobs:
-        chosen = tuple(word for word in job if word in choosing)
-        base, choices, free = memory.base(memory.whole if whole is None else whole, chosen)
-        yield Job(job, base, choices, tuple(parsed[word] for word in job if word not in choosing), free)
+        base = memory.base((*own, *(word for word in job if word in choosing)))
+        values = tuple(parsed[word] for word in job if word not in choosing)
+        yield Job([*job], base.config, base.choices, values, base.free, base.sweeps)
 
 
 def _refuse_lists(overrides: Sequence[Override], loader: Any) -> None:

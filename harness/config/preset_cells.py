@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from hydra import compose as hydra_compose
 from omegaconf import DictConfig
 
 from winnow.harness.config.cell import Cell
 from winnow.harness.config.compose import compose
+from winnow.harness.config.expand import each
 from winnow.harness.config.hydra_api import hydra
 from winnow.harness.config.preset import Preset, Words, parse
 from winnow.harness.config.preset_runs import Part, parts
@@ -55,7 +55,7 @@ def _planned(part: Part) -> Planned:
 @cache
 def composed(words: Words) -> DictConfig:
     """Compose a configuration, once; to be copied before it is changed."""
-    return hydra_compose("config", list(words))
+    return each([words])[0].config
 
 
 def planned_by(config: DictConfig, name: str, words: Sequence[str]) -> list[Planned]:

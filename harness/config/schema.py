@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -166,6 +167,7 @@ class RunConfig:
     controls: bool = False
 
 
+@cache
 def register() -> None:
     """Tell Hydra the types, the help text's list of groups, and which keys of reducers are open."""
     store = ConfigStore.instance()

@@ -15,12 +15,24 @@ from winnow.harness.cost.vision import TowerShape
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Width, pools
 from winnow.reducers.core.probes import Ahead, Change, LookAhead, MeanQuery, PageRank, PeakRows, Probe, Raters, Rows
-from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, Tower, TowerProbe
+from winnow.reducers.core.tower import (
+    ClsLogits,
+    ClsRow,
+    ColumnMean,
+    Headless,
+    PooledByHead,
+    TextMatch,
+    Tower,
+    TowerProbe,
+)
 
 FLOAT = 4
 """Bytes of the float32 in which probes are computed."""
 PASSES = 4
 """How often a score passes the memory: written by the product, read and written by the softmax, read by the sum."""
+
+TEXT_BLOCKS, TEXT_WIDTH, TEXT_TOKENS = 12, 768, 77
+"""The text tower of CLIP ViT-L/14, LLaVA's, and the tokens in which it reads a question of usual length."""
 
 
 def llm_ops(
@@ -122,9 +134,34 @@ def _tower_probe(probe: TowerProbe, shape: TowerShape, tokens: int, frames: int,
         return Op("headless", LINEAR_FLOPS * scores * shape.hidden + SOFTMAX_FLOPS * scores, load=state)
     if isinstance(probe, ClsLogits):
         return Op("logits", LINEAR_FLOPS * frames * tokens * shape.hidden, load=state)
+    if isinstance(probe, TextMatch):
+        return _text_tower(shape, frames * tokens, width)
+    if isinstance(probe, PooledByHead):
+        return _pooling_head(shape, tokens, frames, width)
     if not isinstance(probe, ClsRow | ColumnMean):
         return Op("keys", 0.0)
     scores = frames * tokens * (1 if isinstance(probe, ClsRow) else tokens)
     flops = LINEAR_FLOPS * scores * shape.hidden + (SOFTMAX_FLOPS + 1) * scores * shape.heads
     moved = PASSES / 2 * FLOAT * scores * shape.heads
     return Op(type(probe).__name__.lower(), flops, load=2 * state + moved, store=moved)
+
+
+def _text_tower(shape: TowerShape, patches: int, width: float) -> Op:
+    """One question through the text tower, in float32; then norm, projection and product of the patches."""
+    blocks = 12 * TEXT_BLOCKS * TEXT_WIDTH**2  # four projections, and an MLP four times as wide
+    projections = (TEXT_WIDTH + shape.hidden) * TEXT_WIDTH
+    read = LINEAR_FLOPS * (TEXT_TOKENS * blocks + TEXT_WIDTH**2 + 2 * TEXT_BLOCKS * TEXT_TOKENS**2 * TEXT_WIDTH)
+    looked = patches * (NORM_FLOPS * shape.hidden + LINEAR_FLOPS * (shape.hidden + 1) * TEXT_WIDTH)
+    weights = FLOAT * (blocks + projections)
+    return Op("text_tower", read + looked, weights, patches * shape.hidden * width, FLOAT * patches * TEXT_WIDTH)
+
+
+def _pooling_head(shape: TowerShape, tokens: int, frames: int, width: float) -> Op:
+    """One more block of the tower, as LLaVA-OneVision's lacks, and the head with its one query, in float32."""
+    hidden, n = shape.hidden, frames * tokens
+    projections, mlp = 4 * hidden**2, 2 * hidden * shape.mlp
+    block = LINEAR_FLOPS * n * (projections + mlp + 2 * tokens * hidden) + SOFTMAX_FLOPS * n * tokens * shape.heads
+    head = LINEAR_FLOPS * (n * (projections / 2 + 2 * hidden) + frames * (projections / 2 + mlp))
+    around = NORM_FLOPS * 3 * n * hidden + SOFTMAX_FLOPS * n * shape.heads
+    state = n * hidden
+    return Op("pooling_head", block + head + around, 2 * FLOAT * (projections + mlp), state * width, FLOAT * state)

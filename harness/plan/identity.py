@@ -240,7 +240,17 @@ def _method(method: Method) -> dict[str, Any]:
 def method_inputs(method: Method) -> dict[str, Any]:
     """What of a method can change what it does, with the code of its module."""
     found = _method(method) | code.of_method(method)
+    if method.checkpoints:
+        found["args"] = method.args | {name: _weights(method.args.get(name)) for name in method.checkpoints}
     return found | ({"parts": [method_inputs(part) for part in method.parts]} if method.parts else {})
+
+
+def _weights(source: str | None) -> str | dict[str, str | None] | None:
+    """Weights beside the model's: a folder by its content, a repository by the commit that it stands on."""
+    if source is None or source == "random":
+        return source
+    folder = locate(source)
+    return {"files": content_files(folder)} if folder else {"repo": source, "commit": commit(source, None)}
 
 
 def _extent(cell: Cell) -> dict[str, Any]:

@@ -142,7 +142,8 @@ def _attached(loaded: Loaded, reducer: Reducer, batch: Batch, seed: int, trunk: 
     keys = [f"{seed}/{document.task}/{document.doc_id}" for document in batch.documents]
     known = [document.relevance for document in batch.documents]
     relevance = [None if one is None else torch.tensor(one, dtype=torch.float32) for one in known]
-    with torch.inference_mode(), attach(loaded.model, reducer, keys, relevance, trunk) as trace:
+    texts = [document.text for document in batch.documents]
+    with torch.inference_mode(), attach(loaded.model, reducer, keys, relevance, trunk, texts) as trace:
         yield trace
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from PIL import Image
+from transformers import BatchFeature
 
 from winnow.models.families import find_family
 from winnow.models.families.hybrid import fitted
@@ -29,7 +31,7 @@ class Case:
     loaded: Loaded
     reducer: Reducer
     prompts: Sequence[Prompt]
-    _generated: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _generated: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Move the method to where the model has the attention that it reads."""
@@ -42,11 +44,35 @@ class Case:
         """A sample key per prompt that depends on the prompt alone."""
         return [prompt.text for prompt in self.prompts]
 
+    @property
+    def texts(self) -> list[str]:
+        """The words of each prompt."""
+        return [prompt.text for prompt in self.prompts]
+
     def once(self, name: str, generate: Callable[[], Any]) -> Any:
         """Return what `generate` returned when something of this name was first wanted."""
-        if name not in self._generated:
-            self._generated[name] = generate()
-        return self._generated[name]
+        return _once(self._generated, name, generate)
+
+    def once_for_all(self, name: str, generate: Callable[[], Any]) -> Any:
+        """Likewise, for all methods on the same model with the same prompts."""
+        return _once(_SHARED.setdefault(self.loaded, {}), (name, *self.prompts), generate)
+
+    def encoded(self) -> BatchFeature:
+        """The model's inputs, a mapping of its own."""
+        return BatchFeature(dict(self.once_for_all("encoded", lambda: self.loaded.encode([*self.prompts]))))
+
+    def alone(self) -> Iterator[Case]:
+        """Each prompt as a case of its own."""
+        return (Case(self.loaded, self.reducer, [prompt]) for prompt in self.prompts)
+
+
+_SHARED: WeakKeyDictionary[Loaded, dict[Hashable, Any]] = WeakKeyDictionary()
+
+
+def _once(known: dict[Hashable, Any], key: Hashable, make: Callable[[], Any]) -> Any:
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
 @cache
@@ -102,6 +128,9 @@ def text_prompt(text: str = "say something .") -> Prompt:
     """A prompt without a picture."""
     return Prompt(text)
 
+
+BLIND = (text_prompt(),)
+"""A batch without a picture."""
 
 BATCHES: dict[str, tuple[Prompt, ...]] = {
     "video": (video_prompt(),),

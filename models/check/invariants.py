@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from winnow.models.check.cases import Case, text_prompt
+from winnow.models.check.cases import BLIND, Case
 from winnow.models.check.oracle import oracle_logits
 from winnow.models.check.pixels import replay_pixels
 from winnow.models.check.replay import replay_features, replay_logits
@@ -44,8 +44,8 @@ def oracle(case: Case) -> None:
     logits, trace, out = _reduced(case)
     parts = case.loaded.family.parts(case.loaded.model)
     features = _features(case, trace)
-    for b, prompt in enumerate(case.prompts):
-        inputs = case.loaded.encode([prompt])
+    for b, alone in enumerate(case.alone()):
+        inputs = alone.encoded()
         answer, told = out.sequences[b, -STEPS:], trace.prompts[b]
         pixels = replay_pixels(case.loaded.model, parts, inputs, told)
         policies = {step.reduction.positions for step in told.steps}
@@ -96,11 +96,11 @@ def text_stays(case: Case) -> None:
 def batch_is_singles(case: Case) -> None:
     """5. A batch of n answers like n batches of one."""
     together, trace, _ = _reduced(case)
-    for b, prompt in enumerate(case.prompts):
-        alone, single, _ = _generate(Case(case.loaded, case.reducer, [prompt]), case.reducer)
+    for b, alone in enumerate(case.alone()):
+        logits, single, _ = _generate(alone, case.reducer)
         same = torch.equal(trace.prompts[b].last_layer, single.prompts[0].last_layer)
         _demand(same, f"sample {b} keeps other tokens in a batch than alone")
-        gap = _gap(together[b], alone[0])
+        gap = _gap(together[b], logits[0])
         _demand(gap < TOLERANCE, f"sample {b} differs from its own batch by {gap:.1e}")
 
 
@@ -119,8 +119,8 @@ def leaves_no_trace(case: Case) -> None:
 
 def no_picture_no_change(case: Case) -> None:
     """7. Without a visual span the method is an exact no-op."""
-    blind = Case(case.loaded, case.reducer, [text_prompt()])
-    plain, kept = _generate(blind, None)[0], _generate(blind, case.reducer)[0]
+    blind = Case(case.loaded, case.reducer, BLIND)
+    plain, kept = _plain(blind), _generate(blind, case.reducer)[0]
     _demand(torch.equal(plain, kept), f"a prompt without pictures changes by {_gap(plain, kept):.1e}")
 
 
@@ -150,8 +150,8 @@ Generation: TypeAlias = tuple[Tensor, Trace, Any]
 
 
 def _plain(case: Case) -> Tensor:
-    """Logits of the model to which nothing is attached."""
-    logits: Tensor = case.once("plain", lambda: _generate(case, None)[0])
+    """Logits of the model to which nothing is attached, now or when another method was tried on it."""
+    logits: Tensor = case.once_for_all("plain", lambda: _generate(case, None)[0])
     return logits
 
 
@@ -163,14 +163,14 @@ def _reduced(case: Case) -> Generation:
 @torch.no_grad()
 def _generate(case: Case, reducer: Reducer | None) -> Generation:
     """Greedy answers of exactly `STEPS` tokens."""
-    inputs = case.loaded.encode(list(case.prompts))
+    inputs = case.encoded()
     model: Any = case.loaded.model
     options = {"do_sample": False, "max_new_tokens": STEPS, "min_new_tokens": STEPS, "pad_token_id": 0}
     options |= {"output_logits": True, "return_dict_in_generate": True}
     if reducer is None:
         out, trace = model.generate(**inputs, **options), Trace()
     else:
-        with attach(model, reducer, keys=case.keys) as trace:
+        with attach(model, reducer, keys=case.keys, texts=case.texts) as trace:
             out = model.generate(**inputs, **options)
     return torch.stack(out.logits, 1), trace, out
 
@@ -186,7 +186,7 @@ def _features(case: Case, trace: Trace) -> dict[int, Iterator[Tensor]]:
     family = case.loaded.family
     parts = family.parts(case.loaded.model)
     outer: Any = parts.outer
-    inputs, slots = family.encode(case.loaded.processor, list(case.prompts)), family.pooled_slots(outer.config)
+    inputs, slots = case.encoded(), family.pooled_slots(outer.config)
     made = {}
     for tower, frames in trace.frames.items():
         pixels = family.pixels(inputs, tower)

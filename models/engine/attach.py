@@ -40,6 +40,7 @@ def attach(
     keys: Sequence[str] = (),
     relevance: Sequence[Tensor | None] = (),
     trunk: Trunk | None = None,
+    texts: Sequence[str] = (),
     **parameters: object,
 ) -> Iterator[Trace]:
     """Reduce visual tokens in every ``model(...)`` and ``model.generate(...)`` while the context is open.
@@ -57,6 +58,8 @@ def attach(
         Per prompt the relevance of its visual tokens, for synthetic data that know it.
     trunk : Trunk or None
         What several methods share that are attached in turn and answer the same batch; see `Trunk`.
+    texts : sequence of str
+        Per prompt the words of the question, for methods that read them with a text tower of their own (`TextMatch`).
     **parameters
         Of a method that is given by its name, e.g. ``ratio=0.5``.
 
@@ -79,7 +82,7 @@ def attach(
     parts = family.parts(model)
     method = _fitted(method, family, len(parts.layers), trunk)
     check_model(model, parts, family, method)
-    session = Session(parts, family, method, keys, relevance, trunk)
+    session = Session(parts, family, method, keys, relevance, trunk, texts)
     _warn_if_idle(method, len(parts.layers), session)
     with ExitStack() as stack:
         _claim(stack, parts.llm, session)

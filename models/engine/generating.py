@@ -88,6 +88,7 @@ def _calling(session: Session, bound: dict[str, Any]) -> Iterator[int]:
     width = ids.shape[1] if mask is None and ids is not None else mask.shape[1] if mask is not None else 0
     checks.check_kinds_width(session.family, extra.get(session.family.kinds), width)
     sizes = {name: extra[name] for name in session.family.sizes if extra.get(name) is not None}
+    session.expect(ids, mask, extra, held)
     before, session.call = session.call, Call(ids, width, extra.get("position_ids") is not None, sizes)
     try:
         yield held

@@ -60,6 +60,8 @@ class Session:
         Per prompt the relevance of its visual tokens.
     trunk : Trunk or None
         See `attach`.
+    texts : sequence of str
+        The text of each prompt.
 
     Attributes
     ----------
@@ -79,6 +81,7 @@ class Session:
         keys: Sequence[str] = (),
         relevance: Sequence[Tensor | None] = (),
         trunk: Trunk | None = None,
+        texts: Sequence[str] = (),
     ) -> None:
         outer: Any = parts.outer
         self.parts, self.family, self.reducer = parts, family, reducer
@@ -91,7 +94,7 @@ class Session:
         asked = tower is not None and (reducer.acts_in_tower(self.depth, tower) or reducer.tower_probes(tower))
         pixels = Site.pixels(self.depth) in reducer.sites(self.depth)
         self.pixels = PixelSession(parts, reducer) if pixels else None
-        self.tower = TowerSession(parts, family, reducer, tower) if tower is not None and asked else None
+        self.tower = TowerSession(parts, family, reducer, tower, texts) if tower is not None and asked else None
         llm: Any = parts.llm
         linear = linear_layers(llm.config, self.depth)
         self.counted = next(layer for layer in range(self.depth) if layer not in linear)
@@ -128,6 +131,14 @@ class Session:
             self._recall_offset(ledger, numbered=False)
         return ledger.width
 
+    def expect(self, ids: Tensor | None, mask: Tensor | None, inputs: dict[str, Any], held: int) -> None:
+        """Before `generate` may encode pictures: tell a method that reads their prompts' texts whose they are."""
+        if self.tower is None or not self.tower.texts.reader or ids is None:
+            return
+        real = torch.ones_like(ids) if mask is None else mask
+        prompts = [row[kept.bool()].cpu() for row, kept in zip(ids[:, held:], real[:, held:], strict=True)]
+        self.tower.texts.expect(self.family.layouts(self.parts.outer, prompts, inputs), later=held > 0)
+
     def before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
         """At the whole model: refuse what cannot be exact, and let the LM head find the logits that are asked for."""
         args, kwargs = (), named(module, args, kwargs)
@@ -161,6 +172,8 @@ class Session:
             self.choosing.check_step(self.forward, turn)
         if turn or not ledger.width:
             self.forward.prefill = self.opening.begin(self.forward, ids, kwargs, self.call)
+            if self.tower is not None:
+                self.tower.texts.expect(self.forward.prefill.layouts, later=bool(ledger.width))
         return (), kwargs
 
     def _recall_offset(self, ledger: Ledger, numbered: bool) -> None:

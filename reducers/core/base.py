@@ -47,6 +47,9 @@ class Reducer:
     seeded: ClassVar[bool] = False
     """Whether it draws at random, so that runs with another seed are other runs."""
 
+    checkpoints: ClassVar[tuple[str, ...]] = ()
+    """Fields that name weights beside the model's, a repository of the hub or a folder, where they are not None."""
+
     needs_relevance: ClassVar[bool] = False
     """Whether it works only on documents that say which visual tokens matter."""
 

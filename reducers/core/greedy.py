@@ -140,8 +140,9 @@ def determinant(kernel: Tensor, count: int, epsilon: float) -> Tensor:
     count : int
         Picks, at most n.
     epsilon : float
-        Is added to what is left of a pick's own value before the root is taken. Once nothing is left of any token, all
-        lie in the space of the picks, and the order is that of rounding; yet each is picked once.
+        Is added to what is left of a pick's own value before the root is taken; with 0 a pick of which nothing is left
+        takes nothing from the others. Once nothing is left of any token, all lie in the space of the picks, and the
+        order is that of rounding; yet each is picked once.
 
     Returns
     -------
@@ -156,6 +157,7 @@ def determinant(kernel: Tensor, count: int, epsilon: float) -> Tensor:
         taken[best] = True
         if step + 1 < count:
             row = kernel[best] - factor[:step, best] @ factor[:step]
-            factor[step] = row / (left[best].clamp_min(0) + epsilon).sqrt()
+            root = (left[best].clamp_min(0) + epsilon).sqrt()
+            factor[step] = row / root if epsilon else torch.where(root > 0, row / root, 0)
             left = left - factor[step].square()
     return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)

@@ -59,6 +59,7 @@ METHODS = {
     "sparsevlm": "SparseVLM",
     "tome": "ToMe",
     "tome_tower": "ToMeTower",
+    "trim": "TRIM",
     "uniform": "Uniform",
     "v2drop": "V2Drop",
     "vas": "VAS",

@@ -112,6 +112,46 @@ class Uncut(TowerProbe):
 
 
 @dataclass(frozen=True)
+class TextMatch(TowerProbe):
+    """How alike each patch is to the text of its prompt, by a CLIP checkpoint beside the model, ``(present,)``.
+
+    Asked for at the block `Tower.used`: the features pass the checkpoint's last norm and its projection, and are
+    compared with what its text tower makes of the text, in float32. It is loaded when it is first asked for.
+
+    Parameters
+    ----------
+    checkpoint : str
+        A repository of the hub or a folder; ``random``: random weights of sizes that fit the model's tower.
+    cosine : bool
+        False: the plain product, without dividing by the lengths.
+    whole : bool
+        A text that is longer than the text tower takes is read in pieces, whose values are averaged; False: it is cut
+        off.
+    """
+
+    checkpoint: str
+    cosine: bool = True
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class PooledByHead(TowerProbe):
+    """What a SigLIP pooling head beside the model makes of each frame, ``(present, 1 + width)``.
+
+    Where the head looks, mean over its heads; then the vector that it makes of the frame, the same at each patch. Asked
+    for at the block `Tower.used`: the features pass the blocks that the model's tower lacks, the last norm and the
+    head, in float32. They are loaded when they are first asked for.
+
+    Parameters
+    ----------
+    checkpoint : str
+        A repository of the hub or a folder; ``random``: one more block and a head, of random weights that fit.
+    """
+
+    checkpoint: str
+
+
+@dataclass(frozen=True)
 class TowerKeys(TowerProbe):
     """Key projections, ``(present, heads, head_dim)``."""
 

@@ -67,6 +67,21 @@ def cls_logits(query: Tensor, key: Tensor, scaling: float, cls: bool = False) ->
     return ((key.float() @ asking.float()[..., None]).mean(0)[:, 0] * scaling)[int(cls) :].cpu()
 
 
+def text_match(patches: Tensor, texts: Tensor, cosine: bool = True) -> Tensor:
+    """How alike patches are to a text, mean over the pieces of the text, see `TextMatch`.
+
+    Parameters
+    ----------
+    patches, texts : Tensor
+        Both in CLIP's common space, shapes ``(patches, width)`` and ``(pieces, width)``.
+    cosine : bool
+        False: plain products.
+    """
+    if cosine:
+        patches, texts = (x / x.norm(dim=-1, keepdim=True) for x in (patches, texts))
+    return (patches @ texts.mT).mean(-1).cpu()
+
+
 @torch.no_grad()
 def joined_heads(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """Queries and keys whose products are attention logits, mean over heads, see `JoinedHeads`; on their device."""

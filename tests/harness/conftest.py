@@ -28,6 +28,18 @@ def fixtures(benchmark: Path) -> Path:
         return ensure()
 
 
+@pytest.fixture(autouse=True)
+def _shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs of pico share what takes longer than they do, where loading and decoding are not what is asked about."""
+    if "benchmark" in request.fixturenames and request.path.parent.name != "data":
+        import kept
+        from lent import Lent
+
+        monkeypatch.setattr("winnow.harness.data.pool.Decoder", Lent)
+        monkeypatch.setattr("winnow.harness.run.loaded.load", kept.load)
+        monkeypatch.setattr("winnow.harness.data.documents.task_manager", kept.task_manager)
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """The folder of a test's runs."""

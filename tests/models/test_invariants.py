@@ -59,6 +59,7 @@ from winnow.reducers.sequential import Sequential
 from winnow.reducers.sparsevlm import SparseVLM
 from winnow.reducers.tome import ToMe
 from winnow.reducers.tome_tower import ToMeTower
+from winnow.reducers.trim import TRIM
 from winnow.reducers.uniform import Uniform
 from winnow.reducers.v2drop import V2Drop
 from winnow.reducers.vas import VAS
@@ -143,6 +144,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "visionzip": VisionZip(ratio=0.25, positions="keep"),
     "visionzip-mean": VisionZip(ratio=0.2, contextual="mean", order="raster"),
     "cdpruner": CDPruner(ratio=0.25),
+    "cdpruner-clip": CDPruner(ratio=0.3, variant="clip", text_tower="random"),
     "cdpruner-span": CDPruner(ratio=0.3, split=False, parts="span", blend="exponential"),
     "scope": Scope(ratio=0.25),
     "holov": HoloV(ratio=0.25, runs=3),
@@ -152,6 +154,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "vscan": VScan(ratio=0.25, second=0.5, windows=2, schedule=K(3)),
     "vscan-exact": VScan(ratio=0.4, second=1.0, windows=2, counts="exact", positions="keep", schedule=K(2)),
     "fastvid": FastVID(ratio=0.5, segments=2),
+    "fastvid-head": FastVID(ratio=0.4, segments=3, variant="head", pooling_head="random"),
     "holitom": HoliTom(ratio=0.3, tau=0.3),
     "holitom-outer": HoliTom(ratio=0.4, tau=0.2, D=0.5, second=1.0, order="raster", positions="keep"),
     "flashvid": FlashVID(ratio=0.3, segments=1, schedule=K(3)),
@@ -172,6 +175,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "pixelprune-raster": PixelPrune(metric="rmse", tau=0.76, scan="raster", anchored=False),
     "scissor": Scissor(tau=0.1),
     "scissor-keep": Scissor(tau=0.2, positions="keep"),
+    "trim": TRIM(ratio=0.2, text_tower="random"),
+    "trim-outliers": TRIM(text_tower="random", select="most", order="raster", positions="keep"),
     "hired": HiRED(ratio=0.3, newlines="keep", positions="keep"),
     "hired-official": HiRED(variant="official"),
     "globalcom2": GlobalCom2(ratio=0.3, order="raster", positions="keep"),
@@ -217,7 +222,10 @@ ALIKE = {
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 
 
-MADE_FOR = dict.fromkeys(("hired", "hired-official", "globalcom2", "globalcom2-official"), "llava_next")
+MADE_FOR = {
+    **dict.fromkeys(("hired", "hired-official", "globalcom2", "globalcom2-official"), "llava_next"),
+    "fastvid-head": "llava_onevision",
+}
 """The family that a method is made for, on which it is checked in each run."""
 
 
@@ -267,16 +275,18 @@ def broken(invariant: str, case: Case) -> str | None:
     return None
 
 
-def test_the_invariants_of_a_case_share_what_it_generates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One plain and one reduced batch; again whatever looks at a second run: eight generations, not fourteen."""
+def test_the_invariants_share_what_they_generate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One plain and one reduced batch; again whatever looks at a second run; plain ones for all methods together."""
     calls = Counter[bool]()
     real = invariants.__dict__["_generate"]
     monkeypatch.setattr(
         invariants, "_generate", lambda case, reducer: calls.update([reducer is None]) or real(case, reducer)
     )
-    case = Case(tiny_model("llava", "sdpa", LAYERS), METHODS["fastv"], BATCHES["video"])
-    assert [fault for invariant in INVARIANTS if (fault := broken(invariant, case))] == []
-    assert calls == {True: 3, False: 5}
+    loaded = tiny_model.__wrapped__("llava", "sdpa", LAYERS)
+    for method, expected in ("fastv", {True: 3, False: 5}), ("vtw", {True: 4, False: 10}):
+        case = Case(loaded, METHODS[method], BATCHES["video"])
+        assert [fault for invariant in INVARIANTS if (fault := broken(invariant, case))] == []
+        assert calls == expected
 
 
 def needs_tower(case: Case, to_act: bool, to_read: bool) -> bool:

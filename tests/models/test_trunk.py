@@ -20,6 +20,7 @@ from winnow.reducers.core.schedule import Cuts, First, K, Rounds, Window
 from winnow.reducers.divprune import DivPrune
 from winnow.reducers.fastv import FastV
 from winnow.reducers.none import NoReduction
+from winnow.reducers.pact import PACT
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.random import RandomDrop
 from winnow.reducers.tome import ToMe
@@ -156,6 +157,21 @@ def test_methods_that_find_out_how_much_they_cut_share_what_follows_equal_cuts()
         assert_same(alone, answer(loaded, cell, prompts, trunk))
     whole, *_, cut = trunk.ran
     assert cut < whole and len(trunk.spared) == DEPTH
+
+
+def test_tokens_that_count_by_their_sizes_share_layers_with_their_like_alone() -> None:
+    """The same tokens in the same states: what attention adds to their keys tells the layers behind the cut apart."""
+    loaded, prompts = tiny_model("llava", "sdpa", DEPTH), BATCHES["padded"]
+    ways = [(True, 0.3), (False, 0.3), (True, 0.2), (False, 0.2)]  # the ratio is an estimate, and cuts nothing
+    cells = [PACT(ratio=ratio, cutoff=0.6, weighed=weighed, schedule=K(2)) for weighed, ratio in ways]
+    expected, trunk = [answer(loaded, cell, prompts) for cell in cells], Trunk(cells)
+    (weighed, told), (plain, retold), *_ = expected
+    for prompt, again in zip(told.prompts, retold.prompts, strict=True):
+        assert torch.equal(prompt.last_layer, again.last_layer) and torch.equal(prompt.anchor, again.anchor)
+    assert not torch.equal(weighed.logits[0], plain.logits[0])
+    for cell, alone in zip(cells, expected, strict=True):
+        assert_same(alone, answer(loaded, cell, prompts, trunk))
+    assert len(trunk.ran) == 2 + 2 * (DEPTH - 2) and len(trunk.spared) == 2 * 3 + 2 * (DEPTH - 2)
 
 
 def test_notes_are_those_of_equal_tokens_in_equal_states() -> None:

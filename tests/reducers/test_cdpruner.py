@@ -1,14 +1,15 @@
-"""CDPruner by embeddings against the rule of OpenVINO GenAI, written as loops."""
+"""CDPruner by embeddings against the rule of OpenVINO GenAI, by CLIP against its released code, written as loops."""
 
 import math
 
 import pytest
 import torch
-from tokens import Rows, dot, prompt_of
+from tokens import Rows, cosine, dot, prompt_of
 from views import layout, view
 
 from winnow.reducers.cdpruner import CDPruner
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.tower import Tower
 
 
 def unit(tokens: Rows) -> Rows:
@@ -101,3 +102,59 @@ def test_counts_are_even_and_per_frame() -> None:
 def test_the_weight_is_checked() -> None:
     with pytest.raises(WinnowError, match=r"reducer\.weight=2"):
         CDPruner(weight=2)
+
+
+CLIP = Tower(24, 23, 24, 24, cls=True)
+
+
+def released(tokens: Rows, relevance: list[float], count: int) -> list[int]:
+    """Greedy choice of the official code, each token once."""
+    n = len(tokens)
+    matrix = [[relevance[i] * cosine(tokens[i], tokens[j]) * relevance[j] for j in range(n)] for i in range(n)]
+    left, rows, picks = [matrix[i][i] for i in range(n)], [], []
+    for _ in range(count):
+        best = max((i for i in range(n) if i not in picks), key=lambda i: (left[i], -i))
+        row = [(matrix[best][j] - sum(r[best] * r[j] for r in rows)) / math.sqrt(left[best]) for j in range(n)]
+        left = [left[j] - row[j] ** 2 for j in range(n)]
+        rows.append(row)
+        picks.append(best)
+    return sorted(picks)
+
+
+@pytest.mark.parametrize("seed", range(160))
+def test_by_clip_it_is_the_released_code(seed: int) -> None:
+    """Scaled over all pictures of the prompt (official), or over each."""
+    random = torch.Generator().manual_seed(seed)
+    frames, per = (int(torch.randint(low, high, (), generator=random)) for low, high in ((1, 4), (2, 17)))
+    prompt = layout((frames, 1, per))
+    visual = torch.randn(frames * per, 48, generator=random, dtype=torch.double)
+    method = CDPruner(
+        ratio=[0.1, 0.25, 0.5, 0.8][seed % 4], variant=("clip", "official")[seed % 2], text_tower="random"
+    )
+    alike = torch.randn(prompt.length, generator=random, dtype=torch.double) / 10
+    signals = {method.tower_probes(CLIP)[0]: alike}
+    answer = method.reduce(view(prompt, hidden=prompt_of(visual, prompt), signals=signals))
+    told, count, kept = [-x for x in alike[prompt.visual].tolist()], max(1, int(per * method.ratio + 0.5)), []
+    for start in range(0, frames * per, per):
+        among = told if method.variant == "official" else told[start : start + per]
+        scaled = [
+            (x - min(among) + 1e-6) / (max(among) - min(among) + (1e-12 if per == 1 else 0))
+            for x in told[start : start + per]
+        ]
+        picks = released(visual[start : start + per].tolist(), scaled, count)
+        kept += [start + place for place in picks]
+    assert (list(range(frames * per)) if answer is None else (answer.keep - 3).tolist()) == kept
+
+
+def test_the_variant_decides_what_is_not_said() -> None:
+    paper = CDPruner(variant="clip", text_tower="some/clip")
+    assert (paper.weight, paper.split, paper.positions) == (1.0, False, "compact")
+    assert (CDPruner().weight, CDPruner().split, CDPruner().positions) == (0.5, True, "keep")
+    assert CDPruner(variant="clip", text_tower="random", weight=0.3, split=True).weight == 0.3
+    assert paper.plan([(1, 576)], 1) == [144] and CDPruner().tower_probes(CLIP) == ()
+    with pytest.raises(WinnowError, match=r"needs weights .* say reducer\.text_tower=openai/clip-vit-large"):
+        CDPruner(variant="official")
+    with pytest.raises(WinnowError, match=r"variant=embedding reads no reducer\.text_tower"):
+        CDPruner(text_tower="random")
+    with pytest.raises(UnsupportedError, match="none of CLIP"):
+        paper.tower_probes(Tower(26, 26, 27, 27, cls=False))

@@ -31,9 +31,9 @@ def test_source_says_what_the_class_says(target: str) -> None:
     said = declared(target)
     assert set(said.positions) == texts and len(said.positions) == len(texts)
     assert set(said.schedules) == {names[kind] for kind in kinds} and len(said.schedules) == len(kinds)
-    rest = cls.native, cls.seeded, cls.needs_relevance, said.positions
+    rest = cls.native, cls.seeded, cls.needs_relevance, cls.checkpoints, said.positions
     assert said == Declared(said.schedules, "ratio" in known, ratio, *rest)
-    assert set(cls.native) <= set(known)
+    assert {*cls.native, *cls.checkpoints} <= set(known)
 
 
 def test_source_is_read_without_torch() -> None:

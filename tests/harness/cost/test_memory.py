@@ -54,3 +54,8 @@ def test_the_peak_is_the_larger_of_tower_and_decoder_beside_the_weights(frames: 
     assert (tower > decoder) == (frames == 512)
     assert peak_bytes(LLM, tokens, 1e9, SIGLIP, frames) == 1e9 + max(decoder, tower)
     assert peak_bytes(LLM, tokens, 1e9) == 1e9 + decoder
+
+
+def test_a_gated_vision_block_holds_gate_up_and_their_product() -> None:
+    wide = TowerShape(2, 1024, 16, 8192, patches=576, pixels=588, gated=True)
+    assert block_bytes(wide, 4) == 2 * 4 * 576 * (2 * 1024 + 3 * 8192)

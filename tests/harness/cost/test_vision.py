@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from winnow.harness.cost.op import Op
+from winnow.harness.cost.op import Op, linear
 from winnow.harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
 
 SIGLIP = {"layers": 26, "hidden": 1152, "heads": 16, "mlp": 4304, "image": 384, "patch": 14}
@@ -109,3 +109,50 @@ def test_a_projector_passes_what_the_tower_leaves() -> None:
     whole, cut = projector_ops(layers, 32), projector_ops(layers, 32, 300)
     assert [op.flops for op in whole] == [2 * 32 * 729 * 1152 * 3584, 2 * 32 * 196 * 3584**2]
     assert [op.flops for op in cut] == [2 * 32 * 300 * 1152 * 3584, 2 * 32 * 196 * 3584**2]
+
+
+def test_squares_that_are_merged_on_the_way_pass_attention_and_an_mlp_of_their_own() -> None:
+    """Behind block 1 of 3: 4 patches are one vector of 4 widths, to 4 widths of the MLP, and back to one."""
+    frames, h, mlp = 3, 1152, 4304
+    made = shape(SIGLIP | {"layers": 3, "image": 392, "merged_after": 1})
+    n, squares = frames * 784, frames * 196
+    ops = tower_ops(made, frames)
+    assert [op.flops for op in named(ops, "q_proj")] == [2 * rows * h * h for rows in (n, n, squares, squares)]
+    assert [op.flops for op in named(ops, "fc1")] == [2 * rows * h * mlp for rows in (n, squares, squares)]
+    fused = [(4 * h + 5 * 16) * pairs for pairs in (n * 784, n * 4, squares * 196, squares * 196)]
+    assert [op.flops for op in named(ops, "fused_attention")] == fused
+    (first,), (act,), (second,) = (named(ops, name) for name in ("merge1", "merge_act", "merge2"))
+    assert first == linear("merge1", squares, 4 * h, 4 * mlp, 2) and second == linear("merge2", squares, 4 * mlp, h, 2)
+    assert act == Op("merge_act", 5 * squares * 4 * mlp, load=2 * squares * 4 * mlp, store=2 * squares * 4 * mlp)
+    assert [op.flops for op in named(ops, "norm")] == [7 * rows * h for rows in (n, n, n, n, *[squares] * 4)]
+    assert made.parameters == 3 * (4 * h * h + 2 * h * mlp) + 588 * h + 4 * h * h + 16 * h * mlp + 4 * mlp * h
+    assert sum(op.weight for op in ops) == 2 * made.parameters
+    assert not named(tower_ops(shape(SIGLIP | {"layers": 3}), 1), "merge1", "merge_act", "merge2", "average")
+
+
+def test_squares_that_a_product_of_matrices_averages() -> None:
+    (made,) = named(tower_ops(shape(SIGLIP | {"averaged": True}, 196), 5), "average")
+    averaged, patches = 5 * 196 * 1152, 5 * 729 * 1152
+    load = 2 * (5 * 196 * 729 + patches)  # the matrix of each frame, and its patches
+    assert made == Op("average", 2 * averaged * 729, load=load, store=2 * averaged)
+
+
+@pytest.mark.parametrize(("vision", "inputs"), [(SIGLIP, 1), (QWEN25_VL, 2)])
+def test_traffic_between_the_linear_layers(vision: dict[str, Any], inputs: int) -> None:
+    made = shape(vision | {"layers": 1}, 180)
+    ops, state, inner = tower_ops(made, 2), 2 * 2 * made.patches * made.hidden, 2 * 2 * made.patches * made.mlp
+    assert [(op.load, op.store) for op in named(ops, "norm")] == [(state, state)] * 2
+    assert [(op.flops, op.load, op.store) for op in named(ops, "add")] == [(state / 2, 2 * state, state)] * 2
+    assert named(ops, "mlp_act") == [Op("mlp_act", 5 * inner / 2, load=inputs * inner, store=inner)]
+    assert [op.name for op in named(ops, "gate_proj", "up_proj", "fc1")] == [["fc1"], ["gate_proj", "up_proj"]][
+        inputs - 1
+    ]
+
+
+def test_fewer_pixels_leave_a_projector_fewer_vectors_but_one() -> None:
+    row = {"projector": [{"tokens": 729, "in": 4, "out": 5}, {"tokens": 2, "in": 5, "out": 6}]}
+    assert projector_from(row, 4) == (Linear(182, 4, 5), Linear(1, 5, 6))
+    assert [op.name for op in projector_ops(projector_from(row), 1)] == ["projector.0", "projector.1"]
+    assert projector_ops(projector_from(row), 3, 10, 4) == [
+        linear("projector.0", 30, 4, 5, 4), linear("projector.1", 6, 5, 6, 4),
+    ]  # fmt: skip

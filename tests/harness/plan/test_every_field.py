@@ -81,6 +81,7 @@ CASES = [
     case("method.ratio", 0.25, METHOD),
     case("method.takes_ratio", False, set()),
     case("method.seeded", True, METHOD),
+    case("method.checkpoints", ("rows",), {RUN, LINE}),
     case("method.parts", (Method("vtw", "winnow.reducers.vtw:VTW", {}),), METHOD),
     case("tasks.name", "other", set()),
     case("tasks.tasks", ["other"], {SETTINGS, RUN, CONTEXT, SCORE}),

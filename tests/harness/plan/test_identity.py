@@ -114,3 +114,20 @@ def test_no_name_reads_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = iter(["9e91523412765000", "0123456789015000", "9e9a523412765000"])
     monkeypatch.setattr(identity, "digest", lambda value: next(digests))
     assert identity.short({}) == "9e9a52341276"
+
+
+def test_weights_beside_the_model_count_by_content(cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder wherever it lies; a repository by the commit on which it stands."""
+
+    def named(source: str | None) -> str:
+        method = Method("trim", "winnow.reducers.trim:TRIM", {"text_tower": source}, None, 0.25, True)
+        return identify(replace(cell, method=replace(method, checkpoints=("text_tower",)))).run
+
+    for name, content in (("one", b"a"), ("two", b"a"), ("three", b"b")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(content)
+    one, two, three = (named(str(tmp_path / name)) for name in ("one", "two", "three"))
+    assert one == two != three and named("random") != named(None)
+    commits = iter(("a" * 40, "b" * 40))
+    monkeypatch.setattr(identity, "commit", lambda repo, revision: next(commits))
+    assert named("org/clip") != named("org/clip")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import cell as composed
+from cells import by_hydra
 from runs import counted, result_of, samples_of
 from typer.testing import CliRunner
 
@@ -91,7 +91,7 @@ def test_sweep_composes_each_cell_as_if_it_stood_alone(fixed: Sequence[str], swe
     lists = [f"{key}={','.join(map(str, values))}" for key, values in swept.items()]
     jobs = [[f"{key}={value}" for key, value in zip(swept, job, strict=True)] for job in product(*swept.values())]
     together = cells_of(expand([*fixed, "tasks.data=fixtures", *lists]))
-    alone = [composed(*fixed, "tasks.data=fixtures", *job) for job in jobs]
+    alone = [by_hydra(*fixed, "tasks.data=fixtures", *job) for job in jobs]
     assert together == alone
     assert identify_all(together) == [identify(one) for one in alone]
 

@@ -40,6 +40,8 @@ ROOT = Path(__file__).resolve().parents[3]
 FORK = multiprocessing.get_context("fork")
 CELLS = ("reducer=none,fastv,random", "ratio=0.5,0.25,0.1", "schedule=pico", "limit=40", "batch_size=4")
 DOCUMENTS = 7 * 40
+SHORT = ("reducer=none,fastv", "ratio=0.5,0.25", "schedule=pico", "limit=16", "batch_size=4")
+"""What each run of the tests disturbs, 3 * 16 documents; more of it is for `make test-faults`."""
 LARGE = ("reducer=none,fastv,random,uniform", *CELLS[1:3], "tasks=pico_video", "limit=200", "batch_size=4")
 
 Prepare = Callable[[], None]
@@ -58,6 +60,11 @@ def cache(benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, benchmark: Path) -> Manifest:
     return undisturbed(tmp_path_factory.mktemp("whole"), benchmark)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory, benchmark: Path) -> Manifest:
+    return undisturbed(tmp_path_factory.mktemp("short"), benchmark, *SHORT)
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +181,14 @@ def wait_for_rows(planned: Manifest, rows: int, workers: Sequence[BaseProcess] =
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("kills", "parts"),
-    [
-        (3, 1),
-        pytest.param(30, 1, marks=pytest.mark.faults),
-        pytest.param(10, 3, marks=pytest.mark.faults),
-    ],
-)
+def test_workers_are_killed_at_some_moments(tmp_path: Path, short: Manifest) -> None:
+    planned = made(tmp_path / "runs", *SHORT)
+    assert kill_some(planned, 3 * 16, 3, 1, (lambda: None, lambda: None)) == NOTHING_LOST
+    assert not differing(planned, short)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("kills", "parts"), [(30, 1), (10, 3)])
 @pytest.mark.timeout(600)
 def test_workers_are_killed_at_random_moments(tmp_path: Path, whole: Manifest, kills: int, parts: int) -> None:
     planned = made(tmp_path / "runs")
@@ -325,11 +332,11 @@ def remote(name: str) -> Prepare:
     return prepare
 
 
-def test_worker_that_stood_still_wakes_up(tmp_path: Path, whole: Manifest) -> None:
+def test_worker_that_stood_still_wakes_up(tmp_path: Path, short: Manifest) -> None:
     """Another took over and finished everything; the sleeper then changes nothing but its own segments."""
-    planned = made(tmp_path / "runs")
+    planned = made(tmp_path / "runs", *SHORT)
     sleeper = fork(planned, 0, remote("here"))
-    wait_for_rows(planned, 20)
+    wait_for_rows(planned, 12)
     assert sleeper.pid
     os.kill(sleeper.pid, signal.SIGSTOP)
     other = fork(planned, 1, remote("there"))
@@ -342,7 +349,7 @@ def test_worker_that_stood_still_wakes_up(tmp_path: Path, whole: Manifest) -> No
     after = {path: path.read_bytes() for path in planned.results.glob("*/*") if path.is_file()}
     print(f"{doubles(planned)} documents answered by both (at most the sleeper's last batch of 4)")
     assert after == before and doubles(planned) <= 4
-    assert not differing(planned, whole)
+    assert not differing(planned, short)
 
 
 @pytest.mark.faults
