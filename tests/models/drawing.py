@@ -59,7 +59,8 @@ TIMED = tuple(name for name in MROPE if not name.startswith("qwen2"))
 TILED = ("internvl", "smolvlm", "glm4v", "glm46v", "glm4v_moe", "gemma3", "gemma4", "video_llama_3", "minicpmv4_6")
 """Those whose pictures 5.17 repeats one by one for several sequences, see the docs."""
 ONCE = ("gemma4",)
-"""Those that are asked once: padding between turns counts in a window, and drafts behind a second picture differ."""
+"""Those that are asked once: padding between turns counts in a window, and drafts behind a second picture, with which
+transformers 5.23 fails by itself, differ."""
 LONG = (20, 128, 768)
 """Frames of the longest films, with one token in two frames, where no time is written beside each of these."""
 CHANNELS = ("pixel_values", "pixel_values_images", "pixel_values_videos", "image_sizes", "frames")
