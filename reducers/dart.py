@@ -66,8 +66,9 @@ class DART(Chooser):
         text, each by falling norm, and a part is rounded up and taken from what is still missing.
     positions : {"keep", "compact"}
         Official and engine: keep.
-    scope : {"prompt", "span"}
-        Engine: all visual tokens of the prompt, with pivots in common; or each span on its own.
+    scope : {"span", "prompt"} or None
+        Each span on its own, or all visual tokens of the prompt together. None: as the form, span at the embeddings
+        (the engine: each picture has its own budget and pivots), prompt at a layer (the released code).
     schedule : K
         The layer at whose input the paper's form acts.
     """
@@ -79,7 +80,7 @@ class DART(Chooser):
     text_pivots: int = 4
     at: Literal["embedding", "layer"] = "embedding"
     variant: Variant = "mended"
-    scope: Scope = "prompt"
+    scope: Scope | None = None  # type: ignore[assignment]
     schedule: K = K(2)
 
     def __post_init__(self) -> None:
@@ -90,6 +91,8 @@ class DART(Chooser):
         for name, least in (("pivots", 1), ("text_pivots", 0)):
             if getattr(self, name) < least:
                 raise WinnowError(f"reducer.{name}={getattr(self, name)} is not allowed: choose {least} or more tokens")
+        if self.scope is None:
+            object.__setattr__(self, "scope", "span" if self.at == "embedding" else "prompt")
         super().__post_init__()
 
     def keep_all(self) -> DART:
@@ -121,7 +124,7 @@ class DART(Chooser):
         if self.at == "embedding" or self.ratio >= 1:
             return super().reduce(view)
         kept, text = [], _seen(view, view.layout.is_question[view.index])
-        for span in view.layout.pools(self.scope):
+        for span in view.layout.pools(self.scope or "prompt"):
             own = _seen(view, torch.isin(view.index, span.positions))
             kept.append(own.place[self._chosen(own, text, self.count(view.site, span.grid, len(own.place)))])
         return Reduction(torch.cat(kept), positions=self.positions)

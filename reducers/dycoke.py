@@ -39,11 +39,12 @@ class DyCoke(Chooser):
     k : float or None
         The code's knob, the share that is DROPPED; wins over `ratio`. Paper: 0.7.
     variant : {"mended", "official"}
-        The official code leaves frame 2 of the last group whole, loses an odd last frame, stops at videos of fewer than
-        five frames (here: compares what pairs they have) and lists a frame's tokens by rising similarity. Mended: all
-        groups are alike, no frame is lost, one token of a frame is kept at least, tokens stand in raster order. In the
-        second stage the official code always reads the last visual token; what it remembers of the sample before is no
-        part of this.
+        The official code takes, in frames 1 and 3 of a group, the places that changed in the pair of frames before (in
+        the first pair those of the last one), leaves frame 2 of the last group whole, loses an odd last frame, stops at
+        videos of fewer than five frames (here: compares what pairs they have) and lists a frame's tokens by rising
+        similarity. Mended: a frame is judged by itself, all groups are alike, no frame is lost, one token of a frame is
+        kept at least, tokens stand in raster order. In the second stage the official code always reads the last visual
+        token; what it remembers of the sample before is no part of this.
     decode : {"none", "code", "paper"}
         The second stage: the schedule's layer and later ones read the visual tokens to which a new token attends most
         in the layer before, mean over heads. ``code``: at steps whose attention has changed (the first one too), and
@@ -122,13 +123,20 @@ class DyCoke(Chooser):
         for number, frame in enumerate(places):
             fate = self._fate(number, span.frames)
             if fate == "compared":
-                other = number - (2 if number % GROUP == 2 else 1)
-                alike = torch.nn.functional.cosine_similarity(frames[number], frames[other], dim=-1)
+                judged, other = self._compared(number, span.frames)
+                alike = torch.nn.functional.cosine_similarity(frames[judged], frames[other], dim=-1)
                 least = alike.sort(stable=True).indices[: self._kept(span.grid)].cpu()
                 kept.append(frame[least if self.variant == "official" else least.sort().values])
             elif fate == "whole":
                 kept.append(frame)
         return torch.cat(kept)
+
+    def _compared(self, frame: int, frames: int) -> tuple[int, int]:
+        """Which two frames say what stays of a frame."""
+        if frame % 2 == 0:
+            return frame, frame - 2
+        judged = (frame - 2) % (frames - frames % 2) if self.variant == "official" else frame
+        return judged, judged - 1
 
     def _kept(self, grid: Grid) -> int:
         return max(int(self.variant == "mended"), int(grid.tokens_per_frame * self.ratio))

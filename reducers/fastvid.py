@@ -3,8 +3,8 @@
 Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (NeurIPS 2025), section 3; official
 `modeling_qwen2.py` for LLaVA-OneVision. There, frames are compared, and tokens called salient, by the attention of
 SigLIP's pooling head, which the models here do not have: as in the official code for Qwen2.5-VL, a frame is the mean of
-its tokens, and salient is what the vision tower attends to. That code's further threshold, by which frames that are
-like their successor hold no anchors, and the noise on densities are left out.
+its tokens, and salient is what the vision tower attends to. That code's further threshold is `ignore`; with it, budgets
+are shared as there. The noise on densities is left out.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ class FastVID(Merger):
         The paper's p.
     beta : float
         The least weight of an anchor in itself.
+    ignore : float or None
+        Official for Qwen2.5-VL: 0.95, with ``ratio=0.27`` and ``tau=0.84``. In a segment, frames that are at least as
+        like their successor keep nothing. The others share the segment's salient tokens, the first ones those that are
+        left over; of these frames, from the last, every p-th holds anchors, of which the last has those left over, and
+        as many as half a frame at most. An anchor's mean is without itself. None: the rule for LLaVA, above.
     guide : {"auto", "cls", "mean"}
         What is salient: by the CLS token's attention, the mean over all patches', or CLS where there is one.
     """
@@ -67,6 +72,7 @@ class FastVID(Merger):
     tau: float = 0.9
     every: int = 4
     beta: float = 0.6
+    ignore: float | None = None
     guide: Guide = "auto"
 
     def __post_init__(self) -> None:
@@ -94,20 +100,35 @@ class FastVID(Merger):
     def merge(self, tokens: Tensor, span: Span, view: View) -> tuple[Tensor, Tensor]:
         """See `Merger.merge`."""
         frames, place = tokens.unflatten(0, (span.frames, -1)), torch.arange(len(tokens)).view(span.frames, -1)
-        salient, context = self._shares(place.shape[1])
         (attention,) = told_by_tower(view)
-        chosen = [top(row, salient) for row in attention[span.positions].view_as(place)]
-        left = torch.ones_like(place, dtype=torch.bool).scatter_(1, torch.stack(chosen), False)
-        others = place[left].view(span.frames, -1)
-        parts = [alone(place.gather(1, torch.stack(chosen)).flatten())]
-        for start, stop in segments(_alike(frames.mean(1)).cpu(), self.segments, self.tau):
-            last, members = stop - 1, others[start:stop].flatten()
-            holding = range(last, start - 1, -self.every)
-            anchors = min(context * (stop - start) // len(holding), others.shape[1])
-            for frame in reversed(holding) if anchors else ():
-                centres = density_peaks(tokens[others[frame].to(tokens.device)], anchors, NEIGHBOURS)[0]
-                parts.append(self._merged(tokens, others[frame, centres], members))
+        values, alike, parts = attention[span.positions].view_as(place), _alike(frames.mean(1)).cpu(), list[Part]()
+        for start, stop in segments(alike, self.segments, self.tau):
+            quotas = self._quotas(alike[start : stop - 1], place.shape[1])
+            rows = zip(place[start:stop], values[start:stop], quotas, strict=True)
+            chosen = torch.stack([_marked(top(value, count), len(row)) for row, value, (count, _) in rows])
+            parts.append(alone(place[start:stop][chosen]))
+            for frame, (_, anchors) in enumerate(quotas):
+                own = place[start + frame, ~chosen[frame]]
+                if min(anchors, len(own)):
+                    centres = density_peaks(tokens[own.to(tokens.device)], min(anchors, len(own)), NEIGHBOURS)[0]
+                    parts.append(self._merged(tokens, own[centres], place[start:stop][~chosen]))
         return raster(*rows_of(parts, len(tokens)))
+
+    def _quotas(self, alike: Tensor, size: int) -> list[tuple[int, int]]:
+        """Salient tokens and anchors of each frame of a segment, of whose frames is told how alike neighbours are."""
+        length, (salient, context) = len(alike) + 1, self._shares(size)
+        if self.ignore is None or self.ratio >= 1:
+            each = context * length // -(-length // self.every)
+            return [(salient, each if (length - 1 - i) % self.every == 0 else 0) for i in range(length)]
+        total = (salient + context) * length
+        context = max(int(total * self.context), 1)
+        if length == 1:
+            return [(total - context, context)]
+        ends = [i for i in range(length) if i == length - 1 or float(alike[i]) < self.ignore]
+        anchors = dict(zip(ends[:: -self.every], _even(context, -(-len(ends) // self.every)), strict=True))
+        held = {i: min(anchors.get(i, 0), size // 2) for i in range(length)}
+        picks = dict(zip(ends, _even(total - context, len(ends)), strict=True))
+        return [(min(picks.get(i, 0), size - held[i]), held[i]) for i in range(length)]
 
     def _shares(self, size: int) -> tuple[int, int]:
         """Salient tokens of a frame, and its part of the anchors."""
@@ -117,6 +138,8 @@ class FastVID(Merger):
 
     def _merged(self, tokens: Tensor, anchors: Tensor, members: Tensor) -> Part:
         """The anchors of a frame with the tokens that join them."""
+        if self.ignore is not None:
+            members = members[~torch.isin(members, anchors)]
         states, ends = (unit(tokens[places.to(tokens.device)]) for places in (members, anchors))
         joined = (states @ ends.mT).argmax(1).cpu()
         count = joined.bincount(minlength=len(anchors))
@@ -124,6 +147,15 @@ class FastVID(Merger):
         each = (1 - own) / count.clamp_min(1)
         rows = torch.cat([torch.arange(len(anchors)), joined])
         return Part(anchors, torch.cat([anchors, members]), rows, torch.cat([own, each[joined]]))
+
+
+def _marked(picks: Tensor, size: int) -> Tensor:
+    return torch.zeros(size, dtype=torch.bool).index_fill_(0, picks, True)
+
+
+def _even(total: int, parts: int) -> list[int]:
+    """Whole numbers that differ by one at most, the larger ones first."""
+    return [total // parts + (i < total % parts) for i in range(parts)]
 
 
 def _alike(frames: Tensor) -> Tensor:

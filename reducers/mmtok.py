@@ -1,9 +1,10 @@
 """MMTok: keep the tokens that together cover both the text and the picture.
 
 Dong et al., "MMTok: Multimodal Coverage Maximization for Efficient Inference of VLMs" (ICLR 2026); official code. For
-LLaVA it covers the words of the question without stop words and answer instructions, and compares pictures by CLIP's
-features in front of the projector; for Qwen all tokens of the question, and the features that enter the LLM. The form
-here is the latter, with the template's tokens behind the pictures among the text, as methods see tokens and no words.
+LLaVA it covers the words of the question without stop words and answer instructions, for Qwen all tokens of the
+question; it compares visual tokens among themselves by the tower's states in front of the projector, on Qwen the means
+of those that are merged. The form here covers all text behind the pictures, the template's tokens among it, as methods
+see tokens and no words, and compares the features that enter the LLM.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class MMTok(Chooser):
     Parameters
     ----------
     ratio : float
-        Share of each span's tokens that enters the LLM. Official for Qwen: 0.2.
+        Share of each span's tokens that enters the LLM, rounded down, at least one token. Official for Qwen: 0.2.
     alpha : float
         Weight of the visual tokens' mean coverage beside the text's.
     text : float
@@ -57,6 +58,10 @@ class MMTok(Chooser):
             numbers = f"alpha={self.alpha}, text={self.text} or vision={self.vision}"
             raise WinnowError(f"reducer.{numbers} is not allowed: choose temperatures above 0 and alpha >= 0")
         super().__post_init__()
+
+    def count(self, site: Site, grid: Grid, present: int) -> int:
+        """See `Reducer.count`."""
+        return min(present, max(1, int(grid.tokens * self.ratio)))
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: all pairs once by cosine, then some tokens against all pairs for each pick."""

@@ -35,6 +35,8 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
   neighbours; its HoliTom gives survivors evenly spaced positions; its DyCoke at 25 % keeps 53 % of 8 frames.
 - UniPruneBench's FitPrune keeps the share with the lowest scores, which the official code deletes:
   `fitprune select=lowest`. Its FastV and PyramidDrop return tokens in the order of their attention.
+- DyCoke's first stage takes, in every second frame, the places that have changed in the pair of frames before (in the
+  first pair, those of the last one); the paper judges each pair by itself: `dycoke variant=official` and `mended`.
 - DyCoke's second stage prunes while attention changes and uses the whole cache while it is stable; the paper says
   it the other way round. `dycoke decode=code` and `decode=paper` are the two.
 - HoliTom's released default (`D=0`) merges nothing in windows of a single frame.
@@ -89,9 +91,9 @@ A method that cannot be done as it is, at the places where methods may act today
 - PruneVid inside the LLM: it takes the keys of what it drops at layer 10 out of the caches of the layers before as
   well, so that an answer misses in these layers what the prompt has seen in them.
 - FastVID by SigLIP's pooling head: the head, and the block before it, are not in the models' checkpoints. `fastvid` is
-  the released form for Qwen2.5-VL, on towers that can be read.
-- MMTok by words: the question without stop words and instructions, and CLIP's features before the projector. `mmtok` is
-  the released form for Qwen.
+  the rule for LLaVA by what the code for Qwen2.5-VL reads, with `ignore=0.95` that code's, on towers that can be read.
+- MMTok by words: the question without stop words and instructions, and the tower's states before the projector, which
+  the released code compares, on Qwen too. `mmtok` compares what enters the LLM.
 - VScan on Qwen2.5-VL, whose tower cannot be read from the entrance, and, as HoloV, FastVID, HoliTom and FlashVID, on
   LLaVA-NeXT, whose tiles it takes one by one and counts as one in its second stage. SparseVLM's + under M-RoPE: it
   corrects attention by the position of a token, of which M-RoPE has three.

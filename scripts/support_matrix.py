@@ -45,8 +45,8 @@ each span, with two exceptions:
 
 - those with the option `scope` rank over all visual tokens of the prompt by `scope=prompt`, on every family alike, and
   give each span a quota of its own by `scope=span`. The default is what the method's code does (FastV, PDrop, AIM,
-  DivPrune, DART: the prompt), for the controls random and oracle the prompt, as of FastV, for the even samples the
-  span. Where a prompt has one span, both are the same;
+  DivPrune, DART at a layer: the prompt; DART at the embeddings, as in its engine: the span), for the controls random
+  and oracle the prompt, as of FastV, for the even samples the span. Where a prompt has one span, both are the same;
 - methods that act in the vision tower keep their share of each frame, picture or tile.
 """
 

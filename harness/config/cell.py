@@ -57,6 +57,12 @@ class Method:
     parts: tuple[Method, ...] = ()
     checkpoints: tuple[str, ...] = ()
 
+    @property
+    def loads(self) -> bool:
+        """Whether it, or a part of it, names weights beside the model's."""
+        named = any(self.args.get(name) is not None for name in self.checkpoints)
+        return named or any(part.loads for part in self.parts)
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -16,6 +16,7 @@ from winnow.harness.data.pool import Pool
 from winnow.harness.data.stress import Stress
 from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import Batch, answer, answer_jointly, encode
+from winnow.harness.run.preflight import stop_failing
 from winnow.harness.run.preparing import Prepared, Preparer, free_memory
 from winnow.harness.run.record import Row
 from winnow.harness.run.sharing import Sharing, check_together
@@ -98,6 +99,7 @@ def answer_all(
                 begun = preparer.begin(after.works, after.documents, sharing.loaded)
             if prepared.prompts and not flown:
                 sharing.preflight(sharing.loaded, *prepared.prompts[0])
+                stop_failing([work for work in works if work.missing(documents)], sharing.loaded, *prepared.prompts[0])
                 flown = True
             _answer_step(step, prepared, sharing, advance, stop, spent)
             step = after

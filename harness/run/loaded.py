@@ -97,6 +97,9 @@ class LoadedModel:
         return f"where the time went: {self.spent}"
 
 
+SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads")
+
+
 def load_model(model: ModelConfig) -> Loaded:
     """Load the model that a YAML describes.
 
@@ -111,9 +114,9 @@ def load_model(model: ModelConfig) -> Loaded:
     made: Any = loaded.model
     if note := getattr(made.config, "note", ""):
         print(f"note: {note}", file=sys.stderr)
-    config = made.config.get_text_config()
+    config = made.config.get_text_config().to_dict()  # attributes that differ by layer cannot be asked for
     shape = llm_shape(model)
-    found = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.num_key_value_heads)
+    found = tuple(config[name] for name in SHAPE)
     if found != (shape.layers, shape.hidden, shape.heads, shape.kv_heads):
         raise WinnowError(
             f"model={model.name} has layers, hidden, heads, kv_heads = {found}, unlike its YAML: mend model.arch"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -10,10 +11,12 @@ from PIL import Image
 
 from winnow.harness.common.errors import first_line, root_cause
 from winnow.harness.data.document import Document
+from winnow.harness.run.cell_run import CellRun
 from winnow.harness.run.generate import answer, encode
 from winnow.models.engine.reuse import fresh_tower
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
+from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.none import NoReduction
 
@@ -43,6 +46,28 @@ def preflight(loaded: Loaded, document: Document, prompt: Prompt) -> None:
     WinnowError
         Names the task and what went wrong.
     """
+    try:
+        _try(loaded, NoReduction(), document, prompt)
+    except Exception as error:
+        reason = first_line(root_cause(error))
+        raise WinnowError(f"the model cannot answer {document.task}, even about blank media: {reason}") from error
+
+
+def stop_failing(works: Sequence[CellRun], loaded: Loaded, document: Document, prompt: Prompt) -> None:
+    """Let methods that load weights of their own answer likewise, and stop the runs of those that cannot.
+
+    A checkpoint that cannot be had is then asked for once, and the other runs go on.
+    """
+    for work in works:
+        if not work.run.cell.method.loads:
+            continue
+        try:
+            _try(loaded, work.built.reducer, document, prompt)
+        except Exception as error:
+            work.stopped = f"it cannot answer {document.task}, even about blank media: {first_line(root_cause(error))}"
+
+
+def _try(loaded: Loaded, reducer: Reducer, document: Document, prompt: Prompt) -> None:
     blank = replace(
         prompt,
         videos=[np.zeros(video.shape, video.dtype) for video in prompt.videos],
@@ -50,11 +75,7 @@ def preflight(loaded: Loaded, document: Document, prompt: Prompt) -> None:
     )
     length = {"max_new_tokens": 1, "min_new_tokens": 1}
     first = replace(document, generation=document.generation | length)
-    try:
-        with ExitStack() as stack:  # what the tower remembers is of documents
-            for tower, _ in loaded.family.parts(loaded.model).towers:
-                stack.enter_context(fresh_tower(tower))
-            answer(loaded, NoReduction(), encode(loaded, [first], [blank]), seed=0)
-    except Exception as error:
-        reason = first_line(root_cause(error))
-        raise WinnowError(f"the model cannot answer {document.task}, even about blank media: {reason}") from error
+    with ExitStack() as stack:  # what the tower remembers is of documents
+        for tower, _ in loaded.family.parts(loaded.model).towers:
+            stack.enter_context(fresh_tower(tower))
+        answer(loaded, reducer, encode(loaded, [first], [blank]), seed=0)

@@ -93,8 +93,9 @@ def test_counts_of_the_paper() -> None:
 
 
 def test_every_picture_gets_its_own_quota() -> None:
-    assert DART(R=0.5, scope="span").plan([(1, 20), (1, 201)], 1) == [111]
-    assert DART(R=0.5).plan([(1, 21), (1, 201)], 1) == [111] and DART(R=0.97).plan([(1, 20)], 1) == [1]
+    assert DART(R=0.5).plan([(1, 21), (1, 201)], 1) == [112] and DART(R=0.97).plan([(1, 20)], 1) == [1]
+    assert DART(R=0.5, scope="prompt").plan([(1, 21), (1, 201)], 1) == [111]
+    assert DART(at="layer").scope == "prompt" and DART(at="layer", scope="span").scope == "span"
 
 
 def test_numbers_are_checked() -> None:

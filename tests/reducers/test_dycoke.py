@@ -10,18 +10,21 @@ from winnow.reducers.dycoke import DyCoke
 
 
 def released(tokens: Rows, frames: int, keep: int) -> list[int]:
-    """The released loops: pairs of frames first, then the even frames inside groups of four."""
+    """The released loops: pairs of frames, each by the pair before, then the even frames inside groups of four."""
     per = len(tokens) // frames
 
-    def least(frame: int, other: int) -> list[int]:
-        alike = {p: cosine(tokens[frame * per + p], tokens[other * per + p]) for p in range(per)}
-        return [frame * per + p for p in sorted(alike, key=lambda p: (round(alike[p], 12), p))[:keep]]
+    def alike(frame: int, other: int) -> list[float]:
+        return [round(cosine(tokens[frame * per + p], tokens[other * per + p]), 12) for p in range(per)]
+
+    def least(frame: int, judged: list[float]) -> list[int]:
+        return [frame * per + p for p in sorted(range(per), key=lambda p: (judged[p], p))[:keep]]
 
     listed: list[list[int]] = []
+    pairs = [alike(i + 1, i) for i in range(0, frames - 1, 2)]
     for i in range(0, frames - 1, 2):
-        listed += [list(range(i * per, i * per + per)), least(i + 1, i)]
+        listed += [list(range(i * per, i * per + per)), least(i + 1, pairs[(i - 2) // 2])]
     for i in range(0, frames - 4, 4):
-        listed[i + 2] = least(i + 2, i)
+        listed[i + 2] = least(i + 2, alike(i + 2, i))
     return [place for frame in listed for place in frame]
 
 

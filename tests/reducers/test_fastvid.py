@@ -1,5 +1,7 @@
 """FastVID against its released code, written as loops."""
 
+import math
+
 import pytest
 import torch
 from peaks import mean, peaks, segments, video
@@ -41,15 +43,53 @@ def released(frames: list[Rows], attention: list[list[float]], method: FastVID) 
     return out
 
 
+def released_for_qwen(frames: list[Rows], attention: list[list[float]], method: FastVID, ignore: float) -> Weights:
+    """The same of the code for Qwen2.5-VL: numbers are shared out in a segment, none to frames like their successor."""
+    per, out, means = len(frames[0]), Weights(), [mean(frame) for frame in frames]
+    for segment in segments(means, method.segments, method.tau):
+        total = max(1, int(per * method.ratio)) * len(segment)
+        context = max(int(total * method.context), 1)
+        ends = [f for f in segment if f == segment[-1] or cosine(means[f], means[f + 1]) < ignore]
+        turns = math.ceil(len(ends) / method.every)
+        counts = [context // turns + (i < context % turns) for i in range(turns)]
+        listed = [min(counts[i // method.every], per // 2) if i % method.every == 0 else 0 for i in range(len(ends))]
+        if len(segment) == 1:
+            listed = [context]
+        anchors = dict(zip(ends, reversed(listed), strict=True))
+        share, over = divmod(total - context, len(ends))
+        picks: dict[int, list[int]] = {f: [] for f in segment}
+        for i, f in enumerate(ends):
+            rank = sorted(range(per), key=lambda p: (-attention[f][p], p))
+            picks[f] = rank[: min(share + (i < over), per - anchors[f])]
+            out |= {f * per + p: [{f * per + p: 1.0}] for p in picks[f]}
+        for f in ends:
+            rest = [p for p in range(per) if p not in picks[f]]
+            dense = peaks([frames[f][p] for p in rest], anchors[f], 4) if anchors[f] else []
+            own = sorted(rest[group[0]] for group in dense)
+            joined: dict[int, list[int]] = {p: [] for p in own}
+            for g, q in [(g, q) for g in segment for q in range(per) if own and q not in picks[g]]:
+                if g != f or q not in own:
+                    best = max(own, key=lambda p: (round(cosine(frames[g][q], frames[f][p]), 9), -p))
+                    joined[best].append(g * per + q)
+            for p, inside in joined.items():
+                weight = max(method.beta, 1 / (len(inside) + 1))
+                row = {place: (1 - weight) / len(inside) for place in inside}
+                out[f * per + p] = [row | {f * per + p: weight}]
+    return out
+
+
 @pytest.mark.parametrize("seed", range(150))
-def test_it_is_the_released_code(seed: int) -> None:
+@pytest.mark.parametrize("ignore", [None, 0.95, 0.5])
+def test_it_is_the_released_code(seed: int, ignore: float | None) -> None:
     random = torch.Generator().manual_seed(seed)
-    frames, per = (int(n) for n in torch.randint(1, 11, (2,), generator=random))
+    frames, per = (int(n) for n in torch.randint(1 if ignore is None else 2, 11, (2,), generator=random))
     prompt, states = layout((frames, 1, per)), video(seed, frames, per)
     attention = torch.randint(0, 9, (prompt.length,), generator=random).double()
-    method = FastVID(ratio=[0.5, 0.25, 0.8][seed % 3], segments=[3, 8, 1][seed // 3 % 3], every=[4, 2, 1][seed % 2])
+    ratio, least, every = [0.5, 0.25, 0.8][seed % 3], [3, 8, 1][seed // 3 % 3], [4, 2, 1][seed % 2]
+    method = FastVID(ratio=ratio, segments=least, every=every, ignore=ignore, tau=0.9 if ignore is None else 0.3)
     state = view(prompt, hidden=prompt_of(states.flatten(0, 1), prompt), signals={(ColumnMean(), 25): attention})
-    expected = released(states.tolist(), attention[prompt.visual].view(frames, per).tolist(), method)
+    told = states.tolist(), attention[prompt.visual].view(frames, per).tolist(), method
+    expected = released(*told) if ignore is None else released_for_qwen(*told, ignore)
     answer = method.reduce(state)
     if answer is None:
         assert [row for _, (row,) in sorted(expected.items())] == [{p: 1.0} for p in range(frames * per)]

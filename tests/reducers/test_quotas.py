@@ -85,8 +85,11 @@ def test_an_even_sample_of_the_prompt_is_even_over_its_spans() -> None:
 
 
 def test_what_a_method_of_each_kind_does_unless_told() -> None:
-    """As their codes do: those of pruning know one block of visual tokens; controls of sampling have no code."""
-    assert {name for name, method in RANKING.items() if method.scope == "span"} == {"uniform", "sequential"}
+    """As their codes do: those of pruning know one block of visual tokens, DART's engine each picture's own.
+
+    Controls of sampling have no code.
+    """
+    assert {name for name, method in RANKING.items() if method.scope == "span"} == {"uniform", "sequential", "dart"}
     assert ToMe().scope == "span"
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from runs import Run
+from runs import Run, counted
 
 from winnow.harness.run import cell_run, preflight
 from winnow.models.check.cases import image_prompt, video_prompt
+from winnow.models.engine import tower_session
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import Loaded
 
@@ -73,6 +74,17 @@ def test_documents_that_fail_alike_stop_their_run_and_no_other(run: Run, small: 
     assert len(failed) == 1 and "stopped" in next(iter(failed.values()))
     rows = {path.parent.parent: path.read_bytes().count(b"\n") for path in results.glob("*/journal/*.jsonl")}
     assert rows[next(iter(failed))] == 4
+    assert len(list(results.glob("*/DONE"))) == 1
+
+
+def test_weights_that_a_method_lacks_are_asked_for_once(
+    run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = counted(monkeypatch, tower_session, "load_text_tower")
+    ran = run("-m", "reducer=trim", "ratio=0.5", "reducer.text_tower=nobody/nothing,random", "limit=4", "batch_size=2")
+    assert ran.code == 1
+    assert "is stopped, it cannot answer pico_video, even about blank media: cannot load 'nobody/nothing'" in ran.err
+    assert [name for name, *_ in asked].count("nobody/nothing") == 1
     assert len(list(results.glob("*/DONE"))) == 1
 
 
