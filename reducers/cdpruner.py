@@ -21,7 +21,7 @@ from winnow.reducers.core.merger import told_by_tower
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe
-from winnow.reducers.core.tower_methods import text_probe
+from winnow.reducers.core.tower_methods import check_checkpoint, text_probe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,11 +33,8 @@ LEAST = 1e-12
 ENGINE = {"weight": 0.5, "split": True, "positions": "keep"}
 BY_CLIP = {"weight": 1.0, "split": False, "positions": "compact"}
 """What the variants decide where nothing is said."""
-MISSING = (
-    "reducer.variant={} needs CLIP's text tower: say reducer.text_tower=openai/clip-vit-large-patch14-336, which is "
-    "LLaVA's, or a folder; or reducer.variant=embedding, which needs none"
-)
-UNREAD = "reducer.variant=embedding reads no reducer.text_tower: leave it out, or say reducer.variant=clip"
+USUAL = "openai/clip-vit-large-patch14-336"
+"""The checkpoint that LLaVA's vision tower comes from."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,7 @@ class CDPruner(Chooser):
 
     def __post_init__(self) -> None:
         """Say what the variant decides, check the numbers, then the choices."""
-        if (self.text_tower is None) is self.by_clip:
-            raise WinnowError(MISSING.format(self.variant) if self.by_clip else UNREAD)
+        check_checkpoint(self.variant, self.by_clip, "text_tower", self.text_tower, USUAL)
         for name, value in (BY_CLIP if self.by_clip else ENGINE).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)

@@ -1,16 +1,16 @@
 """FastVID: in each segment of a video keep salient tokens, and merge the others into dense ones of every fourth frame.
 
 Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (NeurIPS 2025), section 3; official
-`modeling_qwen2.py` for LLaVA-OneVision. There, frames are compared, and tokens called salient, by the attention of
-SigLIP's pooling head, which the models here do not have: as in the official code for Qwen2.5-VL, a frame is the mean of
-its tokens, and salient is what the vision tower attends to. That code's further threshold is `ignore`; with it, budgets
-are shared as there. The noise on densities is left out.
+`modeling_qwen2.py` for LLaVA-OneVision. There, frames are compared, and tokens called salient, by SigLIP's pooling
+head, which is in no checkpoint of the models here (``variant=head``). The default is that of the official code for
+Qwen2.5-VL: a frame is the mean of its tokens, and salient is what the vision tower attends to. That code's further
+threshold is `ignore`; with it, budgets are shared as there. The noise on densities is left out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
@@ -23,13 +23,15 @@ from winnow.reducers.core.merger import Merger, Part, alone, raster, rows_of, to
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe
-from winnow.reducers.core.tower_methods import Guide, guide_probe
+from winnow.reducers.core.tower_methods import Guide, check_checkpoint, guide_probe, head_probe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NEIGHBOURS = 4
 """Nearest tokens of a density."""
+USUAL = "google/siglip-so400m-patch14-384"
+"""The checkpoint that the vision tower of LLaVA-OneVision comes from."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,17 @@ class FastVID(Merger):
         like their successor keep nothing. The others share the segment's salient tokens, the first ones those that are
         left over; of these frames, from the last, every p-th holds anchors, of which the last has those left over, and
         as many as half a frame at most. An anchor's mean is without itself. None: the rule for LLaVA, above.
+    variant : {"tower", "head"}
+        By what frames are compared, and what is salient: the means of their tokens and the tower's attention, or the
+        vectors of SigLIP's pooling head and where it looks.
+    pooling_head : str or None
+        By the head: a SigLIP checkpoint, see `PooledByHead`.
     guide : {"auto", "cls", "mean"}
-        What is salient: by the CLS token's attention, the mean over all patches', or CLS where there is one.
+        Of the tower's attention: the CLS token's, the mean over all patches', or CLS where there is one.
     """
 
     adaptive: ClassVar[bool] = True
+    checkpoints: ClassVar[tuple[str, ...]] = ("pooling_head",)
 
     context: float = 0.4
     segments: int = 8
@@ -73,10 +81,13 @@ class FastVID(Merger):
     every: int = 4
     beta: float = 0.6
     ignore: float | None = None
+    variant: Literal["tower", "head"] = "tower"
+    pooling_head: str | None = None
     guide: Guide = "auto"
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
+        check_checkpoint(self.variant, self.variant == "head", "pooling_head", self.pooling_head, USUAL)
         check_ratio(self.context, "context")
         check_ratio(self.beta, "beta")
         for name in ("segments", "every"):
@@ -86,6 +97,8 @@ class FastVID(Merger):
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
+        if self.pooling_head is not None:
+            return head_probe(self.pooling_head, tower)
         return ((guide_probe(self.guide, tower), tower.used - 1),)
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
@@ -100,8 +113,12 @@ class FastVID(Merger):
     def merge(self, tokens: Tensor, span: Span, view: View) -> tuple[Tensor, Tensor]:
         """See `Merger.merge`."""
         frames, place = tokens.unflatten(0, (span.frames, -1)), torch.arange(len(tokens)).view(span.frames, -1)
-        (attention,) = told_by_tower(view)
-        values, alike, parts = attention[span.positions].view_as(place), _alike(frames.mean(1)).cpu(), list[Part]()
+        (told,) = (values[span.positions] for values in told_by_tower(view))
+        if self.variant == "head":
+            attention, about = told[:, 0], told[:, 1:].unflatten(0, (span.frames, -1))[:, 0]
+        else:
+            attention, about = told, frames.mean(1)
+        values, alike, parts = attention.view_as(place), _alike(about).cpu(), list[Part]()
         for start, stop in segments(alike, self.segments, self.tau):
             quotas = self._quotas(alike[start : stop - 1], place.shape[1])
             rows = zip(place[start:stop], values[start:stop], quotas, strict=True)

@@ -17,7 +17,7 @@ import torch
 from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Width
-from winnow.reducers.core.matching import sparse
+from winnow.reducers.core.matching import largest, sparse
 from winnow.reducers.core.pooling import Window, lowest
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
@@ -133,7 +133,7 @@ class FiCoCoV(TowerReducer):
         value = torch.cat([torch.ones(len(left)), into.weight.float()])
         total = torch.zeros(len(left)).index_add_(0, row, value)
         weights = sparse(torch.stack([row, token]), value / total[row], (len(left), present))
-        answer = arrange(weights, view.index[left], "raster" if self.variant == "mended" else "official")
+        answer = arrange(weights, view.index[left], "official")  # mended: in raster order anyway
         return replace(answer, own=own[left], told=told)
 
     def _score(self, view: TowerView) -> Tensor:
@@ -159,14 +159,16 @@ class FiCoCoV(TowerReducer):
 
 def _shared(logits: Tensor, patches: Tensor, quantile: float) -> Shares:
     """How some patches are shared out among others, by their logits on these, ``(patches, others)``."""
-    best = logits.sort(dim=1, descending=True, stable=True)
-    place = quantile * (logits.shape[1] - 1)
-    low, rising = int(place), best.values.flip(1).double()
-    high = min(low + 1, logits.shape[1] - 1)
-    bound = rising[:, low] + (place - low) * (rising[:, high] - rising[:, low])
-    each = int((rising > bound[:, None]).sum(1).max())
-    weights = best.values[:, :each].double().softmax(1)
-    return Shares(best.indices[:, :each].flatten(), patches.repeat_interleave(each), weights.flatten())
+    others = logits.shape[1]
+    place = quantile * (others - 1)
+    low = int(place)
+    high = min(low + 1, others - 1)
+    values, places = largest(logits, others - low)  # nothing below can exceed the quantile
+    values = values.double()
+    under, over = values[:, others - 1 - low], values[:, others - 1 - high]
+    bound = under + (place - low) * (over - under)
+    each = int((values > bound[:, None]).sum(1).max())
+    return Shares(places[:, :each].flatten(), patches.repeat_interleave(each), values[:, :each].softmax(1).flatten())
 
 
 def _on_the_map(cells: Tensor | None, score: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:

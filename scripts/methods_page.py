@@ -61,7 +61,7 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
 - vLLM's and SGLang's EVS keep the first frame whole: of three frames at q=0.7 only the first is left.
 
 """
-BESIDE = """## A text tower beside the model
+BESIDE = """## Weights beside the model
 
 CDPruner (`variant=clip`, `official`) and TRIM compare patches with the question by CLIP's text tower, which is in no
 checkpoint of a multimodal LLM. `reducer.text_tower` names the CLIP checkpoint that the model's vision tower comes from:
@@ -72,14 +72,18 @@ ViT-L/14); its last norm and projection are the checkpoint's, too. The words are
 puts it, in code `attach(..., texts=[...])`. CDPruner reads a question of more than 77 tokens in pieces, TRIM cuts it
 off, as their releases do.
 
-Nothing stands in for it silently. Where it cannot be had or does not fit, the run is refused in one line;
-`cdpruner variant=embedding`, the default, is the declared form without it, and TRIM has none. `text_tower=random` draws
-weights at sizes that fit the model: for tests and timings, as with `model.weights=random`.
+FastVID (`variant=head`) compares frames, and finds salient tokens, by SigLIP's pooling head. `reducer.pooling_head`
+names the SigLIP checkpoint (LLaVA-OneVision's is `google/siglip-so400m-patch14-384`), of which the blocks that the
+model's tower lacks, the norm and the head go on from the model's features.
 
-Its work is in the modelled cost (`text_tower`, at the sizes of ViT-L/14) and in the measured time of the method. Cells
-of a sweep share the loaded weights, not what it reads: each reads the question again, so that no method's time hides
-it. Like all that read the vision tower such cells encode pictures by themselves; they share LLM layers where tokens are
-equal. A run's name knows the content of a folder, or the commit of a repository.
+Nothing stands in for them silently. Where they cannot be had or do not fit, the run is refused in one line. The
+declared forms without them are `cdpruner variant=embedding` and `fastvid variant=tower`, the defaults; TRIM has none.
+`random` draws weights at sizes that fit the model: for tests and timings, as with `model.weights=random`.
+
+Their work is in the modelled cost (`text_tower`, at the sizes of ViT-L/14; `pooling_head`, with one block) and in the
+measured time of the method. Cells of a sweep share the loaded weights, not what they compute: each reads the question
+again, so that no method's time hides it. Like all that read the vision tower such cells encode pictures by themselves;
+they share LLM layers where tokens are equal. A run's name knows the content of a folder, or the commit of a repository.
 
 """
 LEFT_OUT = """## What is left out, and why
@@ -90,8 +94,6 @@ A method that cannot be done as it is, at the places where methods may act today
   CLIP. What CDPruner's release picks again once nothing is left of any token.
 - PruneVid inside the LLM: it takes the keys of what it drops at layer 10 out of the caches of the layers before as
   well, so that an answer misses in these layers what the prompt has seen in them.
-- FastVID by SigLIP's pooling head: the head, and the block before it, are not in the models' checkpoints. `fastvid` is
-  the rule for LLaVA by what the code for Qwen2.5-VL reads, with `ignore=0.95` that code's, on towers that can be read.
 - MMTok by words: the question without stop words and instructions, and the tower's states before the projector, which
   the released code compares, on Qwen too. `mmtok` compares what enters the LLM.
 - VScan on Qwen2.5-VL, whose tower cannot be read from the entrance, and, as HoloV, FastVID, HoliTom and FlashVID, on

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core.tower import ColumnMean as ColumnMean
     from winnow.reducers.core.tower import Headless as Headless
     from winnow.reducers.core.tower import JoinedHeads as JoinedHeads
+    from winnow.reducers.core.tower import PooledByHead as PooledByHead
     from winnow.reducers.core.tower import TextMatch as TextMatch
     from winnow.reducers.core.tower import TowerKeys as TowerKeys
     from winnow.reducers.core.tower import TowerValues as TowerValues
@@ -142,8 +143,8 @@ _HOMES |= dict.fromkeys(
 )
 _HOMES |= dict.fromkeys(
     (
-        *("ClsLogits", "ClsRow", "ColumnMean", "Headless", "JoinedHeads", "TextMatch", "TowerKeys", "TowerValues"),
-        "Uncut",
+        *("ClsLogits", "ClsRow", "ColumnMean", "Headless", "JoinedHeads", "PooledByHead", "TextMatch"),
+        *("TowerKeys", "TowerValues", "Uncut"),
     ),
     "reducers.core.tower",
 )

@@ -15,7 +15,16 @@ from winnow.harness.cost.vision import TowerShape
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Width, pools
 from winnow.reducers.core.probes import Ahead, Change, LookAhead, MeanQuery, PageRank, PeakRows, Probe, Raters, Rows
-from winnow.reducers.core.tower import ClsLogits, ClsRow, ColumnMean, Headless, TextMatch, Tower, TowerProbe
+from winnow.reducers.core.tower import (
+    ClsLogits,
+    ClsRow,
+    ColumnMean,
+    Headless,
+    PooledByHead,
+    TextMatch,
+    Tower,
+    TowerProbe,
+)
 
 FLOAT = 4
 """Bytes of the float32 in which probes are computed."""
@@ -127,6 +136,8 @@ def _tower_probe(probe: TowerProbe, shape: TowerShape, tokens: int, frames: int,
         return Op("logits", LINEAR_FLOPS * frames * tokens * shape.hidden, load=state)
     if isinstance(probe, TextMatch):
         return _text_tower(shape, frames * tokens, width)
+    if isinstance(probe, PooledByHead):
+        return _pooling_head(shape, tokens, frames, width)
     if not isinstance(probe, ClsRow | ColumnMean):
         return Op("keys", 0.0)
     scores = frames * tokens * (1 if isinstance(probe, ClsRow) else tokens)
@@ -143,3 +154,14 @@ def _text_tower(shape: TowerShape, patches: int, width: float) -> Op:
     looked = patches * (NORM_FLOPS * shape.hidden + LINEAR_FLOPS * (shape.hidden + 1) * TEXT_WIDTH)
     weights = FLOAT * (blocks + projections)
     return Op("text_tower", read + looked, weights, patches * shape.hidden * width, FLOAT * patches * TEXT_WIDTH)
+
+
+def _pooling_head(shape: TowerShape, tokens: int, frames: int, width: float) -> Op:
+    """One more block of the tower, as LLaVA-OneVision's lacks, and the head with its one query, in float32."""
+    hidden, n = shape.hidden, frames * tokens
+    projections, mlp = 4 * hidden**2, 2 * hidden * shape.mlp
+    block = LINEAR_FLOPS * n * (projections + mlp + 2 * tokens * hidden) + SOFTMAX_FLOPS * n * tokens * shape.heads
+    head = LINEAR_FLOPS * (n * (projections / 2 + 2 * hidden) + frames * (projections / 2 + mlp))
+    around = NORM_FLOPS * 3 * n * hidden + SOFTMAX_FLOPS * n * shape.heads
+    state = n * hidden
+    return Op("pooling_head", block + head + around, 2 * FLOAT * (projections + mlp), state * width, FLOAT * state)

@@ -133,7 +133,7 @@ class Session:
 
     def expect(self, ids: Tensor | None, mask: Tensor | None, inputs: dict[str, Any], held: int) -> None:
         """Before `generate` may encode pictures: tell a method that reads their prompts' texts whose they are."""
-        if self.tower is None or not self.tower.matches or ids is None:
+        if self.tower is None or not self.tower.texts.reader or ids is None:
             return
         real = torch.ones_like(ids) if mask is None else mask
         prompts = [row[kept.bool()].cpu() for row, kept in zip(ids[:, held:], real[:, held:], strict=True)]

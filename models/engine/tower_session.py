@@ -21,6 +21,7 @@ from winnow.models.engine.texts import Texts
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import Recorder
 from winnow.models.families.base import Family, Parts
+from winnow.models.loading.pooling_head import load_pooling_head
 from winnow.models.loading.text_tower import load_text_tower
 from winnow.models.transformers_api import attention_of
 from winnow.reducers.core.base import Reducer
@@ -28,7 +29,7 @@ from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import TextMatch, Tower, TowerProbe, Uncut
+from winnow.reducers.core.tower import PooledByHead, TextMatch, Tower, TowerProbe, Uncut
 from winnow.reducers.core.tower_statistics import text_match
 
 
@@ -45,13 +46,13 @@ class TowerSession:
         self.cls_of = {1} if family.video_cls else set()
         self.pooling = family.pooling
         self.probes: dict[int, list[TowerProbe]] = {}
-        self.matches: list[TextMatch] = []
+        self.beside: list[TextMatch | PooledByHead] = []
         for probe, block in reducer.tower_probes(self.tower):
-            if isinstance(probe, TextMatch):
-                self.matches.append(probe)
+            if isinstance(probe, TextMatch | PooledByHead):
+                self.beside.append(probe)
             else:
                 self.probes.setdefault(block, []).append(probe)
-        self.texts = Texts(texts, reducer.name if self.matches else "")
+        self.texts = Texts(texts, reducer.name if any(isinstance(probe, TextMatch) for probe in self.beside) else "")
 
     def hook(self, stack: ExitStack) -> None:
         """Register everything, to be removed when the stack closes."""
@@ -142,18 +143,29 @@ class TowerSession:
         if frames is None or frames.closed:
             return features
         frames.closed, cls = True, self.current in self.cls_of
-        for probe in self.matches:
-            self._match(probe, frames, features[:, int(cls) :])
+        for probe in self.beside:
+            states = [state[: len(index)] for state, index in zip(features[:, int(cls) :], frames.index, strict=True)]
+            values = self._match(probe, states) if isinstance(probe, TextMatch) else self._pool(probe, states)
+            for signals, value in zip(frames.signals, values, strict=True):
+                signals[probe, self.tower.used] = value
         return frames.reduce(site, features, cls) if site in self.sites else features
 
-    def _match(self, probe: TextMatch, frames: TowerPass, features: Tensor) -> None:
-        """Compare the patches of each frame, ``(frames, n, width)``, with the text of its prompt."""
-        owned = self.texts.of_frames(len(features), self.current)
-        beside = load_text_tower(probe.checkpoint, features.shape[2], str(features.device))
-        read = {text: beside.read(text, probe.whole) for text in dict.fromkeys(owned)}
-        for signals, index, state, text in zip(frames.signals, frames.index, features, owned, strict=True):
-            patches = beside.look(state[: len(index)])
-            signals[probe, self.tower.used] = text_match(patches, read[text], probe.cosine)
+    def _match(self, probe: TextMatch, frames: Sequence[Tensor]) -> list[Tensor]:
+        """Compare the patches of each frame, ``(n, width)``, with the text of its prompt."""
+        texts = self.texts.of_frames(len(frames), self.current)
+        if len(texts) != len(frames):
+            raise self._unread()
+        beside = load_text_tower(probe.checkpoint, frames[0].shape[1], str(frames[0].device))
+        read = {text: beside.read(text, probe.whole) for text in dict.fromkeys(texts)}
+        return [
+            text_match(beside.look(state), read[text], probe.cosine) for state, text in zip(frames, texts, strict=True)
+        ]
+
+    def _pool(self, probe: PooledByHead, frames: Sequence[Tensor]) -> list[Tensor]:
+        """What a head makes of each frame, ``(n, width)``."""
+        width, device = frames[0].shape[1], str(frames[0].device)
+        beside = load_pooling_head(probe.checkpoint, width, self.tower.used, device)
+        return [beside.look(state) for state in frames]
 
     def _before_projector(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         return (self._at_features(args[0]),)

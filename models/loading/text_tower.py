@@ -19,8 +19,8 @@ from winnow.models.loading.pretrained import check_complete, check_folder, locat
 from winnow.reducers.core.errors import WinnowError
 
 RANDOM = "random"
-LENGTH = 77
-"""Tokens that a text tower with random weights takes."""
+LENGTH, SMALLEST = 77, 512
+"""Tokens that a text tower with random weights takes, and the width below which a vision tower is one for tests."""
 
 
 class TextTower:
@@ -101,11 +101,12 @@ def load_text_tower(checkpoint: str, hidden: int, device: str) -> TextTower:
 
 
 def _random(hidden: int) -> tuple[Any, Any]:
-    """Random weights at the sizes of CLIP: 12 blocks, three quarters as wide as the vision tower."""
-    tokenizer, wide = byte_tokenizer(), -(-hidden * 3 // 4 // 4) * 4
+    """Random weights at the sizes of CLIP: 12 blocks (2 at sizes for tests), three quarters as wide as the tower."""
+    tokenizer, wide, blocks = byte_tokenizer(), -(-hidden * 3 // 4 // 4) * 4, 12 if hidden >= SMALLEST else 2
     heads = max(1, wide // 64) if wide % 64 == 0 else 1
-    text = {"hidden_size": wide, "intermediate_size": 4 * wide, "num_hidden_layers": 12, "num_attention_heads": heads}
+    text = {"hidden_size": wide, "intermediate_size": 4 * wide, "num_attention_heads": heads}
     text |= {"vocab_size": len(tokenizer), "max_position_embeddings": LENGTH, "eos_token_id": 2}
+    text |= {"num_hidden_layers": blocks}
     vision = {"hidden_size": hidden, "intermediate_size": 1, "num_hidden_layers": 1, "num_attention_heads": 1}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

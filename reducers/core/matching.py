@@ -112,6 +112,17 @@ def sparse(places: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     return torch.sparse_coo_tensor(places, values, shape, check_invariants=False).coalesce()
 
 
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of each row by falling value, ties to the lower place: values and places, ``(rows, count)``.
+
+    Whole rows are sorted only where some of these are equal.
+    """
+    best, places = values.topk(min(count + 1, values.shape[1]), 1)
+    if bool((best[:, 1:] == best[:, :-1]).any()):
+        best, places = values.sort(dim=1, descending=True, stable=True)
+    return best[:, :count], places[:, :count]
+
+
 def match_work(tokens: int, width: int) -> float:
     """Operations of one bipartite matching of tokens of this width: half against half by cosine, norms and means."""
     return 2 * (tokens // 2) * (tokens - tokens // 2) * width + 4 * tokens * width

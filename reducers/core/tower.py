@@ -135,6 +135,23 @@ class TextMatch(TowerProbe):
 
 
 @dataclass(frozen=True)
+class PooledByHead(TowerProbe):
+    """What a SigLIP pooling head beside the model makes of each frame, ``(present, 1 + width)``.
+
+    Where the head looks, mean over its heads; then the vector that it makes of the frame, the same at each patch. Asked
+    for at the block `Tower.used`: the features pass the blocks that the model's tower lacks, the last norm and the
+    head, in float32. They are loaded when they are first asked for.
+
+    Parameters
+    ----------
+    checkpoint : str
+        A repository of the hub or a folder; ``random``: one more block and a head, of random weights that fit.
+    """
+
+    checkpoint: str
+
+
+@dataclass(frozen=True)
 class TowerKeys(TowerProbe):
     """Key projections, ``(present, heads, head_dim)``."""
 

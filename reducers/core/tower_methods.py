@@ -12,7 +12,7 @@ from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import match_work
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsRow, ColumnMean, TextMatch, Tower, TowerProbe, TowerView
+from winnow.reducers.core.tower import ClsRow, ColumnMean, PooledByHead, TextMatch, Tower, TowerProbe, TowerView
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -196,6 +196,36 @@ def text_probe(
             "compares patches with the text by CLIP's text tower, but this model's vision tower is none of CLIP"
         )
     return ((TextMatch(checkpoint, cosine, whole), tower.used),)
+
+
+def head_probe(checkpoint: str, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
+    """The probe that asks a pooling head beside the model, see `PooledByHead`.
+
+    Raises
+    ------
+    UnsupportedError
+        If the tower is one of CLIP, which has no such head.
+    """
+    if tower.cls:
+        raise UnsupportedError("asks SigLIP's pooling head, but this model's vision tower is one of CLIP")
+    return ((PooledByHead(checkpoint), tower.used),)
+
+
+def check_checkpoint(variant: str, needed: bool, name: str, given: str | None, usual: str) -> None:
+    """Refuse a variant without the weights beside the model that it needs, and weights that it does not read.
+
+    Raises
+    ------
+    WinnowError
+        Names the field, and what is usually given.
+    """
+    if needed and given is None:
+        raise WinnowError(
+            f"reducer.variant={variant} needs weights beside the model: say reducer.{name}={usual}, or a folder; or "
+            "choose a variant that needs none"
+        )
+    if given is not None and not needed:
+        raise WinnowError(f"reducer.variant={variant} reads no reducer.{name}: leave it out, or choose another variant")
 
 
 def check_merges(r: int | Sequence[int] | None, per: str) -> int | tuple[int, ...] | None:

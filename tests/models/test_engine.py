@@ -12,6 +12,7 @@ from transformers import DynamicCache, StaticCache
 from winnow.models.check.cases import image_prompt, text_prompt, tiny_model, video_prompt
 from winnow.models.check.oracle import oracle_logits
 from winnow.models.engine import attach, reuse_tower
+from winnow.models.families import FAMILIES as EVERY
 from winnow.models.families.support import impossible
 from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.blind import Blind
@@ -27,6 +28,8 @@ from winnow.reducers.fastv import FastV
 from winnow.reducers.random import RandomDrop
 
 FAMILIES = ["llava", "llava_onevision", "qwen2_vl", "pllava", "vila", "longva", "llava_video"]
+NEW = ["gemma4", "minicpmv4_6"]
+OTHERS = [name for name in EVERY if name not in (*FAMILIES, *NEW)]
 
 
 def encoded(family: str, *prompts: Any, attn: str = "sdpa") -> tuple[Any, dict[str, Any], Any]:
@@ -98,7 +101,7 @@ def test_a_manual_decode_loop_equals_generate(family: str, reducer: Reducer) -> 
         assert (step.logits[:, -1] - out.logits[3]).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *NEW, *(pytest.param(name, marks=pytest.mark.full) for name in OTHERS)])
 def test_scoring_without_a_cache(family: str) -> None:
     """Gapped positions without a mask would be read as packed sequences."""
     model, inputs, _ = encoded(family)

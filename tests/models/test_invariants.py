@@ -145,7 +145,6 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "visionzip-mean": VisionZip(ratio=0.2, contextual="mean", order="raster"),
     "cdpruner": CDPruner(ratio=0.25),
     "cdpruner-clip": CDPruner(ratio=0.3, variant="clip", text_tower="random"),
-    "cdpruner-official": CDPruner(ratio=0.3, variant="official", text_tower="random", positions="keep"),
     "cdpruner-span": CDPruner(ratio=0.3, split=False, parts="span", blend="exponential"),
     "scope": Scope(ratio=0.25),
     "holov": HoloV(ratio=0.25, runs=3),
@@ -155,6 +154,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "vscan": VScan(ratio=0.25, second=0.5, windows=2, schedule=K(3)),
     "vscan-exact": VScan(ratio=0.4, second=1.0, windows=2, counts="exact", positions="keep", schedule=K(2)),
     "fastvid": FastVID(ratio=0.5, segments=2),
+    "fastvid-head": FastVID(ratio=0.4, segments=3, variant="head", pooling_head="random"),
     "holitom": HoliTom(ratio=0.3, tau=0.3),
     "holitom-outer": HoliTom(ratio=0.4, tau=0.2, D=0.5, second=1.0, order="raster", positions="keep"),
     "flashvid": FlashVID(ratio=0.3, segments=1, schedule=K(3)),
@@ -222,7 +222,10 @@ ALIKE = {
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 
 
-MADE_FOR = dict.fromkeys(("hired", "hired-official", "globalcom2", "globalcom2-official"), "llava_next")
+MADE_FOR = {
+    **dict.fromkeys(("hired", "hired-official", "globalcom2", "globalcom2-official"), "llava_next"),
+    "fastvid-head": "llava_onevision",
+}
 """The family that a method is made for, on which it is checked in each run."""
 
 

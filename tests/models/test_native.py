@@ -13,7 +13,7 @@ from PIL import Image
 from winnow import configs
 from winnow.models.check.cases import image_prompt, mixed_prompt, text_prompt, tiny_model, video_prompt
 from winnow.models.engine import attach
-from winnow.models.families import find_family
+from winnow.models.families import find_family, minicpmv4_6
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.byte_tokenizer import byte_tokenizer
 from winnow.models.loading.load import load
@@ -28,6 +28,7 @@ from winnow.reducers.tome_tower import ToMeTower
 from winnow.reducers.vtw import VTW
 
 FAMILIES = ["gemma3", "internvl", "llava_next_video", "smolvlm", "video_llava"]
+alike = pytest.mark.skipif(minicpmv4_6.ALIKE, reason="this version takes views of one size alone")
 GRIDS = {
     "gemma3": [(4, 3, 3)],
     "internvl": [(1, 3, 3)] * 14 + [(2, 3, 3)],
@@ -79,6 +80,36 @@ def test_tokens_of_a_video_at_full_scale(model: str, frames: int, span: tuple[in
     held = torch.cat([layout.visual, layout.separators]).sort().values
     assert set(placeholders.tolist()) <= set(held.tolist())
     assert torch.equal(ids[layout.visual], torch.full_like(layout.visual, token))
+
+
+@pytest.mark.parametrize(
+    ("model", "small", "large"),
+    [
+        ("llava_next", 576 + 24 * 24, 576 + 28 * 48),
+        ("internvl3", 256, 9 * 256),
+        ("qwen2_5_vl", 2 * 2, 12 * 21),
+        ("qwen3_vl", 2 * 2, 10 * 18),
+        ("glm4v_9b", 2 * 2, 12 * 21),
+        ("video_llama3", 5 * 5, 24 * 42),
+        ("gemma4_31b", 16 * 16, 12 * 22),
+        pytest.param("llava_ov", 729 + 27 * 27, 729 + 60 * 108, marks=pytest.mark.full),
+        pytest.param("minicpmv4_6", 64, 66 + 8 * 64, marks=[pytest.mark.full, alike]),
+    ],
+)
+def test_tokens_of_a_small_picture_and_of_a_large_one(model: str, small: int, large: int) -> None:
+    """Of 64 x 64 and of 1920 x 1080 pixels: some families make more of a small one than it has, SmolVLM2 the most."""
+    entry, asked = yaml.safe_load((configs.FOLDER / "model" / f"{model}.yaml").read_text()), spec(model)
+    family = find_family(asked.family)
+    config: Any = random_config(family, asked)
+    processor = family.processor(config, byte_tokenizer())
+    if family.any_size:
+        family.cap(processor, entry["max_pixels"], 1)
+    found = []
+    for size in ((64, 64), (1920, 1080)):
+        inputs = family.encode(processor, [Prompt("what ?", images=[Image.new("RGB", size)])])
+        (layout,) = family.layouts(SimpleNamespace(config=config), list(inputs["input_ids"]), inputs)
+        found.append(len(layout.visual))
+    assert found == [small, large]
 
 
 @pytest.mark.parametrize(

@@ -8,23 +8,25 @@ from peaks import mean, peaks, segments, video
 from tokens import Rows, cosine, prompt_of
 from views import layout, view
 
-from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower
+from winnow.reducers.core.tower import ClsRow, ColumnMean, PooledByHead, Tower
 from winnow.reducers.fastvid import FastVID
 
 Weights = dict[int, list[dict[int, float]]]
+SIGLIP = Tower(26, 26, 27, 27, cls=False)
 
 
-def released(frames: list[Rows], attention: list[list[float]], method: FastVID) -> Weights:
-    """At each place the merged tokens that stand there, as weights of places."""
+def released(frames: list[Rows], attention: list[list[float]], method: FastVID, about: Rows | None = None) -> Weights:
+    """At each place the merged tokens that stand there, as weights of places; frames are compared by some vectors."""
     per, total = len(frames[0]), max(1, int(len(frames[0]) * method.ratio))
     context = int(total * method.context)
     chosen = [sorted(range(per), key=lambda p: (-row[p], p))[: total - context] for row in attention]
     out: Weights = {f * per + p: [{f * per + p: 1.0}] for f, picks in enumerate(chosen) for p in picks}
     others = [[p for p in range(per) if p not in picks] for picks in chosen]
-    for segment in segments([mean(frame) for frame in frames], method.segments, method.tau):
+    about = [mean(frame) for frame in frames] if about is None else about
+    for segment in segments(about, method.segments, method.tau):
         holding = [f for f in segment if (segment[-1] - f) % method.every == 0]
         members = [(f, p) for f in segment for p in others[f]]
         for f in holding:
@@ -43,9 +45,11 @@ def released(frames: list[Rows], attention: list[list[float]], method: FastVID) 
     return out
 
 
-def released_for_qwen(frames: list[Rows], attention: list[list[float]], method: FastVID, ignore: float) -> Weights:
+def released_for_qwen(
+    frames: list[Rows], attention: list[list[float]], method: FastVID, ignore: float, about: Rows | None = None
+) -> Weights:
     """The same of the code for Qwen2.5-VL: numbers are shared out in a segment, none to frames like their successor."""
-    per, out, means = len(frames[0]), Weights(), [mean(frame) for frame in frames]
+    per, out, means = len(frames[0]), Weights(), about or [mean(frame) for frame in frames]
     for segment in segments(means, method.segments, method.tau):
         total = max(1, int(per * method.ratio)) * len(segment)
         context = max(int(total * method.context), 1)
@@ -86,10 +90,19 @@ def test_it_is_the_released_code(seed: int, ignore: float | None) -> None:
     prompt, states = layout((frames, 1, per)), video(seed, frames, per)
     attention = torch.randint(0, 9, (prompt.length,), generator=random).double()
     ratio, least, every = [0.5, 0.25, 0.8][seed % 3], [3, 8, 1][seed // 3 % 3], [4, 2, 1][seed % 2]
-    method = FastVID(ratio=ratio, segments=least, every=every, ignore=ignore, tau=0.9 if ignore is None else 0.3)
-    state = view(prompt, hidden=prompt_of(states.flatten(0, 1), prompt), signals={(ColumnMean(), 25): attention})
-    told = states.tolist(), attention[prompt.visual].view(frames, per).tolist(), method
-    expected = released(*told) if ignore is None else released_for_qwen(*told, ignore)
+    by_head = {"variant": "head", "pooling_head": "random"} if seed % 5 == 0 else {}
+    tau = 0.9 if ignore is None else 0.3
+    method = FastVID(ratio=ratio, segments=least, every=every, ignore=ignore, tau=tau, **by_head)
+    told, about = attention, None
+    if by_head:
+        about = torch.randn(frames, 7, generator=random, dtype=torch.double)
+        told = torch.zeros(prompt.length, 8, dtype=torch.double)
+        told[:, 0], told[prompt.visual, 1:] = attention, about.repeat_interleave(per, 0)
+    (key,) = method.tower_probes(SIGLIP)
+    state = view(prompt, hidden=prompt_of(states.flatten(0, 1), prompt), signals={key: told})
+    seen = states.tolist(), attention[prompt.visual].view(frames, per).tolist(), method
+    vectors = None if about is None else about.tolist()
+    expected = released(*seen, vectors) if ignore is None else released_for_qwen(*seen, ignore, vectors)
     answer = method.reduce(state)
     if answer is None:
         assert [row for _, (row,) in sorted(expected.items())] == [{p: 1.0} for p in range(frames * per)]
@@ -118,3 +131,14 @@ def test_everything_may_stay() -> None:
     signals = {(ColumnMean(), 25): torch.zeros(prompt.length)}
     whole = view(prompt, Site.entrance(28), signals, hidden=torch.ones(prompt.length, 4))
     assert FastVID(ratio=1.0).reduce(whole) is None
+
+
+def test_the_head_has_to_be_named_and_to_be_there() -> None:
+    head = FastVID(variant="head", pooling_head="some/siglip")
+    assert head.tower_probes(SIGLIP) == ((PooledByHead("some/siglip"), 26),)
+    with pytest.raises(UnsupportedError, match="one of CLIP"):
+        head.tower_probes(Tower(24, 23, 24, 24, cls=True))
+    with pytest.raises(WinnowError, match=r"variant=head needs weights .* say reducer\.pooling_head=google/siglip"):
+        FastVID(variant="head")
+    with pytest.raises(WinnowError, match=r"variant=tower reads no reducer\.pooling_head"):
+        FastVID(pooling_head="random")
