@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -97,7 +98,9 @@ def answer(
         return model.generate(**inputs, **fixed | told | more), trace
 
 
-def single_runs(loaded: Loaded, names: Sequence[str], prompts: Sequence[Prompt]) -> dict[str, tuple[Any, Trace]]:
+@lru_cache(maxsize=32)
+def single_runs(loaded: Loaded, names: tuple[str, ...], prompts: tuple[Prompt, ...]) -> dict[str, tuple[Any, Trace]]:
+    """Made once for those that share prefills and those that decode together."""
     found = {}
     for name in names:
         if not impossible(loaded.family, SWEEP[name], DEPTH):

@@ -60,7 +60,7 @@ def assert_joint(loaded: Loaded, alone: dict[str, tuple[Any, Any]], prompts: Seq
 @torch.no_grad()
 @pytest.mark.parametrize(("family", "attn", "batch", "names"), matrix())
 def test_cells_that_decode_together_answer_as_their_single_runs(
-    family: str, attn: str, batch: str, names: Sequence[str]
+    family: str, attn: str, batch: str, names: tuple[str, ...]
 ) -> None:
     loaded, prompts = tiny_model(family, attn, DEPTH), BATCHES[batch]
     assert_joint(loaded, single_runs(loaded, names, prompts), prompts)

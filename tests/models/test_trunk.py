@@ -1,6 +1,5 @@
 """Methods that share the layers they have in common answer as each does by itself, bit by bit."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -41,7 +40,7 @@ def assert_same(alone: tuple[Any, Trace], shared: tuple[Any, Trace]) -> None:
 
 
 @pytest.mark.parametrize(("family", "attn", "batch", "names"), matrix())
-def test_a_sweep_answers_as_its_single_runs(family: str, attn: str, batch: str, names: Sequence[str]) -> None:
+def test_a_sweep_answers_as_its_single_runs(family: str, attn: str, batch: str, names: tuple[str, ...]) -> None:
     loaded = tiny_model(family, attn, DEPTH)
     alone = single_runs(loaded, names, BATCHES[batch])
     least = 3 if family in ("gemma3", "gemma4") else 5  # which refuse ranking by all rows
