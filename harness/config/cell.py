@@ -130,4 +130,5 @@ def from_plain(plain: Mapping[str, Any]) -> Cell:
 
 
 def _method(plain: Mapping[str, Any]) -> Method:
-    return Method(**dict(plain) | {"parts": tuple(map(_method, plain["parts"]))})
+    made = {"parts": tuple(map(_method, plain["parts"])), "checkpoints": tuple(plain.get("checkpoints", ()))}
+    return Method(**dict(plain) | made)

@@ -142,10 +142,13 @@ def _link(source: str, target: str) -> None:
 
 
 def _wait(child: int, until: float) -> int:
-    """Return the exit code of a fork, minus its signal, or 124 behind its time; leave none of its kind alive."""
-    code = 124
+    """Return the exit code of a fork, minus its signal, or 124 behind its time; leave none of its kind alive.
+
+    Nor does it outlive the one that asked.
+    """
+    code, asking = 124, os.getppid()
     try:
-        while time.monotonic() < until:
+        while time.monotonic() < until and os.getppid() == asking:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 code = os.waitstatus_to_exitcode(status)

@@ -1,5 +1,6 @@
 """How a method is called, from cells made by hand."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,12 @@ def test_cells_are_answered_together_where_all_that_an_answer_sees_is_the_same()
         assert made(**more).group != made().group
 
 
-def test_a_cell_is_read_as_it_was_written() -> None:
-    parts = (FASTV, replace(FASTV, ratio=0.1))
+def test_a_cell_is_read_as_it_was_written_and_as_older_versions_wrote_it() -> None:
+    parts = (replace(FASTV, checkpoints=("text",)), replace(FASTV, ratio=0.1))
     for cell in (made(), made(replace(FASTV, parts=parts), limit=3, downsample=DownsampleConfig(2))):
-        assert from_plain(cell.plain()) == cell
+        assert from_plain(json.loads(json.dumps(cell.plain()))) == cell
+    older = made().plain()
+    for name in ("stress", "media", "share", "tracker"):
+        older.pop(name)
+    older["method"].pop("checkpoints")
+    assert from_plain(older) == made()
