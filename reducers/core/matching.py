@@ -117,10 +117,10 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     Whole rows are sorted only where some of these are equal.
     """
-    found = values.topk(min(count + 1, values.shape[1]), 1)
-    if bool((found.values[:, 1:] == found.values[:, :-1]).any()):
-        found = values.sort(dim=1, descending=True, stable=True)
-    return found.values[:, :count], found.indices[:, :count]
+    best, places = values.topk(min(count + 1, values.shape[1]), 1)
+    if bool((best[:, 1:] == best[:, :-1]).any()):
+        best, places = values.sort(dim=1, descending=True, stable=True)
+    return best[:, :count], places[:, :count]
 
 
 def match_work(tokens: int, width: int) -> float:
