@@ -10,6 +10,7 @@ from winnow.reducers.core.matching import (
     block_diagonal,
     follow,
     group_mean,
+    largest,
     match_work,
     merge_into,
     one_each,
@@ -78,3 +79,16 @@ def test_ties_go_to_the_lower_place_and_nothing_is_merged_of_nothing() -> None:
     assert (source.tolist(), partner.tolist()) == ([0, 2, 4], [1, 1, 1])
     assert [one.tolist() for one in bipartite_match(torch.ones(1, 2), 3)] == [[], []]
     assert [one.tolist() for one in bipartite_match(torch.ones(6, 2), -1)] == [[], []]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_largest_of_each_row_are_those_of_a_stable_sort(seed: int) -> None:
+    """With few different values, where ties go to the lower place, and with real numbers."""
+    random = torch.Generator().manual_seed(seed)
+    rows, wide = (int(n) for n in torch.randint(1, 12, (2,), generator=random))
+    values = torch.randn(rows, wide, generator=random)
+    values = (values * 2).round() if seed % 2 else values
+    best = values.sort(dim=1, descending=True, stable=True)
+    for count in range(1, wide + 1):
+        found = largest(values, count)
+        assert torch.equal(found[0], best.values[:, :count]) and torch.equal(found[1], best.indices[:, :count])
