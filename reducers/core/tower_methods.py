@@ -302,7 +302,7 @@ def _even_merges(tower: Tower, kept: int) -> list[int]:
     for left in range(tower.used, 0, -1):
         share = -(-(present - kept) // left)
         soon = present - kept * 2 ** (left - 1)
-        counts.append(min(max(share, soon), present // 2))
+        counts.append(max(share, soon))  # at most half of those present, since `least` can be reached
         present -= counts[-1]
     return counts
 

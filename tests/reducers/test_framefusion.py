@@ -120,3 +120,20 @@ def test_each_span_goes_its_own_way() -> None:
 def test_bad_numbers_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(WinnowError, match="is not allowed"):
         FrameFusion(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("merged", "depth", "ratio", "share"),
+    [
+        ([], 4, 0.5, 0.5),
+        ([0.5], 4, 0.5, 1 - (4 * 0.5 - 0.5) / (3 * 0.5)),
+        ([0.2, 0.25], 4, 0.5, 1 - (2 - 0.8 - 0.6) / (2 * 0.6)),
+        ([0.0, 0.0], 4, 0.25, 1.0),  # all is spent
+        ([0.9], 4, 0.9, 0.0),  # more is left than is there
+        ([0.0] * 4, 4, 0.5, 0.0),  # no layer is left
+        ([0.0] * 5, 4, 0.5, 0.0),
+    ],
+)
+def test_share_that_has_to_go_at_once(merged: list[float], depth: int, ratio: float, share: float) -> None:
+    assert FrameFusion(ratio=ratio).share(merged, depth) == pytest.approx(share)
+    assert FrameFusion(ratio=ratio, layers=depth).share(merged, 28) == pytest.approx(share)
