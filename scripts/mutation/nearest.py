@@ -32,12 +32,15 @@ def tests_of(fault: MutationSpec, tree: Path, covering: Covering) -> list[str]:
 
 
 def _ran(fault: MutationSpec, tree: Path, covering: Covering) -> set[Ran]:
-    """Who runs a line of the fault, or, for what runs on import, any line of its module."""
+    """Who runs a line of the fault; any line of its module, for what runs on import, and what nobody is seen to run.
+
+    Of a kernel the source is compiled, and its own lines are never run.
+    """
     lines = covering.lines[str(fault.module_path)]
-    own = range(fault.start_pos[0], fault.end_pos[0] + 1)
+    own, whole = range(fault.start_pos[0], fault.end_pos[0] + 1), set().union(*lines.values())
     if any(line in inside for line in own for inside in _functions(tree / fault.module_path)):
-        return set().union(*(lines.get(line, set()) for line in own))
-    return set().union(*lines.values())
+        return set().union(*(lines.get(line, set()) for line in own)) or whole
+    return whole
 
 
 @cache

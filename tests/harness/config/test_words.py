@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from winnow.harness.config.cell import Method
 from winnow.harness.config.overrides import cell_from
-from winnow.harness.config.words import said, words_of
+from winnow.harness.config.words import _values, said, words_of
 
 WORDS = [
     (),
@@ -52,3 +52,30 @@ def test_what_no_words_make_has_none() -> None:
 def test_any_text_is_quoted_as_hydra_reads_it(text: str) -> None:
     (override,) = OverridesParser.create().parse_overrides([f"tasks.prompt={said(text)}"])
     assert override.value() == text
+
+
+@pytest.mark.parametrize(
+    ("base", "wanted", "words"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 2, "b": {"c": 2, "d": 4}}, ["x.a=2", "x.b.d=4"]),
+        ({"b": {"c": 2}}, {"b": {"c": 2, "d": 3}}, ["x.b={c:2,d:3}"]),  # one that grew is set as a whole
+        ({"b": {"c": 2, "d": 3}}, {"b": {"c": 2}}, ["x.b={c:2}"]),
+        ({}, {"a": None, "b": "t"}, ["x.b=t"]),
+        ({"a": 1, "b": {"c": 1}}, {"a": None, "b": 3}, ["x.a=null", "x.b=3"]),
+        ({"a": [1]}, {"a": [1, 2]}, ["x.a=[1,2]"]),
+    ],
+)
+def test_leaves_that_are_other_ones(base: dict[str, Any], wanted: dict[str, Any], words: list[str]) -> None:
+    assert [*_values("x", base, wanted)] == words
+    assert [*_values("", base, wanted)] == [word.removeprefix("x.") for word in words]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "null"), (True, "true"), (False, "false"), (1.5, "1.5"), ([1, "a b"], "[1,'a b']"), ((), "[]"),
+     ({"a": None, 3: [True]}, "{a:null,'3':[true]}"), ("null", "'null'"), ("Nan", "'Nan'"), ("12", "'12'"),
+     ("a/b.c:d@e-f", "a/b.c:d@e-f"), ("", "''"), ("it's", "'it\\'s'")],
+)  # fmt: skip
+def test_values_as_they_are_said(value: Any, text: str) -> None:
+    assert said(value) == text
