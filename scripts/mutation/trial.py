@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from cosmic_ray.mutating import use_mutation
 from cosmic_ray.plugins import get_operator
@@ -19,7 +20,12 @@ GRACE = 20
 def attempt(fault: MutationSpec, tests: Sequence[str], seconds: float, worker: Worker) -> WorkResult:
     """Make a fault and run the tests, which took some seconds without it."""
     path = worker.tree / fault.module_path
-    with use_mutation(path, get_operator(fault.operator_name)(), fault.occurrence) as (before, after):
+    with ExitStack() as stack:
+        made = use_mutation(path, get_operator(fault.operator_name)(), fault.occurrence)
+        try:
+            before, after = stack.enter_context(made)
+        except Exception as error:  # as of a dotted name behind `except`
+            return _result(Verdict.ERROR, f"Cosmic Ray cannot make it: {error}", "")
         if after is None:
             return _result(Verdict.ERROR, "Cosmic Ray does not find the place again", "")
         if not tests:

@@ -1,7 +1,10 @@
 """Reducers are built, checked and solved for a budget from the YAML files alone."""
 
+import re
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -10,7 +13,7 @@ from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.label import headline, label
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
-from winnow.harness.plan.build import build_method
+from winnow.harness.plan.build import _check_budget, build_method
 from winnow.harness.plan.nominal import nominal
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.field_types import check_types
@@ -184,3 +187,18 @@ def test_methods_in_the_tower_keep_a_number_by_tile() -> None:
 def test_a_number_of_tokens_that_no_ratio_leaves_is_refused() -> None:
     with pytest.raises(WinnowError, match="budget 64 tokens is out of reach: this method attains 0 to 0 tokens"):
         of("llava15", "reducer=aim", "budget.tokens=64")
+
+
+@pytest.mark.parametrize(
+    ("most", "pixels", "said"),
+    [(784 * 64, 1, ""), (784 * 256, 4, ""), (None, 1, ""),
+     (784 * 100, 1, "not 100: say model.max_pixels=50176 | 200704, or another downsample.pixels"),
+     (784 * 64, 2, "not 32: say model.max_pixels=100352 | 401408, or another downsample.pixels")],
+)  # fmt: skip
+def test_pictures_have_as_many_tokens_as_a_model_was_trained_with(most: int | None, pixels: int, said: str) -> None:
+    model = SimpleNamespace(name="m", arch={"vision": {"patch": 14, "merge": 2}})
+    cell: Any = SimpleNamespace(model=model, seen=SimpleNamespace(max_pixels=most, pixels=pixels))
+    _check_budget(cell, ())
+    expected = re.escape(f"model=m was trained with pictures of 64 | 256 tokens, {said}")
+    with pytest.raises(WinnowError, match=expected) if said else nullcontext():
+        _check_budget(cell, (64, 256))
