@@ -92,3 +92,16 @@ def test_options_name_the_axis_where_both_fall_and_where_a_round_is_forced() -> 
     method = VAS(both="spatial", forced="temporal", schedule=NOW)
     assert method._axis(0.9, 0.4, False) == "spatial" and method._axis(0.9, 0.1, False) == "temporal"
     assert method._axis(0.1, 0.2, True) == "temporal" and method._axis(0.1, 0.2, False) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "drop"),
+    [
+        (VAS(r=0.4, ratio=0.1), 0.4),
+        (VAS(), 0.3),
+        (VAS(ratio=0.25, schedule=Rounds(13, 17, 4)), 0.5),
+        (VAS(ratio=0.125, schedule=Rounds(13, 21, 4)), 0.5),
+    ],
+)
+def test_a_round_drops_r_or_what_leaves_the_ratio_behind_the_forced_rounds(method: VAS, drop: float) -> None:
+    assert method.drop(28) == pytest.approx(drop) and method.knobs(28)["r"] == pytest.approx(drop)
