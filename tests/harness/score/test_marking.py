@@ -1,11 +1,14 @@
 """From readings to units and their worth, with benchmarks made by hand."""
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from winnow.harness.run.record import Row
+from winnow.harness.score.benchmarks import _submit
 from winnow.harness.score.marking import Mark, break_down, figure_of, units
 from winnow.harness.tasks.benchmark import Reading
 
@@ -84,3 +87,12 @@ def test_parts_of_the_break_down() -> None:
         "kind x": [1, 3], "kind y": [2], "group a": [1, 3], "group b": [2], "others": [2],
     }  # fmt: skip
     assert break_down(benchmark(), found[:1]) == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "written"), [("egoschema", '{"a": 1, "b": 2}\n'), ("other", '[{"a": 1}, null, {"b": 2}]\n')]
+)
+def test_answers_are_written_as_the_server_takes_them(task: str, written: str, tmp_path: Path) -> None:
+    marks = [replace(mark(number), value=value) for number, value in enumerate([{"a": 1}, None, {"b": 2}])]
+    path = _submit(benchmark(task=task), marks, tmp_path)
+    assert (path.name, path.read_text()) == (f"submission_{task}.json", written)
