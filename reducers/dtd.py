@@ -14,6 +14,7 @@ from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Span, Width
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.evs import FIRST, changed
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DTD(Chooser):
+class DTD(Released, Chooser):
     """Keep the first frame, and of each other the tokens whose cosine to the frame before is at most `tau`.
 
     The frame before counts whole, also what was dropped of it; a frame may lose all its tokens.

@@ -15,6 +15,7 @@ from winnow.reducers.core.base import check_ratio, top
 from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FIRST = 255
 
 
 @dataclass(frozen=True)
-class EVS(Chooser):
+class EVS(Released, Chooser):
     """Rank all tokens of a span by 1 - cosine to the frame before; the first frame stays whole, and so does a picture.
 
     Parameters

@@ -63,9 +63,9 @@ class FastVID(Merger):
         like their successor keep nothing. The others share the segment's salient tokens, the first ones those that are
         left over; of these frames, from the last, every p-th holds anchors, of which the last has those left over, and
         as many as half a frame at most. An anchor's mean is without itself. None: the rule for LLaVA, above.
-    variant : {"tower", "head"}
+    variant : {"tower", "head", "official"}
         By what frames are compared, and what is salient: the means of their tokens and the tower's attention, or the
-        vectors of SigLIP's pooling head and where it looks.
+        vectors of SigLIP's pooling head and where it looks, which is the official code for LLaVA-OneVision.
     pooling_head : str or None
         By the head: a SigLIP checkpoint, see `PooledByHead`.
     guide : {"auto", "cls", "mean"}
@@ -81,13 +81,13 @@ class FastVID(Merger):
     every: int = 4
     beta: float = 0.6
     ignore: float | None = None
-    variant: Literal["tower", "head"] = "tower"
+    variant: Literal["tower", "head", "official"] = "tower"
     pooling_head: str | None = None
     guide: Guide = "auto"
 
     def __post_init__(self) -> None:
         """Check the numbers, then the choices."""
-        check_checkpoint(self.variant, self.variant == "head", "pooling_head", self.pooling_head, USUAL)
+        check_checkpoint(self.variant, self.variant != "tower", "pooling_head", self.pooling_head, USUAL)
         check_ratio(self.context, "context")
         check_ratio(self.beta, "beta")
         for name in ("segments", "every"):
@@ -114,7 +114,7 @@ class FastVID(Merger):
         """See `Merger.merge`."""
         frames, place = tokens.unflatten(0, (span.frames, -1)), torch.arange(len(tokens)).view(span.frames, -1)
         (told,) = (values[span.positions] for values in told_by_tower(view))
-        if self.variant == "head":
+        if self.variant != "tower":
             attention, about = told[:, 0], told[:, 1:].unflatten(0, (span.frames, -1))[:, 0]
         else:
             attention, about = told, frames.mean(1)

@@ -14,6 +14,7 @@ from winnow.reducers.core.base import Ranker
 from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import PeakRows, Probe
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
@@ -32,7 +33,7 @@ FITTED = {
 
 
 @dataclass(frozen=True)
-class FitPrune(Ranker):
+class FitPrune(Released, Ranker):
     """Keep what the text and the other visual tokens attend to, between a layer's attention and its MLP.
 
     A token's score is the sum over the text's rows of the attention that it receives, times the sum over the visual

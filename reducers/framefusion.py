@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 import torch
 
 from winnow.reducers.core.base import Reducer, top
+from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Span, Width
@@ -25,6 +26,9 @@ from winnow.reducers.core.tower import Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+OFFICIAL_LAYERS = 28
 
 
 class State(NamedTuple):
@@ -53,7 +57,9 @@ class FrameFusion(Reducer):
     least : float
         Share of the tokens below which merging has come to its end.
     layers : int or None
-        Layers of which `ratio` is the mean; None: the LLM's. Official: 28 for every LLM.
+        Layers of which `ratio` is the mean; None: the LLM's, official 28 for every LLM.
+    variant : {"mended", "official"}
+        By the layers that there are, or as released.
     positions : {"keep", "compact"}
         Official: keep.
     """
@@ -64,6 +70,7 @@ class FrameFusion(Reducer):
     tau: float = 0.6
     least: float = 0.1
     layers: int | None = None
+    variant: Variant = "mended"
     positions: Literal["keep", "compact"] = "keep"
 
     def __post_init__(self) -> None:
@@ -71,6 +78,8 @@ class FrameFusion(Reducer):
         if not -1 <= self.tau <= 1 or not 0 <= self.least <= 1 or (self.layers is not None and self.layers < 1):
             numbers = f"tau={self.tau}, least={self.least} or layers={self.layers}"
             raise WinnowError(f"reducer.{numbers} is not allowed: choose a cosine, a share and 1 or more layers")
+        if self.variant == "official" and self.layers is None:
+            object.__setattr__(self, "layers", OFFICIAL_LAYERS)
         super().__post_init__()
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:

@@ -14,6 +14,7 @@ import torch
 from winnow.reducers.core.base import top
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import FeatureReducer
 
@@ -25,7 +26,7 @@ MIDDLE, CROSS = 9 / 24, 5
 
 
 @dataclass(frozen=True)
-class HiPrune(FeatureReducer):
+class HiPrune(Released, FeatureReducer):
     """Choose among the features of each frame by what each patch receives from all tokens, CLS included.
 
     Anchors bring the patches left, right, above and below; the official code counts along the raster, so that the right

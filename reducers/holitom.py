@@ -23,6 +23,7 @@ from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import sparse
 from winnow.reducers.core.merger import Part, TwoStages, alone, raster, rows_of, told_by_tower
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower_methods import Order
@@ -35,7 +36,7 @@ NEIGHBOURS = 7
 
 
 @dataclass(frozen=True)
-class HoliTom(TwoStages):
+class HoliTom(Released, TwoStages):
     """Merge what stands still in windows of frames, and keep a share of the rest; inside the LLM merge half once more.
 
     A place is static in a window if its cosine from each frame to the next is above `tau`. Windows are those that save

@@ -19,6 +19,7 @@ from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import block_diagonal, sparse
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerView
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ILLaVA(Cutter):
+class ILLaVA(Released, Cutter):
     """Rank by what tokens receive: in the tower from all patches, in the LLM from the prompt's last token.
 
     The r + 1 lowest become one token at the place of the highest of them, whose weights fall with the rank: the lowest

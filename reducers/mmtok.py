@@ -19,6 +19,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import coverage, unit
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MMTok(Chooser):
+class MMTok(Released, Chooser):
     """Pick again and again the token that adds most to a coverage; ties go to the lower place.
 
     What is to be covered: each text token by the softmax over the span of its cosines, and each visual token likewise.

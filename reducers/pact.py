@@ -19,6 +19,7 @@ from winnow.reducers.core.layout import Grid, Scope, Width
 from winnow.reducers.core.matching import merge_into
 from winnow.reducers.core.probes import KeysAhead, MeanQuery, Probe
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PACT(Reducer):
+class PACT(Released, Reducer):
     """Keep the most asked for, cluster them by their keys, and let what was dropped nearby come back into the means.
 
     A token's score is what the mean query of all tokens up to the last visual one pays to it before RoPE, times the

@@ -16,6 +16,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.pixels import PixelView
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
@@ -27,7 +28,7 @@ SCALE = 0.5
 
 
 @dataclass(frozen=True)
-class PixelPrune(Reducer):
+class PixelPrune(Released, Reducer):
     """Keep the squares that differ from what their neighbours foretell.
 
     In two dimensions the left neighbour foretells a square; or the upper one, where the one between them is like the

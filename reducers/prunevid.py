@@ -20,6 +20,7 @@ from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import group_mean
 from winnow.reducers.core.merger import Merger, raster
 from winnow.reducers.core.reduction import Positions, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower_methods import Order
 
@@ -31,7 +32,7 @@ NEIGHBOURS, FEW = 7, 14
 
 
 @dataclass(frozen=True)
-class PruneVid(Merger):
+class PruneVid(Released, Merger):
     """Merge each span: scenes by density peaks on frame means, then static places, then similar tokens.
 
     A place is static in a scene if its mean cosine over all pairs of frames is above `tau`. The official code stops at

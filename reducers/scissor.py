@@ -20,6 +20,7 @@ from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import sparse
 from winnow.reducers.core.merger import Merger, alone, rows_of
 from winnow.reducers.core.reduction import Positions, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scissor(Merger):
+class Scissor(Released, Merger):
     """Tokens are linked where their cosine is above `tau`; a component becomes the plain mean of its members.
 
     First in each frame, then among the means of all frames; every token is then added to the most similar of what is

@@ -15,13 +15,14 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import coverage, unit
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import TowerView
 from winnow.reducers.core.tower_methods import FeatureReducer
 
 
 @dataclass(frozen=True)
-class Scope(FeatureReducer):
+class Scope(Released, FeatureReducer):
     """Pick features of each frame one by one: the most coverage gained times attention ** alpha; ties: the lower place.
 
     Attention is that of the block that yields the features, mean over heads (official: the sum, which ranks alike).

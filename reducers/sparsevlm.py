@@ -23,6 +23,7 @@ from winnow.reducers.core.matching import block_diagonal
 from winnow.reducers.core.merger import Part, alone, raster, rows_of
 from winnow.reducers.core.probes import Probe, Raters
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import Cuts
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
@@ -40,7 +41,7 @@ TABLE = {
 
 
 @dataclass(frozen=True)
-class SparseVLM(Reducer):
+class SparseVLM(Released, Reducer):
     """Cut by the attention of the raters in the layer before: text that is like the picture, see `raters`.
 
     Each cut keeps a number of the best, at most all but one. Version 1.5 takes the best 30 % of the others and one

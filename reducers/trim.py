@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from winnow.reducers.core.base import top
+from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
@@ -41,9 +42,11 @@ class TRIM(TowerReducer):
         A CLIP checkpoint with the text tower that belongs to the model's vision tower, see `TextMatch`.
     select : {"least", "most"}
         What is least like the text (official), or most.
-    counts : {"picture", "batch"}
+    variant : {"mended", "official"}
+        Each picture for itself, or as released.
+    counts : {"picture", "batch"} or None
         Whose outliers are counted: each picture's own, or, as in the official code, those of all pictures that are
-        encoded together, so that all take the same share. Takes one prompt at a time.
+        encoded together, so that all take the same share, one prompt at a time. None: as the variant.
     extra : bool
         Add the mean of the patches that go, which takes the place of the last of them (the code's ``TextSim+``).
     order : {"official", "raster"}
@@ -55,9 +58,16 @@ class TRIM(TowerReducer):
     ratio: float | None = None
     text_tower: str = "openai/clip-vit-large-patch14-336"
     select: Literal["least", "most"] = "least"
-    counts: Literal["picture", "batch"] = "picture"
+    variant: Variant = "mended"
+    counts: Literal["picture", "batch"] | None = None
     extra: bool = True
     order: Order = "official"
+
+    def __post_init__(self) -> None:
+        """Turn the variant into its counts, then check."""
+        if self.counts is None:
+            object.__setattr__(self, "counts", "batch" if self.variant == "official" else "picture")
+        super().__post_init__()
 
     @property
     def adaptive(self) -> bool:  # type: ignore[override]

@@ -16,6 +16,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import Change, Probe
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import Cuts
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
@@ -28,7 +29,7 @@ PUBLISHED = (0.5, 0.5, 0.0)
 
 
 @dataclass(frozen=True)
-class V2Drop(Ranker):
+class V2Drop(Released, Ranker):
     """At each cut keep the tokens that the layer before has moved farthest, in the L2 distance of hidden states.
 
     Parameters

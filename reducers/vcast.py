@@ -14,6 +14,7 @@ from winnow.reducers.core.base import top
 from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TEMPERATURE, EPSILON = 0.7, 1e-6
 
 
 @dataclass(frozen=True)
-class VCast(Chooser):
+class VCast(Released, Chooser):
     """Share a span's budget among its frames by how sharply their means turn; then rank inside each frame.
 
     A frame's weight is the softmax of 1 minus the cosine between the steps to it and from it, 1 at both ends. Each

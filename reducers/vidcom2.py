@@ -38,10 +38,13 @@ class VidCom2(Chooser):
         Share of each span's visual tokens that enters the LLM on average.
     q : float or None
         vLLM's knob, the share that is REMOVED; wins over `ratio`.
-    counts : {"exact", "official"}
+    variant : {"engine", "official"}
+        vLLM's step that makes the sum exact, or as released, without it.
+    counts : {"exact", "official"} or None
         A frame keeps its rounded share, at least one token. official: that is all, and the sum is not exactly the
         budget (72 for 80). exact, as in vLLM: the most (least) typical tokens of all then go (come), down to the whole
-        number below the budget, never below one per frame on average; a frame may lose all its tokens.
+        number below the budget, never below one per frame on average; a frame may lose all its tokens. None: as
+        the variant.
     positions : {"keep", "compact"}
         Official: keep on Qwen, compact on LLaVA.
     """
@@ -49,13 +52,16 @@ class VidCom2(Chooser):
     native: ClassVar[tuple[str, ...]] = ("q",)
 
     q: float | None = None
-    counts: Literal["exact", "official"] = "exact"
+    variant: Literal["engine", "official"] = "engine"
+    counts: Literal["exact", "official"] | None = None
 
     def __post_init__(self) -> None:
-        """Turn q into the share kept."""
+        """Turn q into the share kept, and the variant into its counts."""
         if self.q is not None:
             check_ratio(1 - self.q, "1-q")
             object.__setattr__(self, "ratio", 1 - self.q)
+        if self.counts is None:
+            object.__setattr__(self, "counts", "exact" if self.variant == "engine" else "official")
         super().__post_init__()
 
     @property

@@ -16,6 +16,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import FeatureReducer, Order, arrange
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VisionZip(FeatureReducer):
+class VisionZip(Released, FeatureReducer):
     """Choose and merge the features of each frame, by attention and keys of the block that yields them.
 
     The others are listed in raster order; tokens at equal distances in that list are targets, and every other one joins

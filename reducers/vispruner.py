@@ -15,6 +15,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import TowerView
 from winnow.reducers.core.tower_methods import FeatureReducer
@@ -27,7 +28,7 @@ STEP = 8
 
 
 @dataclass(frozen=True)
-class VisPruner(FeatureReducer):
+class VisPruner(Released, FeatureReducer):
     """Choose among the features of each frame, by the attention of the block that yields them.
 
     The rest is thinned out in rounds: the even places of a list against the odd ones, by cosine of the features; the

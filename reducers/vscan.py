@@ -19,6 +19,7 @@ from winnow.reducers.core.matching import group_mean
 from winnow.reducers.core.merger import TwoStages, told_by_tower
 from winnow.reducers.core.probes import LookAhead, Probe
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe
 from winnow.reducers.core.tower_methods import guide_probe
@@ -31,7 +32,7 @@ SHALLOW = 5 / 24
 
 
 @dataclass(frozen=True)
-class VScan(TwoStages):
+class VScan(Released, TwoStages):
     """Scan each frame twice at the entrance, then drop once inside the LLM.
 
     Half of a frame's budget, rounded down, is shared by its windows, rounded down again, and goes to the patches that a

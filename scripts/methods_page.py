@@ -20,9 +20,9 @@ lists them, `winnow methods --format json` gives all of this to programs. Which 
 in [support.md](support.md), how to write one in [authors.md](authors.md).
 
 *Needs attention* means statistics that the released code reads off attention matrices, which fused kernels do not
-give; Winnow computes them beside any kernel. Of an option the default comes first. `variant=official`, where there
-is one, is the released code with its defects; `mended` leaves out what is plainly one. A licence is that of the
-released code: `none` where it has none, `not looked up` where nobody has looked. No code is copied.
+give; Winnow computes them beside any kernel. Of an option the default comes first. `variant=official` is the released
+code with its defects, and of many methods the only one; `mended` leaves out what is plainly a defect. A licence is that
+of the released code: `none` where it has none, `not looked up` where nobody has looked. No code is copied.
 
 """
 READINGS = """## Names that are not the method

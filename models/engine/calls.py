@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from winnow.reducers.core.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from winnow.models.families.base import Family
+
+PIXELS = ("pixel_values", "pixel_values_images", "pixel_values_videos")
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ FORWARD: dict[str, Rule] = {
     "cache": Rule("exact", "the same, as transformers 5.24 calls it"),
     "use_cache": Rule("exact", "true or false"),
     "inputs_embeds": Rule("exact", "in generate, together with input_ids; refused alone, as the pictures are hidden"),
-    **_all("pixel_values pixel_values_images pixel_values_videos pixel_attention_mask", PICTURES),
+    **_all(" ".join((*PIXELS, "pixel_attention_mask")), PICTURES),
     **_all("image_sizes image_sizes_videos token_type_ids", PICTURES),
     **_all("image_grid_thw video_grid_thw mm_token_type_ids second_per_grid_ts batch_num_images frames", PICTURES),
     **_all("image_merge_sizes video_merge_sizes video_compression_mask", PICTURES),
@@ -223,13 +228,27 @@ def check_generate(model: Any, bound: Mapping[str, Any]) -> None:
 
 def check_drafts(model: Any, bound: Mapping[str, Any]) -> None:
     """Refuse drafts for a model whose layers carry a state, which cannot forget what is rejected."""
-    asked = {name: configured(model, bound, name) for name in ("prompt_lookup_num_tokens",)}
-    asked["assistant_model"] = bound.get("assistant_model")
-    for name, value in asked.items() if getattr(model, "_is_stateful", False) else ():
-        if value is not None:
-            raise UnsupportedError(
-                f"{name}: {type(model).__name__} carries a state, which cannot forget rejected drafts: leave it out"
-            )
+    if (asked := drafts(model, bound)) and getattr(model, "_is_stateful", False):
+        raise UnsupportedError(
+            f"{asked}: {type(model).__name__} carries a state, which cannot forget rejected drafts: leave it out"
+        )
+
+
+def check_late_drafts(model: Any, family: Family, bound: Mapping[str, Any]) -> None:
+    """Refuse drafts in a later turn with pictures, where transformers counts those of the turns before again."""
+    pictures = any(bound.get("kwargs", {}).get(name) is not None for name in PIXELS)
+    if pictures and not family.late_drafts and (asked := drafts(model, bound)):
+        raise UnsupportedError(
+            f"{asked}: in a later turn with pictures {type(model).__name__} looks for those of the turns before as "
+            "well: leave it out, or pass the conversation as one prompt"
+        )
+
+
+def drafts(model: Any, bound: Mapping[str, Any]) -> str:
+    """Which option of a call of `generate` asks for drafts; empty: none."""
+    found = {name: configured(model, bound, name) for name in ("prompt_lookup_num_tokens",)}
+    found["assistant_model"] = bound.get("assistant_model")
+    return next((name for name, value in found.items() if value is not None), "")
 
 
 def configured(model: Any, bound: Mapping[str, Any], name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from winnow.models.engine import checks
-from winnow.models.engine.calls import Call, check_generate, configured
+from winnow.models.engine.calls import Call, check_generate, check_late_drafts, configured
 from winnow.models.engine.reuse import replaced
 from winnow.models.engine.session import Session
 from winnow.models.transformers_api import EXPAND, cache_of, together
@@ -32,6 +32,8 @@ def hook_generate(stack: ExitStack, session: Session, model: Any) -> None:
         if session.choosing is not None:
             session.choosing.check(model, bound)
         with _calling(session, bound) as held:
+            if held:
+                check_late_drafts(model, session.family, bound)
             return original(*args, **_of_what_is_new(_in_one_piece(model, bound, kwargs), held))
 
     stack.enter_context(replaced(model, "generate", generate))

@@ -71,6 +71,8 @@ class Family(ABC):
     """Whether they do so in sliding layers alone."""
     kinds: ClassVar[str] = "token_type_ids"
     """The input that tells tokens of pictures from text."""
+    late_drafts: ClassVar[bool] = True
+    """Whether drafts hold where a later turn brings pictures."""
     deepstack: ClassVar[bool] = False
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     full_every: ClassVar[int] = 1

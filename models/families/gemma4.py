@@ -55,6 +55,7 @@ class Gemma4(Family):
     both_ways = True
     both_ways_sliding = True
     kinds = "mm_token_type_ids"
+    late_drafts = False
     sizes = ("image_position_ids", "video_position_ids")
     budgets: ClassVar[tuple[int, ...]] = (70, 140, 280, 560, 1120)
     no_tower = "its tower pools squares of patches, so that vectors that are no grid cannot pass it"

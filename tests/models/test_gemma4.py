@@ -195,3 +195,20 @@ def test_as_many_logits_as_are_asked_for(wanted: int) -> None:
     with torch.no_grad(), attach(loaded.model, RandomDrop(ratio=0.5), keys=["a"]):
         every, last = loaded.model(**inputs).logits, loaded.model(**inputs, logits_to_keep=wanted).logits
     assert last.shape[1] == wanted and torch.allclose(last, every[:, -wanted:], atol=1e-4)
+
+
+def test_drafts_hold_in_the_first_turn_and_are_refused_beside_later_pictures() -> None:
+    """transformers 5.23 itself looks for the pictures of both turns among the features of the second."""
+    loaded = tiny_model("gemma4", "sdpa")
+    model, kinds = cast(Any, loaded.model), loaded.family.kinds
+    inputs, drafts = loaded.encode([image_prompt("is it red ? is it")]), {"prompt_lookup_num_tokens": 2}
+    with attach(model, NoReduction()):
+        plain, first = ask(model, inputs), ask(model, inputs, **drafts)
+        assert torch.equal(plain.sequences, first.sequences)
+        before = torch.zeros_like(plain.sequences)
+        later = {**inputs, "input_ids": torch.cat([plain.sequences, inputs["input_ids"]], 1)}
+        later |= {kinds: torch.cat([before, inputs[kinds]], 1), "past_key_values": plain.past_key_values}
+        del later["attention_mask"]
+        with pytest.raises(UnsupportedError, match="prompt_lookup_num_tokens: in a later turn with pictures Gemma4"):
+            ask(model, later, **drafts)
+        assert len(ask(model, later).logits) == 4

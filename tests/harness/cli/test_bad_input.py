@@ -120,7 +120,7 @@ MISTAKES = {
     "equal sign": (["results=a=b"], """results=a=b holds a character that needs quotes: say 'results="a=b"'"""),
     "number sign": (["results=a#b"], """say 'results="a#b"'"""),
     "nearest reducer": (["reducer=fstv"], "unknown reducer 'fstv': did you mean fastv? choose aim,"),
-    "nearest model": (["model=gemma4"], "unknown model 'gemma4': did you mean gemma4_31b? choose gemma3_12b,"),
+    "nearest model": (["model=gemma4"], "unknown model 'gemma4': did you mean gemma4_26b_a4b? choose gemma3_12b,"),
     "nearest option": (["modl=pico"], "unknown option 'modl': did you mean model?"),
     "nearest value": (["model.dtype=floot32"], "model.dtype=floot32 is not known: did you mean float32?"),
     "cuts of another depth": (
