@@ -13,6 +13,7 @@ from winnow.reducers.cgsm import CGSM
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.tower import ClsRow, ColumnMean, Tower, TowerProbe
+from winnow.reducers.core.tower_statistics import mean_attention
 from winnow.reducers.prumerge import PruMerge
 
 
@@ -24,6 +25,18 @@ def test_sizes_count_in_the_smallest_case() -> None:
     frames.observe(1, [ClsRow(), ColumnMean()], zero, zero, zero, 0.5)
     for probe in (ClsRow(), ColumnMean()):
         assert torch.allclose(frames.signals[0][probe, 1], torch.tensor([0.2, 0.6]))
+
+
+@pytest.mark.parametrize("size", [0.1, 2.0, 9.0])
+@pytest.mark.parametrize("sized", [False, True])
+def test_logits_of_any_length_give_the_softmax(size: float, sized: bool) -> None:
+    """Small entries make long vectors together; where their products would overflow, no sum of them is taken."""
+    query, key = size * torch.ones(2, 5, 64), size * torch.ones(2, 5, 64)
+    key[:, 3:] *= 0.9
+    sizes = torch.arange(5.0).log1p() if sized else None
+    logits = query.double() @ key.double().mT * 0.5
+    expected = (logits if sizes is None else logits + sizes.double()).softmax(-1).mean((0, 1)).float()
+    assert torch.allclose(mean_attention(query, key, 0.5, sizes), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["llava", "llava_onevision", "video_llava"])

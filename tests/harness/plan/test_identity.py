@@ -131,3 +131,8 @@ def test_weights_beside_the_model_count_by_content(cell: Cell, tmp_path: Path, m
     commits = iter(("a" * 40, "b" * 40))
     monkeypatch.setattr(identity, "commit", lambda repo, revision: next(commits))
     assert named("org/clip") != named("org/clip")
+
+
+def test_a_device_is_asked_for_where_one_is_named(cell: Cell) -> None:
+    assert "device" not in identify(cell).inputs["asked"]["model"]
+    assert identify(model(device="cuda:1")(cell)).inputs["asked"]["model"]["device"] == "cuda:1"
