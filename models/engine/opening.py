@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from winnow.models.engine import checks
@@ -48,6 +49,17 @@ def last(kwargs: dict[str, Any], given: int, new: int) -> dict[str, Any]:
     cut = {name: kwargs[name][..., -new:] for name in PER_TOKEN if kwargs.get(name) is not None}
     embeds = kwargs.get("inputs_embeds")
     return kwargs | cut | ({} if embeds is None else {"inputs_embeds": embeds[:, -new:]})
+
+
+def whole_kinds(kwargs: dict[str, Any], name: str, held: int, new: int) -> dict[str, Any]:
+    """The inputs with kinds of the whole conversation, which `generate` of transformers 5.17 cuts to the new tokens.
+
+    Its masks compare them with all keys, so that a picture of a later turn would be seen one way.
+    """
+    kinds = kwargs.get(name)
+    if kinds is None or not held or new == 1 or kinds.shape[-1] != new:
+        return kwargs
+    return kwargs | {name: torch.nn.functional.pad(kinds, (held, 0))}
 
 
 @dataclass(frozen=True)

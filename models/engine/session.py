@@ -22,7 +22,7 @@ from winnow.models.engine.forward import Forward
 from winnow.models.engine.ledger import Ledger, ledger_of
 from winnow.models.engine.look_ahead import look_ahead
 from winnow.models.engine.numbering import Numbering
-from winnow.models.engine.opening import Opening, fresh, last
+from winnow.models.engine.opening import Opening, fresh, last, whole_kinds
 from winnow.models.engine.pixel_session import PixelSession
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.tower_session import TowerSession
@@ -160,6 +160,8 @@ class Session:
         new = fresh(ids, mask, ledger, self.call)
         if self.call is None:
             checks.check_kinds_width(self.family, kwargs.get(self.family.kinds), ledger.width + new)
+        elif self.family.both_ways:
+            kwargs = whole_kinds(kwargs, self.family.kinds, ledger.width, new)
         kwargs = last(kwargs, ids.shape[1], new)
         checks.check_states(self.fit.linear, cache, None if mask is None else mask[:, -new:], ledger)
         if self.call is None and not ledger.width:

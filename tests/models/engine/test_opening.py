@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from winnow.models.engine.ledger import Ledger
-from winnow.models.engine.opening import fresh, last
+from winnow.models.engine.opening import fresh, last, whole_kinds
 from winnow.reducers.core.errors import UnsupportedError
 
 
@@ -46,3 +46,14 @@ def test_inputs_without_what_the_cache_holds() -> None:
     assert cut["attention_mask"].shape == (1, 9) and cut["token_type_ids"] is None and "inputs_embeds" not in cut
     assert last(kwargs, 5, 5) is kwargs
     assert torch.equal(last({"inputs_embeds": embeds}, 5, 1)["inputs_embeds"], embeds[:, 4:])
+
+
+@pytest.mark.parametrize(("held", "new", "given", "seen"), [(3, 2, 2, 5), (3, 2, 5, 5), (0, 2, 2, 2), (3, 1, 1, 1)])
+def test_kinds_of_a_later_turn_are_those_of_the_conversation(held: int, new: int, given: int, seen: int) -> None:
+    """transformers 5.17's `generate` hands Gemma 3 the kinds of new tokens alone, and its mask takes them for the first
+    ones; 5.23 hands on all, as the tokens that are cached count as text.
+    """
+    kinds = torch.ones(1, given).long()
+    told = whole_kinds({"token_type_ids": kinds, "use_cache": True}, "token_type_ids", held, new)
+    assert told["token_type_ids"].tolist() == [[0] * (seen - given) + [1] * given] and told["use_cache"]
+    assert whole_kinds({}, "token_type_ids", held, new) == {}
