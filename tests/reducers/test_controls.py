@@ -205,3 +205,8 @@ def test_one_frame_of_each_pair_stays(frames: int, select: Literal["highest", "l
     wanted = [choose(range(i, min(i + 2, frames)), key=lambda f: totals[f]) for i in range(0, frames, 2)]
     assert kept.tolist() == [6 * frame + i for frame in wanted for i in range(6)]
     assert len(kept) == FramePairs().plan([(frames, 6)], 8)[-1]
+
+
+def test_frames_take_their_turns_by_the_golden_ratio() -> None:
+    """Any number of first turns lies evenly over a film: multiples of 0.618 modulo one, in rising order."""
+    assert turns(Grid(5, 1, 1)).flatten().tolist() == [0, 3, 1, 4, 2]

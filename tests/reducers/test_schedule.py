@@ -50,3 +50,10 @@ def test_scaled_numbers_are_rounded_to_the_nearest_layer(layer: int, of: int, de
     """2.625, 1.75, 5.71, 3.43, 2.5 (to even) and 19.29."""
     assert K(layer, of=of).resolve(depth) == K(expected)
     assert Rounds(layer, -1, 3, of=of).resolve(depth).start == expected
+
+
+@pytest.mark.parametrize("of", [None, 28])
+def test_the_hint_is_for_scaled_cuts(of: int | None) -> None:
+    with pytest.raises(WinnowError) as error:
+        Cuts((3, 3), of=of).resolve(28)
+    assert ("schedule.of=null takes them as they are" in str(error.value)) == (of is not None)

@@ -74,3 +74,10 @@ def test_how_much_stays_is_the_contents() -> None:
     assert Scissor(tau=2.0).plan([Grid(4, 196, 14)], 2) == [784] * 2
     with pytest.raises(WinnowError, match=r"tau=-3 is not allowed"):
         Scissor(tau=-3)
+
+
+@pytest.mark.parametrize("tau", [-1.5, -1.01])
+def test_no_cosine_is_below_minus_one(tau: float) -> None:
+    with pytest.raises(WinnowError, match="tau"):
+        Scissor(tau=tau)
+    assert Scissor(tau=-1.0).tau == -1

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from views import layout, view
 
-from winnow.reducers.core.layout import Layout
+from winnow.reducers.core.layout import Grid, Layout
 from winnow.reducers.core.probes import Rows
 from winnow.reducers.core.schedule import Rounds
 from winnow.reducers.vas import VAS
@@ -105,3 +105,10 @@ def test_options_name_the_axis_where_both_fall_and_where_a_round_is_forced() -> 
 )
 def test_a_round_drops_r_or_what_leaves_the_ratio_behind_the_forced_rounds(method: VAS, drop: float) -> None:
     assert method.drop(28) == pytest.approx(drop) and method.knobs(28)["r"] == pytest.approx(drop)
+
+
+def test_one_token_stays_at_least() -> None:
+    method = VAS(r=0.9, schedule=Rounds(start=3, end=6, interval=1))
+    (*_, last) = method.sites(8)
+    assert method.count(last, Grid(1, 9, 3), 9) == 1
+    assert method.count(last, Grid(1, 9, 3), 0) == 0
