@@ -127,7 +127,7 @@ def angles(llm: Any, hidden: Tensor, positions: Tensor, layer: int) -> Any:
     types = getattr(llm.config, "layer_types", None) or ()
     typed = "layer_type" in inspect.signature(llm.rotary_emb.forward).parameters
     if positions.ndim == 2 and hasattr(llm.rotary_emb, "mrope_section"):
-        positions = positions[None].expand(3, -1, -1)  # as transformers does by itself from 5.18 on
+        positions = positions[None].expand(3, -1, -1)  # as 5.23 does by itself, and 5.17 does not
     return llm.rotary_emb(hidden, positions, *([types[layer]] if typed else []))
 
 

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from winnow.models.loading.pretrained import check_complete, check_folder, locate, one_line
-from winnow.models.loading.text_tower import RANDOM
+from winnow.models.loading.beside import RANDOM, load_beside
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -63,13 +62,7 @@ def load_pooling_head(checkpoint: str, hidden: int, used: int, device: str) -> P
     """
     if checkpoint == RANDOM:
         return PoolingHead(_random(hidden).to(device).eval(), 0)
-    source = locate(checkpoint)
-    check_folder(source)
-    with one_line(source):
-        model, told = SiglipVisionModel.from_pretrained(
-            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-    check_complete(source, told)
+    model = load_beside(SiglipVisionModel, checkpoint)
     blocks, width = model.config.num_hidden_layers, model.config.hidden_size
     if width != hidden or blocks < used:
         raise WinnowError(

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
+from winnow.models.loading.beside import RANDOM, load_beside
 from winnow.models.loading.byte_tokenizer import byte_tokenizer
-from winnow.models.loading.pretrained import check_complete, check_folder, locate, one_line
+from winnow.models.loading.pretrained import locate, one_line
 from winnow.reducers.core.errors import WinnowError
 
-RANDOM = "random"
 LENGTH, SMALLEST = 77, 512
 """Tokens that a text tower with random weights takes, and the width below which a vision tower is one for tests."""
 
@@ -84,14 +84,9 @@ def load_text_tower(checkpoint: str, hidden: int, device: str) -> TextTower:
     if checkpoint == RANDOM:
         model, tokenizer = _random(hidden)
     else:
-        source = locate(checkpoint)
-        check_folder(source)
+        model, source = load_beside(CLIPModel, checkpoint), locate(checkpoint)
         with one_line(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
-            model, told = CLIPModel.from_pretrained(
-                source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-            )
-        check_complete(source, told)
     if (own := model.config.vision_config.hidden_size) != hidden:
         raise WinnowError(
             f"the text tower {checkpoint} belongs to a vision tower of width {own}, but the model's has {hidden}: "
