@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from values import usual
 
 from winnow.harness.config import printed as module
 from winnow.harness.config.preset import PaperRow, Preset, parse
@@ -33,6 +34,14 @@ def published(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines_are_those_of_the_row_and_of_its_further_columns() -> None:
     assert lines(TABLE, ROWS[0]) == FILES["t"][:2] and lines(TABLE, ROWS[1]) == [FILES["t"][2]]
     assert lines(TABLE, ROWS[2]) == [] == lines(replace(TABLE, published=None), ROWS[0])
+
+
+def test_what_is_meant_where_nothing_is_said() -> None:
+    assert usual(Printed) == {"note": ""} and usual(Preset) == {"pivot": None, "machine": "a100_40g"}
+    assert usual(PaperRow) == {
+        "row": None, "at": {}, "set": (), "label": "", "published": "", "scheduled": (), "smoke": (), "tasks": (),
+        "overhead": (),
+    }  # fmt: skip
 
 
 def test_cells() -> None:

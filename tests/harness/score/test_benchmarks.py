@@ -118,6 +118,7 @@ def test_yes_and_no_as_pope_counts_them() -> None:
     more = mark(5, 0.0, answer="no")
     assert detection([*marks, more]) == {"precision": 50, "recall": 66.6667, "f1": 57.1429, "yes": 66.6667}
     assert detection([mark(0, 1.0, answer="no")]) == dict.fromkeys(("precision", "recall", "f1", "yes"), 0)
+    assert detection([mark(0, answer="yes")]) == dict.fromkeys(("precision", "recall", "f1", "yes"), 100)
     assert detection([mark(0, 0.0, answer="yes")]) == dict.fromkeys(("precision", "recall", "f1", "yes"), 0)
 
 
