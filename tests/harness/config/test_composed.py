@@ -8,6 +8,7 @@ from cells import by_hydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
+from values import usual
 
 from winnow.harness.config import choices
 from winnow.harness.config.compose import cell_at
@@ -93,3 +94,7 @@ def test_a_folder_of_ones_own_is_read_anew(tmp_path: Path) -> None:
         (tmp_path / "tasks" / "mine.yaml").write_text(f"name: mine\ntasks: [{name}]\n")
         (cell,) = cells_of(expand(words, multirun=False))
         assert cell.tasks.tasks == [name]
+
+
+def test_what_is_told_is_whole_and_stays() -> None:
+    assert usual(Composed) == {}

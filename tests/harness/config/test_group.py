@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from values import usual
 
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.schema import (
@@ -24,7 +23,6 @@ CELL = Cell(
     ModelConfig(name="m", family="f", repo="r", frames=8, has_cls=False, nominal=NominalConfig(8, 25, 20)),
     Method("fastv", "x:Y", {}), TasksConfig("t", ["t"]), BudgetConfig(), Path("runs"),
 )  # fmt: skip
-PLAIN = Method("a", "x:A", {})
 TOGETHER: dict[str, Any] = {
     "method": Method("vtw", "x:Z", {}, ratio=0.3),
     "budget": BudgetConfig(mean=0.5),
@@ -43,31 +41,6 @@ APART: dict[str, Any] = {
     "media": MediaConfig(accept_damaged=True),
     "share": ShareConfig(memory=1.0),
 }
-
-
-def test_what_a_cell_and_a_method_mean_where_nothing_is_said() -> None:
-    assert usual(Cell) == {
-        "seed": 0, "batch_size": 16, "limit": None, "force": False, "downsample": DownsampleConfig(),
-        "stress": StressConfig(), "media": MediaConfig(), "share": ShareConfig(), "tracker": TrackerConfig(),
-    }  # fmt: skip
-    assert usual(Method) == {
-        "schedule": None, "ratio": None, "takes_ratio": False, "seeded": False, "parts": (), "checkpoints": ()
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("method", "loads"),
-    [
-        (Method("x", "x:Y", {"text": "weights"}), False),
-        (Method("x", "x:Y", {"text": None}, checkpoints=("text",)), False),
-        (Method("x", "x:Y", {"text": "weights"}, checkpoints=("text",)), True),
-        (Method("x", "x:Y", {"text": "weights"}, checkpoints=("other", "text")), True),
-        (Method("x", "x:Y", {}, parts=(PLAIN, replace(PLAIN, args={"w": "y"}, checkpoints=("w",)))), True),
-        (Method("x", "x:Y", {}, parts=(PLAIN, PLAIN)), False),
-    ],
-)  # fmt: skip
-def test_whether_a_method_loads_weights_of_its_own(method: Method, loads: bool) -> None:
-    assert method.loads == loads
 
 
 def test_every_field_of_a_cell_is_decided() -> None:
