@@ -1,14 +1,16 @@
 """The tests that a fault is tried with, and what their end says: only what a test explains is a fault noticed."""
 
 import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from scripts.mutation import nearest
+from scripts.mutation import nearest, shop
 from scripts.mutation.covering import Covering, Ran
+from scripts.mutation.unrun import unrun
 from scripts.mutation.verdict import Verdict, judged
 from scripts.mutation.worker import LATE, Answer, Worker
 
@@ -126,3 +128,51 @@ def test_there_is_an_end_to_the_seconds_but_one_test_is_always_taken(tmp_path: P
     lines = {5: ran(f"{BESIDE}::c", f"{BESIDE}::d", f"{FAR}::e")}
     assert chosen(tmp_path, 5, lines, **{f"{BESIDE}::d": nearest.MOST}) == [f"{BESIDE}::c"]
     assert chosen(tmp_path, 5, {5: ran(f"{FAR}::e")}, **{f"{FAR}::e": 2 * nearest.MOST}) == [f"{FAR}::e"]
+
+
+TYPED = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = 1
+LIMIT: int | None = 2
+def first(a: int | str = 3) -> 4 | 5:
+    if TYPE_CHECKING and a:
+        b: "6" = 7
+    return a
+"""
+
+
+def test_what_is_for_type_checkers_alone_is_left_out(tmp_path: Path) -> None:
+    module = tmp_path / "typed.py"
+    module.write_text(TYPED)
+    lines = TYPED.splitlines()
+    texts = []
+    for (line, start), (last, stop) in unrun(module):
+        cut = lines[line - 1 : last]
+        cut[-1] = cut[-1][:stop]
+        texts.append("\n".join(cut)[start:])
+    assert sorted(texts) == sorted(["TYPE_CHECKING:\n    import torch", "int | None", "int | str", "4 | 5", '"6"'])
+
+
+def test_what_a_file_of_tests_ran_is_known_until_it_or_the_code_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shop, "ROOT", tmp_path)
+    monkeypatch.setattr(shop, "BUILD", tmp_path / "build")
+    for name in ("models/a.py", "tests/test_a.py", "tests/test_b.py", "tests/helper.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+
+    def kept(changed: str) -> tuple[Path, Path]:
+        (tmp_path / changed).write_text((tmp_path / changed).read_text() + "\n")
+        made = shop.opened(["models"], [], 1)
+        return made.kept(Path("tests/test_a.py")), made.folder
+
+    first, folder = kept("tests/test_a.py")
+    other, own = kept("tests/test_b.py")
+    assert other == first and own != folder
+    assert first not in {kept(name)[0] for name in ("tests/test_a.py", "tests/helper.py", "models/a.py")}
