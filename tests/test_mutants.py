@@ -109,8 +109,13 @@ def ran(*tests: str, setup: bool = False) -> set[Ran]:
 def test_tests_that_run_the_line_come_by_nearness_then_by_time(tmp_path: Path) -> None:
     lines = {5: ran(f"{FAR}::e", f"{BESIDE}::d", f"{NEAR}::a", f"{NEAR}::b"), 7: ran(f"{BESIDE}::c")}
     assert chosen(tmp_path, 5, lines) == [f"{NEAR}::b", f"{NEAR}::a", f"{BESIDE}::d", f"{FAR}::e"]
-    assert chosen(tmp_path, 7, lines) == [f"{BESIDE}::c"] and chosen(tmp_path, 5, {}) == []
+    assert chosen(tmp_path, 7, lines) == [f"{BESIDE}::c"]
     assert chosen(tmp_path, 5, {7: lines[7]}) == [f"{BESIDE}::c"]  # compiled code is run by nobody
+
+
+def test_what_nobody_is_seen_to_run_is_tried_with_the_files_named_after_it_or_its_folder(tmp_path: Path) -> None:
+    named = {"tests/test_room.py::f": 0.3, "tests/room/test_part_of.py::g": 0.1}
+    assert chosen(tmp_path, 5, {}, **named) == [f"{NEAR}::b", f"{NEAR}::a", "tests/test_room.py::f"]
 
 
 def test_beside_a_fixture_and_in_the_mirrored_file_all_tests_count(tmp_path: Path) -> None:
