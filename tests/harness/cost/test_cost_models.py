@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.gemma4.modeling_gemma4 import Gemma4TextModel
 
-from winnow.harness.config.choices import options
+from winnow.harness.config.choices import listed, options
 from winnow.harness.config.downsample import downsample
-from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import DownsampleConfig, ModelConfig
 from winnow.harness.cost import LLMShape, kv_bytes, physical
 from winnow.harness.cost.decode import step_op
@@ -39,12 +39,14 @@ DIVIDED = {"gemma4": 4, "gemma4_e": 4}
 
 
 @cache
-def composed(name: str) -> ModelConfig:
-    return cell_from([f"model={name}", "model.weights=random"]).model
+def written(name: str) -> ModelConfig:
+    """From its file alone: composing all models would take ten seconds."""
+    merged = OmegaConf.merge(ModelConfig, listed("model", name) | {"weights": "random"})
+    return cast(ModelConfig, OmegaConf.to_object(merged))
 
 
 def config(name: str, **more: Any) -> ModelConfig:
-    return replace(composed(name), **more)
+    return replace(written(name), **more)
 
 
 def test_every_family_is_covered() -> None:
@@ -71,11 +73,11 @@ class Counted:
     projectors: list[tuple[int, int]]
 
 
-def narrow(model: ModelConfig) -> dict[str, Any]:
-    full = model.arch["vision"]
-    arch = tiny(model.arch, full["image"])
-    kept = {name: full[name] for name in ("patch", "shuffle", "pool") if name in full}
-    layers = model.arch.get("full_every", 2) + 1  # as many as have deepstack, and of each kind in a hybrid
+def narrow(full: dict[str, Any]) -> dict[str, Any]:
+    vision = full["vision"]
+    arch = tiny(full, vision["image"])
+    kept = {name: vision[name] for name in ("patch", "shuffle", "pool") if name in vision}
+    layers = full.get("full_every", 2) + 1  # as many as have deepstack, and of each kind in a hybrid
     layers = arch["layers"] if "shared_layers" in arch else layers
     return arch | {"layers": layers, "vision": arch["vision"] | kept}
 
@@ -102,14 +104,14 @@ def linears(modules: Iterable[nn.Module]) -> list[tuple[int, int]]:
 
 
 def distinct() -> list[str]:
-    """The first of the models that are the same once they are narrow."""
-    return sorted({_shape_of(config(name)): name for name in MODELS[::-1]}.values())
+    """The first of the models that are the same once they are narrow; from their files, as all tests are collected."""
+    return sorted({_shape_of(listed("model", name)): name for name in MODELS[::-1]}.values())
 
 
-def _shape_of(model: ModelConfig) -> str:
+def _shape_of(model: dict[str, Any]) -> str:
     """What the counts of a model depend on: of its projector the vectors that pass, its widths being narrow too."""
-    passing = [row["tokens"] for row in model.arch["projector"]]
-    return repr((model.family, narrow(model) | {"projector": passing}, model.nominal))
+    passing = [row["tokens"] for row in model["arch"]["projector"]]
+    return repr((model["family"], narrow(model["arch"]) | {"projector": passing}, model["nominal"]))
 
 
 @pytest.fixture(scope="module", params=distinct())
@@ -118,11 +120,11 @@ def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     if model.family == "gemma4_e" and not LAST_ALONE:
         pytest.skip("transformers 5.17 lets all tokens of a prompt pass the layers that read keys of others")
     model = downsample(model, DownsampleConfig(pixels=DIVIDED.get(model.family, 1)))
-    arch = narrow(model)
+    arch = narrow(model.arch)
     loaded = load(model_spec(replace(model, arch=arch)))
     if "experts" in arch:  # one by one, as torch counts nothing of grouped products
         cast(Any, loaded.model).set_experts_implementation("eager")
-    frames = 2 * int(model.arch["vision"].get("temporal_patch", 1))
+    frames = min(2, model.frames) * int(model.arch["vision"].get("temporal_patch", 1))
     video = np.zeros((frames, *PICTURES.get(model.family, PICTURE), 3), dtype=np.uint8)
     inputs = loaded.family.encode(loaded.processor, [Prompt("what is this", videos=[video])])
     with torch.no_grad(), FlopCounterMode(display=False, depth=None) as counter:
