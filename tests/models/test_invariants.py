@@ -223,6 +223,7 @@ ALIKE = {
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
     "minicpmv4_6": {"none", "random-entrance", "fastv"},
     "gemma4": {"none", "fastv", "tome"},
+    "gemma4_e": {"none", "fastv", "tome"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 
