@@ -47,7 +47,8 @@ def test_what_is_kept_is_told_in_per_cent() -> None:
     assert build_method(cell(replace(FASTV, ratio=1 / 3))).kept == (
         "66.8 % of the visual tokens (100 % at first, 33.5 % at last)"
     )  # 67 of 200, and (4 * 200 + 4 * 67) / 1600
-    assert build_method(cell(VAS, mean=0.75)).kept.startswith("about 75")
+    looking = build_method(cell(VAS, mean=0.75)).kept  # at tokens, which a plan cannot
+    assert looking == "about 74.9 % of the visual tokens (100 % at first, 37.5 % at last)"
     assert usual(Goal) == {"unit": ""}
     assert usual(Built) == {"ratio": None, "planned": None, "kept": "", "visual": [], "moved": ""}
 
