@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from winnow.models.engine import tower_session
+from winnow.models.engine.texts import Texts
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Recorder
@@ -15,7 +17,7 @@ from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.layout import Layout, Span
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import ClsRow, Tower, TowerProbe, Uncut
+from winnow.reducers.core.tower import ClsRow, PooledByHead, TextMatch, Tower, TowerProbe, Uncut
 
 TOWER = Tower(blocks=2, used=2, rows=2, cols=2, cls=False)
 PROBE = ClsRow()
@@ -28,6 +30,13 @@ class Asks(Reducer):
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         return ((PROBE, 1),)
+
+
+class Half(Reducer):
+    """Keeps the first half of a frame."""
+
+    def reduce(self, view: Any) -> Reduction:
+        return Reduction(view.index[: len(view.index) // 2])
 
 
 class Counts(Reducer):
@@ -61,6 +70,7 @@ def passed(frames: int, *keep: tuple[int, list[int]]) -> TowerPass:
     return made
 
 
+TWO_FRAMES = Layout(10, (span(1, 2),))
 ONE, TWO, TEXT = Layout(8, (span(1),)), Layout(20, (span(1, 2), span(10))), Layout(3)
 
 
@@ -226,3 +236,48 @@ def test_blocks_behind_a_reduction_get_their_mask(args: tuple[Any, ...], kwargs:
     assert mask[:, 0, 0].int().tolist() == [[1, 1], [1, 0]] and len(given) == len(args)
     with pytest.raises(UnsupportedError, match="needs a mask in the tower"):
         own._before_block(block("flash_attention_2"), args, kwargs)
+
+
+def test_what_stands_beside_the_model_is_asked_once_at_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text tower gives a text its length, twice where it is read whole; the head the sum of a frame's states."""
+    loaded: list[Any] = []
+
+    def texts(*asked: Any) -> Any:
+        loaded.append(asked)
+        return SimpleNamespace(
+            read=lambda text, whole: torch.full((1 + whole, 2), float(len(text))), look=lambda state: state
+        )
+
+    def head(*asked: Any) -> Any:
+        loaded.append(asked)
+        return SimpleNamespace(look=lambda state: state.sum(0, keepdim=True).expand(len(state), -1))
+
+    monkeypatch.setattr(tower_session, "load_text_tower", texts)
+    monkeypatch.setattr(tower_session, "load_pooling_head", head)
+    match, pool = TextMatch("x", cosine=False), PooledByHead("y")
+    own = session(acts=False, beside=[match, pool], texts=Texts(["a", "bbb"], "asks"))
+    own.passes = {0: passed(3)}
+    own.texts.expect([ONE, TWO_FRAMES], later=False)
+    features = torch.ones(3, 5, 2)
+    features[:, 0] = 100
+    own.cls_of = {0}  # a class token stands in front
+    assert own._at_features(features) is features and own.frames is not None
+    found = own.frames.signals
+    assert [one[match, 2].tolist() for one in found] == [[2] * 4, [6] * 4, [6] * 4]
+    assert [one[pool, 2].tolist() for one in found] == [[[4, 4]] * 4] * 3
+    assert loaded == [("x", 2, "cpu"), ("y", 2, 2, "cpu")]
+    own._at_features(features)
+    assert len(loaded) == 2
+    own.passes = {0: passed(2)}
+    with pytest.raises(UnsupportedError, match="reads the vision tower"):
+        own._at_features(features[:2])
+
+
+def test_a_method_is_asked_at_the_features_once_and_pools_nothing_by_itself() -> None:
+    own = session(beside=[])
+    own.reducer = Half()
+    own.passes = {0: TowerPass(own.reducer, TOWER, 2)}
+    features = torch.arange(8.0).view(2, 4, 1)
+    assert own._at_features(features)[..., 0].tolist() == [[0, 1], [4, 5]]
+    assert own._at_features(features) is features  # which is closed
+    assert session()._at_features(features) is features
