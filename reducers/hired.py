@@ -64,9 +64,12 @@ class HiRED(TileChooser):
         super().__post_init__()
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """See `Reducer.tower_probes`: the first block, then that of the features."""
+        """See `Reducer.tower_probes`: the first block, then that of the features.
+
+        A model that pools behind its tower has no tiles that can be read, to which alone the first block speaks.
+        """
         probe = guide_probe(self.guide, tower)
-        return (probe, 0), (probe, tower.used - 1)
+        return tuple((probe, block) for block in (0, tower.used - 1)[tower.slots is not None :])
 
     def reduce(self, view: View) -> Reduction | None:
         """Choose in each picture; newlines go with the tiles' tokens."""

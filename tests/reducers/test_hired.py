@@ -93,6 +93,7 @@ def test_newlines_stay_on_request() -> None:
 def test_numbers() -> None:
     assert HiRED().tower_probes(CLIP) == ((ClsRow(), 0), (ClsRow(), 22))
     assert HiRED().tower_probes(Tower(26, 26, 27, 27, cls=False)) == ((ColumnMean(), 0), (ColumnMean(), 25))
+    assert HiRED().tower_probes(Tower(26, 26, 27, 27, cls=False, slots=196)) == ((ColumnMean(), 25),)
     assert HiRED().plan([(1, 576), (1, 2304, 48, 1)], 32) == [115 + 461] * 32
     with pytest.raises(WinnowError, match=r"reducer\.alpha=2 is not allowed"):
         HiRED(alpha=2)
