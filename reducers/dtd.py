@@ -15,7 +15,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Span, Width
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.released import Released
-from winnow.reducers.evs import FIRST, changed
+from winnow.reducers.evs import changed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,5 +66,5 @@ class DTD(Released, Chooser):
 
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        value = changed(tokens, span.frames, view)
-        return ((value == FIRST) | (1 - value <= self.tau)).nonzero().flatten().cpu()
+        value = changed(tokens, span.frames, view)  # of the first frame above any bound
+        return (1 - value <= self.tau).nonzero().flatten().cpu()
