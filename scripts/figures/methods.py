@@ -13,7 +13,7 @@ from winnow.harness.results.tables.runs import plus_minus
 from winnow.harness.score.stats import holm
 from winnow.reducers.core.registry import METHODS
 
-SECTION, STAGES, LAYERS, BEST = "methods", "stages", "layers", "best"
+SECTION, EIGHTH, STAGES, LAYERS, BEST = "methods", "eighth", "stages", "layers", "best"
 RATIOS = "0.25,0.1"
 OWN_RATIOS: Mapping[str, str] = {
     "aim_temporal": "0.25,0.125",
@@ -61,6 +61,13 @@ def compute(store: Store) -> None:
         store.sweep(SECTION, f"reducer={names}", f"ratio={ratios}", "schedule=pico", "tasks=pico")
     store.sweep(SECTION, f"reducer={','.join(UNASKED)}", "schedule=pico", "tasks=pico")
     store.replay(SECTION, "tasks=pico")
+
+
+def compute_eighth(store: Store) -> None:
+    """Run the methods that take any ratio at an eighth, on videos."""
+    names = ",".join(name for name, asked in ASKED.items() if asked == RATIOS)
+    store.sweep(EIGHTH, f"reducer={names}", "ratio=0.125", "schedule=pico", VIDEO)
+    store.replay(EIGHTH, VIDEO)
 
 
 def compute_stages(store: Store) -> None:
