@@ -102,7 +102,7 @@ class HiRED(TileChooser):
         size, alpha = len(base), 1.0 if tiles is None else self.alpha
         held = 0 if tiles is None else tiles.span.cells.numel() if self.variant == "official" else len(tiles.span)
         total = int((size + held) * self.ratio)
-        first = min(max(int(total * alpha), int(alpha > 0)), size)
+        first = min(max(int(total * alpha), int(alpha > 0 and self.variant == "mended")), size)
         return first, min(total - first, held)
 
     def _content(self, area: Tensor, base: Span, tiles: Tiles) -> Tensor:

@@ -60,6 +60,12 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
   tiles share; in pictures with padding tokens stand in another order than the picture's.
 - iLLaVA, as released for LLaVA-OneVision, weighs what it merges by rank, the least attended most.
 - vLLM's and SGLang's EVS keep the first frame whole: of three frames at q=0.7 only the first is left.
+- Scores that are computed in bfloat16 take few values, and ties decide: vLLM's VidCom2 keeps other tokens there than in
+  single precision, about one in twenty on random inputs. `vidcom2`, `evs`, `dtd`, `framefusion`, `scissor`, and
+  `divprune` and `cdpruner` as released, compute in the model's own type as their codes do; ties go to the lower place.
+- TensorRT-Edge-LLM's DART leaves prompts of fewer than 16 visual tokens alone, reads the share removed in single
+  precision (0.9 of 10 tokens leaves 2), and gives each unbroken run of placeholders a budget and pivots of its own, so
+  each frame of a Qwen3-VL video: `dart least=16`, there with `parts=frame`.
 
 """
 BESIDE = """## Weights beside the model

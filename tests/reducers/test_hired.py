@@ -38,7 +38,7 @@ def released(
     size = one.side**2
     held = one.tiles * size if official else one.rows * one.cols
     total = int((size + held) * ratio)
-    first = min(max(int(total * alpha), 1 if alpha else 0), size)
+    first = min(max(int(total * alpha), 1 if alpha and not official else 0), size)
     rest = min(total - first, held)
     counts = content(one, set(rank(early[0])[: int(size * (1 - alpha))]), official)
     kept = []
@@ -47,6 +47,7 @@ def released(
         quota = int(share * rest)
         order = [patch for patch in rank(late[1 + tile]) if official or one.cell(tile, patch) >= 0]
         kept += [one.cell(tile, patch) for patch in order[:quota]]
+    first = first or int(not any(cell >= 0 for cell in kept))  # the released code leaves nothing of the picture
     return sorted(rank(late[0])[:first]), sorted(cell for cell in kept if cell >= 0)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.models.engine.before_mlp import BeforeMLP
-from winnow.models.engine.norms import Norms, norms_of, scaled
+from winnow.models.engine.norms import Norms, closed, norms_of
 
 
 class Block(nn.Module):
@@ -31,7 +31,7 @@ class Block(nn.Module):
             self.gate = self.router(flat).softmax(-1)
             routed = self.experts(self.pre_feedforward_layernorm_2(flat))
             made = made + self.post_feedforward_layernorm_2(routed.view(x.shape))
-        return scaled(self, x + self.last(made))
+        return closed(self, x + self.last(made))
 
 
 def hooked(block: Block, reduce: Any, stack: ExitStack) -> None:
@@ -117,4 +117,4 @@ def test_norms_are_known_by_their_names() -> None:
     glm = named("post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm")
     assert norms_of(glm) == Norms("post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm")
     state = torch.ones(2)
-    assert scaled(plain, state) is state
+    assert closed(plain, state) is state

@@ -29,7 +29,7 @@ class Run:
     def __init__(self, trunk: Trunk, method: Reducer) -> None:
         self.method, self.cache = method, DynamicCache()
         self.prefill = Prefill(method, [LAYOUT], LAYOUT.length, DEPTH)
-        self.branch = Branch(trunk, method, self.prefill, None, self.cache)
+        self.branch = Branch(trunk, method, self.prefill, None, self.cache, self.prefill.depth)
         self.computed: list[int] = []
 
     def layer(self, number: int, hidden: Tensor) -> Tensor:
