@@ -37,6 +37,7 @@ class Part:
 
 PARTS = {
     "methods": Part(methods.compute, [(PAGE, "methods", lambda store: methods.rows(store, methods.SECTION))]),
+    "stages": Part(methods.compute_stages, [(PAGE, "stages", lambda store: methods.rows(store, methods.STAGES))]),
     "instrument": Part(
         instrument.compute,
         [
@@ -57,7 +58,7 @@ PARTS = {
     "spread": Part(spread.compute, [(PAGE, "spread", spread.rows)]),
     "printed": Part(printed.compute, printed.BLOCKS),
 }
-LANES = (("methods",), ("instrument", "layers", "spread", "printed"))
+LANES = (("methods", "stages"), ("instrument", "layers", "spread", "printed"))
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ ARCH = {"layers": 6, "hidden": 512, "heads": 8, "kv_heads": 2, "mlp": 1024, "voc
 
 def test_a_shape_has_what_is_usual_and_stays() -> None:
     assert usual(LLMShape) == {
-        "experts": None, "gated": False, "states": None, "recurrent": False, "sliding": None, "values": True
+        "experts": None, "gated": False, "states": None, "recurrent": False, "sliding": None, "values": True,
+        "lean": None, "fed": 0, "feeds": 0, "reading": False,
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def test_a_pattern_of_windows(more: dict[str, Any], pattern: Sliding | None) -> 
 
 def test_each_so_many_th_layer_sees_all_and_where_it_has_its_own_heads_the_last_does_too() -> None:
     assert [Sliding(64, 3).sees_all(layer, 7) for layer in range(7)] == [False, False, True] * 2 + [False]
-    assert [Sliding(64, 3, kv_heads=1).sees_all(layer, 7) for layer in range(7)] == [False, False, True] * 2 + [True]
+    assert [Sliding(64, 3, head_dim=1).sees_all(layer, 7) for layer in range(7)] == [False, False, True] * 2 + [True]
     sliding = LLMShape(7, 512, 8, 2, 64, 1024, 1000, sliding=Sliding(100, 3, 1, 256))
     windowed, whole = sliding.at(0), sliding.at(2)
     assert [windowed.kept(n) for n in (99, 100, 101)] == [99, 100, 100] and whole.kept(101) == 101

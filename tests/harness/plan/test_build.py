@@ -95,9 +95,7 @@ def test_method_that_drops_nothing_is_refused() -> None:
 
 
 def test_impossible_pair_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "winnow.harness.plan.build.impossible", lambda family, reducer, depth: "needs a CLS token: use guide=mean"
-    )
+    monkeypatch.setattr("winnow.harness.plan.build.impossible", lambda *facts: "needs a CLS token: use guide=mean")
     with pytest.raises(WinnowError, match="reducer=fastv cannot work on model=pico: needs a CLS token: use guide=mean"):
         build_method(cell(FASTV))
 

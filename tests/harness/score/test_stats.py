@@ -259,7 +259,7 @@ def test_holm_by_hand() -> None:
 
 def test_holm_equals_statsmodels() -> None:
     rng = np.random.default_rng(0)
-    for n in range(1, 20):
+    for n in (1, 6, 19):  # theirs collects all garbage each time
         p_values = [*rng.uniform(0, 0.3, n).round(2)]
         assert holm(p_values) == pytest.approx([*multipletests(p_values, method="holm")[1]])
 
