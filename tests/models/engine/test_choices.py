@@ -35,7 +35,7 @@ def step(steps: int = 0, held: Held | None = None, padding: int = 0) -> Forward:
     """Behind prompts of six tokens, the second all text, of which some steps were decoded."""
     traces = [Recorder(layout).finish() for layout in (PICTURED, TEXT)]
     for trace in traces:
-        trace.decoded += [None] * steps
+        trace.decoded.extend([None] * steps)
     books = Ledger("me", 4, width=6 + padding + steps, batch=2, held=[None, held, held, held], turns=[traces])
     books.places = [torch.arange(padding, 6 + padding)] * 2
     books.told = [None, None]
