@@ -105,8 +105,11 @@ class TileChooser(Reducer, ABC):
         for base, tiles in pictures(view.layout):
             size = base.rows * base.cols
             frames = [_frame(base, number) for number in range(base.frames)]
-            chosen.append(torch.cat([self.whole(view, x, tiles) + i * size for i, x in enumerate(frames)]))
-            chosen += [] if tiles is None else [self.parts(view, base, tiles)]
+            own = torch.cat([self.whole(view, x, tiles) + i * size for i, x in enumerate(frames)])
+            others = [] if tiles is None else [self.parts(view, base, tiles)]
+            if not any(map(len, (own, *others))):  # an official budget below one token
+                own = told(view, base)[-1].argmax()[None].cpu()
+            chosen += [own, *others]
         return arrange([span.positions for span in view.layout.spans], chosen, view.visual, self.positions)
 
 

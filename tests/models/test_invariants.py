@@ -150,7 +150,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "holov": HoloV(ratio=0.25, runs=3),
     "holov-official": HoloV(ratio=0.4, runs=5, variant="official", positions="keep"),
     "prunevid": PruneVid(ratio=0.25, tau=0.1),
-    "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep"),
+    "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep", second=0.5, decode="all", schedule=K(2)),
+    "prunevid-kept": PruneVid(ratio=0.8, tau=0.3, positions="keep", second=0.5, schedule=K(3)),
     "vscan": VScan(ratio=0.25, second=0.5, windows=2, schedule=K(3)),
     "vscan-exact": VScan(ratio=0.4, second=1.0, windows=2, counts="exact", positions="keep", schedule=K(2)),
     "fastvid": FastVID(ratio=0.5, segments=2),
@@ -222,6 +223,7 @@ ALIKE = {
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
     "minicpmv4_6": {"none", "random-entrance", "fastv"},
     "gemma4": {"none", "fastv", "tome"},
+    "gemma4_e": {"none", "fastv", "tome"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 

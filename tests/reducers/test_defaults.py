@@ -42,6 +42,7 @@ SCHEDULES: dict[str, Schedule] = {
     "illava": K(8, of=28),
     "pact": K(4, of=28),
     "pdrop": Cuts((8, 16, 24), of=32),
+    "prunevid": K(11, of=32),
     "sparsevlm": Cuts((3, 7, 16), of=32),
     "tome": First(24),
     "v2drop": Cuts((3, 17, 22), of=32),

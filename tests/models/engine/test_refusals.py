@@ -57,7 +57,7 @@ def test_a_cache_holds_what_the_books_say() -> None:
 
 def test_sliding_layers_and_those_with_a_state_hold_what_they_hold() -> None:
     checks.check_held(filled(5, 2), books(None, None, width=5), [None, 2])
-    checks.check_held(filled(5, 1), books(None, None, width=5), [None, None], linear={1})
+    checks.check_held(filled(5, 1), books(None, None, width=5), [None, None], keyless={1})
 
 
 def test_a_layer_with_a_state_needs_room_for_it() -> None:

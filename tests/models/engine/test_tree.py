@@ -119,7 +119,7 @@ def test_what_nobody_comes_by_is_forgotten() -> None:
     layout = Layout.of(30, (3, (4, 2, 2)))
     first, second = NoReduction(), FastV(ratio=0.25, schedule=K(2))
     trunk = Trunk([first, second])
-    own, coming = trunk.begin(first, prefill(layout), None)
+    own, coming = trunk.begin(first, prefill(layout), None, lent=4)
     assert own.reducer is first and [one.reducer for one in coming] == [second] and trunk.waiting == [second]
     above = trunk.root
     for layer in range(4):
@@ -134,7 +134,7 @@ def test_what_nobody_comes_by_is_forgotten() -> None:
     trunk.prune()
     assert {found.layer for found in trunk.root.below()} == {0, 1, 2} and cut in list(trunk.root.below())
     assert trunk.held == 80 + 80 + 48 + 4 and trunk._entered == []  # FastV is told nothing at the entrance
-    trunk.begin(second, prefill(layout), None)
+    trunk.begin(second, prefill(layout), None, lent=4)
     trunk.prune()
     assert list(trunk.root.below()) == [] and trunk.held == 0
 
@@ -143,7 +143,7 @@ def test_notes_stay_for_who_acts_at_the_entrance() -> None:
     layout, later = Layout.of(30, (3, (4, 2, 2))), FastV(ratio=0.5, schedule=K(2))
     for waiting, stay in ((later, False), (DivPrune(), True)):
         trunk = Trunk([waiting])
-        trunk.begin(NoReduction(), prefill(layout), None)
+        trunk.begin(NoReduction(), prefill(layout), None, lent=4)
         trunk.notes([A], torch.ones(1, 2, 3))
         trunk.prune()
         assert bool(trunk._entered) is stay
