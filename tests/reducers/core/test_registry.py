@@ -9,7 +9,7 @@ import pytest
 from winnow.reducers import fastv
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import WinnowError, choose
-from winnow.reducers.core.field_types import check_types
+from winnow.reducers.core.field_types import check_types, choices_of
 from winnow.reducers.core.registry import METHODS, build, find, named
 from winnow.reducers.core.schedule import K
 
@@ -106,3 +106,9 @@ def test_the_nearest_choice_comes_first() -> None:
     assert choose("qwe", known, " | ").startswith("did you mean qwen2_vl? choose gemma3 | gemma4")
     assert choose("ll", known) == "choose gemma3, gemma4, llava, qwen2_vl"  # two letters begin much
     assert choose("xyz", known) == "choose gemma3, gemma4, llava, qwen2_vl"
+
+
+def test_fixed_choices_of_a_field() -> None:
+    way = Literal["left", "right"]
+    assert choices_of(way) == ("left", "right") and choices_of(way | None) == ("left", "right", None)
+    assert choices_of(int) == choices_of(int | None) == choices_of(int | way) == ()
