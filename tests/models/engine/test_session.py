@@ -126,6 +126,20 @@ def test_deepstack_features_are_added_layer_by_layer_where_they_belong() -> None
     assert session().after_layer(torch.zeros(1)) is None
 
 
+def test_inputs_of_layers_are_kept_in_prefill_layer_by_layer() -> None:
+    made = torch.arange(24.0).view(1, 2, 3, 4)
+    prefill, family = SimpleNamespace(features=[]), SimpleNamespace(fed=True)
+    own = session(forward=SimpleNamespace(prefill=prefill), family=family, depth=3)
+    assert own.feed(lambda *asked: made) is made
+    for layer in range(3):
+        found = own.fed(layer)
+        assert found is not None and torch.equal(found, made[:, :, layer])
+    family.fed = False
+    assert own.fed(0) is None
+    step = session(forward=None, family=SimpleNamespace(fed=True), depth=3)
+    assert step.feed(lambda: made) is made and step.fed(0) is None
+
+
 def test_a_language_model_that_is_called_by_itself_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="the language model was called by itself"):
         session().before_llm(NOBODY, (), {})
