@@ -127,7 +127,7 @@ class DART(Chooser):
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
-        if self.ratio >= 1 or not present:
+        if self.ratio >= 1:
             return present
         if self.variant == "official":
             return min(present, self.pivots + self._part(present) * (self.pivots + self.text_pivots))

@@ -247,7 +247,7 @@ class Scorer(Ranker):
         """See `Reducer.count`: the rounded share, at least one token, at most those present."""
         cuts = self.sites(site.depth)
         part = (cuts.index(site) + 1) / len(cuts)
-        return min(present, max(1, round(grid.tokens * self.ratio**part))) if present else 0
+        return min(present, max(1, round(grid.tokens * self.ratio**part)))
 
 
 def sites_of(schedule: Schedule | None, depth: int) -> tuple[Site, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 from winnow.reducers.core.probes import (
     Change,
+    HighestRows,
     KeysAhead,
     LookAhead,
     MeanQuery,
@@ -71,6 +72,8 @@ CASES: dict[str, tuple[dict[str, Any], list[Site], Asked]] = {
     "pact": ({}, at(4), in_each([4], MeanQuery(), KeysAhead())),
     "pdrop": ({}, at(7, 14, 21), in_each([7, 14, 21], LookAhead())),
     "pixelprune": ({}, [Site.pixels(DEPTH)], ()),
+    "prunevid all": ({"second": 0.4, "decode": "all"}, at(0, 10), in_each([9], HighestRows("text"))),
+    "prunevid kept": ({"second": 0.4}, [*at(0, 10), Site.decode(0, DEPTH)], in_each([9], HighestRows("text"))),
     "sparsevlm": ({}, at(3, 6, 14), in_each([2, 5, 13], Raters())),
     "sparsevlm +": ({"version": "+"}, at(3, 6, 14), in_each([2, 5, 13], Raters(14, corrected=True))),
     "tome": ({}, inside(range(24)), in_each(range(24), LLMKeys(rope=False))),
@@ -105,7 +108,9 @@ def test_inside_the_llm(case: str) -> None:
     assert list(method.sites(DEPTH)) == sites and _sorted(method.probes(DEPTH)) == _sorted(probes)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - CASES.keys() - {"compose"}))
+@pytest.mark.parametrize(
+    "name", sorted(METHODS.keys() - {case.partition(" ")[0] for case in CASES} - {"compose"} | {"dart", "prunevid"})
+)
 def test_the_others_act_at_the_entrance_and_ask_for_nothing(name: str) -> None:
     method = named(name, {})
     assert list(method.sites(DEPTH)) == ([] if name in NOWHERE else ENTRANCE) and method.probes(DEPTH) == ()

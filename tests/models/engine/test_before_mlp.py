@@ -22,6 +22,9 @@ class Block(nn.Module):
             self.pre_feedforward_layernorm_2, self.post_feedforward_layernorm_2 = nn.LayerNorm(4), nn.LayerNorm(4)
         if scale is not None:
             self.layer_scalar = torch.tensor(scale)
+        self.fed: Tensor | None = None
+        self.act_fn, self.per_layer_input_gate = nn.ReLU(), nn.Linear(4, 3)
+        self.per_layer_projection, self.post_per_layer_input_norm = nn.Linear(3, 4), nn.LayerNorm(4)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + 1
@@ -31,7 +34,7 @@ class Block(nn.Module):
             self.gate = self.router(flat).softmax(-1)
             routed = self.experts(self.pre_feedforward_layernorm_2(flat))
             made = made + self.post_feedforward_layernorm_2(routed.view(x.shape))
-        return closed(self, x + self.last(made))
+        return closed(self, x + self.last(made), self.fed)
 
 
 def hooked(block: Block, reduce: Any, stack: ExitStack) -> None:
@@ -49,6 +52,22 @@ def test_the_block_goes_on_with_what_is_left(scale: float | None) -> None:
         found = block(hidden)
     assert torch.allclose(found, whole[:, 1::2], atol=1e-6) and seen[0] is found
     assert torch.equal(block(hidden), whole)
+
+
+def test_what_a_block_is_fed_besides_is_that_of_the_tokens_left() -> None:
+    torch.manual_seed(0)
+    block, hidden = Block(scale=0.5), torch.randn(2, 5, 4)
+    plain = block(hidden)
+    block.fed = torch.randn(2, 5, 3)
+    whole, fed = block(hidden), block.fed
+    with ExitStack() as stack:
+        BeforeMLP(lambda x: x[:, 1::2], lambda: fed[:, 1::2]).hook(stack, block, "norm", "last")
+        found = block(hidden)
+    assert torch.allclose(found, whole[:, 1::2], atol=1e-6) and not torch.allclose(whole, plain)
+    added = block.post_per_layer_input_norm(
+        block.per_layer_projection(block.act_fn(block.per_layer_input_gate(2 * plain)) * fed)
+    )
+    assert torch.allclose(whole, plain + 0.5 * added, atol=1e-6)
 
 
 @pytest.mark.parametrize("kept", [slice(1, None, 2), slice(None)])

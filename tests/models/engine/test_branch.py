@@ -26,10 +26,10 @@ LAYOUT = Layout.of(8, (1, (1, 2, 2)))
 class Run:
     """A model whose layer n adds n + 1 to states, and whose statistic is the layer's number."""
 
-    def __init__(self, trunk: Trunk, method: Reducer) -> None:
+    def __init__(self, trunk: Trunk, method: Reducer, lent: int = DEPTH) -> None:
         self.method, self.cache = method, DynamicCache()
         self.prefill = Prefill(method, [LAYOUT], LAYOUT.length, DEPTH)
-        self.branch = Branch(trunk, method, self.prefill, None, self.cache, self.prefill.depth)
+        self.branch = Branch(trunk, method, self.prefill, None, self.cache, lent)
         self.computed: list[int] = []
 
     def layer(self, number: int, hidden: Tensor) -> Tensor:
@@ -97,6 +97,17 @@ def test_a_layer_without_the_statistic_is_computed_again() -> None:
     assert 1 in other.computed and other.prefill.signals.values[0][Rows("last"), 1].tolist() == [
         1 + n for n in range(8)
     ]
+
+
+def test_layers_that_lend_their_keys_are_computed_by_each_method() -> None:
+    first, second = NoReduction(), FastV(schedule=K(4))
+    trunk = Trunk([first, second])
+    computed = []
+    for one in (first, second):
+        run = Run(trunk, one, lent=2)
+        run.whole()
+        computed.append(run.computed)
+    assert computed == [[0, 1, 2, 3, 4], [2, 3, 4]]
 
 
 def test_nothing_is_kept_for_nobody() -> None:

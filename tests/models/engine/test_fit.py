@@ -13,6 +13,7 @@ from winnow.models.engine.forward import Forward
 from winnow.models.engine.ledger import Held, Ledger
 from winnow.models.engine.prefill import Prefill
 from winnow.models.engine.sequence import Stage
+from winnow.models.transformers_api import SHARED
 from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.none import NoReduction
@@ -148,3 +149,15 @@ def test_what_stands_around_a_prompt() -> None:
     assert later.prefill is not None
     later.prefill.stages = [(1, stage(0, 1, added=torch.zeros(1, 2)))]
     assert own.around(later, 1).weighed and not own.around(later, 0).weighed
+
+
+def test_a_layer_that_reads_anothers_keys_sees_those_that_it_has_left_itself() -> None:
+    """Layer 2 reads what layer 1 stores, and has lost the second of three tokens in between."""
+    made = prompt(books(), 3)
+    assert made.prefill is not None
+    made.prefill.stages = [(2, stage(0, 2))]
+    own = fit(windows=(None, None, None), owners=(0, 1, 1))
+    assert own.readers == {2} and fit().readers == frozenset()
+    shared = {"full": (torch.zeros(1, 1, 3, 2),), "sliding": (torch.zeros(1, 1, 3, 2),)}
+    seen = own.mask(made, 2, torch.zeros(1, 2, 2), {"attention_mask": None, SHARED: shared})
+    assert seen is not None and seen[0, 0].int().tolist() == [[1, 0, 0], [1, 0, 1]]

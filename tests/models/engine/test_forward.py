@@ -148,6 +148,12 @@ def test_a_step_behind_whole_keys_needs_no_mask() -> None:
     assert inputs(padded, None) == [[[0, 1, 1, 1]], None]
 
 
+def test_the_mask_of_a_step_is_that_of_what_layer_0_holds() -> None:
+    """Later layers hold less, and are told so by themselves."""
+    step = forward(books(3, 9, held(0, 1, 8), held(0, 8), held(8)), 1, [0] + [1] * 9)
+    assert inputs(step, None)[0] == [[0, 1, 1, 1]]
+
+
 def test_positions_of_a_layer_differ_where_it_renumbered() -> None:
     ledger = books(3, 4, None, held(0, 1, 3, shift=2), held(0, shift=0))
     made = forward(ledger, 3, None, Layout(3))

@@ -97,3 +97,17 @@ def test_blocks_go_on_with_the_patches_that_are_left() -> None:
     assert own._before_block(0, nobody, (rows,), kwargs)[1]["max_seqlen"] == 8
     full = own._after_merger(nobody, (), torch.ones(3, 2))
     assert full is not None and full.sum(1).tolist() == [2, 2, 2, 0, 0, 0]
+
+
+def test_pictures_of_a_row_of_patches_are_asked_one_by_one() -> None:
+    """A picture of 2 x 4 patches and one of 4 x 4, as squares of 2 x 2: one loses a square."""
+    nobody: Any = None
+    own = session()
+    own.films, answers = False, iter([torch.tensor([1]), None, None, None])
+    own._kept = lambda patches, size: next(answers)  # type: ignore[method-assign]
+    rows, grids = torch.zeros(24, 6), torch.tensor([[1, 2, 4], [1, 4, 4]])
+    own._before_tower(nobody, (rows,), {"grid_thw": grids})
+    assert [picture.grid for picture in own.passes[False]] == [(1, 1, 2), (1, 2, 2)]
+    assert own.stays is not None and own.stays.int().tolist() == [0, 1, 1, 1, 1, 1]
+    own._before_tower(nobody, (rows, grids), {})
+    assert own.stays is None and own.passes[False][0].kept is None

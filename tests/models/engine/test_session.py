@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from calling import windowed
 from torch import nn
 from transformers import DynamicCache
 
@@ -125,6 +126,20 @@ def test_deepstack_features_are_added_layer_by_layer_where_they_belong() -> None
     assert session().after_layer(torch.zeros(1)) is None
 
 
+def test_inputs_of_layers_are_kept_in_prefill_layer_by_layer() -> None:
+    made = torch.arange(24.0).view(1, 2, 3, 4)
+    prefill, family = SimpleNamespace(features=[]), SimpleNamespace(fed=True)
+    own = session(forward=SimpleNamespace(prefill=prefill), family=family, depth=3)
+    assert own.feed(lambda *asked: made) is made
+    for layer in range(3):
+        found = own.fed(layer)
+        assert found is not None and torch.equal(found, made[:, :, layer])
+    family.fed = False
+    assert own.fed(0) is None
+    step = session(forward=None, family=SimpleNamespace(fed=True), depth=3)
+    assert step.feed(lambda: made) is made and step.fed(0) is None
+
+
 def test_a_language_model_that_is_called_by_itself_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="the language model was called by itself"):
         session().before_llm(NOBODY, (), {})
@@ -153,21 +168,20 @@ def test_several_tokens_by_hand_are_a_turn_and_one_is_a_step(tokens: int, turns:
 
 
 @torch.no_grad()
-def test_a_layer_whose_books_are_plain_is_left_alone() -> None:
-    """Behind a cut at layer 2 a step's layers 0 and 1 get transformers' own mask and positions, the others Winnow's."""
-    loaded = tiny_model("llava", "sdpa")
+@pytest.mark.parametrize("llm", ["qwen2", "mistral"])
+def test_a_layer_whose_books_are_plain_is_left_alone(llm: str) -> None:
+    """In front of a cut at layer 2, and behind it in a step, layers 0 and 1 get transformers' own mask and positions.
+
+    Those of Mistral slide, within a window that nothing has left.
+    """
+    loaded = windowed(llm, "sdpa", window=1000)
     model, parts = loaded.model, loaded.family.parts(loaded.model)
     inputs = loaded.family.encode(loaded.processor, [image_prompt()])
     given: list[Any] = []
     with attach(model, RandomDrop(ratio=0.5, schedule=K(2))):
-        cache: Any = model(**inputs, past_key_values=DynamicCache()).past_key_values
-        session = session_of(model)
-        handles = [
+        for layer in parts.layers:
             layer.register_forward_pre_hook(lambda m, a, kw: given.append(kw["position_ids"]), with_kwargs=True)
-            for layer in parts.layers
-        ]
+        cache: Any = model(**inputs, past_key_values=DynamicCache()).past_key_values
         model(input_ids=inputs["input_ids"][:, -1:], past_key_values=cache)
-        for handle in handles:
-            handle.remove()
-    assert session.forward is None
-    assert [positions is not None for positions in given] == [layer < 2 for layer in range(len(given))]
+        assert session_of(model).forward is None
+    assert [positions is not None for positions in given] == [layer < 2 for layer in range(len(parts.layers))] * 2

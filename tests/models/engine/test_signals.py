@@ -11,6 +11,7 @@ from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import (
     Change,
+    HighestRows,
     Keys,
     KeysAhead,
     LookAhead,
@@ -56,10 +57,12 @@ def expected(probe: Rows | PeakRows, b: int, weights: Tensor, held: int) -> Tens
         "all": torch.ones(len(index), dtype=torch.bool),
     }[probe.which]
     joined = own.amax(0) if isinstance(probe, PeakRows) else own.mean(0)
+    if isinstance(probe, HighestRows):
+        return joined[rows].amax(0)
     return joined[rows].sum(0) / (len(index) if probe.which == "all" else 1)
 
 
-PROBES = Rows("last"), Rows("text"), Rows("all"), PeakRows("text"), PeakRows("visual")
+PROBES = Rows("last"), Rows("text"), Rows("all"), PeakRows("text"), PeakRows("visual"), HighestRows("text")
 
 
 @pytest.mark.parametrize("tail", [0, 2])

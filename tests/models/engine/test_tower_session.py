@@ -195,11 +195,11 @@ def test_who_was_merged_into_whom_is_told_in_tokens_of_the_prompt() -> None:
 def test_sequences_share_their_anchors_and_cut_off_patches_have_none() -> None:
     own = session()
     own.passes = {0: passed(2)}
-    own.passes[0].anchor = [torch.tensor([1, 1, 3, 3]), torch.tensor([1, 1, 2, 2])]
+    own.passes[0].anchor = [torch.tensor([1, 1, 1, 1]), torch.tensor([1, 1, 2, 2])]
     recorders = [Recorder(TILED), Recorder(TILED)]
     own.provenance(recorders)
-    # Of the first tile cells 0 and 1 stand for themselves; in the second, 2 goes to a patch that was cut off.
-    assert [recorder.anchor.tolist() for recorder in recorders] == [[0, 1, 2, 3]] * 2
+    # In the first tile cell 1 went into cell 0; in the second, 2 into a patch that was cut off.
+    assert [recorder.anchor.tolist() for recorder in recorders] == [[0, 0, 2, 3]] * 2
 
 
 def test_what_leaves_the_tower_fills_the_slots_that_the_model_expects() -> None:

@@ -79,6 +79,7 @@ def test_what_does_not_fit_is_not_kept() -> None:
 def test_a_method_is_waited_for_once() -> None:
     one, two = FastV(ratio=0.5), FastV(ratio=0.5)
     trunk = Trunk([one, two, PDrop()])
+    assert not trunk.closed and (trunk.ran, trunk.spared, trunk.held, trunk.peak) == ([], [], 0, 0)
     assert trunk.probes(32) == {(Rows("last"), 1), *((LookAhead(), layer) for layer in (8, 16, 24))}
     trunk.done(one)
     assert trunk.waiting[0] is two and len(trunk.waiting) == 2  # equal methods are two
