@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 FULL_VENV = $(if $(TRANSFORMERS),.venv-$(TRANSFORMERS),$(VENV))
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# Tests start many processes: each would compile all of Winnow where it may not cache bytecode.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # What another environment could break: the main job, the engine, configuration, scoring, tables.
 SUBSET := tests/test_main_job.py tests/reducers tests/models/test_engine.py tests/models/test_decoding.py \
 	tests/harness/config tests/harness/run tests/harness/score tests/harness/results/tables

@@ -17,8 +17,10 @@ name                                  versions         what
 ``_expand_multimodal_outputs``        from 5.18        repeats encoded pictures for the sequences of a prompt; GLM's own
                                                        repeats them one by one, in the wrong order
 ``model.rope_deltas``                 5.17 to 5.24     what M-RoPE adds to later positions, for the last prompt alone
-``shared_kv_states``                  5.17 to 5.24     where Gemma 4's layers leave keys for others; asked for by their
-                                                       attention on some versions though none are shared
+``shared_kv_states``                  5.17 to 5.24     where Gemma 4's layers leave keys for others, by type of layer;
+                                                       asked for by their attention though none are shared
+``project_per_layer_inputs``          5.17 to 5.24     of Gemma 4's LLM: makes what each layer is fed of each token
+``per_layer_inputs``                  5.17 to 5.24     what it makes that of besides the embeddings
 ====================================  ===============  ================================================================
 """
 
@@ -173,6 +175,8 @@ def stack_caches(caches: Sequence[Any]) -> Any:
 def _stack_layers(layers: Sequence[Any]) -> Any:
     if carries_state(layers[0]):
         return _stack_states(layers)
+    if all(getattr(layer, "keys", None) is None for layer in layers):  # they read the keys of others
+        return copy(layers[0])
     made = copy(max(layers, key=lambda layer: layer.get_seq_length()))
     width = made.keys.shape[-2]
     for name in ("keys", "values"):
@@ -195,6 +199,9 @@ def _stack_states(layers: Sequence[Any]) -> Any:
 
 SHARED = "shared_kv_states"
 """Argument of Gemma 4's layers in which some leave keys for others."""
+
+FEEDING, FED = "project_per_layer_inputs", "per_layer_inputs"
+"""Method of Gemma 4's LLM that makes what each layer is fed of each token, and the argument that it makes it of."""
 
 ROPE_DELTAS = "rope_deltas"
 """Where a model with M-RoPE remembers it."""

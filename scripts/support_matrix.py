@@ -32,6 +32,9 @@ stands in a tile's padding goes with it. Wherever a model pools, a
 frame that keeps more vectors than it has pooled slots is refused: 196 on `llava_onevision`, 169 on `llava_video`, 144
 on `llava_next_video`, `pllava` and `longva`. `ratio` is a share of these slots there, so that it means the same for
 every method of a sweep.
+
+On `gemma4_e` methods act in and read the layers that make keys of their own: 15 of E2B's 35, 24 of E4B's 42. The column
+stands for 22 of 32, so that a schedule that just fits there may be refused on E2B.
 """
 
 

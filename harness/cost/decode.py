@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from winnow.harness.cost.memory import kv_bytes
+from winnow.harness.cost.memory import read_bytes
 from winnow.harness.cost.op import LINEAR_FLOPS, Op
 from winnow.harness.cost.shape import LLMShape
 
@@ -29,4 +29,5 @@ def step_op(shape: LLMShape, tokens_per_layer: Sequence[int], done: int = 0, wid
     seen = sum(one.kept(n) * one.head_dim for n, one in zip(cached, shapes, strict=True) if not one.recurrent)
     stepped = sum(one.states.step() for one in shapes if one.recurrent and one.states)
     attention = 2 * LINEAR_FLOPS * shape.heads * seen + stepped
-    return Op("step", LINEAR_FLOPS * weights + attention, weights * width, kv_load=kv_bytes(shape, cached, width))
+    read = sum(read_bytes(one, n, width) for n, one in zip(cached, shapes, strict=True))
+    return Op("step", LINEAR_FLOPS * weights + attention, weights * width, kv_load=read)

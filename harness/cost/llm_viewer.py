@@ -30,10 +30,11 @@ NAME = "llm-viewer-compat"
 def _attention(shape: LLMShape, n: int, width: float, fused: bool) -> list[Op]:
     if shape.recurrent and shape.states:
         return shape.states.ops(n, width)
-    scores, product = n * n * shape.heads, LINEAR_FLOPS * n * n * shape.heads * shape.head_dim
-    queries, keys = n * shape.heads * shape.head_dim * width, n * shape.kv_heads * shape.head_dim * width
+    rows = shape.passing(n)
+    scores, product = rows * n * shape.heads, LINEAR_FLOPS * rows * n * shape.heads * shape.head_dim
+    queries, keys = rows * shape.heads * shape.head_dim * width, n * shape.kv_heads * shape.head_dim * width
     if fused:
-        flops, streamed = 2 * product + SOFTMAX_FLOPS * scores, 2 * -(-n // TILE) * keys
+        flops, streamed = 2 * product + SOFTMAX_FLOPS * scores, 2 * -(-rows // TILE) * keys
         return [Op("fused_attention", flops, load=queries, store=2 * scores * width, kv_load=streamed)]
     return [
         Op("qk_matmul", product, load=keys, store=scores * width, kv_load=keys),
@@ -43,7 +44,7 @@ def _attention(shape: LLMShape, n: int, width: float, fused: bool) -> list[Op]:
 
 
 def _elementwise(shape: LLMShape, n: int, width: float, mlp_add: bool, mlp: int) -> list[Op]:
-    sizes = {"attn": n * shape.hidden, "mlp": mlp * shape.hidden}
+    sizes = {"attn": shape.passing(n) * shape.hidden, "mlp": shape.passing(mlp) * shape.hidden}
     adds = ["attn", "mlp"] if mlp_add else ["attn"]
     return [
         *(Op(f"{at}_norm", NORM_FLOPS * x, load=x * width, store=x * width) for at, x in sizes.items()),

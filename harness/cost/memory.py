@@ -35,6 +35,11 @@ def kv_bytes(shape: LLMShape, tokens_per_layer: Sequence[int], bytes_per_element
 
 def kept_bytes(shape: LLMShape, n: int, width: float = 2) -> float:
     """Bytes that one layer keeps of `n` tokens; for a layer of a hybrid, or with a window, `LLMShape.at`."""
+    return 0.0 if shape.reading else read_bytes(shape, n, width)
+
+
+def read_bytes(shape: LLMShape, n: int, width: float = 2) -> float:
+    """Bytes of what was kept of `n` tokens that one layer reads in a step of decoding, perhaps by another layer."""
     if shape.recurrent and shape.states:
         return shape.states.bytes(width)
     return 2 * shape.kv_heads * shape.head_dim * width * shape.kept(n)
@@ -44,7 +49,7 @@ def weight_bytes(
     shape: LLMShape, tied: bool, tower: TowerShape | None = None, projector: Sequence[Linear] = (), width: float = 2
 ) -> float:
     """Bytes of all weights: the decoder's, LM head and embedding (one matrix where they are tied), tower, projector."""
-    count = shape.parameters + shape.hidden * shape.vocab * (1 if tied else 2)
+    count = shape.parameters + shape.tables + shape.hidden * shape.vocab * (1 if tied else 2)
     count += tower.parameters if tower else 0
     return width * (count + sum(layer.inputs * layer.outputs for layer in projector))
 
@@ -56,6 +61,7 @@ def layer_bytes(shape: LLMShape, n: int, attn: str = "sdpa", width: float = 2) -
     attention: residual and norm, queries, keys, values and the output, and with ``eager`` the scores, once as computed
     and once in float32 behind the softmax.
     """
+    n = shape.passing(n)
     if shape.recurrent and shape.states:
         return max(shape.states.live(n, shape.hidden, width), width * n * (2 * shape.hidden + 3 * shape.inner))
     inner = n * (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim

@@ -26,8 +26,9 @@ def pairs(n: int, causal: bool) -> float:
 def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
     if shape.recurrent and shape.states:
         return shape.states.ops(n, width)
-    queries, keys = n * shape.heads * shape.head_dim * width, n * shape.kv_heads * shape.head_dim * width
-    scores = pairs(n, attn != EAGER) * shape.heads
+    rows, keys = shape.passing(n), n * shape.kv_heads * shape.head_dim * width
+    queries = rows * shape.heads * shape.head_dim * width
+    scores = (rows * n if shape.reading else pairs(n, attn != EAGER)) * shape.heads
     product = LINEAR_FLOPS * scores * shape.head_dim
     if attn == EAGER:
         return [
@@ -35,7 +36,7 @@ def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
             Op("softmax", SOFTMAX_FLOPS * scores, load=scores * width, store=scores * width),
             Op("sv_matmul", product, load=scores * width, store=queries, kv_load=keys),
         ]
-    passes = (-(-n // TILE) + 1) / 2  # a causal kernel streams keys only up to the tile's own rows
+    passes = (-(-rows // TILE) + 1) / 2  # a causal kernel streams keys only up to the tile's own rows
     return [
         Op(
             "fused_attention",
@@ -48,8 +49,9 @@ def _attention(shape: LLMShape, n: int, width: float, attn: str) -> list[Op]:
 
 
 def _elementwise(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
+    n, mlp = shape.passing(n), shape.passing(mlp)
     inner, queries = mlp * shape.inner, n * shape.heads * shape.head_dim
-    rotated = queries + n * shape.kv_heads * shape.head_dim
+    rotated = queries + (0 if shape.reading else n * shape.kv_heads * shape.head_dim)
     sizes = {"attn": n * shape.hidden, "mlp": mlp * shape.hidden}
     return [
         *(Op(f"{at}_norm", NORM_FLOPS * x, load=x * width, store=x * width) for at, x in sizes.items()),

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from winnow.harness.cost.experts import Experts
+from winnow.harness.cost.lean import Lean, feeding
 from winnow.harness.cost.op import NORM_FLOPS, Op, linear
 from winnow.harness.cost.sliding import Sliding
 from winnow.harness.cost.states import States
@@ -32,6 +33,12 @@ class LLMShape:
         The window of most layers, see `at`.
     values : bool
         Whether values have weights of their own; else they are what keys are made of.
+    lean : Lean or None
+        Layers that are fed besides, and last ones that make no keys, see `at`.
+    fed, feeds : int
+        Numbers that a layer of this shape is fed of each token, and that it makes of each to feed all layers.
+    reading : bool
+        Whether a layer of this shape reads the keys of an earlier one.
     """
 
     layers: int
@@ -47,6 +54,10 @@ class LLMShape:
     recurrent: bool = False
     sliding: Sliding | None = None
     values: bool = True
+    lean: Lean | None = None
+    fed: int = 0
+    feeds: int = 0
+    reading: bool = False
 
     @classmethod
     def from_arch(cls, arch: Mapping[str, Any]) -> "LLMShape":
@@ -63,19 +74,34 @@ class LLMShape:
             sliding=Sliding.from_arch(arch),
             recurrent=False,
             values=True,
+            lean=Lean.from_arch(arch),
+            fed=0,
+            feeds=0,
+            reading=False,
         )
 
     def at(self, layer: int) -> "LLMShape":
         """The shape of one layer, for what is counted layer by layer: a hybrid's, or some with windows, are unlike."""
         if self.experts and layer < self.experts.first:
             return _dense(self).at(layer)
+        if self.lean:
+            return _lean(self, self.lean, layer >= self.layers - self.lean.readers, layer == 0).at(layer)
         if self.sliding and self.sliding.sees_all(layer, self.layers):
             return _seeing_all(self, self.sliding)
         return self if self.states is None else _kind(self, bool((layer + 1) % self.states.every))
 
     def kept(self, n: int) -> int:
-        """Tokens of `n` whose keys a layer of this shape keeps."""
+        """Tokens of `n` whose keys a layer of this shape keeps, or reads where it keeps none."""
         return min(n, self.sliding.window) if self.sliding else n
+
+    def passing(self, n: int) -> int:
+        """Tokens of a prompt, of which `n` are left, that pass a layer of this shape."""
+        return min(n, 1) if self.reading else n
+
+    @property
+    def tables(self) -> int:
+        """Weights of the tables from which layers are fed."""
+        return self.lean.fed * self.layers * self.vocab if self.lean else 0
 
     @property
     def parameters(self) -> int:
@@ -110,12 +136,19 @@ class LLMShape:
         if self.recurrent and self.states:
             return self.states.weights(self.hidden)
         queries = self.heads * (2 + self.gated)  # with the output's
-        return self.hidden * (queries + (1 + self.values) * self.kv_heads) * self.head_dim
+        keys = 0 if self.reading else (1 + self.values) * self.kv_heads
+        return self.hidden * ((queries + keys) * self.head_dim + 2 * self.fed + self.feeds)
 
 
 @cache
 def _dense(shape: LLMShape) -> LLMShape:
     return replace(shape, experts=None)
+
+
+@cache
+def _lean(shape: LLMShape, lean: Lean, reading: bool, first: bool) -> LLMShape:
+    mlp, feeds = shape.mlp * (1 + (lean.wide and reading)), lean.fed * shape.layers * first
+    return replace(shape, lean=None, fed=lean.fed, feeds=feeds, reading=reading, mlp=mlp)
 
 
 @cache
@@ -130,16 +163,18 @@ def _kind(shape: LLMShape, recurrent: bool) -> LLMShape:
 
 
 def linears(shape: LLMShape, n: int, width: float, mlp: int) -> list[Op]:
-    """Cost of a decoder layer's linear layers, on n tokens in its attention; both profiles agree on them."""
+    """Cost of a decoder layer's linear layers, n tokens being in its attention; both profiles agree on them."""
     hidden, queries, keys = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     if shape.recurrent and shape.states:
         return [*shape.states.linears(hidden, n, width), *_mlp(shape, mlp, width)]
+    rows, left = shape.passing(n), shape.passing(mlp)
+    cached = [] if shape.reading else [linear("k_proj", n, hidden, keys, width, cached=True), _values(shape, n, width)]
     return [
-        linear("q_proj", n, hidden, queries * (1 + shape.gated), width),
-        linear("k_proj", n, hidden, keys, width, cached=True),
-        _values(shape, n, width),
-        linear("out_proj", n, queries, hidden, width),
-        *_mlp(shape, mlp, width),
+        linear("q_proj", rows, hidden, queries * (1 + shape.gated), width),
+        *cached,
+        linear("out_proj", rows, queries, hidden, width),
+        *_mlp(shape, left, width),
+        *feeding(hidden, shape.fed, shape.feeds, rows, left, width),
     ]
 
 

@@ -16,8 +16,8 @@ class Sliding:
     window, every : int
         Tokens that a sliding layer sees, and keeps; each so many-th layer sees everything.
     kv_heads, head_dim : int
-        Key-value heads of those that do, and the width of a head; 0: as of the others. Where they have heads of their
-        own, values are made of keys, and the last layer is one of them (Gemma 4).
+        Key-value heads of those that do, and the width of a head; 0: as of the others. Where their number is their own,
+        values are made of keys; where their width is, the last layer is one of them (Gemma 4).
     """
 
     window: int
@@ -36,4 +36,4 @@ class Sliding:
 
     def sees_all(self, layer: int, layers: int) -> bool:
         """Whether one of so many layers does."""
-        return (layer + 1) % self.every == 0 or bool(self.kv_heads and layer == layers - 1)
+        return (layer + 1) % self.every == 0 or bool(self.head_dim and layer == layers - 1)

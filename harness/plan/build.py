@@ -116,7 +116,7 @@ def build_method(cell: Cell, runs: bool = True, goal: Goal | None = None) -> Bui
     if cell.budget.tokens is not None and solution and cell.budget.scope == PICTURE:
         reducer = _of_each_picture(cell, prompt, reducer, acts_in_tower)
     if runs or (prompt.tower is None and acts_in_tower):
-        _check_support(cell, reducer, depth)
+        _check_support(cell, reducer, depth, prompt.shape.lean.readers if prompt.shape.lean else 0)
     planned = prompt.plan(reducer)
     check_drops(cell, reducer, prompt, planned)
     kept = "" if method.target in REPLAYS else _kept(reducer, prompt, planned)
@@ -170,7 +170,7 @@ def _solve(cell: Cell, prompt: Nominal, goal: Goal, make: Callable[[float], Redu
     return solve(make, goal.measure, goal.target, LOWEST, 1.0, cell.budget.tol, goal.unit)
 
 
-def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:
+def _check_support(cell: Cell, reducer: Reducer, depth: int, readers: int) -> None:
     family = family_facts(cell.model.family)
     if cell.seen.pixels > 1 and not family.any_size:
         raise WinnowError(
@@ -184,7 +184,7 @@ def _check_support(cell: Cell, reducer: Reducer, depth: int) -> None:
         )
     _check_budget(cell, family.budgets)
     _check_own_pruning(cell, family.prunes_itself, reducer, depth)
-    why = impossible(family, reducer, depth)
+    why = impossible(family, reducer, depth, readers)
     if why:
         raise WinnowError(f"reducer={cell.method.name} cannot work on model={cell.model.name}: {why}")
 

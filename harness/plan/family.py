@@ -17,6 +17,7 @@ class FamilyFacts:
     mrope: bool
     both_ways: bool
     full_every: int
+    shared_keys: bool
     prunes_itself: bool
     no_tower: str
     no_pixels: str

@@ -143,6 +143,12 @@ BATCHES: dict[str, tuple[Prompt, ...]] = {
 FILMS = (film_prompt(), mixed_prompt(), film_prompt(16, 1.0, "count ."), text_prompt())
 
 
+def placeholders(model: Any) -> list[int]:
+    """Tokens that stand for pictures and films: in an answer they would ask an oracle for one."""
+    names = (f"{kind}_token_{word}" for kind in ("image", "video", "audio") for word in ("id", "index"))
+    return [token for name in names if (token := getattr(model.config, name, None)) is not None]
+
+
 def batches(family: str) -> dict[str, tuple[Prompt, ...]]:
     """The batches of a family: with M-RoPE also one of films that are longer than their frames are wide."""
     return BATCHES | ({"films": FILMS} if find_family(family).mrope else {})

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from winnow.models.check.sharing import Keys, fed, identities
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.engine.windows import both_ways_layers, windows
 from winnow.models.families import family_of
 from winnow.models.families.base import Parts
-from winnow.models.transformers_api import alone, attention_of
+from winnow.models.transformers_api import FED, attention_of
 
 
 @torch.no_grad()
@@ -68,10 +69,11 @@ def conversation_logits(
     Tensor
         Shape ``(length + steps, vocabulary)``.
     """
-    hidden, positions, added = entrance(model, parts, inputs, answer)
+    hidden, positions, added, identity = entrance(model, parts, inputs, answer)
     llm: Any = parts.llm
     total, place = hidden.shape[1], torch.arange(hidden.shape[1])
-    far = windows(llm.config, len(parts.layers))
+    far, keys = windows(llm.config, len(parts.layers)), Keys(llm, len(parts.layers))
+    own = None if identity is None else fed(llm, hidden, identity)
     together, both_ways = same_picture(model, turns, total), both_ways_layers(family_of(model), far)
     for number, layer in enumerate(parts.layers):
         present = torch.ones(total, dtype=torch.bool)
@@ -88,7 +90,9 @@ def conversation_logits(
             left = present.nonzero().flatten().to(hidden.device)
             hidden = hidden.index_copy(1, left, layer(hidden[:, left], attention_mask=None, position_embeddings=turned))
         else:
-            hidden = layer(hidden, attention_mask=shown, position_embeddings=turned, **alone(layer))
+            more = keys.told(layer, number, range(total))
+            more |= {} if own is None else {"per_layer_input": own[:, :, number]}
+            hidden = layer(hidden, attention_mask=shown, position_embeddings=turned, **more)
         hidden = hidden + added[number] if number < len(added) else hidden
     return said(model, llm.norm(hidden[0]))
 
@@ -140,10 +144,10 @@ def as_mask(mask: Tensor, dtype: torch.dtype, implementation: str) -> Tensor:
 
 def entrance(
     model: nn.Module, parts: Parts, inputs: Mapping[str, Any], answer: Tensor
-) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Embeddings and position ids of prompt and answer, and what is added behind the first layers (deepstack).
+) -> tuple[Tensor, Tensor, list[Tensor], Tensor | None]:
+    """Embeddings and position ids of prompt and answer, as the plain model hands them to its LLM.
 
-    As the plain model hands them to its LLM.
+    And what is added behind the first layers (deepstack), and `identities`.
     """
     caught: list[dict[str, Any]] = []
     handle = parts.llm.register_forward_pre_hook(lambda module, args, kwargs: caught.append(kwargs), with_kwargs=True)
@@ -164,4 +168,4 @@ def entrance(
     for features in caught[0].get("deepstack_visual_embeds") or ():
         added.append(torch.zeros_like(embeds))
         added[-1][0, caught[0]["visual_pos_masks"][0].nonzero().flatten()] = features
-    return embeds, positions, added
+    return embeds, positions, added, identities(llm, caught[0].get(FED), answer)

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from winnow.models.check.oracle import angles, as_mask, entrance, read_while_decoding, said, same_picture
 from winnow.models.check.pixels import Filled
-from winnow.models.engine.norms import Norms, norms_of, scaled
+from winnow.models.check.sharing import Keys, fed
+from winnow.models.engine.norms import Norms, closed, norms_of
 from winnow.models.engine.tower_pass import TowerPass
 from winnow.models.engine.trace import PromptTrace
 from winnow.models.engine.windows import both_ways_layers, windows
 from winnow.models.families import family_of
 from winnow.models.families.base import Parts
-from winnow.models.transformers_api import alone, attention_of
+from winnow.models.transformers_api import attention_of
 from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.site import Site
 
@@ -42,19 +43,22 @@ def replay_logits(
         Where the vision tower was reduced: prompt indices of what it filled, ``(n,)``, and the vectors, ``(n, width)``;
         perhaps also what deepstack adds to them.
     """
-    hidden, positions, added = entrance(model, parts, inputs, answer)
+    hidden, positions, added, identity = entrance(model, parts, inputs, answer)
     if features is not None:
         hidden[0, features[0]] = features[1]
         for plane, own in zip(added, features[2] if len(features) > 2 else (), strict=False):
             plane[0, features[0]] = own
     llm: Any = parts.llm
     walk = _Walk(trace, hidden[0], positions[..., 0, :], [features[0] for features in added])
+    keys = Keys(llm, len(parts.layers))
     far, together = windows(llm.config, len(parts.layers)), same_picture(model, [trace], hidden.shape[1])
     both_ways = both_ways_layers(family_of(model), far)
     walk.act(Site.pixels(len(parts.layers)))
     for number, layer in enumerate(parts.layers):
         block: Any = layer
         walk.act(Site.layer(number, len(parts.layers)))
+        if not number and identity is not None:
+            walk.added = [fed(llm, walk.hidden, identity[0, walk.tokens]).flatten(1)]
         place, state = torch.tensor(walk.tokens), walk.hidden[None]
         distance = place[:, None] - place
         seen = (distance >= 0) | together[place][:, place] if number in both_ways else distance >= 0
@@ -63,25 +67,27 @@ def replay_logits(
         shown = as_mask(mask[None, None], state.dtype, attention_of(llm.config))
         if walk.weighed:
             shown = as_mask(mask[None, None], state.dtype, "eager") + torch.tensor(walk.size).log().to(state.dtype)
-        attended = _mixed(block, state, shown, turned)
+        more = {} if hasattr(block, "linear_attn") else keys.told(block.self_attn, number, walk.tokens)
+        attended = _mixed(block, state, shown, turned, more)
         norms = norms_of(layer)
         walk.hidden = (state + _normed(block, norms.behind_attention, attended))[0]
         walk.act(Site.inside(number, len(parts.layers)))
         state = walk.hidden[None]
         made = _fed(block, norms, state)
-        walk.hidden = scaled(block, state + _normed(block, norms.behind_mlp, made))[0]
+        given = None if identity is None else walk.added[0].unflatten(1, (len(parts.layers), -1))[None, :, number]
+        walk.hidden = closed(block, state + _normed(block, norms.behind_mlp, made), given)[0]
         if number < len(added):
             walk.hidden = walk.hidden + walk.added[number]
     return said(model, llm.norm(walk.hidden[-len(answer) - 1 : -1]))
 
 
-def _mixed(block: Any, state: Tensor, mask: Tensor, turned: Any) -> Tensor:
+def _mixed(block: Any, state: Tensor, mask: Tensor, turned: Any, more: Mapping[str, Any]) -> Tensor:
     """What attention makes of the tokens that are left, or a layer that carries a state through them, and no other."""
     normed = block.input_layernorm(state)
     if hasattr(block, "linear_attn"):
         carried: Tensor = block.linear_attn(hidden_states=normed)
         return carried
-    told = {"attention_mask": mask, "position_embeddings": turned} | alone(block.self_attn)
+    told = {"attention_mask": mask, "position_embeddings": turned} | dict(more)
     attended: Tensor = block.self_attn(hidden_states=normed, **told)[0]
     return attended
 

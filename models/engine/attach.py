@@ -23,7 +23,7 @@ from winnow.models.families import family_of
 from winnow.models.families.base import Family
 from winnow.models.families.hybrid import attentive, fitted
 from winnow.models.families.support import impossible
-from winnow.models.transformers_api import ROPE_DELTAS, check_version
+from winnow.models.transformers_api import FEEDING, ROPE_DELTAS, check_version
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.probes import Ahead, Change, Keys
@@ -90,6 +90,10 @@ def attach(
         _hook(stack, session, model)
         hook_generate(stack, session, model)
         _probe(stack, session)
+        if session.family.fed:
+            llm: Any = parts.llm
+            feed = partial(session.feed, getattr(llm, FEEDING))
+            stack.enter_context(replaced(llm, FEEDING, feed))
         if trunk is not None:
             stack.callback(trunk.done, method)
             for number, layer in enumerate(parts.layers):
@@ -186,7 +190,7 @@ def _probe(stack: ExitStack, session: Session) -> None:
             stack.enter_context(replaced(layer, "forward", partial(session.watch_layer, number, layer.forward)))
         elif not isinstance(probe, Ahead):
             attention[layer.self_attn] = number
-    if session.choosing is not None:
+    if session.choosing is not None and session.choosing.before >= 0:
         chosen: Any = session.parts.layers[session.choosing.before]
         attention[chosen.self_attn] = session.choosing.before
     if attention:
@@ -195,7 +199,8 @@ def _probe(stack: ExitStack, session: Session) -> None:
         if site.kind == "inside":
             layer = session.parts.layers[site.number]
             norms = norms_of(layer)
-            BeforeMLP(partial(session.inside_layer, site)).hook(stack, layer, norms.before_mlp, norms.behind_mlp)
+            acts = BeforeMLP(partial(session.inside_layer, site), partial(session.fed, site.number))
+            acts.hook(stack, layer, norms.before_mlp, norms.behind_mlp)
 
 
 def _after_keys(session: Session, number: int, module: nn.Module, args: tuple[Any, ...], keys: Tensor) -> None:

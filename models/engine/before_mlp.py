@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from winnow.models.engine.norms import scaled
+from winnow.models.engine.norms import closed
 
 
 class BeforeMLP:
@@ -26,10 +26,12 @@ class BeforeMLP:
     reduce : callable
         Maps hidden states ``(batch, n, width)`` behind the attention to ``(batch, n', width)``; returns its argument
         itself where nothing is to be done.
+    fed : callable
+        What the block is fed besides of each token that is left, see `closed`.
     """
 
-    def __init__(self, reduce: Callable[[Tensor], Tensor]) -> None:
-        self._reduce = reduce
+    def __init__(self, reduce: Callable[[Tensor], Tensor], fed: Callable[[], Tensor | None] = lambda: None) -> None:
+        self._reduce, self._fed = reduce, fed
         self._reduced: Tensor | None = None
         self._mlp: Tensor | None = None
         self._tokens = 0
@@ -82,6 +84,6 @@ class BeforeMLP:
     def _after_block(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if self._reduced is None or self._mlp is None:
             return None
-        replaced = scaled(module, self._reduced + self._mlp)
+        replaced = closed(module, self._reduced + self._mlp, self._fed())
         self._reduced = self._mlp = None
         return replaced

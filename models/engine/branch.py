@@ -30,11 +30,15 @@ class Branch:
         The model's vision tower.
     cache : Any
         Its KV cache.
+    lent : int
+        The first layer whose keys later ones read; the depth where there is none. From it on nothing is shared.
     """
 
-    def __init__(self, trunk: Trunk, reducer: Reducer, prefill: Prefill, tower: Tower | None, cache: Any) -> None:
+    def __init__(
+        self, trunk: Trunk, reducer: Reducer, prefill: Prefill, tower: Tower | None, cache: Any, lent: int
+    ) -> None:
         self.trunk, self.prefill, self.cache = trunk, prefill, cache
-        self.own, self.coming = trunk.begin(reducer, prefill, tower)
+        self.own, self.coming = trunk.begin(reducer, prefill, tower, lent)
         self.node: Node | None = trunk.root
         self.index: list[Tensor] = []
         self.until = -1
@@ -49,7 +53,8 @@ class Branch:
             Its input, ``(batch, n, width)``; what stands in it does not matter as long as the layers up to ``until``
             are remembered.
         around : tuple of Tensor
-            Rotary cosine and sine of its tokens, and what attention adds to the logits of their keys, if anything.
+            Rotary cosine and sine of its tokens, what attention adds to the logits of their keys, and what the layer is
+            fed of them besides, if anything.
         compute : callable
             Runs the layer.
         """

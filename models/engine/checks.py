@@ -41,7 +41,8 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
     config: Any = parts.llm.config
     if any(windows(config, len(parts.layers))) and "flash" in attention_of(config):
         raise UnsupportedError(f"attn={attention_of(config)} counts a sliding window in survivors: choose sdpa | eager")
-    if reason := impossible(family, reducer, len(parts.layers)):
+    readers = getattr(config, "num_kv_shared_layers", 0)
+    if reason := impossible(family, reducer, len(parts.layers), readers):
         raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
 
 
@@ -76,7 +77,7 @@ def check_compiled(model: nn.Module) -> None:
 
 def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
     """Refuse sites that the model does not have, where the method would silently never be asked."""
-    known = {Site.pixels(depth), *llm_sites(depth), *(Site.decode(number, depth) for number in range(1, depth))}
+    known = {Site.pixels(depth), *llm_sites(depth), *(Site.decode(number, depth) for number in range(depth))}
     known |= set(tower_sites(tower) if tower is not None else ())
     for site in reducer.sites(depth, tower):
         if site not in known:
@@ -144,8 +145,25 @@ def check_states(linear: Collection[int], cache: Any, new: Tensor | None, ledger
         raise UnsupportedError(PADDED_TURN)
 
 
-def check_held(cache: Any, ledger: Ledger, within: Sequence[int | None], linear: Collection[int] = ()) -> None:
-    """Stop at the first layer if the KV cache holds other tokens than the books say; see `windows`, `linear_layers`."""
+def check_held(cache: Any, ledger: Ledger, within: Sequence[int | None], keyless: Collection[int] = ()) -> None:
+    """Stop at the first layer if the KV cache holds other tokens than the books say.
+
+    Parameters
+    ----------
+    cache : Any
+        The KV cache, or None.
+    ledger : Ledger
+        Its books.
+    within : sequence of int or None
+        See `windows`.
+    keyless : collection of int
+        Layers that hold no keys: they carry a state, or read the keys of others.
+
+    Raises
+    ------
+    UnsupportedError
+        Says which layer, and how many it holds.
+    """
     held = 0 if cache is None else cache.get_seq_length()
     if held != ledger.entered:
         raise UnsupportedError(
@@ -154,7 +172,7 @@ def check_held(cache: Any, ledger: Ledger, within: Sequence[int | None], linear:
         )
     for layer, window in enumerate(within):
         held = held_keys(cache, layer) or 0
-        if window is None and layer not in linear and held != ledger.length(layer):
+        if window is None and layer not in keyless and held != ledger.length(layer):
             raise UnsupportedError(
                 f"layer {layer} of the KV cache holds {held} tokens where {ledger.length(layer)} were expected: it was "
                 "changed by itself; crop the whole cache, or start with the whole prompt"

@@ -22,16 +22,19 @@ class Expected:
     depth : int
         Layers of the LLM.
     tower : Tower or None
+    lent : int or None
+        From this layer on it computes by itself, see `Branch`; None: nowhere.
     """
 
-    def __init__(self, reducer: Reducer, depth: int, tower: Tower | None) -> None:
+    def __init__(self, reducer: Reducer, depth: int, tower: Tower | None, lent: int | None = None) -> None:
         self.reducer, self.depth = reducer, depth
         self.tower = tower if reducer.acts_in_tower(depth, tower) else None
         self.probes = [(probe, layer) for probe, layer in reducer.probes(depth)]
         sites = reducer.sites(depth)
-        self.inside = {site.number for site in sites if site.kind == "inside"}
+        lent = depth if lent is None else lent
+        self.inside = {site.number for site in sites if site.kind == "inside"} | {*range(lent, depth)}
         looks = {layer for probe, layer in self.probes if isinstance(probe, Ahead)}
-        self.stops = {site.number for site in sites if site.kind != "decode"} | looks | {depth}
+        self.stops = {site.number for site in sites if site.kind != "decode"} | looks | {lent, depth}
         self._plans: dict[tuple[Any, ...], list[int]] = {}
 
     def plan(self, layout: Layout) -> list[int]:

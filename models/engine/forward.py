@@ -60,6 +60,11 @@ class Forward:
         """Columns behind the prompts."""
         return 0 if self.prefill is None else self.prefill.tail
 
+    @property
+    def entry_width(self) -> int:
+        """Columns of the sequence that layer 0 sees."""
+        return self.new if self.prefill is None else self.prefill.entry_width
+
     def stage(self, layer: int) -> Stage | None:
         """What `layer` sees of the sequence that layer 0 saw; None: all of it."""
         return None if self.prefill is None else self.prefill.stage(layer)

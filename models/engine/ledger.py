@@ -50,6 +50,16 @@ class Held:
         """What attention adds, also where that is nothing."""
         return torch.zeros(self.columns.shape) if self.added is None else self.added
 
+    def left(self, told: Held) -> Held:
+        """The same columns, of which those count that another layer still has, weighed as there."""
+        places = int(max(self.columns.max(), told.columns.max())) + 1
+        there = torch.zeros(len(self.columns), places).scatter_add(1, told.columns, told.valid.float())
+        valid = self.valid & (there.gather(1, self.columns) > 0)
+        if told.added is None:
+            return replace(self, valid=valid, added=None)
+        weighed = torch.zeros(there.shape).scatter_add(1, told.columns, told.added * told.valid)
+        return replace(self, valid=valid, added=weighed.gather(1, self.columns))
+
     def last(self, number: int) -> Held:
         """The last columns alone."""
         return self._part(slice(-number, None))
@@ -98,7 +108,7 @@ class Ledger:
         The traces of each prefill.
     places, told : list
         Where methods choose among the keys: where the tokens of each row's prompt stand among all that were ever given,
-        and what the method told last.
+        and what the method told last, in the prefill or since.
     counted : int
         The first layer with attention, whose columns transformers takes for the length of the cache.
     offset : Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,8 +15,22 @@ class Norms(NamedTuple):
     behind_mlp: str | None
 
 
-def scaled(layer: nn.Module, state: Tensor) -> Tensor:
-    """What a layer returns for the sum behind its MLP: Gemma 4 scales it."""
+def closed(layer: nn.Module, state: Tensor, fed: Tensor | None = None) -> Tensor:
+    """What a layer returns for the sum behind its MLP: Gemma 4 adds to it what the layer is fed, and scales it.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        A decoder layer.
+    state : Tensor
+        The sum, ``(..., n, width)``.
+    fed : Tensor or None
+        What the layer is fed of each token besides, ``(..., n, inputs)``.
+    """
+    inner: Any = layer
+    if fed is not None:
+        gated = inner.act_fn(inner.per_layer_input_gate(state)) * fed
+        state = state + inner.post_per_layer_input_norm(inner.per_layer_projection(gated))
     scale: Tensor | None = getattr(layer, "layer_scalar", None)
     return state if scale is None else state * scale
 

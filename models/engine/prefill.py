@@ -58,8 +58,8 @@ class Prefill:
     Attributes
     ----------
     features : list of Tensor
-        What the next layers will have added to their outputs (deepstack), each ``(batch, n, width)``; reduced like the
-        hidden states.
+        What the next layers will have added to their outputs (deepstack), each ``(batch, n, width)``, or what layers
+        are fed of each token, ``(batch, n, layers * inputs)``; reduced like the hidden states.
     notes : list of dict
         Per prompt, see `View.notes`; of this method alone unless somebody shares them.
     """

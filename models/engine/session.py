@@ -25,12 +25,13 @@ from winnow.models.engine.numbering import Numbering
 from winnow.models.engine.opening import Opening, fresh, last, whole_kinds
 from winnow.models.engine.pixel_session import PixelSession
 from winnow.models.engine.prefill import Prefill
+from winnow.models.engine.sequence import take
 from winnow.models.engine.tower_session import TowerSession
 from winnow.models.engine.trace import Trace
 from winnow.models.engine.trunk import Trunk
-from winnow.models.engine.windows import both_ways_layers, linear_layers, windows
+from winnow.models.engine.windows import both_ways_layers, linear_layers, owners, windows
 from winnow.models.families.base import Family, Parts
-from winnow.models.transformers_api import ROPE_DELTAS, cache_of, held_keys, shareable
+from winnow.models.transformers_api import FED, ROPE_DELTAS, cache_of, held_keys, shareable
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
 from winnow.reducers.core.probes import Keys, KeysAhead, LookAhead, MeanQuery, Raters
@@ -99,7 +100,7 @@ class Session:
         linear = linear_layers(llm.config, self.depth)
         self.counted = next(layer for layer in range(self.depth) if layer not in linear)
         within = windows(llm.config, self.depth)
-        self.fit = Fit(parts, within, both_ways_layers(family, within), linear)
+        self.fit = Fit(parts, within, both_ways_layers(family, within), linear, owners(llm.config, self.depth))
         self.numbering = Numbering(family, outer)
         self.trace = Trace()
         self.owner = uuid4().hex
@@ -199,7 +200,22 @@ class Session:
             embeds = self._enter(forward.prefill, embeds, moved)
         if forward.entry is not None or forward.ledger.held[0] is not None:
             kwargs = kwargs | forward.llm_inputs(embeds, moved, kwargs.get("attention_mask"))
+        if forward.entry is not None and kwargs.get(FED) is not None:
+            kwargs = kwargs | {FED: take(kwargs[FED], forward.entry.columns, 1)}
         return args, kwargs
+
+    def feed(self, make: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """In place of what makes the inputs of layers, ``(batch, n, layers, inputs)``: the same, kept in prefill."""
+        made = make(*args, **kwargs)
+        if self.prefill is not None:
+            self.prefill.features = [made.flatten(2)]
+        return made
+
+    def fed(self, layer: int) -> Tensor | None:
+        """What a layer is fed of each token that is left, in prefill; None where layers have no inputs of their own."""
+        if self.prefill is None or not self.family.fed:
+            return None
+        return self.prefill.features[0].unflatten(2, (self.depth, -1))[:, :, layer]
 
     @staticmethod
     def _put_features_aside(prefill: Prefill, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +261,8 @@ class Session:
         hidden = args[0] if args else kwargs["hidden_states"]
         if layer == 0:
             forward.cache, forward.positions = cache_of(kwargs), kwargs.get("position_ids")
-            checks.check_held(forward.cache, forward.ledger, self.fit.windows, self.fit.linear)
+            keyless = {*self.fit.linear, *self.fit.readers}
+            checks.check_held(forward.cache, forward.ledger, self.fit.windows, keyless)
             self.branch = self._branch(forward)
         if forward.prefill is not None:
             hidden = self._reduce(forward, forward.prefill, layer, hidden, kwargs)
@@ -261,6 +278,9 @@ class Session:
             "position_embeddings": self.fit.rotary(forward, layer, hidden, kwargs),
             "position_ids": None,  # only flash attention reads them, wrongly
         }
+        fed = self.fed(layer)
+        if fed is not None:
+            return (hidden, fed[:, -hidden.shape[1] :].to(hidden.device), *args[2:]), kwargs
         return ((hidden, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": hidden})
 
     def _branch(self, forward: Forward) -> Branch | None:
@@ -270,7 +290,8 @@ class Session:
             return None
         if self.watched or forward.start or forward.tail or torch.is_grad_enabled() or not shareable(forward.cache):
             return None
-        return Branch(self.trunk, self.reducer, prefill, self.family.tower(outer.config), forward.cache)
+        lent = min((self.fit.owners[layer] for layer in self.fit.readers), default=self.depth)
+        return Branch(self.trunk, self.reducer, prefill, self.family.tower(outer.config), forward.cache, lent)
 
     def run_layer(self, layer: int, compute: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """In place of a decoder layer's forward: its output, which may be known."""
@@ -279,13 +300,14 @@ class Session:
         hidden, rotary = args[0] if args else kwargs["hidden_states"], kwargs["position_embeddings"]
         stage = None if self.forward is None else self.forward.stage(layer)
         added = () if stage is None or stage.added is None else (stage.added,)
-        return self.branch.run(layer, hidden, (*rotary, *added), partial(compute, *args, **kwargs))
+        fed = args[1:2] if self.family.fed else ()
+        return self.branch.run(layer, hidden, (*rotary, *added, *fed), partial(compute, *args, **kwargs))
 
     def watch_layer(self, layer: int, compute: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """In place of a decoder layer's forward: the same, and how far it moves each token, in prefill."""
         output = compute(*args, **kwargs)
         if self.prefill is not None:
-            added = self.prefill.features[:1]
+            added = self.prefill.features[:1] if self.family.deepstack else []
             after = output + added[0].to(output.device) if added else output
             before, signals = args[0] if args else kwargs["hidden_states"], self.prefill.signals
             signals.change(layer, self.prefill.index, before, after, self.prefill.tail)
@@ -319,7 +341,8 @@ class Session:
             traces = forward.prefill.finish(self.tower.tower if self.tower is not None else None)
             forward.ledger.turns.append(traces)
             if self.choosing is not None:
-                forward.ledger.places, forward.ledger.told = forward.places(), [None] * forward.ledger.batch
+                prefill, forward.ledger.places = forward.prefill, forward.places()
+                forward.ledger.told = [prefill.told[b - b % prefill.copies] for b in range(forward.ledger.batch)]
             if self.call is None or self.call.first:
                 self.trace.prompts, self.trace.turns = traces, list(forward.ledger.turns)
                 self.trace.frames = dict(self.tower.passes) if self.tower is not None else {}

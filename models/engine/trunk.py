@@ -73,13 +73,15 @@ class Trunk:
         self._entered.append((list(index), embeds, [{} for _ in index]))
         return self._entered[-1][2]
 
-    def begin(self, reducer: Reducer, prefill: Prefill, tower: Tower | None) -> tuple[Expected, list[Expected]]:
-        """Let a method take its turn: what is expected of it, and of those that come after it."""
+    def begin(
+        self, reducer: Reducer, prefill: Prefill, tower: Tower | None, lent: int
+    ) -> tuple[Expected, list[Expected]]:
+        """Let a method take its turn: what is expected of it, and of those that come after it; see `Branch`."""
         self.done(reducer)
         self._layouts = prefill.layouts
         for waiting in (reducer, *self.waiting):
             if id(waiting) not in self._expected:
-                self._expected[id(waiting)] = Expected(waiting, prefill.depth, tower)
+                self._expected[id(waiting)] = Expected(waiting, prefill.depth, tower, lent)
         return self._expected[id(reducer)], [self._expected[id(waiting)] for waiting in self.waiting]
 
     def done(self, reducer: Reducer) -> None:

@@ -1,4 +1,4 @@
-"""What each layer of an LLM sees of the tokens before: all, a sliding window, or a state that they have left."""
+"""What each layer of an LLM sees of the tokens before: all, a window, a state that they left, or another's keys."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def both_ways_layers(family: Any, within: Sequence[int | None]) -> frozenset[int
     """The layers in which the tokens of a picture see each other both ways; see `Family.both_ways` and `windows`."""
     layers = (layer for layer, window in enumerate(within) if window is not None or not family.both_ways_sliding)
     return frozenset(layers if family.both_ways else ())
+
+
+def owners(config: Any, depth: int) -> list[int]:
+    """Whose keys each layer reads: its own, or those of the last layer of its type that has some (Gemma 4 E2B, E4B)."""
+    kinds = getattr(config, "layer_types", None) or [FULL] * depth
+    own = depth - (getattr(config, "num_kv_shared_layers", None) or 0)
+    last = {kind: layer for layer, kind in enumerate(kinds[:own])}
+    return [layer if layer < own else last[kinds[layer]] for layer in range(depth)]
 
 
 def linear_layers(config: Any, depth: int) -> frozenset[int]:

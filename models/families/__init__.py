@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from winnow.reducers.core.errors import UnsupportedError, WinnowError, choose
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "gemma3": "winnow.models.families.gemma3:Gemma3",
     "gemma4": "winnow.models.families.gemma4:Gemma4",
+    "gemma4_e": "winnow.models.families.gemma4_e:Gemma4E",
     "internvl": "winnow.models.families.internvl:InternVL",
     "llava": "winnow.models.families.llava:Llava",
     "llava_next": "winnow.models.families.llava_next:LlavaNext",
@@ -38,7 +40,7 @@ FAMILIES = {
     "longva": "winnow.models.families.longva:LongVA",
     "llava_video": "winnow.models.families.llava_video:LlavaVideo",
 }
-"""Family name -> class; the name is also the ``config.model_type`` of Hugging Face, or ``config.family`` of our own."""
+"""Family name -> class; the name is also what `kind_of` says of a model's configuration."""
 
 
 def target_of(name: str) -> str:
@@ -62,8 +64,21 @@ def find_family(name: str) -> Family:
 
 
 def kind_of(config: Any) -> str:
-    """The type of a model: Hugging Face's ``model_type``, or the family of one that Winnow has composed."""
-    return str(getattr(config, "family", None) or config.model_type)
+    """The type of a model, see `kind_in`."""
+    text = getattr(config, "text_config", None)
+    more = {"text_config": {} if text is None else vars(text)}
+    return kind_in({"family": getattr(config, "family", None), "model_type": config.model_type} | more)
+
+
+def kind_in(listed: Mapping[str, Any]) -> str:
+    """The type of a model that a ``config.json`` lists.
+
+    Hugging Face's ``model_type``, or the family of one that Winnow has composed; of Gemma 4 the sizes whose layers have
+    inputs of their own, or share keys, are another one.
+    """
+    kind, text = str(listed.get("family") or listed.get("model_type")), listed.get("text_config") or {}
+    small = any(text.get(name) for name in ("num_kv_shared_layers", "hidden_size_per_layer_input"))
+    return "gemma4_e" if kind == "gemma4" and small else kind
 
 
 def family_of(model: nn.Module) -> Family:

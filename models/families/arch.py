@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config, Qwen3Config
 
+from winnow.models.families.support import readers_of
 from winnow.reducers.core.errors import WinnowError
 
 LLMS: dict[str, Callable[..., PretrainedConfig]] = {
@@ -19,6 +20,8 @@ LLMS: dict[str, Callable[..., PretrainedConfig]] = {
 
 OF_FULL_SIZE = ("head_dim", "window", "full_layers", "deepstack", "shuffle", "pool", "query_scale", "rotary")
 """Numbers that make no sense on a smaller model; a family has its own for those."""
+TINY_INPUT = 8
+"""Numbers that a layer of a model for tests is fed of each token, where layers are."""
 TINY_FULL = {"kv_heads": 1, "head_dim": 32}
 """Heads of the layers of a model for tests that see everything, where they are others than those of sliding layers."""
 
@@ -78,7 +81,9 @@ def tiny(arch: Mapping[str, Any], image: int = 20) -> dict[str, Any]:
     if "merged_after" in vision:
         vision |= {"merged_after": 2}
     if "full" in arch:
-        llm |= {"full": TINY_FULL}
+        llm |= {"full": {name: TINY_FULL[name] for name in arch["full"]}}
+    if "shared_layers" in arch:
+        llm |= {"shared_layers": readers_of(True, llm["layers"]), "layer_input": TINY_INPUT, "sliding_pattern": 3}
     if "experts" in arch:
         llm |= {"experts": 4, "experts_per_token": 2, "expert_mlp": 32}
         llm |= {"shared_mlp": 32} if "shared_mlp" in arch else {}

@@ -77,6 +77,10 @@ class Family(ABC):
     """Whether features from several depths of the tower are added behind the first layers of the LLM."""
     full_every: ClassVar[int] = 1
     """Each so many-th layer of the LLM has attention; the others carry a state from token to token, and no signals."""
+    shared_keys: ClassVar[bool] = False
+    """Whether the last layers of the LLM read keys and values of earlier ones, and have none; see `readers_of`."""
+    fed: ClassVar[bool] = False
+    """Whether each layer of the LLM has an input of its own for each token."""
     told: ClassVar[Mapping[str, Any]] = {}
     """What the chat template is told besides the messages."""
     sizes: ClassVar[tuple[str, ...]] = ()

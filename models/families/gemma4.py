@@ -25,7 +25,7 @@ from winnow.models.families.base import Family, Parts, fill, runs
 from winnow.models.families.gemma3 import BEGIN, END
 from winnow.models.families.llava import CHAT_TEMPLATE, question
 from winnow.models.families.prompt import Prompt
-from winnow.reducers.core.errors import UnsupportedError, WinnowError
+from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Layout, Span
 
 SOFTCAP = 30.0
@@ -61,20 +61,8 @@ class Gemma4(Family):
     no_tower = "its tower pools squares of patches, so that vectors that are no grid cannot pass it"
 
     def parts(self, model: nn.Module) -> Parts:
-        """See `Family.parts`; small models have an input of its own for each layer, and layers that share keys.
-
-        Raises
-        ------
-        UnsupportedError
-            For those.
-        """
+        """See `Family.parts`."""
         outer: Any = model.model
-        text = outer.config.text_config
-        if text.hidden_size_per_layer_input or text.num_kv_shared_layers:
-            raise UnsupportedError(
-                "Gemma 4 with inputs of each layer or shared keys (E2B, E4B) is not supported: its larger models are, "
-                "google/gemma-4-26B-A4B-it and google/gemma-4-31B-it"
-            )
         llm, tower = outer.language_model, outer.vision_tower
         return Parts(outer, llm, llm.layers, tower, tower.encoder.layers, outer.embed_vision)
 
@@ -110,7 +98,7 @@ class Gemma4(Family):
         """See `Family.config`."""
         vision = arch["vision"]
         return Gemma4Config(
-            text_config=_text_numbers(arch, tokens),
+            text_config=self.text(arch, tokens),
             vision_config={
                 "hidden_size": vision["hidden"],
                 "intermediate_size": vision["mlp"],
@@ -130,6 +118,39 @@ class Gemma4(Family):
             eoi_token_id=tokens[END],
             tie_word_embeddings=arch["tied"],
         )
+
+    def text(self, arch: Mapping[str, Any], tokens: Mapping[str, int]) -> dict[str, Any]:
+        """The LLM's configuration; its last layer is always one that sees everything."""
+        full, every, last = arch.get("full", TINY_FULL), arch.get("sliding_pattern", 3), arch["layers"] - 1
+        sees_all = [(layer + 1) % every == 0 or layer == last for layer in range(arch["layers"])]
+        vocabulary = max(arch["vocab"], max(tokens.values()) + 1)
+        experts = {
+            "enable_moe_block": "experts" in arch,
+            "num_experts": arch.get("experts"),
+            "top_k_experts": arch.get("experts_per_token"),
+            "moe_intermediate_size": arch.get("expert_mlp"),
+        }
+        return experts | {
+            "vocab_size": vocabulary,
+            "vocab_size_per_layer_input": vocabulary,
+            "hidden_size": arch["hidden"],
+            "hidden_size_per_layer_input": 0,
+            "intermediate_size": arch.get("shared_mlp", arch["mlp"]),
+            "num_hidden_layers": arch["layers"],
+            "num_attention_heads": arch["heads"],
+            "num_key_value_heads": arch["kv_heads"],
+            "head_dim": arch.get("head_dim", arch["hidden"] // arch["heads"]),
+            "num_global_key_value_heads": full.get("kv_heads"),
+            "global_head_dim": full["head_dim"],
+            "attention_k_eq_v": True,
+            "layer_types": ["full_attention" if whole else "sliding_attention" for whole in sees_all],
+            "sliding_window": arch.get("sliding_window", 512),
+            "use_bidirectional_attention": "vision",
+            "final_logit_softcapping": SOFTCAP,
+            "pad_token_id": tokens["<pad>"],
+            "bos_token_id": tokens["<s>"],
+            "eos_token_id": tokens["</s>"],
+        }
 
     def processor(self, config: PretrainedConfig, tokenizer: Any) -> ProcessorMixin:
         """See `Family.processor`."""
@@ -167,40 +188,6 @@ class Gemma4(Family):
                 f"{token} pixels of model.max_pixels, which downsample.pixels divides"
             )
         part.max_soft_tokens = budget
-
-
-def _text_numbers(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> dict[str, Any]:
-    """The LLM's configuration; its last layer is always one that sees everything."""
-    full, every, last = arch.get("full", TINY_FULL), arch.get("sliding_pattern", 3), arch["layers"] - 1
-    sees_all = [(layer + 1) % every == 0 or layer == last for layer in range(arch["layers"])]
-    vocabulary = max(arch["vocab"], max(tokens.values()) + 1)
-    experts = {
-        "enable_moe_block": "experts" in arch,
-        "num_experts": arch.get("experts"),
-        "top_k_experts": arch.get("experts_per_token"),
-        "moe_intermediate_size": arch.get("expert_mlp"),
-    }
-    return experts | {
-        "vocab_size": vocabulary,
-        "vocab_size_per_layer_input": vocabulary,
-        "hidden_size": arch["hidden"],
-        "hidden_size_per_layer_input": 0,
-        "intermediate_size": arch.get("shared_mlp", arch["mlp"]),
-        "num_hidden_layers": arch["layers"],
-        "num_attention_heads": arch["heads"],
-        "num_key_value_heads": arch["kv_heads"],
-        "head_dim": arch.get("head_dim", arch["hidden"] // arch["heads"]),
-        "num_global_key_value_heads": full["kv_heads"],
-        "global_head_dim": full["head_dim"],
-        "attention_k_eq_v": True,
-        "layer_types": ["full_attention" if whole else "sliding_attention" for whole in sees_all],
-        "sliding_window": arch.get("sliding_window", 512),
-        "use_bidirectional_attention": "vision",
-        "final_logit_softcapping": SOFTCAP,
-        "pad_token_id": tokens["<pad>"],
-        "bos_token_id": tokens["<s>"],
-        "eos_token_id": tokens["</s>"],
-    }
 
 
 def _prepared(processor: Any, pictures: Sequence[Any]) -> BatchFeature:

@@ -32,6 +32,10 @@ class Facts(Protocol):
         """Each so many-th layer of the LLM has attention."""
 
     @property
+    def shared_keys(self) -> bool:
+        """Whether the LLM's last layers read keys of earlier ones."""
+
+    @property
     def no_tower(self) -> str:
         """Why methods cannot act in the vision tower; empty where they can."""
 
@@ -40,7 +44,22 @@ class Facts(Protocol):
         """Why methods cannot choose patches in front of the vision tower; empty where they can."""
 
 
-def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
+def readers_of(shared_keys: bool, depth: int) -> int:
+    """How many of an LLM's last layers read keys of earlier ones where nothing tells the number, as in small models.
+
+    The layers before them, of which each third sees everything, have to be of both types.
+    """
+    return depth // 3 if shared_keys and depth > 3 else 0
+
+
+def _behind(reducer: Reducer, first: int, depth: int) -> list[int]:
+    """Layers from `first` on in which a method acts, or whose statistics it reads."""
+    llm = ("layer", "inside", "decode")
+    acts = {site.number for site in reducer.sites(depth) if site.kind in llm}
+    return sorted(layer for layer in acts | {at for _, at in reducer.probes(depth)} if layer >= first)
+
+
+def impossible(family: Facts, reducer: Reducer, depth: int, readers: int | None = None) -> str:
     """Say why a method cannot act on a family, wherever its schedule moves to (`fitted`); empty where it can.
 
     Parameters
@@ -51,6 +70,8 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
         The method with its options.
     depth : int
         Layers of the LLM.
+    readers : int or None
+        How many of them, the last ones, read keys of earlier ones; None: `readers_of`.
     """
     tower = Tower(blocks=24, used=23 if family.cls else 24, rows=24, cols=24, cls=family.cls)
     try:
@@ -67,6 +88,12 @@ def impossible(family: Facts, reducer: Reducer, depth: int) -> str:
     if layers := unread(fitted(reducer, depth, family.full_every), depth, family.full_every):
         there = attentive(depth, family.full_every)
         return f"reads the attention of layers {layers}, which have none: of {depth} layers {there} have"
+    first = depth - (readers_of(family.shared_keys, depth) if readers is None else readers)
+    if first < depth and (layers := _behind(reducer, first, depth)):
+        return (
+            f"acts in or reads layers {layers}, but layers {first} to {depth - 1} read keys of earlier ones, and of a "
+            f"prompt its last token alone passes through them: give a schedule that ends before layer {first}"
+        )
     if family.full_every > 1 and any(site.kind == "decode" for site in reducer.sites(depth)):
         return "chooses among stored keys while decoding, but most layers carry a state in place of them"
     visual = (Rows("all"), PeakRows("visual"))

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor, PretrainedConfig, ProcessorMixin
 
+from winnow.models.families import kind_in
 from winnow.models.loading.options import SPREAD, quantisation
 from winnow.reducers.core.errors import WinnowError
 
@@ -46,7 +47,7 @@ def pretrained(family: Family, spec: ModelSpec, device: str) -> tuple[nn.Module,
     check_folder(source)
     with one_line(source):
         listed = PretrainedConfig.get_config_dict(source, **options)[0]
-        kind = listed.get("family") or listed.get("model_type")
+        kind = kind_in(listed)
         if kind not in family.model_types:
             raise WinnowError(f"{source} holds a model of type '{kind}', but family '{family.name}' was asked for")
         processor = AutoProcessor.from_pretrained(source, **options)

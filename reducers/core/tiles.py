@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -115,10 +116,9 @@ class TileChooser(Reducer, ABC):
 def pictures(layout: Layout) -> Iterator[tuple[Span, Tiles | None]]:
     """The pictures and films of a prompt: the view of it all, and the tiles where there are any."""
     seen = 0
-    for number, span in enumerate(layout.spans):
+    for span, after in zip_longest(layout.spans, layout.spans[1:]):
         if span.view == 0:
-            after = layout.spans[number + 1 : number + 2]
-            tiles = Tiles(after[0], seen) if after and after[0].view else None
+            tiles = Tiles(after, seen) if after is not None and after.view else None
             seen += 0 if tiles is None else len(tiles.cells)
             yield span, tiles
 

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import DynamicCache
 
-from winnow.models.check.cases import picture, tiny_model
+from winnow.models.check.cases import picture, placeholders, tiny_model
 from winnow.models.check.oracle import conversation_logits
 from winnow.models.engine import attach, trained_positions
 from winnow.models.engine.trace import PromptTrace
@@ -56,9 +56,20 @@ METHODS: tuple[Reducer, ...] = (
 MROPE = tuple(name for name in FAMILIES if find_family(name).mrope)
 TIMED = tuple(name for name in MROPE if not name.startswith("qwen2"))
 """Those of them that write the time between the steps of a film."""
-TILED = ("internvl", "smolvlm", "glm4v", "glm46v", "glm4v_moe", "gemma3", "gemma4", "video_llama_3", "minicpmv4_6")
+TILED = (
+    "internvl",
+    "smolvlm",
+    "glm4v",
+    "glm46v",
+    "glm4v_moe",
+    "gemma3",
+    "gemma4",
+    "gemma4_e",
+    "video_llama_3",
+    "minicpmv4_6",
+)
 """Those whose pictures 5.17 repeats one by one for several sequences, see the docs."""
-ONCE = ("gemma4",)
+ONCE = ("gemma4", "gemma4_e")
 """Those that are asked once: padding between turns counts in a window, and drafts behind a second picture, with which
 transformers 5.23 fails by itself, differ."""
 LONG = (20, 128, 768)
@@ -166,7 +177,7 @@ def check(call: Draw) -> float:
             given = inputs | {"input_ids": asked, "attention_mask": mask} | _cache(call, cache, loaded)
             torch.manual_seed(1)
             try:
-                never = {"suppress_tokens": _placeholders(model)}  # an oracle has no picture for one in an answer
+                never = {"suppress_tokens": placeholders(model)}
                 out = ask(model, given, steps=STEPS, **call.options, **never, output_scores=True)
             except (ValueError, WinnowError) as fault:
                 return _as_plain(str(fault))
@@ -177,11 +188,6 @@ def check(call: Draw) -> float:
     assert out is not None
     whole = [_alone(call, loaded, b, asked[b][mask[b, : asked.shape[1]].bool()]) for b in range(batch)]
     return _gap(call, loaded, out, told, whole)
-
-
-def _placeholders(model: Any) -> list[int]:
-    names = (f"{kind}_token_{word}" for kind in ("image", "video", "audio") for word in ("id", "index"))
-    return [token for name in names if (token := getattr(model.config, name, None)) is not None]
 
 
 def _as_plain(fault: str) -> float:

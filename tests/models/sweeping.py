@@ -71,6 +71,7 @@ COVERING = {
     "qwen3_5_moe": ("eager", "padded", HYBRID),
     "minicpmv4_6": ("sdpa", "padded", HYBRID),
 }
+COVERING["gemma4_e"] = ("sdpa", "padded", ("none", "fastv", "fastv-low", "random-keep", "aim-merge"))
 TWINS = ("qwen3_5_moe", "glm46v")
 """Families whose layers, caches and towers are another one's."""
 FEW = ("none", "fastv", "pdrop", "aim", "aim-later")

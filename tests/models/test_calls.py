@@ -126,7 +126,7 @@ def test_turns_without_gaps_are_those_of_a_model_that_never_saw_what_is_gone(fam
     parts = loaded.family.parts(loaded.model)
     llm: Any = parts.llm
     with torch.no_grad():
-        hidden, places, _ = entrance(loaded.model, parts, inputs, answer)
+        hidden, places, *_ = entrance(loaded.model, parts, inputs, answer)
         stays = torch.ones(hidden.shape[1], dtype=torch.bool)
         for turn in told:
             stays[turn.layout.visual + turn.start] = turn.last_layer == len(parts.layers) - 1

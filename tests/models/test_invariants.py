@@ -10,7 +10,7 @@ import pytest
 from winnow.models.check import INVARIANTS, Case, InvariantError, invariants
 from winnow.models.check.cases import BACKENDS, BATCHES, batches, tiny_model
 from winnow.models.engine import attach
-from winnow.models.families import FAMILIES
+from winnow.models.families import FAMILIES, find_family
 from winnow.models.families.support import impossible
 from winnow.reducers.aim import AIM
 from winnow.reducers.aim_merge import AIMMerge
@@ -150,7 +150,8 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "holov": HoloV(ratio=0.25, runs=3),
     "holov-official": HoloV(ratio=0.4, runs=5, variant="official", positions="keep"),
     "prunevid": PruneVid(ratio=0.25, tau=0.1),
-    "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep"),
+    "prunevid-raster": PruneVid(tau=0.3, order="raster", positions="keep", second=0.5, decode="all", schedule=K(2)),
+    "prunevid-kept": PruneVid(ratio=0.8, tau=0.3, positions="keep", second=0.5, schedule=K(3)),
     "vscan": VScan(ratio=0.25, second=0.5, windows=2, schedule=K(3)),
     "vscan-exact": VScan(ratio=0.4, second=1.0, windows=2, counts="exact", positions="keep", schedule=K(2)),
     "fastvid": FastVID(ratio=0.5, segments=2),
@@ -192,7 +193,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
 
 
 THOROUGH = {"llava": ("eager", "padded"), "qwen2_vl": ("sdpa", "films")}
-"""Families of unlike kinds, on which every method is checked in each run of the tests."""
+"""Families of unlike kinds, on which every method is checked in each run of the tests; its further settings in turn."""
 
 COVERING = {"llava_next": ("sdpa", "image"), "llava_onevision": ("sdpa", "video")}
 """Where another batch than the padded one stands for the family: one of tiles, and one whose grid is whole."""
@@ -207,6 +208,10 @@ KINDS = {
 
 
 ALIKE = {
+    "qwen2_5_vl": {"none", "fastv", "vas", "tome", "aim-keep"},
+    **dict.fromkeys(
+        ("pllava", "vila", "longva", "llava_video"), KINDS - {"random-entrance", "vas", "pdrop-keep", "aim-prune"}
+    ),
     "qwen3_vl_moe": {"none", "fastv", "aim-keep"},
     "qwen3_5": {"none", "random-entrance", "random-layer", "fastv"},
     "qwen3_5_moe": {"fastv"},
@@ -218,6 +223,7 @@ ALIKE = {
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
     "minicpmv4_6": {"none", "random-entrance", "fastv"},
     "gemma4": {"none", "fastv", "tome"},
+    "gemma4_e": {"none", "fastv", "tome"},
 }
 """Fewer kinds for a family that differs from others in its prompts, or in its layers' norms and MLP alone."""
 
@@ -229,12 +235,28 @@ MADE_FOR = {
 """The family that a method is made for, on which it is checked in each run."""
 
 
+def thorough() -> Iterator[tuple[str, str]]:
+    """Family and name of what is checked thoroughly: the first settings of a method on each family, others on one."""
+    known, turns = set(), dict.fromkeys(THOROUGH, 0)
+    for name, method in METHODS.items():
+        homes = sorted((f for f in THOROUGH if not impossible(find_family(f), method, LAYERS)), key=turns.__getitem__)
+        if type(method) in known and homes:
+            turns[homes[0]] += 1
+            yield homes[0], name
+        else:
+            yield from ((family, name) for family in THOROUGH)
+        known.add(type(method))
+
+
 def matrix() -> Iterator[Any]:
+    chosen = {*thorough()}
     for family in FAMILIES:
         usual = COVERING.get(family, ("sdpa", "films" if "films" in batches(family) else "padded"))
         for attn, batch, method in itertools.product(BACKENDS, batches(family), METHODS):
             sampled = usual if method in ALIKE.get(family, KINDS) else None
-            covering = THOROUGH.get(family, sampled)
+            covering = sampled
+            if family in THOROUGH:
+                covering = THOROUGH[family] if (family, method) in chosen else None
             if method in MADE_FOR:
                 covering = usual if family == MADE_FOR[method] else None
             marks = () if (attn, batch) == covering else pytest.mark.full

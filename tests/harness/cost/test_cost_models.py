@@ -9,15 +9,18 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.models.gemma4.modeling_gemma4 import Gemma4TextModel
 
-from winnow.harness.config.choices import options
+from winnow.harness.config.choices import listed, options
 from winnow.harness.config.downsample import downsample
-from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import DownsampleConfig, ModelConfig
 from winnow.harness.cost import LLMShape, kv_bytes, physical
+from winnow.harness.cost.decode import step_op
 from winnow.harness.cost.experts import Experts
+from winnow.harness.cost.memory import weight_bytes
 from winnow.harness.cost.op import Op
 from winnow.harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
 from winnow.harness.plan.nominal import model_spec, vision_tower
@@ -27,19 +30,23 @@ from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import load, random_config
 
 MODELS = options("model")
+LAST_ALONE = hasattr(Gemma4TextModel, "_maybe_slice_kv_shared_inputs")
+"""Whether Gemma 4's last layers are passed by a prompt's last token alone."""
 PICTURE = (448, 448)
-PICTURES = {"gemma4": (336, 480)}
+PICTURES = {"gemma4": (336, 480), "gemma4_e": (336, 480)}
 """Pictures that have as many tokens as the YAML says, divided by `DIVIDED`, where it says the most of any shape."""
-DIVIDED = {"gemma4": 4}
+DIVIDED = {"gemma4": 4, "gemma4_e": 4}
 
 
 @cache
-def composed(name: str) -> ModelConfig:
-    return cell_from([f"model={name}", "model.weights=random"]).model
+def written(name: str) -> ModelConfig:
+    """From its file alone: composing all models would take ten seconds."""
+    merged = OmegaConf.merge(ModelConfig, listed("model", name) | {"weights": "random"})
+    return cast(ModelConfig, OmegaConf.to_object(merged))
 
 
 def config(name: str, **more: Any) -> ModelConfig:
-    return replace(composed(name), **more)
+    return replace(written(name), **more)
 
 
 def test_every_family_is_covered() -> None:
@@ -66,11 +73,12 @@ class Counted:
     projectors: list[tuple[int, int]]
 
 
-def narrow(model: ModelConfig) -> dict[str, Any]:
-    full = model.arch["vision"]
-    arch = tiny(model.arch, full["image"])
-    kept = {name: full[name] for name in ("patch", "shuffle", "pool") if name in full}
-    layers = model.arch.get("full_every", 2) + 1  # as many as have deepstack, and of each kind in a hybrid
+def narrow(full: dict[str, Any]) -> dict[str, Any]:
+    vision = full["vision"]
+    arch = tiny(full, vision["image"])
+    kept = {name: vision[name] for name in ("patch", "shuffle", "pool") if name in vision}
+    layers = full.get("full_every", 2) + 1  # as many as have deepstack, and of each kind in a hybrid
+    layers = arch["layers"] if "shared_layers" in arch else layers
     return arch | {"layers": layers, "vision": arch["vision"] | kept}
 
 
@@ -96,25 +104,27 @@ def linears(modules: Iterable[nn.Module]) -> list[tuple[int, int]]:
 
 
 def distinct() -> list[str]:
-    """The first of the models that are the same once they are narrow."""
-    return sorted({_shape_of(config(name)): name for name in MODELS[::-1]}.values())
+    """The first of the models that are the same once they are narrow; from their files, as all tests are collected."""
+    return sorted({_shape_of(listed("model", name)): name for name in MODELS[::-1]}.values())
 
 
-def _shape_of(model: ModelConfig) -> str:
+def _shape_of(model: dict[str, Any]) -> str:
     """What the counts of a model depend on: of its projector the vectors that pass, its widths being narrow too."""
-    passing = [row["tokens"] for row in model.arch["projector"]]
-    return repr((model.family, narrow(model) | {"projector": passing}, model.nominal))
+    passing = [row["tokens"] for row in model["arch"]["projector"]]
+    return repr((model["family"], narrow(model["arch"]) | {"projector": passing}, model["nominal"]))
 
 
 @pytest.fixture(scope="module", params=distinct())
 def counted(request: pytest.FixtureRequest) -> tuple[ModelConfig, Counted]:
     model = config(request.param, attn="eager", dtype="float32", device="cpu")
+    if model.family == "gemma4_e" and not LAST_ALONE:
+        pytest.skip("transformers 5.17 lets all tokens of a prompt pass the layers that read keys of others")
     model = downsample(model, DownsampleConfig(pixels=DIVIDED.get(model.family, 1)))
-    arch = narrow(model)
+    arch = narrow(model.arch)
     loaded = load(model_spec(replace(model, arch=arch)))
     if "experts" in arch:  # one by one, as torch counts nothing of grouped products
         cast(Any, loaded.model).set_experts_implementation("eager")
-    frames = 2 * int(model.arch["vision"].get("temporal_patch", 1))
+    frames = min(2, model.frames) * int(model.arch["vision"].get("temporal_patch", 1))
     video = np.zeros((frames, *PICTURES.get(model.family, PICTURE), 3), dtype=np.uint8)
     inputs = loaded.family.encode(loaded.processor, [Prompt("what is this", videos=[video])])
     with torch.no_grad(), FlopCounterMode(display=False, depth=None) as counter:
@@ -213,6 +223,22 @@ def test_experts_beside_a_dense_mlp_are_counted_by_hand() -> None:
     assert kv_bytes(shape, [2000] * 30) == 2 * 2 * (25 * 1024 * 8 * 256 + 5 * 2000 * 2 * 512)
 
 
+def test_layers_that_read_keys_of_others_are_counted_by_hand() -> None:
+    """Gemma 4 E2B at 16 bit, 400 tokens: the last 20 of 35 layers keep none, and of a prompt its last token passes."""
+    shape = LLMShape.from_arch(config("gemma4_e2b").arch)
+    first, own, reader = ({op.name: op for op in physical.layer_ops(shape.at(at), 400)} for at in (0, 1, 15))
+    assert first["inputs_proj"].flops == 2 * 400 * 1536 * 35 * 256 and "inputs_proj" not in own
+    assert own["input_gate"].flops == own["input_proj"].flops == 2 * 400 * 1536 * 256
+    assert own["gate_proj"].flops == 2 * 400 * 1536 * 6144 and reader["gate_proj"].flops == 2 * 1536 * 12288
+    assert "k_proj" not in reader and reader["q_proj"].flops == 2 * 1536 * 8 * 256
+    assert reader["fused_attention"].flops == 400 * 8 * (2 * 2 * 256 + 5)
+    assert kv_bytes(shape, [400] * 35) == 2 * 2 * 400 * (12 * 256 + 3 * 512)
+    read = step_op(shape, [400] * 35).kv_load
+    assert read == 2 * 2 * 400 * (28 * 256 + 7 * 512)
+    tied = weight_bytes(shape, tied=True) / 2
+    assert tied == shape.parameters + 1536 * 262144 + 262144 * 35 * 256 and shape.tables == 262144 * 35 * 256
+
+
 def test_a_sliding_layer_keeps_its_window() -> None:
     """2000 tokens at 16 bit: 52 of Gemma 3's 62 layers keep 1024, 50 of Gemma 4's 60, whose others have other heads."""
     three, four = (LLMShape.from_arch(config(name).arch) for name in ("gemma3_27b", "gemma4_31b"))
@@ -250,13 +276,14 @@ def test_shared_experts_are_passed_by_every_token(shared: int) -> None:
         ("qwen3_5_35b_a3b", 33.6, 2.4),
         ("gemma4_31b", 29.3, 29.3),
         ("gemma4_26b_a4b", 24.5, 3.1),
+        ("gemma4_e2b", 1.9, 1.9),
         ("glm46v", 105.6, 12.2),
     ],
 )
 def test_parameters_of_the_decoder_are_those_of_its_card(name: str, billions: float, active: float) -> None:
     """Without embeddings, as the cards of Qwen3 say; of 3.3 active billions 0.6 are embedding and head.
 
-    Gemma 4's say 30.7 with an embedding of 1.4, and 25.2, of which 3.8 act, with one of 0.7.
+    Gemma 4's say 30.7 with an embedding of 1.4, 25.2, of which 3.8 act, with one of 0.7, and 2.3 with one of 0.4.
     """
     shape = LLMShape.from_arch(config(name).arch)
     assert shape.parameters / 1e9 == pytest.approx(billions, abs=0.06)
@@ -267,7 +294,7 @@ def test_parameters_of_the_decoder_are_those_of_its_card(name: str, billions: fl
 def test_projector_has_the_yamls_widths(name: str) -> None:
     """At full width, on the meta device."""
     model = config(name, device="meta")
-    arch = model.arch | {"layers": 1}
+    arch = model.arch | {"layers": 1, "shared_layers": 0}
     loaded = load(model_spec(replace(model, arch=arch)))
     layers = projector_from(model.arch)
     listed = [(layer.inputs, layer.outputs) for layer in layers for _ in range(layer.tokens // layers[0].tokens)]

@@ -42,6 +42,33 @@ def test_the_newest_finished_replay_counts() -> None:
     assert replays([new, half, result("method", "t")]) == {"method": new}
 
 
+def test_a_run_under_stress_stands_for_no_other() -> None:
+    stressed = {"stress": {"order": 1}}
+    assert baselines([unreduced(), unreduced("stressed", **stressed)]) == {"c": unreduced()}
+    like = {"reducer": "random", "knobs": {"like": "method"}}
+    calm, late = result("calm", "t", **like), result("late", "t", day=5, **like, **stressed)
+    assert replays([calm, late]) == {"method": calm}
+    plain = result("plain", "t", reducer="random", knobs={"like": None}), result("other", "t", knobs={"like": "method"})
+    assert replays(plain) == {}
+
+
+def test_what_was_settled_is_written_once(tmp_path: Path) -> None:
+    base, method = write_run(tmp_path, FULL, "base", reducer="none"), write_run(tmp_path, HALF, "method")
+    settle([base, method], tmp_path)
+    path = tmp_path / "method/result.json"
+    path.unlink()
+    settle([base, method], tmp_path)  # which is known
+    assert not path.exists()
+
+
+def test_scores_that_are_gone_leave_no_difference_and_stop_nothing(tmp_path: Path) -> None:
+    base, method = write_run(tmp_path, FULL, "base", reducer="none"), write_run(tmp_path, HALF, "method")
+    other = write_run(tmp_path, GOOD, "other")
+    (tmp_path / "method/scores.parquet").unlink()
+    settle([base, method, other], tmp_path)
+    assert "drop" not in method and other["drop"]["tasks"]["t"]["mean"] == -25
+
+
 def test_a_difference_is_method_minus_baseline_in_points(tmp_path: Path) -> None:
     base, method = write_run(tmp_path, FULL, "base", reducer="none"), write_run(tmp_path, HALF, "method")
     assert drops(method, base, tmp_path)["t"]["mean"] == -50

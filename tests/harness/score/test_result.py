@@ -108,6 +108,20 @@ def test_a_budget_is_measured_over_answered_documents_with_pictures() -> None:
     assert summary(FAILED, budget=BudgetConfig(mean=0.6))["budget"]["achieved"] is None
 
 
+def test_what_a_method_could_win_is_told_by_part_in_teraflops() -> None:
+    """The nominal prompt of one frame: 100 visual and 20 other tokens, whatever was answered."""
+    parts = summary(SECOND)["cost"]["parts"]
+    assert set(parts) == {"LLM layers", "LM head", "vision tower", "projector"}
+    assert parts["LM head"] == 2 * 64 * 100 / 1e12 and parts["projector"] == 2 * 100 * 8 * 64 / 1e12
+    whole = physical.prefill_flops(SHAPE, [120] * 4) - 2 * 64 * 100
+    assert parts["LLM layers"] == whole / 1e12
+
+
+def test_shares_are_told_to_a_millionth() -> None:
+    rows = [row(n, 3, 9, *[kept] * 4) for n, kept in enumerate((1, 2, 2))]
+    assert summary(*rows)["shares"] == {"entrance": 0.555556, "mean": 0.555556, "last": 0.555556}
+
+
 def test_nothing_answered_has_neither_shares_nor_cost() -> None:
     found = summary(FAILED)
     assert found["shares"] is None is found["cost"] and found["status"] == "incomplete"

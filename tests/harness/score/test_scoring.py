@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.config.schema import TasksConfig
 from winnow.harness.data.document import Document
@@ -255,3 +256,7 @@ def test_replay_survives_being_cleaned(bench: Bench) -> None:
     for method in (model.loglikelihood, model.generate_until_multi_round):
         with pytest.raises(WinnowError, match="cannot be run: choose one"):
             method([])
+
+
+def test_what_is_told_is_whole_and_stays() -> None:
+    assert usual(Scored) == {}
