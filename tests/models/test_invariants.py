@@ -187,7 +187,7 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
     "pact": PACT(cutoff=0.6, schedule=K(2)),
     "pact-light": PACT(cutoff=0.8, weighed=False, scope="span", positions="compact", schedule=K(3)),
     "ficoco-v": FiCoCoV(ratio=0.25),
-    "ficoco-v-official": FiCoCoV(r=9, start=0.0, variant="official", positions="keep"),
+    "ficoco-v-official": FiCoCoV(ratio=0.5, start=0.0, variant="official", positions="keep"),
     "vas-reset": VAS(r=0.3, history="reset", rows="last", schedule=EARLY),
 }
 
