@@ -3,13 +3,15 @@
 from types import SimpleNamespace
 from typing import Any
 
+from values import anew
+
 from winnow.harness.run.record import Row
 from winnow.harness.score.marking import Mark
 from winnow.harness.tasks.benchmark import Reading
 
 
 def mark(number: int, score: float = 1.0, status: str = "ok", parsed: bool = True, **doc: Any) -> Mark:
-    row = Row("t", number, f"print {number}", status=status, media=doc.pop("media", ""))  # type: ignore[arg-type]
+    row = Row("t", number, f"print {number}", status=anew(status), media=doc.pop("media", ""))  # type: ignore[arg-type]
     return Mark(number, doc, row, Reading(score, parsed))
 
 

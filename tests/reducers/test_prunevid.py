@@ -124,7 +124,7 @@ def stays(weights: list[Rows], sizes: list[tuple[int, int, int]], alpha: float) 
     return sorted(kept)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(60))
 def test_the_second_stage_is_its_loops(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, rows = int(torch.randint(1, 13, (), generator=random)), int(torch.randint(1, 6, (), generator=random))

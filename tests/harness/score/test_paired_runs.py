@@ -4,12 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from written import result, write_run
+from values import anew
+from written import result as plain
+from written import write_run
 
 from winnow.harness.common import files
 from winnow.harness.score.paired_runs import baselines, drops, replays, settle
 
 FULL, HALF, GOOD = [1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]
+
+
+def result(*words: str, **more: Any) -> Any:
+    """A run as its file gives it."""
+    return anew(plain(*words, **more))
 
 
 def unreduced(run: str = "base", **more: Any) -> Any:

@@ -6,6 +6,9 @@ Sources of the templates, each of one turn of a user, ready for the answer:
   quotes it; Qwen3-VL's writes no system prompt (``chat_template.json`` of Qwen3-VL-8B-Instruct).
 - Qwen3.5: ``chat_template.jinja`` of Qwen3.5-4B, as llama.cpp ships it (``models/templates/Qwen3.5-4B.jinja``). How its
   tokenizer splits text is transformers' ``Qwen3_5Tokenizer``; ranks and special tokens are the package's.
+- MiniCPM-V 4.6: ``chat_template.jinja`` and the marks of ``tokenizer_config.json``, as github.com/sophgo/LLM-TPU ships
+  them (``models/MiniCPMV4_6/config``, commit e281580); its tokenizer is Qwen3.5's with these marks behind, and parts of
+  a message stand a line feed apart.
 - InternVL3, LLaVA-OneVision: transformers' ``convert_internvl_weights_to_hf.py``, which also adds the marks of pictures
   to Qwen2.5's tokenizer, and ``convert_llava_onevision_weights_to_hf.py``. InternVL's has ``<IMG_CONTEXT>`` for a
   picture since its processor asks for that.
@@ -85,6 +88,9 @@ def turn(before: str, shown: dict[str, str], after: str, behind: str = "") -> st
 
 INTERNVL = ("<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
 MARKS = ("<image>", "<video>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+VIEWS = ("<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>")
+VIEW_NAMES = ("image_start", "image_end", "slice_start", "slice_end", "image_id_start", "image_id_end")
+PADS = {"image": "<|image_pad|>\n", "video": "<|video_pad|>\n"}
 THOUGHT = "{{ '<think>\n\n</think>\n\n' if enable_thinking is defined and enable_thinking is false else '<think>\n' }}"
 TILES = tuple(f"<row_{row}_col_{col}>" for row in range(1, 7) for col in range(1, 7))
 
@@ -97,6 +103,19 @@ RELEASED = {
     ),
     "qwen3_vl": Released("tokenizer-qwen3", turn(CHATML[0], QWEN, CHATML[1]), "<|image_pad|>", "<|video_pad|>", "\n"),
     "qwen3_5": Released("qwen3_5", turn(CHATML[0], QWEN, CHATML[1], THOUGHT), "<|image_pad|>", "<|video_pad|>", "\n\n"),
+    "minicpmv4_6": Released(
+        "qwen3_5",
+        turn(CHATML[0], PADS, CHATML[1], THOUGHT),
+        "<|image_pad|>",
+        "<|video_pad|>",
+        "\n\n",
+        VIEWS,
+        (
+            ("image_token", "<|image_pad|>"),
+            ("video_token", "<|video_pad|>"),
+            *((f"{name}_token", mark) for name, mark in zip(VIEW_NAMES, VIEWS, strict=True)),
+        ),
+    ),
     "internvl": Released(
         "tokenizer-qwen3",
         turn(CHATML[0], LINES | {"image": "<IMG_CONTEXT>\n"}, CHATML[1]),
