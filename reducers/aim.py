@@ -14,9 +14,12 @@ from winnow.reducers.aim_merge import AIMMerge
 from winnow.reducers.aim_prune import NEVER, AIMPrune
 from winnow.reducers.compose import Composed
 from winnow.reducers.core.base import Select
+from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.layout import Scope
 from winnow.reducers.core.reduction import Positions
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.schedule import Window
+from winnow.reducers.core.tower_methods import Order
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class AIM(Composed):
     ----------
     ratio : float
         Share of visual tokens that merging leaves; pruning comes on top, by `schedule`. Paper: 0.25.
-    r, metric, counts, order, images, positions
+    r, metric, counts, variant, order, images, positions
         See `AIMMerge`; pruning keeps the positions of what entered.
     apply, slope, temperature, iterations, select, scope, schedule
         See `AIMPrune`.
@@ -39,8 +42,9 @@ class AIM(Composed):
     r: int | Sequence[int] | None = None
     metric: Literal["embeddings", "keys"] = "embeddings"
     counts: Literal["code", "paper"] = "code"
-    order: Literal["raster", "official"] = "raster"
-    images: bool = True
+    variant: Variant = "mended"
+    order: Order | None = None
+    images: bool | None = None
     apply: Literal["next", "same"] = "next"
     slope: float | None = None
     temperature: float = 0.1
@@ -54,10 +58,14 @@ class AIM(Composed):
         """Freeze a list, then check the parts."""
         object.__setattr__(self, "r", self.r if self.r is None or isinstance(self.r, int) else tuple(self.r))
         super().__post_init__()
+        merge, _ = self.parts()
+        settle(self, order=(merge.order, merge.order), images=(merge.images, merge.images))
 
     def parts(self) -> tuple[AIMMerge, AIMPrune]:
         """See `Composed.parts`."""
-        merge = AIMMerge(self.ratio, self.r, self.metric, self.counts, self.order, self.images, self.positions)
+        merge = AIMMerge(
+            self.ratio, self.r, self.metric, self.counts, self.variant, self.order, self.images, self.positions
+        )
         prune = AIMPrune(
             apply=self.apply,
             slope=self.slope,

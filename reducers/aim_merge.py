@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from winnow.reducers.core.base import Reducer
+from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import block_diagonal, follow, group_mean, match_work, rank_pairs
 from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
-from winnow.reducers.core.tower_methods import check_merges
+from winnow.reducers.core.tower_methods import Order, check_merges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,10 +44,14 @@ class AIMMerge(Reducer):
         with the merging done on the tower's features.
     counts : {"code", "paper"}
         An odd t loses floor(t/2) in the code (196, 98, 49, 25, 13, 7, 4); the paper counts 24, 12, 6, 3.
-    order : {"raster", "official"}
-        Sort by own or destination place after every iteration; or the code's order, left-over even tokens first.
-    images : bool
-        False: spans of a single frame pass through, as in the official LLaVA-OneVision code.
+    variant : {"mended", "official"}
+        Official: the code's order, and by embeddings, which is its way for LLaVA-OneVision, films alone; see below.
+    order : {"raster", "official"} or None
+        Sort by own or destination place after every iteration; or the code's order, left-over even tokens first. None:
+        as the variant.
+    images : bool or None
+        False: spans of a single frame pass through, as in the official LLaVA-OneVision code. None: true, but as the
+        variant says.
     positions : {"compact", "keep", "mean", "restart"}
         Official: compact. The merged token otherwise keeps its destination's id, or gets the mean of its members'.
     """
@@ -58,12 +64,14 @@ class AIMMerge(Reducer):
     r: int | Sequence[int] | None = None
     metric: Literal["embeddings", "keys"] = "embeddings"
     counts: Literal["code", "paper"] = "code"
-    order: Literal["raster", "official"] = "raster"
-    images: bool = True
+    variant: Variant = "mended"
+    order: Order | None = None
+    images: bool | None = None
     positions: Positions = "compact"
 
     def __post_init__(self) -> None:
-        """Check the numbers, then the choices."""
+        """Say what the variant decides, check the numbers, then the choices."""
+        settle(self, order=("raster", "official"), images=(True, self.metric == "keys"))
         object.__setattr__(self, "r", check_merges(self.r, "iteration"))
         super().__post_init__()
 

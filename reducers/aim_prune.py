@@ -17,6 +17,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Layout, Scope
 from winnow.reducers.core.probes import PageRank, Probe
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import Window
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
@@ -29,7 +30,7 @@ NEVER = Window(1, 1, of=1)
 
 
 @dataclass(frozen=True)
-class AIMPrune(Ranker):
+class AIMPrune(Released, Ranker):
     """Keep the share ``1 - (l - l1 + 1) / (l2 - l1)`` of the tokens that entered the LLM, ranked by importance.
 
     Parameters

@@ -18,6 +18,7 @@ import torch
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe, TowerValues, TowerView
 from winnow.reducers.core.tower_methods import Cutter, guide_probe
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ATS(Cutter):
+class ATS(Released, Cutter):
     """Score patches by CLS attention times the norm of their value; keep those nearest to equally spaced quantiles.
 
     Parameters

@@ -53,7 +53,7 @@ class CDPruner(Chooser):
     variant : {"embedding", "clip", "official"}
         Whose relevance. ``official``: by CLIP, and as in its code scaled over all pictures that are encoded together,
         here those of a prompt; ``clip`` scales each part by itself. Where more tokens are asked for than their space
-        has dimensions, the code picks some again; here each is picked once.
+        has dimensions, the code soon picks the same two again and again, so that fewer stay; ``clip`` picks each once.
     text_tower : str or None
         By CLIP: a checkpoint with the text tower that belongs to the model's vision tower, see `TextMatch`.
     weight : float or None
@@ -102,12 +102,17 @@ class CDPruner(Chooser):
         """Whether all frames keep equally many."""
         return self.parts == "frame"
 
+    @property
+    def adaptive(self) -> bool:  # type: ignore[override]
+        """Whether the picture decides the count: in the official code, which may pick tokens again."""
+        return self.variant == "official"
+
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""
         return () if self.text_tower is None else text_probe(self.text_tower, tower)
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
-        """See `Reducer.count`."""
+        """See `Reducer.count`; the most for the official code."""
         frames, size = self._parts(grid)
         return present if self.ratio >= 1 else min(present, frames * self._kept(size))
 
@@ -120,6 +125,7 @@ class CDPruner(Chooser):
 
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
+        tokens = tokens.to(view.hidden.dtype) if self.variant == "official" else tokens
         relevance, kept = self._relevance(tokens, span, view), []
         size = self._parts(span.grid)[1]
         for start in range(0, len(tokens), size):
@@ -130,7 +136,7 @@ class CDPruner(Chooser):
                     picks = partial(self._picks, tokens[first:last], relevance[first:last])
                     key = ("determinant", first, last, self.variant, self.text_tower, self.weight, self.blend)
                     kept.append(first + view.ranked(key, share, picks))
-        return torch.cat(kept).sort().values
+        return torch.cat(kept).unique()
 
     def _parts(self, grid: Grid) -> tuple[int, int]:
         """Parts of a span, and tokens in each."""
@@ -144,7 +150,7 @@ class CDPruner(Chooser):
     def _relevance(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """How much each token has to do with the text, shape ``(len(span),)``; official: scaled already."""
         if self.by_clip:
-            alike = -told_by_tower(view)[-1].to(tokens)
+            alike = -told_by_tower(view)[-1].to(tokens.device, torch.promote_types(tokens.dtype, torch.float32))
             own = alike[span.positions]
             return own if self.variant == "clip" else _scaled(own, alike[view.layout.visual], EPSILON, LEAST)
         text = torch.ones(view.layout.length, dtype=torch.bool)
@@ -156,7 +162,9 @@ class CDPruner(Chooser):
     def _picks(self, tokens: Tensor, relevance: Tensor, count: int) -> Tensor:
         if self.by_clip:
             relevance = relevance if self.variant == "official" else _scaled(relevance, relevance, EPSILON, LEAST)
-            return determinant(self._kernel(unit(tokens), relevance), count, 0)
+            return determinant(
+                self._kernel(unit(tokens).to(relevance.dtype), relevance), count, 0, self.variant == "official"
+            )
         return determinant(self._kernel(_unit(tokens), _scaled(relevance, relevance, 0, EPSILON)), count, EPSILON)
 
     def _kernel(self, tokens: Tensor, relevance: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import ColumnMean, Tower, TowerKeys, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import Guide, Merger, guide_probe, merges
@@ -27,7 +28,7 @@ R = 13
 
 
 @dataclass(frozen=True)
-class CGSM(Merger):
+class CGSM(Released, Merger):
     """Let every token look for a partner among all; merge the unimportant into what resembles them.
 
     Parameters

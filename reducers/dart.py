@@ -8,6 +8,8 @@ of TensorRT-Edge-LLM; and the paper's, at layer 2, which ranks by keys and compa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from ctypes import c_float
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
@@ -45,14 +47,16 @@ class DART(Chooser):
     """Keep the pivots among the tokens; then each pivot adds an equal part of those with the lowest cosine to it.
 
     Pivots are the tokens with the largest L1 norm, visual ones first, then those of the text, which all spans share.
-    Ties go to the lower place. The engine leaves prompts of fewer than 16 visual tokens alone.
+    Ties go to the lower place. The engine's rule is ``at=embedding`` with ``least=16``, and with ``parts=frame`` on
+    models that write text between the frames of a video (Qwen3-VL's times), where each is a picture of its own to it.
 
     Parameters
     ----------
     ratio : float
         Share of the visual tokens that is left once the method has acted, rounded up.
     R : float or None
-        The paper's knob, the share that is REMOVED; wins over `ratio`.
+        The paper's knob, the share that is REMOVED; wins over `ratio`. At the embeddings in single precision, as the
+        engine has it: 0.9 of 10 tokens leaves 2.
     pivots : int
         Pivots among the visual tokens, or those of a span; at most its budget.
     text_pivots : int
@@ -69,6 +73,10 @@ class DART(Chooser):
     scope : {"span", "prompt"} or None
         Each span on its own, or all visual tokens of the prompt together. None: as the form, span at the embeddings
         (the engine: each picture has its own budget and pivots), prompt at a layer (the released code).
+    parts : {"span", "frame"}
+        At the embeddings: choose in a whole span, or in each of its frames with a budget and pivots of its own.
+    least : int
+        Fewer visual tokens in a prompt are left alone. Engine: 16.
     schedule : K
         The layer at whose input the paper's form acts.
     """
@@ -81,23 +89,33 @@ class DART(Chooser):
     at: Literal["embedding", "layer"] = "embedding"
     variant: Variant = "mended"
     scope: Scope | None = None  # type: ignore[assignment]
+    parts: Literal["span", "frame"] = "span"
+    least: int = 0
     schedule: K = K(2)
 
     def __post_init__(self) -> None:
         """Turn R into the share kept, check the numbers."""
         if self.R is not None:
             check_ratio(1 - self.R, "1-R")
-            object.__setattr__(self, "ratio", 1 - self.R)
-        for name, least in (("pivots", 1), ("text_pivots", 0)):
+            removed = c_float(self.R).value if self.at == "embedding" else self.R
+            object.__setattr__(self, "ratio", 1 - removed)
+        for name, least in (("pivots", 1), ("text_pivots", 0), ("least", 0)):
             if getattr(self, name) < least:
                 raise WinnowError(f"reducer.{name}={getattr(self, name)} is not allowed: choose {least} or more tokens")
         if self.scope is None:
             object.__setattr__(self, "scope", "span" if self.at == "embedding" else "prompt")
+        if self.parts == "frame" and (self.at, self.scope) != ("embedding", "span"):
+            raise WinnowError("reducer.parts=frame is of at=embedding, where each span stands alone: leave out scope")
         super().__post_init__()
 
     def keep_all(self) -> DART:
         """See `Reducer.keep_all`."""
         return replace(self, R=None, ratio=1.0)
+
+    def plan(self, spans: Sequence[Grid | tuple[int, int]], depth: int, tower: Tower | None = None) -> list[int]:
+        """See `Reducer.plan`."""
+        few = sum(Grid(*span).tokens for span in spans) < self.least
+        return super().plan(spans, depth, tower) if not few or self.ratio >= 1 else self.keep_all().plan(spans, depth)
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
         """See `Reducer.sites`."""
@@ -109,11 +127,12 @@ class DART(Chooser):
 
     def count(self, site: Site, grid: Grid, present: int) -> int:
         """See `Reducer.count`."""
-        if self.ratio >= 1 or not present:
+        if self.ratio >= 1:
             return present
         if self.variant == "official":
             return min(present, self.pivots + self._part(present) * (self.pivots + self.text_pivots))
-        return min(present, max(1, math.ceil(grid.tokens * self.ratio)))
+        frames = grid.frames if self.parts == "frame" else 1
+        return min(present, frames * max(1, math.ceil(grid.tokens // frames * self.ratio)))
 
     def work(self, site: Site, grid: Grid, present: int, width: Width) -> float:
         """See `Reducer.work`: two norms per token, one cosine per token and pivot."""
@@ -121,6 +140,8 @@ class DART(Chooser):
 
     def reduce(self, view: View) -> Reduction | None:
         """Choose in each span; at a layer among what is present."""
+        if len(view.visual) < self.least:
+            return None
         if self.at == "embedding" or self.ratio >= 1:
             return super().reduce(view)
         kept, text = [], _seen(view, view.layout.is_question[view.index])
@@ -133,8 +154,15 @@ class DART(Chooser):
         """See `Chooser.choose`."""
         other = ~view.layout.is_visual[view.index]
         text = view.hidden[other.to(tokens.device)].to(tokens.dtype)
-        count = self.count(view.site, span.grid, len(tokens))
-        return self._chosen(Tokens(span.positions, tokens, tokens), Tokens(view.index[other], text, text), count)
+        shared, size = Tokens(view.index[other], text, text), len(tokens) // self._alone(span)
+        each = self.count(view.site, span.grid, len(tokens)) // self._alone(span)
+        parts = zip(span.positions.split(size), tokens.split(size), strict=True)
+        kept = [self._chosen(Tokens(place, own, own), shared, each) for place, own in parts]
+        return torch.cat([found + number * size for number, found in enumerate(kept)])
+
+    def _alone(self, span: Span) -> int:
+        """Parts of a span that have a budget of their own."""
+        return span.frames if self.parts == "frame" else 1
 
     def _part(self, present: int) -> int:
         """What each pivot adds in the official loop."""

@@ -28,8 +28,9 @@ class DivPrune(Chooser):
     ratio : float
         Share of the visual tokens that enters the LLM. Paper: 0.098, 56 of 576.
     variant : {"mended", "official"}
-        The official code forgets what it has picked: once only duplicates of picks are left, it picks a token again,
-        and the token then stands in the prompt twice. Mended: every token is picked once.
+        The official code compares in the model's own type, and forgets what it has picked: once only duplicates of
+        picks are left, it picks a token again, and the token then stands in the prompt twice. Mended: every token is
+        picked once, by cosines in single precision.
     positions : {"compact", "keep"}
         Official: compact.
     scope : {"prompt", "span"}
@@ -48,4 +49,5 @@ class DivPrune(Chooser):
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
         count, again = self.count(view.site, span.grid, len(tokens)), self.variant == "official"
+        tokens = tokens.to(view.hidden.dtype) if again else tokens
         return view.ranked(("max_min", again), count, lambda n: max_min(tokens, n, again)).sort().values

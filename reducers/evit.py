@@ -14,8 +14,10 @@ from typing import ClassVar
 import torch
 
 from winnow.reducers.core.base import check_ratio
+from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import TowerView
 from winnow.reducers.core.tower_methods import Cutter, Order, arrange, guide_probe
@@ -38,9 +40,11 @@ class EViT(Cutter):
     fuse : bool
         Fuse the inattentive patches into one token, the sum of a_j x_j with the raw attention a (official). False: drop
         them.
-    order : {"raster", "official"}
+    variant : {"mended", "official"}
+        Official: the order of a classifier, see `order`, which an LLM would read.
+    order : {"raster", "official"} or None
         Every token at its own patch, the fused one at the last patch that was dropped; or by falling attention, the
-        fused one last, as the official code leaves them for a classifier.
+        fused one last, as the official code leaves them for a classifier. None: as the variant.
     """
 
     native: ClassVar[tuple[str, ...]] = ("rate",)
@@ -48,10 +52,12 @@ class EViT(Cutter):
     ratio: float | None = None
     rate: float | None = None
     fuse: bool = True
-    order: Order = "raster"
+    variant: Variant = "mended"
+    order: Order | None = None
 
     def __post_init__(self) -> None:
-        """Check the shares, then the choices."""
+        """Say what the variant decides, check the shares, then the choices."""
+        settle(self, order=("raster", "official"))
         for name in ("ratio", "rate"):
             if getattr(self, name) is not None:
                 check_ratio(getattr(self, name), name)
@@ -82,7 +88,7 @@ class EViT(Cutter):
         if fused:
             rest = torch.where(torch.isin(torch.arange(present), slots), 0.0, attention)
             weights, slots = torch.cat([weights, rest[None]]), torch.cat([slots, rank[kept:].max()[None]])
-        return arrange(weights, view.index[slots], self.order)
+        return arrange(weights, view.index[slots], self.order or "raster")
 
     def _counts(self, site: Site, present: int) -> tuple[int, int]:
         """Patches that a cut keeps of those present, and fused tokens that it adds."""

@@ -71,6 +71,11 @@ class EVS(Released, Chooser):
 
 def changed(tokens: Tensor, frames: int, view: View) -> Tensor:
     """1 - cosine of each token to the same place one frame earlier, `FIRST` in the first frame, ``(tokens,)``."""
-    states = tokens.unflatten(0, (frames, -1)).to(view.hidden.dtype)  # engines compare in the model's own type
-    unlike = 1 - torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)
-    return torch.cat([torch.full_like(states[:1, :, 0], FIRST), unlike]).flatten()
+    unlike = 1 - alike(tokens, frames, view)
+    return torch.cat([torch.full_like(tokens[: len(tokens) // frames, 0], FIRST, dtype=unlike.dtype), unlike.flatten()])
+
+
+def alike(tokens: Tensor, frames: int, view: View) -> Tensor:
+    """Cosine of each token to the same place one frame earlier, in the model's own type, ``(frames - 1, places)``."""
+    states = tokens.unflatten(0, (frames, -1)).to(view.hidden.dtype)  # as engines and released codes compare them
+    return torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)

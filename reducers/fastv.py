@@ -14,6 +14,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FastV(Scorer):
+class FastV(Released, Scorer):
     """Rank by the attention of layer k-1, drop before layer k.
 
     Parameters

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 TOKENS, LAYERS = 576, 32
 FITTED = {
+    0.9: "0 0 1 2 1 0 1 4 5 5 11 4 2 2 0 0 1 1 2 4 2 10 1 1 1 2 1 1 0 1 0 0",
+    0.8: "0 0 3 3 1 1 4 16 14 15 24 4 2 3 2 0 6 0 5 13 4 19 2 1 1 1 1 1 2 1 0 0",
+    0.7: "0 0 7 6 4 5 16 40 24 21 24 4 2 3 4 0 16 0 11 26 6 32 3 1 0 1 2 2 4 0 0 0",
+    0.6: "0 1 21 13 14 11 41 53 29 15 14 5 1 4 5 1 26 1 13 28 6 27 2 1 0 0 1 1 2 0 0 0",
     0.5: "3 7 49 24 29 17 59 41 26 8 10 6 2 5 7 2 30 3 13 27 5 23 2 1 0 0 1 1 2 0 0 0",
+    0.45: "6 17 69 31 34 19 59 30 23 6 8 7 2 5 8 2 29 4 12 25 4 19 2 1 0 0 1 0 1 0 0 0",
     0.4: "14 33 89 36 36 20 55 21 18 4 7 5 2 5 7 4 26 5 11 24 4 18 2 1 0 0 1 0 1 0 0 0",
     0.3: "48 79 118 41 33 17 36 9 9 2 3 2 1 3 4 8 18 7 8 20 4 13 2 1 0 0 1 0 1 0 0 0",
     0.2: "128 127 118 35 26 8 13 3 2 1 0 0 0 2 1 8 7 8 5 11 2 6 1 1 0 0 0 1 0 0 0 0",
@@ -42,9 +47,9 @@ class FitPrune(Released, Ranker):
     Parameters
     ----------
     ratio : float
-        Share of the visual tokens' FLOPs that is left. The official tables hold for 0.5, 0.4, 0.3, 0.2 and 0.1 of 576
-        tokens and 32 layers, where counts are theirs; between them what is left is interpolated, and layers count by
-        their share of the depth.
+        Share of the visual tokens' FLOPs that is left. The official tables hold for 0.9, 0.8, ... 0.1 and for 0.45 of
+        576 tokens and 32 layers, where counts are theirs; between them what is left is interpolated, and layers count
+        by their share of the depth.
     select : {"highest", "lowest"}
         ``lowest`` is what UniPruneBench runs as FitPrune: it keeps what the official code deletes.
     positions : {"keep", "compact", "restart"}
@@ -57,7 +62,7 @@ class FitPrune(Released, Ranker):
     scope: Scope = "prompt"
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:
-        """See `Reducer.sites`: the layers that delete, at no more than one half."""
+        """See `Reducer.sites`: the layers that delete, at 0.9 for more than that."""
         least = min(self.ratio, max(FITTED))
         share = [1.0, *(left(least, layer, depth) for layer in range(depth))]
         return tuple(Site.inside(layer, depth) for layer in range(depth) if share[layer + 1] < share[layer])

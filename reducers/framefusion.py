@@ -16,7 +16,6 @@ import torch
 from winnow.reducers.core.base import Reducer, top
 from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import merge_into
 from winnow.reducers.core.probes import Probe, Rows
@@ -150,9 +149,10 @@ def _kept(present: int, share: float) -> int:
 
 
 def _alike(view: View, tokens: Tensor, place: Tensor) -> Tensor:
-    """Cosine of each token to the one in front of it; -2 where that is of another place."""
+    """Cosine of each token to the one in front of it, in the model's own type; -2 where that is of another place."""
     places = torch.searchsorted(view.index, tokens.contiguous())
     states = view.hidden[places.to(view.hidden.device)]
-    states = unit(states.to(torch.promote_types(states.dtype, torch.float32)))
-    alike = (states[1:] * states[:-1]).sum(1).cpu().masked_fill(place[1:] != place[:-1], -2)
+    length = states.norm(dim=1)
+    cosine = (states[1:] * states[:-1]).sum(1) / (length[1:] * length[:-1])  # rounded as the released code rounds it
+    alike = cosine.nan_to_num(0).cpu().masked_fill(place[1:] != place[:-1], -2)
     return torch.cat([alike.new_full((1,), -2), alike])

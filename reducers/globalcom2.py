@@ -67,7 +67,8 @@ class GlobalCom2(TileChooser):
 
     def whole(self, view: View, base: Span, tiles: Tiles | None) -> Tensor:
         """See `TileChooser.whole`."""
-        picks = _best(told(view, base)[-1], max(1, int(len(base) * self.ratio)))
+        least = int(tiles is None or self.variant == "mended")
+        picks = _best(told(view, base)[-1], max(least, int(len(base) * self.ratio)))
         return picks if self.order == "official" else picks.sort().values
 
     def parts(self, view: View, base: Span, tiles: Tiles) -> Tensor:

@@ -62,10 +62,13 @@ class HiPrune(Released, FeatureReducer):
             return None
         blocks = sorted({block for _, block in view.signals})
         middle, late = (self._received(view, block) for block in (blocks[0], blocks[-1]))
-        anchors = top(middle, min(round(total * self.alpha / CROSS), total // CROSS))
         around = torch.tensor([0, -1, 1, -tower.cols, tower.cols])
-        kept = torch.zeros(present, dtype=torch.bool)
-        kept[(anchors[:, None] + around).clamp(0, present - 1)] = True
+        for number in range(round(total * self.alpha / CROSS), -1, -1):
+            anchors = top(middle, number)
+            kept = torch.zeros(present, dtype=torch.bool)
+            kept[(anchors[:, None] + around).clamp(0, present - 1)] = True
+            if int(kept.sum()) <= total:
+                break
         kept[top(late.masked_fill(kept, -1), total - int(kept.sum()))] = True
         return Reduction(view.index[kept])
 

@@ -64,9 +64,12 @@ class HiRED(TileChooser):
         super().__post_init__()
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
-        """See `Reducer.tower_probes`: the first block, then that of the features."""
+        """See `Reducer.tower_probes`: the first block, then that of the features.
+
+        A model that pools behind its tower has no tiles that can be read, to which alone the first block speaks.
+        """
         probe = guide_probe(self.guide, tower)
-        return (probe, 0), (probe, tower.used - 1)
+        return tuple((probe, block) for block in (0, tower.used - 1)[tower.slots is not None :])
 
     def reduce(self, view: View) -> Reduction | None:
         """Choose in each picture; newlines go with the tiles' tokens."""
@@ -99,7 +102,7 @@ class HiRED(TileChooser):
         size, alpha = len(base), 1.0 if tiles is None else self.alpha
         held = 0 if tiles is None else tiles.span.cells.numel() if self.variant == "official" else len(tiles.span)
         total = int((size + held) * self.ratio)
-        first = min(max(int(total * alpha), int(alpha > 0)), size)
+        first = min(max(int(total * alpha), int(alpha > 0 and self.variant == "mended")), size)
         return first, min(total - first, held)
 
     def _content(self, area: Tensor, base: Span, tiles: Tiles) -> Tensor:

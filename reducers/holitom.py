@@ -136,7 +136,9 @@ class HoliTom(Released, TwoStages):
         stays = torch.isin(view.visual, keep)
         states = unit(view.visual_hidden.float())
         kept, gone = stays.nonzero().flatten(), (~stays).nonzero().flatten()
-        into = (states[gone.to(states.device)] @ states[kept.to(states.device)].mT).argmax(1).cpu()
+        rank = view.signals[self.ranks(view.layer)][keep].argsort(descending=True, stable=True).cpu()
+        near = (states[gone.to(states.device)] @ states[kept[rank].to(states.device)].mT).argmax(1).cpu()
+        into = rank[near]  # of equally similar ones the most attended, which is first in the official list
         size, by = into.bincount(minlength=len(kept)), into.argsort(stable=True)
         before = torch.empty_like(by).index_put_((by,), torch.arange(len(by)) - (size.cumsum(0) - size)[into[by]])
         weight = 0.5 ** torch.cat([size, size[into] - before])

@@ -6,6 +6,7 @@ official `llava/model/utils.py`. The paper's crops are windows of a picture, the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -82,23 +83,23 @@ class HoloV(Chooser):
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
         ((_, attention),) = ((key, row) for key, row in view.signals.items() if isinstance(key[0], TowerProbe))
-        frames = tokens.unflatten(0, (span.frames, -1)).cpu()
+        frames = tokens.unflatten(0, (span.frames, -1))
         values = attention[span.positions].to(frames.dtype).unflatten(0, (span.frames, -1))
         size = frames.shape[1]
-        chosen = [self._frame(states, value) for states, value in zip(frames, values, strict=True)]
+        runs = torch.arange(size).tensor_split(min(self.runs, size))
+        shares = _scores(frames, values.to(frames.device), runs).cpu()
+        chosen = [self._frame(runs, *about) for about in zip(shares, values, strict=True)]
         return torch.cat([picks.where(picks < 0, picks + i * size) for i, picks in enumerate(chosen)])
 
     def _kept(self, size: int) -> int:
         return max(1, round(size * self.ratio))
 
-    def _frame(self, tokens: Tensor, attention: Tensor) -> Tensor:
+    def _frame(self, runs: Sequence[Tensor], share: Tensor, attention: Tensor) -> Tensor:
         """Places in a frame, -1 for zero vectors."""
-        places = torch.arange(len(tokens)).tensor_split(min(self.runs, len(tokens)))
-        share = torch.stack([_score(tokens[run], attention[run]) for run in places])
         share = share / (share.sum() + EPSILON)
-        total = self._kept(len(tokens))
-        given = self._allocated(share, [len(run) for run in places], total)
-        picks = torch.cat([_attended(run, attention, count) for run, count in zip(places, given, strict=True)])
+        total = self._kept(len(attention))
+        given = self._allocated(share, [len(run) for run in runs], total)
+        picks = torch.cat([_attended(run, attention, count) for run, count in zip(runs, given, strict=True)])
         if self.order == "raster":
             picks = picks.sort().values
         return torch.nn.functional.pad(picks, (0, total - len(picks)), value=-1)
@@ -117,16 +118,28 @@ class HoloV(Chooser):
         return given
 
 
-def _score(tokens: Tensor, attention: Tensor) -> Tensor:
-    """What a run's share of the budget comes from."""
-    if len(tokens) == 1:
-        return attention[0]
-    unit = tokens / (tokens.norm(dim=1, keepdim=True) + EPSILON)
-    alike = (unit @ unit.mT).fill_diagonal_(0)
-    mean = alike.sum(1, keepdim=True) / (len(tokens) - 1)
-    varied = (alike - mean).square().sum(1) / (len(tokens) - 1)
+def _scores(frames: Tensor, attention: Tensor, runs: Sequence[Tensor]) -> Tensor:
+    """What the runs' shares of the budget come from, ``(frames, runs)``; the longer runs come first."""
+    longer = sum(len(run) > len(runs[-1]) for run in runs)
+    cut = longer * len(runs[0])
+    unit = frames / (frames.norm(dim=-1, keepdim=True) + EPSILON)
+    parts = [(unit[:, :cut], attention[:, :cut], longer), (unit[:, cut:], attention[:, cut:], len(runs) - longer)]
+    return torch.cat([_of_equal(*part) for part in parts if part[2]], 1)
+
+
+def _of_equal(unit: Tensor, attention: Tensor, number: int) -> Tensor:
+    """Scores of runs of equal length, of tokens of length one, ``(frames, number)``."""
+    unit, attention = (x.unflatten(1, (number, -1)) for x in (unit, attention))
+    others = unit.shape[2] - 1
+    if not others:
+        return attention[..., 0]
+    alike = unit @ unit.mT
+    alike.diagonal(dim1=2, dim2=3).zero_()
+    mean = alike.sum(-1, keepdim=True) / others
+    varied = (alike - mean).square().sum(-1) / others
     attended = attention * SCALE
-    return (attended + ALPHA * varied * attended.abs().mean() / (varied.abs().mean() + EPSILON)).mean()
+    scale = attended.abs().mean(-1) / (varied.abs().mean(-1) + EPSILON)
+    return (attended + ALPHA * varied * scale[..., None]).mean(-1)
 
 
 def _attended(run: Tensor, attention: Tensor, count: int) -> Tensor:

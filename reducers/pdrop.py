@@ -15,6 +15,7 @@ from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Scope
 from winnow.reducers.core.probes import LookAhead, Probe
 from winnow.reducers.core.reduction import Positions, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import Cuts
 from winnow.reducers.core.site import Site
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PDrop(Scorer):
+class PDrop(Released, Scorer):
     """Keep a falling share of the original tokens at each cut.
 
     Parameters

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scissor(Released, Merger):
-    """Tokens are linked where their cosine is above `tau`; a component becomes the plain mean of its members.
+    """Tokens are linked where their cosine, in the model's own type, is above `tau`; a component becomes its mean.
 
     First in each frame, then among the means of all frames; every token is then added to the most similar of what is
     left, which is divided by how many were added and itself. A merged token stands at the place of its component's
@@ -73,6 +73,7 @@ class Scissor(Released, Merger):
         """See `Merger.merge`."""
         if self.tau > 1:
             return rows_of([alone(torch.arange(len(tokens)))], len(tokens))
+        tokens = tokens.to(view.hidden.dtype)  # the released code compares in the model's own type
         frames, size = tokens.unflatten(0, (span.frames, -1)), len(tokens) // span.frames
         told = [self._components(frame) for frame in frames]
         slots, group = _together([heads + f * size for f, (heads, _) in enumerate(told)], [own for _, own in told])
@@ -105,6 +106,7 @@ def _together(heads: list[Tensor], own: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _means(tokens: Tensor, group: Tensor, groups: int) -> Tensor:
-    """The mean of each group, shape ``(groups, width)``."""
-    where, size = group.to(tokens.device), group.bincount(minlength=groups).to(tokens)
-    return tokens.new_zeros(groups, tokens.shape[1]).index_add_(0, where, tokens) / size[:, None]
+    """The mean of each group in the type of the tokens, shape ``(groups, width)``."""
+    exact = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
+    where, size = group.to(tokens.device), group.bincount(minlength=groups).to(exact)
+    return (exact.new_zeros(groups, tokens.shape[1]).index_add_(0, where, exact) / size[:, None]).to(tokens)

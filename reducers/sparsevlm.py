@@ -1,9 +1,9 @@
 """SparseVLM: keep what the text's raters attend to behind three layers, and recycle a part of what goes.
 
 Zhang et al., "SparseVLM: Visual Token Sparsification for Efficient Vision-Language Model Inference" (ICML 2025);
-official `modelling_sparse_llama.py`. The paper's rate by the rank of the attention is not in the code, which reads
-counts from a table: for 576 tokens, and for means over the layers of 192, 128, 96 or 64, where a layer that cuts behind
-its attention counts as cut. ``version="+"`` is its successor in the same repository.
+official `modelling_sparse_llama.py`. The paper's rate by the rank of the attention is in the first release alone; the
+later ones read counts from a table: for 576 tokens, and for means over the layers of 192, 128, 96 or 64, where a layer
+that cuts behind its attention counts as cut. ``version="+"`` is its successor in the same repository.
 """
 
 from __future__ import annotations
@@ -117,15 +117,17 @@ class SparseVLM(Released, Reducer):
 
     def reduce(self, view: View) -> Reduction | None:
         """Keep the best, recycle a part of the others."""
-        score, keep, weights = view.signals[self._probe, view.layer - 1], [], []
+        score, keep, weights, whole = view.signals[self._probe, view.layer - 1], [], [], True
         for span in view.layout.pools(self.scope):
             stays = view.present(span)
             here, grid = span.positions[stays], span.grid
             states = view.visual_hidden[torch.isin(view.visual, here).to(view.hidden.device)]
-            slots, rows = self._left(score[here], states, self._kept(view.site, grid, len(here)))
+            kept = self._kept(view.site, grid, len(here))
+            whole = whole and kept == len(here)  # a single token that is recycled goes behind the others
+            slots, rows = self._left(score[here], states, kept)
             keep.append(here[slots.sort().values])
             weights.append(rows)
-        if sum(map(len, keep)) == len(view.visual):
+        if whole:
             return None
         positions = "keep" if self.positions is None else self.positions
         if self.version == "+":

@@ -12,9 +12,11 @@ from typing import Literal
 
 import torch
 
+from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.matching import group_mean, rank_pairs
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerKeys, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import Merger, arrange, merges
@@ -37,16 +39,25 @@ class ToMeTower(Merger):
         from block to block.
     proportional : bool
         Add log(size) to the attention logits of each key in later blocks (paper, off-the-shelf weights).
-    order : {"raster", "official", "sorted"}
+    variant : {"mended", "official"}
+        Official: the order of a classifier, see `order`.
+    order : {"raster", "official", "sorted"} or None
         Sort by own or destination patch after every block, or leave unmerged before merged tokens as the official code
         does for classifiers: the next block then splits another order, and an LLM reads the tokens in it. Unmerged
         tokens stand in raster order where there is a CLS token, else by falling similarity (official). ``sorted``:
-        the official order inside the tower, by own or destination patch before the projector.
+        the official order inside the tower, by own or destination patch before the projector. None: raster, or official
+        as the variant.
     """
 
     ratio: float = 0.25
     inflection: float = 0.0
-    order: Literal["raster", "official", "sorted"] = "raster"
+    variant: Variant = "mended"
+    order: Literal["raster", "official", "sorted"] | None = None
+
+    def __post_init__(self) -> None:
+        """Say what the variant decides, then check."""
+        settle(self, order=("raster", "official"))
+        super().__post_init__()
 
     def tower_probes(self, tower: Tower) -> tuple[tuple[TowerProbe, int], ...]:
         """See `Reducer.tower_probes`."""

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from winnow.reducers.core.base import Reducer, sites_of
+from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import merge_into
 from winnow.reducers.core.pooling import Window, anchors, window_counts, windows
 from winnow.reducers.core.reduction import Positions, Reduction, View
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
@@ -39,8 +41,10 @@ class VCC(Reducer):
         The paper's knob, tokens per window; wins over `ratio`.
     mode : {"1d", "2d_w", "2d"}
         Windows along the raster (official), along the rows of the grid, or squares.
-    remainder : {"own", "drop"}
-        Tokens that fill no window become a smaller one of their own, or are dropped (official).
+    variant : {"mended", "official"}
+        Official: what fills no window is lost.
+    remainder : {"own", "drop"} or None
+        Tokens that fill no window become a smaller one of their own, or are dropped (official). None: as the variant.
     positions : {"mean", "keep", "compact", "restart"}
         Official: the mean of the members' ids.
     schedule : K or None
@@ -54,12 +58,14 @@ class VCC(Reducer):
     ratio: float = 0.5
     stride: int | None = None
     mode: Literal["1d", "2d_w", "2d"] = "1d"
-    remainder: Literal["own", "drop"] = "own"
+    variant: Variant = "mended"
+    remainder: Literal["own", "drop"] | None = None
     positions: Positions = "mean"
     schedule: K | None = K(2)
 
     def __post_init__(self) -> None:
-        """Check the stride, then the choices."""
+        """Say what the variant decides, check the stride, then the choices."""
+        settle(self, remainder=("own", "drop"))
         if self.window < 1 or (self.mode == "2d" and math.isqrt(self.window) ** 2 != self.window):
             allowed = "1, 4, 9, 16, ..." if self.mode == "2d" else "1, 2, 3, ..."
             raise WinnowError(f"stride={self.window} is not allowed with reducer.mode={self.mode}: choose {allowed}")

@@ -29,8 +29,10 @@ TEMPERATURE = 0.01
 class VidCom2(Chooser):
     """Score tokens by Gaussian similarity to the video's mean and to their frame's, keep the lowest of each frame.
 
-    The half of the channels with the lowest variance counts. The released code keeps LLaVA-Video's newlines behind a
-    frame's tokens, here they stay in their rows, and leaves batches on Qwen unreduced. A picture is a single frame.
+    The half of the channels with the lowest variance counts. Scores are computed in the model's own type, as the engine
+    and the released code do; in bfloat16 they take few values, and ties, which go to the lower place, decide. The
+    released code keeps LLaVA-Video's newlines behind a frame's tokens, here they stay in their rows, and leaves batches
+    on Qwen unreduced. A picture is a single frame.
 
     Parameters
     ----------
@@ -85,7 +87,8 @@ class VidCom2(Chooser):
 
     def choose(self, tokens: Tensor, span: Span, view: View) -> Tensor:
         """See `Chooser.choose`."""
-        to_video, to_frame = view.once("similarities", lambda: _similarities(_of_frames(tokens, span.grid)))
+        own = tokens.to(view.hidden.dtype)  # engine and released code score in the model's own type
+        to_video, to_frame = view.once("similarities", lambda: _similarities(_of_frames(own, span.grid)))
         typical = to_video + to_frame
         place = typical.argsort(dim=1, stable=True).argsort(dim=1)
         kept = (place < self._shares(to_video)[:, None]).flatten()
@@ -98,7 +101,7 @@ class VidCom2(Chooser):
         likeness = to_video.mean(1)
         weight = ((likeness.min() - likeness) / TEMPERATURE).softmax(0)
         share = (self.ratio * (1 + weight - weight.mean())).clamp_max(1)
-        return (share * to_video.shape[1]).round().clamp(1, to_video.shape[1])
+        return (share * to_video.shape[1]).round().long().clamp(1, to_video.shape[1])
 
 
 def _of_frames(tokens: Tensor, grid: Grid) -> Tensor:

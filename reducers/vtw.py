@@ -12,13 +12,14 @@ from typing import Literal
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.released import Released
 from winnow.reducers.core.schedule import K
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
 
 @dataclass(frozen=True)
-class VTW(Reducer):
+class VTW(Released, Reducer):
     """Layers 0..k-1 see every visual token, the others none.
 
     Parameters

@@ -48,7 +48,8 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
 - SparseVLM's "192", "128", "64" are tables of counts per stage; its recycled tokens come on top (309, 204 and 113
   for 300, 200 and 110).
 - STTM and MustDrop tune thresholds for each benchmark and model, so that their budgets depend on the content.
-- PruneVid's code exists for PLLaVA alone; its other rows have no release.
+- PruneVid's code exists for PLLaVA alone; its other rows have no release. LightCompress has its first stage alone;
+  both are `prunevid second=0.4`.
 - FiCoCo-V, as released, is switched off; switched on, it carries state from one picture to the next, adds to other
   tokens than were chosen, and hands the class token on last. FiCoCo-L's text term is zero under a causal mask.
 - VisPruner stops with an error where the rest is odd; counts in tables are those that happen to be even.
@@ -59,6 +60,12 @@ inputs where that was enough; accuracy was not tested. A table that compares wit
   tiles share; in pictures with padding tokens stand in another order than the picture's.
 - iLLaVA, as released for LLaVA-OneVision, weighs what it merges by rank, the least attended most.
 - vLLM's and SGLang's EVS keep the first frame whole: of three frames at q=0.7 only the first is left.
+- Scores that are computed in bfloat16 take few values, and ties decide: vLLM's VidCom2 keeps other tokens there than in
+  single precision, about one in twenty on random inputs. `vidcom2`, `evs`, `dtd`, `framefusion`, `scissor`, and
+  `divprune` and `cdpruner` as released, compute in the model's own type as their codes do; ties go to the lower place.
+- TensorRT-Edge-LLM's DART leaves prompts of fewer than 16 visual tokens alone, reads the share removed in single
+  precision (0.9 of 10 tokens leaves 2), and gives each unbroken run of placeholders a budget and pivots of its own, so
+  each frame of a Qwen3-VL video: `dart least=16`, there with `parts=frame`.
 
 """
 BESIDE = """## Weights beside the model
@@ -92,8 +99,8 @@ A method that cannot be done as it is, at the places where methods may act today
 
 - CDPruner by CLIP on LLaVA-NeXT, whose tiles it takes for a batch of pictures; TRIM and it on towers that are none of
   CLIP. What CDPruner's release picks again once nothing is left of any token.
-- PruneVid inside the LLM: it takes the keys of what it drops at layer 10 out of the caches of the layers before as
-  well, so that an answer misses in these layers what the prompt has seen in them.
+- PruneVid's memory: it takes the keys of what it drops behind layer 10 out of the caches of the layers before. With
+  `prunevid second=0.4` an answer reads the same keys, but the others stay stored, so that modelled caches hold them.
 - MMTok by words: the question without stop words and instructions, and the tower's states before the projector, which
   the released code compares, on Qwen too. `mmtok` compares what enters the LLM.
 - VScan on Qwen2.5-VL, whose tower cannot be read from the entrance, and, as HoloV, FastVID, HoliTom and FlashVID, on

@@ -2,8 +2,11 @@
 
 32 frames of 196 tokens and 100 tokens of text, float32, one CPU thread, in process time (another's load does not
 count): each method's probes and answers where it acts, in the tower with what its blocks have left, in the LLM with all
-tokens present, against 24 times one decoder layer. Methods that act in layer after layer of the LLM are not timed.
-``python scripts/own_work.py [METHOD ...]`` prints the table of docs/bench.md.
+tokens present, against 24 times one decoder layer. Beside it the least that reading a block's mean attention takes on a
+tower without CLS token: the products of its queries and keys, which fused attention hands to nobody. Methods that act
+in layer after layer of the LLM are not timed.
+``python scripts/own_work.py [METHOD ...] [FIELD=NUMBER ...]`` prints the table of docs/bench.md, of some methods with
+other numbers.
 """
 
 from __future__ import annotations
@@ -27,17 +30,19 @@ from winnow.reducers.core.probes import (
     Keys,
     KeysAhead,
     PageRank,
+    PeakRows,
     Raters,
     Rows,
     mean_query_attention,
     page_rank,
+    peak_attention,
     rated_attention,
     received_attention,
 )
 from winnow.reducers.core.reduction import View
 from winnow.reducers.core.site import Site
-from winnow.reducers.core.tower import JoinedHeads, Tower, TowerKeys, TowerValues, TowerView
-from winnow.reducers.core.tower_statistics import cls_attention, cls_logits, joined_heads, mean_attention
+from winnow.reducers.core.tower import ColumnMean, JoinedHeads, Tower, TowerKeys, TowerValues, TowerView
+from winnow.reducers.core.tower_statistics import ROWS, cls_attention, cls_logits, joined_heads, mean_attention
 
 FRAMES, SIDE, WIDTH, TEXT, DEPTH = 32, 14, 896, 100, 24
 HEADS, KV, HEAD, MOST = 14, 2, 64, 3
@@ -93,9 +98,10 @@ def llm_probe(probe: object) -> tuple[Any, float]:
     elif isinstance(probe, Raters):
         work = lambda: rated_attention(query, key, LAYOUT.question, LAYOUT.visual, 0.125, probe.heads)  # noqa: E731
     else:
-        which = probe.which if isinstance(probe, Rows) else "last"
+        which = probe.which if isinstance(probe, Rows | PeakRows) else "last"
         chosen = rows.get(which, torch.tensor([LAYOUT.length - 1]))
-        work = lambda: received_attention(query, key, chosen, 0.125)  # noqa: E731
+        summed = peak_attention if isinstance(probe, PeakRows) else received_attention
+        work = lambda: summed(query, key, chosen, 0.125)  # noqa: E731
     return torch.rand(LAYOUT.length), seconds(work)
 
 
@@ -111,9 +117,26 @@ def tower_probe(probe: object, patches: int, length: int) -> tuple[Any, float]:
     return told, FRAMES * seconds(lambda: attention(query, key, 0.118))
 
 
-def _answer(reducer: Reducer, states: torch.Tensor, site: Site, told: dict[Any, Any]) -> object:
-    """What a method says of a prompt that it has not seen."""
-    return reducer.reduce(View.of(LAYOUT, states, site, told))
+def products(reducer: Reducer) -> float:
+    """Process time of the products of queries and keys alone in the blocks whose mean attention is read."""
+    present, spent = [TOWER.patches, *reducer.plan_tower(DEPTH, TOWER)], 0.0
+    for probe, block in reducer.tower_probes(TOWER):
+        if isinstance(probe, ColumnMean):
+            query, key = torch.randn(2, present[block], 16, 72).transpose(1, 2)
+            room = torch.empty(ROWS, present[block])
+            spent += FRAMES * seconds(partial(_products, query, key, room))
+    return spent
+
+
+def _products(query: torch.Tensor, key: torch.Tensor, room: torch.Tensor) -> None:
+    for asking, asked in zip(query, key, strict=True):
+        for block in asking.split(ROWS):
+            torch.mm(block, asked.mT, out=room[: len(block)])
+
+
+def _answer(reducer: Reducer, states: torch.Tensor, site: Site, told: dict[Any, Any], known: object) -> object:
+    """What a method says of a prompt of which it knows what it told itself before."""
+    return reducer.reduce(replace(View.of(LAYOUT, states, site, told), told=known))
 
 
 def own(reducer: Reducer) -> float:
@@ -133,12 +156,13 @@ def own(reducer: Reducer) -> float:
     for site in in_tower:
         states = torch.randn(present[site.number], 1152)
         total += FRAMES * seconds(partial(reducer.reduce, TowerView.of(site, states, frame)))
-    states = video()
+    states, known = video(), None
     for site in reducer.sites(DEPTH, TOWER):
-        if not site.in_tower:
+        if not site.in_tower and site.kind != "decode":
             told = signals if site.number else {**signals, **frame}
-            answer = partial(_answer, reducer, states, site, told)
+            answer = partial(_answer, reducer, states, site, told, known)
             total += seconds(answer)
+            known = getattr(answer(), "told", None)
     return total
 
 
@@ -153,11 +177,15 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     torch.set_num_threads(1)
     with torch.no_grad():
-        whole = prefill()
-        print(f"The unreduced prefill: {whole:.0f} s\n\n| method | own work |\n| --- | --- |")
-        for name, reducer in methods().items():
-            sites = reducer.sites(DEPTH, TOWER)
-            if reducer.needs_relevance or not sites or len(reducer.sites(DEPTH)) > MOST:
+        whole, named = prefill(), [word for word in sys.argv[1:] if "=" not in word]
+        said = [word.partition("=") for word in sys.argv[1:] if "=" in word]
+        given: dict[str, Any] = {name: float(number) for name, _, number in said}
+        print(f"The unreduced prefill: {whole:.0f} s\n\n| method | own work | products in the tower |\n{'| --- ' * 3}|")
+        for name, method in methods().items():
+            sites = method.sites(DEPTH, TOWER)
+            if method.needs_relevance or not sites or len(method.sites(DEPTH)) > MOST:
                 continue
-            if name in (sys.argv[1:] or methods()):
-                print(f"| `{name}` | {100 * own(quarter(reducer)) / whole:.2f} % |", flush=True)
+            if name in (named or methods()):
+                reducer = replace(quarter(method), **given)
+                spent, least = own(reducer), products(reducer)
+                print(f"| `{name}` | {100 * spent / whole:.2f} % | {100 * least / whole:.2f} % |", flush=True)

@@ -37,6 +37,8 @@ class Part:
 
 PARTS = {
     "methods": Part(methods.compute, [(PAGE, "methods", lambda store: methods.rows(store, methods.SECTION))]),
+    "eighth": Part(methods.compute_eighth, [(PAGE, "eighth", lambda store: methods.rows(store, methods.EIGHTH))]),
+    "stages": Part(methods.compute_stages, [(PAGE, "stages", lambda store: methods.rows(store, methods.STAGES))]),
     "instrument": Part(
         instrument.compute,
         [
@@ -57,7 +59,7 @@ PARTS = {
     "spread": Part(spread.compute, [(PAGE, "spread", spread.rows)]),
     "printed": Part(printed.compute, printed.BLOCKS),
 }
-LANES = (("methods",), ("instrument", "layers", "spread", "printed"))
+LANES = (("methods", "eighth", "stages"), ("instrument", "layers", "spread", "printed"))
 
 
 def main() -> None:

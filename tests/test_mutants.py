@@ -1,14 +1,16 @@
 """The tests that a fault is tried with, and what their end says: only what a test explains is a fault noticed."""
 
 import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from scripts.mutation import nearest
+from scripts.mutation import nearest, shop
 from scripts.mutation.covering import Covering, Ran
+from scripts.mutation.unrun import unrun
 from scripts.mutation.verdict import Verdict, judged
 from scripts.mutation.worker import LATE, Answer, Worker
 
@@ -107,8 +109,13 @@ def ran(*tests: str, setup: bool = False) -> set[Ran]:
 def test_tests_that_run_the_line_come_by_nearness_then_by_time(tmp_path: Path) -> None:
     lines = {5: ran(f"{FAR}::e", f"{BESIDE}::d", f"{NEAR}::a", f"{NEAR}::b"), 7: ran(f"{BESIDE}::c")}
     assert chosen(tmp_path, 5, lines) == [f"{NEAR}::b", f"{NEAR}::a", f"{BESIDE}::d", f"{FAR}::e"]
-    assert chosen(tmp_path, 7, lines) == [f"{BESIDE}::c"] and chosen(tmp_path, 5, {}) == []
+    assert chosen(tmp_path, 7, lines) == [f"{BESIDE}::c"]
     assert chosen(tmp_path, 5, {7: lines[7]}) == [f"{BESIDE}::c"]  # compiled code is run by nobody
+
+
+def test_what_nobody_is_seen_to_run_is_tried_with_the_files_named_after_it_or_its_folder(tmp_path: Path) -> None:
+    named = {"tests/test_room.py::f": 0.3, "tests/room/test_part_of.py::g": 0.1}
+    assert chosen(tmp_path, 5, {}, **named) == [f"{NEAR}::b", f"{NEAR}::a", "tests/test_room.py::f"]
 
 
 def test_beside_a_fixture_and_in_the_mirrored_file_all_tests_count(tmp_path: Path) -> None:
@@ -126,3 +133,51 @@ def test_there_is_an_end_to_the_seconds_but_one_test_is_always_taken(tmp_path: P
     lines = {5: ran(f"{BESIDE}::c", f"{BESIDE}::d", f"{FAR}::e")}
     assert chosen(tmp_path, 5, lines, **{f"{BESIDE}::d": nearest.MOST}) == [f"{BESIDE}::c"]
     assert chosen(tmp_path, 5, {5: ran(f"{FAR}::e")}, **{f"{FAR}::e": 2 * nearest.MOST}) == [f"{FAR}::e"]
+
+
+TYPED = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = 1
+LIMIT: int | None = 2
+def first(a: int | str = 3) -> 4 | 5:
+    if TYPE_CHECKING and a:
+        b: "6" = 7
+    return a
+"""
+
+
+def test_what_is_for_type_checkers_alone_is_left_out(tmp_path: Path) -> None:
+    module = tmp_path / "typed.py"
+    module.write_text(TYPED)
+    lines = TYPED.splitlines()
+    texts = []
+    for (line, start), (last, stop) in unrun(module):
+        cut = lines[line - 1 : last]
+        cut[-1] = cut[-1][:stop]
+        texts.append("\n".join(cut)[start:])
+    assert sorted(texts) == sorted(["TYPE_CHECKING:\n    import torch", "int | None", "int | str", "4 | 5", '"6"'])
+
+
+def test_what_a_file_of_tests_ran_is_known_until_it_or_the_code_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shop, "ROOT", tmp_path)
+    monkeypatch.setattr(shop, "BUILD", tmp_path / "build")
+    for name in ("models/a.py", "tests/test_a.py", "tests/test_b.py", "tests/helper.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+
+    def kept(changed: str) -> tuple[Path, Path]:
+        (tmp_path / changed).write_text((tmp_path / changed).read_text() + "\n")
+        made = shop.opened(["models"], [], 1)
+        return made.kept(Path("tests/test_a.py")), made.folder
+
+    first, folder = kept("tests/test_a.py")
+    other, own = kept("tests/test_b.py")
+    assert other == first and own != folder
+    assert first not in {kept(name)[0] for name in ("tests/test_a.py", "tests/helper.py", "models/a.py")}

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from winnow.reducers.core.decoding import StepView as StepView
     from winnow.reducers.core.pixels import PixelView as PixelView
     from winnow.reducers.core.probes import Change as Change
+    from winnow.reducers.core.probes import HighestRows as HighestRows
     from winnow.reducers.core.probes import Keys as Keys
     from winnow.reducers.core.probes import KeysAhead as KeysAhead
     from winnow.reducers.core.probes import LookAhead as LookAhead
@@ -136,7 +137,8 @@ _HOMES["load_runs"] = "harness.results.tables.tidy"
 _HOMES |= dict.fromkeys(("Cuts", "First", "K", "Rounds", "Window"), "reducers.core.schedule")
 _HOMES |= dict.fromkeys(
     (
-        *("Change", "Keys", "KeysAhead", "LookAhead", "MeanQuery", "PageRank", "PeakRows", "Raters", "Rows"),
+        *("Change", "HighestRows", "Keys", "KeysAhead", "LookAhead", "MeanQuery", "PageRank"),
+        *("PeakRows", "Raters", "Rows"),
         *("mean_query_attention", "page_rank", "peak_attention", "rated_attention", "received_attention"),
     ),
     "reducers.core.probes",

@@ -13,7 +13,7 @@ from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.data.faults import counted
 from winnow.harness.run.record import Row
-from winnow.harness.run.result import TaskResult
+from winnow.harness.run.result import FigureResult, TaskResult
 from winnow.harness.score.marking import Mark, Unit, break_down, figure_of, mark, units
 from winnow.harness.score.stats import percent
 from winnow.harness.tasks.benchmark import Benchmark
@@ -107,7 +107,7 @@ def _reader(benchmark: Benchmark, marks: Sequence[Mark]) -> dict[str, Any]:
     }
     found = units(benchmark, [replace(found, reading=ours) for found, (_, ours) in read])
     counted = [unit for unit in found if unit.counted]
-    figure = {"mean": None} if benchmark.submission else percent(figure_of(benchmark, counted))
+    figure = {"mean": None} if benchmark.submission else _figure(benchmark, counted)
     return {"reader": {**figure, **counts}}
 
 
@@ -128,7 +128,7 @@ def _visual(rows: Sequence[Row]) -> dict[str, float] | None:
 def _summary(
     benchmark: Benchmark, metric: str, found: Sequence[Unit], counted: Sequence[Unit], theirs: Any
 ) -> dict[str, Any]:
-    ours = percent(figure_of(benchmark, counted)) if counted else {"mean": 0.0, "low": 0.0, "high": 0.0}
+    ours = _figure(benchmark, counted)
     return {
         "metric": metric,
         "combine": benchmark.combine,
@@ -140,6 +140,11 @@ def _summary(
             for name, part in break_down(benchmark, found).items()
         },
     }
+
+
+def _figure(benchmark: Benchmark, counted: Sequence[Unit]) -> FigureResult:
+    """The figure of what counts; 0 where nothing does, as of a few documents that only the break-down shows."""
+    return percent(figure_of(benchmark, counted)) if counted else {"mean": 0.0, "low": 0.0, "high": 0.0}
 
 
 def _beside(benchmark: Benchmark, ours: float, theirs: Any) -> dict[str, Any]:

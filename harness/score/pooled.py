@@ -26,7 +26,7 @@ def layout_of(parts: Sequence[tuple[TaskResult, Sequence[Score]]]) -> Layout:
         for task, scores in parts
     ]
     names = [score.media for _, scores in parts for score in scores]
-    return layouts[0] if len(layouts) == 1 else side_by_side(layouts, names)
+    return side_by_side(layouts, names)
 
 
 def means_of(tasks: Mapping[str, tuple[TaskResult, Sequence[Score]]]) -> dict[str, FigureResult]:

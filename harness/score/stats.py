@@ -120,10 +120,7 @@ def sign_flip(totals: np.ndarray) -> float:
     ----------
     totals : np.ndarray, shape (clusters,)
     """
-    totals = np.where(np.abs(totals) < ROUNDING, 0, totals)
     sizes = np.abs(totals)
-    if not sizes.any():
-        return 1.0
     whole = bool((np.abs(totals - np.rint(totals)) < ROUNDING).all()) and sizes.sum() <= LONGEST
     step = 1.0 if whole else max(sizes.max() / FINEST, sizes.sum() / LONGEST)
     steps = np.rint(totals / step).astype(int)
@@ -159,7 +156,7 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float, float]:
     n = len(values)
     levels = 1 - 2 * bdtr(np.arange((n + 1) // 2), n, 0.5)
     cut = int(np.flatnonzero(levels >= LEVEL).max(initial=0))
-    return float(np.median(values)), float(values[cut]), float(values[n - 1 - cut]), max(0.0, float(levels[cut]))
+    return float(np.median(values)), float(values[cut]), float(values[n - 1 - cut]), float(levels[cut])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -190,7 +190,7 @@ def _probe(stack: ExitStack, session: Session) -> None:
             stack.enter_context(replaced(layer, "forward", partial(session.watch_layer, number, layer.forward)))
         elif not isinstance(probe, Ahead):
             attention[layer.self_attn] = number
-    if session.choosing is not None:
+    if session.choosing is not None and session.choosing.before >= 0:
         chosen: Any = session.parts.layers[session.choosing.before]
         attention[chosen.self_attn] = session.choosing.before
     if attention:

@@ -77,7 +77,7 @@ def check_compiled(model: nn.Module) -> None:
 
 def check_sites(reducer: Reducer, depth: int, tower: Tower | None) -> None:
     """Refuse sites that the model does not have, where the method would silently never be asked."""
-    known = {Site.pixels(depth), *llm_sites(depth), *(Site.decode(number, depth) for number in range(1, depth))}
+    known = {Site.pixels(depth), *llm_sites(depth), *(Site.decode(number, depth) for number in range(depth))}
     known |= set(tower_sites(tower) if tower is not None else ())
     for site in reducer.sites(depth, tower):
         if site not in known:

@@ -42,7 +42,7 @@ class Choosing:
 
     @property
     def before(self) -> int:
-        """The layer whose attention it is shown."""
+        """The layer whose attention it is shown; -1: none is."""
         return self.site.number - 1
 
     def check(self, model: object, bound: dict[str, object]) -> None:
@@ -68,13 +68,15 @@ class Choosing:
 
     def choose(self, forward: Forward) -> None:
         """Ask the method for each row, and hide from this step's later layers what it does not name."""
-        assert self._attention is not None
         ledger, hidden = forward.ledger, torch.zeros(forward.ledger.batch, forward.start + 1, dtype=torch.bool)
-        keys = forward.seen(self.before)[1].last(self._attention.shape[1])
+        keys = forward.seen(max(0, self.before))[1]
+        attention = torch.zeros(keys.columns.shape) if self.before < 0 else self._attention
+        assert attention is not None
+        keys = keys.last(attention.shape[1])
         for row, trace in enumerate(ledger.turns[-1]):
             paid, held = torch.zeros(hidden.shape[1]), torch.zeros(hidden.shape[1], dtype=torch.bool)
             columns = keys.columns[row][keys.valid[row]]
-            paid[columns], held[columns] = self._attention[row][keys.valid[row]], True
+            paid[columns], held[columns] = attention[row][keys.valid[row]], True
             places, visual = ledger.places[row], trace.layout.visual
             visual = visual[held[places[visual]]]
             view = StepView(self.site, trace.layout, visual, paid[places[visual]], ledger.told[row])

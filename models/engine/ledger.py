@@ -108,7 +108,7 @@ class Ledger:
         The traces of each prefill.
     places, told : list
         Where methods choose among the keys: where the tokens of each row's prompt stand among all that were ever given,
-        and what the method told last.
+        and what the method told last, in the prefill or since.
     counted : int
         The first layer with attention, whose columns transformers takes for the length of the cache.
     offset : Any

@@ -137,6 +137,7 @@ def _mask(picture: Picture) -> Tensor:
 
 def _placed(span: Span, picture: Picture) -> Tensor:
     """Prompt indices of what is left of a span."""
-    if (span.frames, span.rows, span.cols) != picture.grid:
-        raise WinnowError(f"a picture of {picture.grid} went through the tower, but the prompt has one of {span.grid}")
+    grid = (span.frames, span.rows, span.cols)
+    if grid != picture.grid:
+        raise WinnowError(f"a picture of {picture.grid} went through the tower, but the prompt has one of {grid}")
     return span.positions if picture.kept is None else span.positions[picture.kept]

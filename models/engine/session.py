@@ -341,7 +341,8 @@ class Session:
             traces = forward.prefill.finish(self.tower.tower if self.tower is not None else None)
             forward.ledger.turns.append(traces)
             if self.choosing is not None:
-                forward.ledger.places, forward.ledger.told = forward.places(), [None] * forward.ledger.batch
+                prefill, forward.ledger.places = forward.prefill, forward.places()
+                forward.ledger.told = [prefill.told[b - b % prefill.copies] for b in range(forward.ledger.batch)]
             if self.call is None or self.call.first:
                 self.trace.prompts, self.trace.turns = traces, list(forward.ledger.turns)
                 self.trace.frames = dict(self.tower.passes) if self.tower is not None else {}

@@ -16,6 +16,7 @@ from winnow.reducers.core.errors import UnsupportedError
 from winnow.reducers.core.layout import Layout
 from winnow.reducers.core.probes import (
     Change,
+    HighestRows,
     Keys,
     KeysAhead,
     LookAhead,
@@ -265,7 +266,7 @@ def _value(probe: Probe, layout: Layout, index: Tensor, query: Tensor, key: Tens
         received = fast.received_attention(query, key, scaling, (int(voters[0]), int(voters[-1]) + 1))
     else:
         behind = torch.cat([query.new_zeros(len(query), held, query.shape[2]), query], 1) if held else query
-        summed = peak_attention if peaks else received_attention
+        summed = partial(peak_attention, highest=isinstance(probe, HighestRows)) if peaks else received_attention
         received = summed(behind, key, voters + held, scaling)[held:]
     return received / len(index) if which == "all" else received
 

@@ -6,12 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 
 from winnow.reducers.core.errors import WinnowError, choose
-from winnow.reducers.core.field_types import hints_of
+from winnow.reducers.core.field_types import choices_of, hints_of
 from winnow.reducers.core.layout import Grid, Scope, Width, pools
 from winnow.reducers.core.probes import Probe
 from winnow.reducers.core.reduction import Positions, Reduction, View
@@ -58,10 +58,10 @@ class Reducer:
         if (ratio := getattr(self, "ratio", None)) is not None:
             check_ratio(ratio)
         for name, hint in hints_of(type(self)).items():  # type: ignore[arg-type]
-            choices = get_args(hint)
-            if getattr(hint, "__origin__", None) is Literal and getattr(self, name) not in choices:
-                given = getattr(self, name)
-                raise WinnowError(f"reducer.{name}={given} is not allowed: {choose(given, choices, ' | ')}")
+            choices = choices_of(hint)
+            if choices and (given := getattr(self, name)) not in choices:
+                named = [str(choice) for choice in choices if choice is not None]
+                raise WinnowError(f"reducer.{name}={given} is not allowed: {choose(given, named, ' | ')}")
 
     @property
     def name(self) -> str:
@@ -247,7 +247,7 @@ class Scorer(Ranker):
         """See `Reducer.count`: the rounded share, at least one token, at most those present."""
         cuts = self.sites(site.depth)
         part = (cuts.index(site) + 1) / len(cuts)
-        return min(present, max(1, round(grid.tokens * self.ratio**part))) if present else 0
+        return min(present, max(1, round(grid.tokens * self.ratio**part)))
 
 
 def sites_of(schedule: Schedule | None, depth: int) -> tuple[Site, ...]:

@@ -26,11 +26,13 @@ class StepView:
     layout : Layout
         The prompt, before any reduction.
     visual : Tensor
-        Prompt indices of the visual tokens that the layer before holds, ascending, on the CPU.
+        Prompt indices of the visual tokens that the layer before holds, in front of layer 0 that layer itself,
+        ascending, on the CPU.
     attention : Tensor
-        What the new token paid to each of them in the layer before, mean over heads, ``(visual,)``, on the CPU.
+        What the new token paid to each of them in the layer before, mean over heads, ``(visual,)``, on the CPU; in
+        front of layer 0, which has none before it, zeros.
     told : Any
-        What the method told at the step before; None: nothing.
+        What the method told at the step before, at the first one in the prefill; None: nothing.
     """
 
     site: Site

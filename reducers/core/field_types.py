@@ -17,6 +17,14 @@ def hints_of(cls: type) -> Mapping[str, Any]:
     return get_type_hints(cls)
 
 
+def choices_of(hint: Any) -> tuple[object, ...]:
+    """What a field of fixed choices may be, None among it where it may be that; nothing for other fields."""
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if any(get_origin(part) is not Literal and part is not type(None) for part in parts):
+        return ()
+    return tuple(choice for part in parts for choice in get_args(part) or (None,))
+
+
 def check_types(cls: type, values: Mapping[str, Any], prefix: str) -> None:
     """Refuse values of another type than their field.
 

@@ -128,7 +128,7 @@ def coverage(stands: Tensor, count: int, weight: Tensor) -> Tensor:
     return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)
 
 
-def determinant(kernel: Tensor, count: int, epsilon: float) -> Tensor:
+def determinant(kernel: Tensor, count: int, epsilon: float, again: bool = False) -> Tensor:
     """Pick again and again the token that makes the determinant of the picks' kernel largest (greedy DPP).
 
     By one row of the Cholesky factor per pick; what is left of a token's own value is kept up to date.
@@ -143,6 +143,9 @@ def determinant(kernel: Tensor, count: int, epsilon: float) -> Tensor:
         Is added to what is left of a pick's own value before the root is taken; with 0 a pick of which nothing is left
         takes nothing from the others. Once nothing is left of any token, all lie in the space of the picks, and the
         order is that of rounding; yet each is picked once.
+    again : bool
+        Do then as the official code of CDPruner, which takes the root of what rounding has left below nothing: nothing
+        is known of any token any more, and the first two are picked in turn.
 
     Returns
     -------
@@ -152,12 +155,21 @@ def determinant(kernel: Tensor, count: int, epsilon: float) -> Tensor:
     left, factor, picks = kernel.diagonal().clone(), kernel.new_zeros(count, len(kernel)), []
     taken = torch.zeros(len(kernel), dtype=torch.bool, device=kernel.device)
     for step in range(count):
-        best = left.masked_fill(taken, -math.inf).argmax()
+        best = (left if again else left.masked_fill(taken, -math.inf)).argmax()
         picks.append(best)
         taken[best] = True
         if step + 1 < count:
-            row = kernel[best] - factor[:step, best] @ factor[:step]
-            root = (left[best].clamp_min(0) + epsilon).sqrt()
-            factor[step] = row / root if epsilon else torch.where(root > 0, row / root, 0)
+            seen = factor[:step, None]
+            row = (
+                kernel[best]
+                - (  # by the official code's own operation, as its rounding decides what is picked again
+                    torch.einsum("tb,tbn->bn", seen[..., best], seen)[0]
+                    if again
+                    else factor[:step, best] @ factor[:step]
+                )
+            )
+            root = (left[best] if again else left[best].clamp_min(0) + epsilon).sqrt()
+            factor[step] = row / root if epsilon or again else torch.where(root > 0, row / root, 0)
             left = left - factor[step].square()
+            left[best] = -math.inf if again else left[best]
     return torch.stack(picks).cpu() if picks else torch.empty(0, dtype=torch.long)

@@ -44,6 +44,11 @@ class PeakRows(Probe):
 
 
 @dataclass(frozen=True)
+class HighestRows(PeakRows):
+    """The same, of all those rows the largest instead of their sum (PruneVid)."""
+
+
+@dataclass(frozen=True)
 class Change(Probe):
     """How far one LLM layer moves each token: the L2 distance between what enters it and what enters the next one."""
 
@@ -233,16 +238,20 @@ def received_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float,
     return received
 
 
-def peak_attention(query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int | None = None) -> Tensor:
+def peak_attention(
+    query: Tensor, key: Tensor, rows: Tensor, scaling: float, chunk: int | None = None, highest: bool = False
+) -> Tensor:
     """Sum over query rows of the causal softmax attention, of each row the largest over heads, for `PeakRows`.
 
-    Arguments and result as of `received_attention`.
+    With `highest` the largest over the rows too, for `HighestRows`; other arguments and result as of
+    `received_attention`.
     """
     key = key.float()
     received = key.new_zeros(key.shape[1])
     for block in rows.split(chunk or _chunk(query)) if len(rows) else ():
         peaks = _rows(query, key, block, scaling).amax((0, 1))
-        received[: peaks.shape[-1]] += peaks.sum(0)
+        seen = received[: peaks.shape[-1]]
+        seen.copy_(seen.maximum(peaks.amax(0)) if highest else seen + peaks.sum(0))
     return received
 
 

@@ -1,9 +1,9 @@
-"""What methods have in common whose defaults are the choices of their released code."""
+"""The word ``variant=official``: of methods whose defaults are as released, and of those that mend something."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -17,3 +17,10 @@ class Released:
     """
 
     variant: Literal["official"] = field(default="official", kw_only=True)
+
+
+def settle(method: Any, **choices: tuple[object, object]) -> None:
+    """Decide the fields of a frozen method about which nothing is said: ``name=(mended, official)``."""
+    for name, of_variant in choices.items():
+        if getattr(method, name) is None:
+            object.__setattr__(method, name, of_variant[method.variant == "official"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.tower import Tower
 
 Kind = Literal["pixels", "tower", "features", "entrance", "layer", "inside", "decode"]
@@ -64,9 +63,7 @@ class Site:
 
     @classmethod
     def decode(cls, number: int, depth: int) -> Self:
-        """At each step of decoding, in front of an LLM layer but the first: which of the prompt's keys it reads."""
-        if not number:
-            raise WinnowError("a choice among stored keys looks at the layer before: choose a layer from 1 on")
+        """At each step of decoding, in front of an LLM layer: which of the prompt's keys it and later ones read."""
         return cls("decode", number, depth)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -104,18 +105,20 @@ class TileChooser(Reducer, ABC):
         for base, tiles in pictures(view.layout):
             size = base.rows * base.cols
             frames = [_frame(base, number) for number in range(base.frames)]
-            chosen.append(torch.cat([self.whole(view, x, tiles) + i * size for i, x in enumerate(frames)]))
-            chosen += [] if tiles is None else [self.parts(view, base, tiles)]
+            own = torch.cat([self.whole(view, x, tiles) + i * size for i, x in enumerate(frames)])
+            others = [] if tiles is None else [self.parts(view, base, tiles)]
+            if not any(map(len, (own, *others))):  # an official budget below one token
+                own = told(view, base)[-1].argmax()[None].cpu()
+            chosen += [own, *others]
         return arrange([span.positions for span in view.layout.spans], chosen, view.visual, self.positions)
 
 
 def pictures(layout: Layout) -> Iterator[tuple[Span, Tiles | None]]:
     """The pictures and films of a prompt: the view of it all, and the tiles where there are any."""
     seen = 0
-    for number, span in enumerate(layout.spans):
+    for span, after in zip_longest(layout.spans, layout.spans[1:]):
         if span.view == 0:
-            after = layout.spans[number + 1 : number + 2]
-            tiles = Tiles(after[0], seen) if after and after[0].view else None
+            tiles = Tiles(after, seen) if after is not None and after.view else None
             seen += 0 if tiles is None else len(tiles.cells)
             yield span, tiles
 

@@ -7,6 +7,7 @@ token it is the first. What comes back has one value per patch, on the CPU, in f
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 ROWS = 192
 """Rows of one head whose weights are computed at once on a CPU, and stay in its cache."""
-SAFE = 60
-"""Logits whose exponentials, and the sums of these, are far from what float32 can hold."""
+SAFE = 1e-25, 1e30
+"""Sums of a row's exponentials between which float32 holds all that weighs anything in it."""
 
 
 def cls_attention(query: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None = None) -> Tensor:
@@ -94,29 +95,40 @@ def joined_heads(query: Tensor, key: Tensor, scaling: float) -> Tensor:
 @torch.no_grad()
 def _received(rows: Tensor, key: Tensor, scaling: float, log_sizes: Tensor | None) -> Tensor:
     """Mean over heads and rows of the softmax."""
-    rows, key = rows.float() * scaling, key.float()
+    rows, key = rows.float(), key.float()
     added = None if log_sizes is None else log_sizes.to(key)
     if rows.device.type != "cpu":
-        logits = rows @ key.mT
+        logits = rows * scaling @ key.mT
         return (logits if added is None else logits + added).softmax(-1).mean((0, 1)).cpu()
-    return _summed(rows, key, added) / rows[..., 0].numel()
+    return _summed(rows, key, scaling, added) / rows[..., 0].numel()
 
 
-def _summed(rows: Tensor, key: Tensor, added: Tensor | None) -> Tensor:
+def _summed(rows: Tensor, key: Tensor, scaling: float, added: Tensor | None) -> Tensor:
     """Sum over heads and rows on a CPU, block by block.
 
-    Where the lengths of queries and keys keep all logits below `SAFE`, rows are summed up by products: none is
-    searched for its largest logit, none is normalised.
+    Rows are summed up by products: none is searched for its largest logit, none is normalised. Where a sum lies outside
+    of `SAFE`, everything is done again with softmaxes.
     """
-    safe = bool(rows.norm(dim=-1).max() * key.norm(dim=-1).max() < SAFE)
     received, ones = key.new_zeros(key.shape[1]), key.new_ones(key.shape[1])
-    room = key.new_empty(min(ROWS, rows.shape[1]), key.shape[1])
-    for asking, asked in zip(rows, key, strict=True):
-        for block in asking.split(ROWS):
-            logits = torch.mm(block, asked.mT, out=room[: len(block)])
-            logits = logits if added is None else logits.add_(added)
-            if safe:
-                received.addmv_(logits.exp_().mT, (logits @ ones).reciprocal_())
-            else:
-                received += logits.softmax(1).sum(0)
+    sums = key.new_empty(rows.shape[:2])
+    for logits, total in _blocks(rows, key, scaling, added, sums):
+        torch.mv(logits.exp_(), ones, out=total)
+        received.addmv_(logits.mT, total.reciprocal())
+    if bool((sums > SAFE[0]).all() and (sums < SAFE[1]).all()):
+        return received
+    received.zero_()
+    for logits, _ in _blocks(rows, key, scaling, added, sums):
+        received += logits.softmax(1).sum(0)
     return received
+
+
+def _blocks(
+    rows: Tensor, key: Tensor, scaling: float, added: Tensor | None, sums: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits of some rows of a head, in room that the next ones take, and their part of ``(heads, rows)``."""
+    room = key.new_empty(min(ROWS, rows.shape[1]), key.shape[1])
+    bias = room[:1] if added is None else added
+    for asking, asked, total in zip(rows, key, sums, strict=True):
+        for block, part in zip(asking.split(ROWS), total.split(ROWS), strict=True):
+            out, beta = room[: len(block)], int(added is not None)
+            yield torch.addmm(bias, block, asked.mT, beta=beta, alpha=scaling, out=out), part

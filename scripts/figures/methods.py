@@ -13,7 +13,7 @@ from winnow.harness.results.tables.runs import plus_minus
 from winnow.harness.score.stats import holm
 from winnow.reducers.core.registry import METHODS
 
-SECTION, LAYERS, BEST = "methods", "layers", "best"
+SECTION, EIGHTH, STAGES, LAYERS, BEST = "methods", "eighth", "stages", "layers", "best"
 RATIOS = "0.25,0.1"
 OWN_RATIOS: Mapping[str, str] = {
     "aim_temporal": "0.25,0.125",
@@ -28,8 +28,10 @@ OWN_RATIOS: Mapping[str, str] = {
 """Methods that reach other ratios on pico than `RATIOS`."""
 UNASKED = ("aim_prune", "dtd", "pact", "prunevid", "scissor", "frame_pairs")
 """Methods that take no ratio on pico: the content, or the layers, say how much they keep."""
-LEFT_OUT = ("compose", "pixelprune")
-"""One that is made of two others, and one that no model with whole pictures takes."""
+STAGED = ((0.5, 0.4), (0.5, 0.2), (0.25, 0.4))
+"""PruneVid's ratio and what its second stage leaves of that, of which the first pair is official."""
+LEFT_OUT = ("compose", "pixelprune", "trim")
+"""One that is made of two others, one that no model with whole pictures takes, and one that needs CLIP's text tower."""
 ASKED = {name: OWN_RATIOS.get(name, RATIOS) for name in sorted(METHODS) if name not in (*CONTROLS, *UNASKED, *LEFT_OUT)}
 BY_LAYER: Mapping[str, str] = {
     "fastv": "schedule=pico_k schedule.k={0}",
@@ -59,6 +61,21 @@ def compute(store: Store) -> None:
         store.sweep(SECTION, f"reducer={names}", f"ratio={ratios}", "schedule=pico", "tasks=pico")
     store.sweep(SECTION, f"reducer={','.join(UNASKED)}", "schedule=pico", "tasks=pico")
     store.replay(SECTION, "tasks=pico")
+
+
+def compute_eighth(store: Store) -> None:
+    """Run the methods that take any ratio at an eighth, on videos."""
+    names = ",".join(name for name, asked in ASKED.items() if asked == RATIOS)
+    store.sweep(EIGHTH, f"reducer={names}", "ratio=0.125", "schedule=pico", VIDEO)
+    store.replay(EIGHTH, VIDEO)
+
+
+def compute_stages(store: Store) -> None:
+    """Run, likewise, a second stage that a method leaves out unless it is asked for."""
+    for ratio, second in STAGED:
+        asked = f"ratio={ratio}", f"reducer.second={second}"
+        store.sweep(STAGES, "reducer=prunevid", *asked, "schedule=pico", "tasks=pico")
+    store.replay(STAGES, "tasks=pico")
 
 
 def compute_layers(store: Store) -> None:

@@ -33,7 +33,7 @@ class Covering:
 
 def measure(shop: Shop, worker: Worker, tests: Path) -> list[str]:
     """Run a file of tests as it is, keep its lines and times, and return the tests that failed."""
-    kept = _kept(shop, tests)
+    kept = shop.kept(tests)
     if kept.exists():
         return list(json.loads(kept.read_text())["failed"])
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def gathered(shop: Shop, modules: set[str]) -> Covering:
     lines: dict[str, dict[int, set[Ran]]] = {module: {} for module in modules}
     seconds: dict[str, float] = {}
     for tests in shop.test_files():
-        kept = _kept(shop, tests)
+        kept = shop.kept(tests)
         noted = json.loads(kept.read_text())
         seconds |= {test: took for test, took in noted["seconds"].items() if test not in noted["failed"]}
         if kept.with_suffix(".lines").exists():
@@ -83,7 +83,3 @@ def _add(lines: dict[str, dict[int, set[Ran]]], path: Path, passed: dict[str, fl
             ran = {Ran(test, phase == "setup") for test, _, phase in split if test in passed}
             lines[module].setdefault(line, set()).update(ran)
     data.close()
-
-
-def _kept(shop: Shop, tests: Path) -> Path:
-    return shop.folder / "coverage" / f"{'-'.join(tests.with_suffix('').parts)}.json"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import random
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,14 +13,15 @@ from cosmic_ray.work_db import WorkDB
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
 from scripts.mutation.shop import BUILD, Shop
+from scripts.mutation.unrun import Place, unrun
 
 
 def draw(shop: Shop, sample: int, seed: int, workers: int) -> list[WorkItem]:
-    """Draw faults whose modules are paths in any copy; what stands in annotations is never run."""
+    """Draw faults whose modules are paths in any copy."""
     modules = shop.modules()
     with ProcessPoolExecutor(workers) as pool:
         found = pool.map(_faults, [shop.tree(0) / module for module in modules])
-    places: dict[tuple[str, tuple[int, int]], list[MutationSpec]] = {}
+    places: dict[tuple[str, Place], list[MutationSpec]] = {}
     for module, faults in zip(modules, found, strict=True):
         for fault in faults:
             places.setdefault((str(module), fault.start_pos), []).append(fault)
@@ -33,7 +31,7 @@ def draw(shop: Shop, sample: int, seed: int, workers: int) -> list[WorkItem]:
 
 
 def _faults(path: Path) -> list[MutationSpec]:
-    """All faults of a module outside annotations; they are kept under the name of its content."""
+    """All faults of a module where code is run; they are kept under the name of its content."""
     content = hashlib.sha256(version("cosmic-ray").encode() + path.read_bytes()).hexdigest()[:16]
     kept = BUILD / "places" / f"{content}.sqlite"
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +40,7 @@ def _faults(path: Path) -> list[MutationSpec]:
         init([path], found, {})
     faults = [fault for item in found.work_items for fault in item.mutations]
     found.close()
-    return [fault for fault in faults if not any(start <= fault.start_pos < end for start, end in _annotations(path))]
+    return [fault for fault in faults if not any(start <= fault.start_pos < end for start, end in unrun(path))]
 
 
 def _item(module: str, fault: MutationSpec) -> WorkItem:
@@ -52,14 +50,3 @@ def _item(module: str, fault: MutationSpec) -> WorkItem:
 
 def _kind(fault: MutationSpec) -> tuple[str, int]:
     return fault.operator_name, fault.occurrence
-
-
-@cache
-def _annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where annotations begin and end."""
-    nodes: Sequence[ast.AST] = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
-    kinds = [node.returns for node in nodes if isinstance(node, ast.FunctionDef)]
-    kinds += [node.annotation for node in nodes if isinstance(node, ast.arg | ast.AnnAssign)]
-    return [
-        ((kind.lineno, kind.col_offset), (kind.end_lineno or 0, kind.end_col_offset or 0)) for kind in kinds if kind
-    ]

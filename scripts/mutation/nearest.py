@@ -21,12 +21,16 @@ def tests_of(fault: MutationSpec, tree: Path, covering: Covering) -> list[str]:
     """Choose tests for a fault.
 
     What a fixture computed is asserted by the tests that use it, and what a cache holds was computed in the test that
-    asked first: all tests of a file count whose fixtures run the lines, and all of the mirrored file if any does.
+    asked first: all tests of a file count whose fixtures run the lines, and all of the mirrored file if any does. Code
+    that runs in processes of its own alone is seen by nobody: there the files named after it, or its folder, count.
     """
     module = fault.module_path
     ran = _ran(fault, tree, covering)
     exact = {one.test for one in ran}
     whole = {_file(one.test) for one in ran if one.setup or Path(_file(one.test)).name == f"test_{module.name}"}
+    if not ran:
+        mirrors = {f"test_{module.name}", f"test_{module.parent.name}.py"}
+        whole = {_file(test) for test in covering.seconds if Path(_file(test)).name in mirrors}
     names = exact | {test for test in covering.seconds if _file(test) in whole}
     return _within(sorted(names, key=partial(_order, module=module, exact=exact, covering=covering)), covering)
 

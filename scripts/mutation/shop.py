@@ -19,9 +19,10 @@ RUN = {"configs", "harness", "models", "reducers", "results", "tests", "winnow",
 
 @dataclass(frozen=True)
 class Shop:
-    """The folder of one content of the tree, for some rooms and tests."""
+    """The folder of one content of the tree, for some rooms and tests, and that of what tests were seen to run."""
 
     folder: Path
+    measured: Path
     rooms: Sequence[str]
     tests: Sequence[str]
 
@@ -41,11 +42,18 @@ class Shop:
         found = {path for top in named for path in ([top] if top.is_file() else top.rglob("test_*.py"))}
         return [path.relative_to(tree) for path in sorted(found, key=lambda path: (-path.stat().st_size, path))]
 
+    def kept(self, tests: Path) -> Path:
+        """Where it is kept what a file of tests ran, until it, or anything that is no file of tests, is another."""
+        content = hashlib.sha256((self.tree(0) / tests).read_bytes()).hexdigest()[:12]
+        return self.measured / f"{'-'.join(tests.with_suffix('').parts)}-{content}.json"
+
 
 def opened(rooms: Sequence[str], tests: Sequence[str], workers: int) -> Shop:
     """Open the shop of today's tree, with a fresh copy for each worker."""
     files = _tracked()
-    shop = Shop(BUILD / _digest(files, [*rooms, *tests]), rooms, tests)
+    others = [path for path in files if not path.match("test_*.py")]
+    measured = BUILD / "measured" / _digest(others, rooms)
+    shop = Shop(BUILD / _digest(files, [*rooms, *tests]), measured, rooms, tests)
     for worker in range(workers):
         _copy(files, shop.tree(worker))
     return shop

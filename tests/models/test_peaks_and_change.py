@@ -9,13 +9,13 @@ from torch import Tensor
 
 from winnow.models.check.cases import image_prompt, tiny_model, video_prompt
 from winnow.models.engine import Trunk, attach
-from winnow.reducers.core.probes import Change, PeakRows
+from winnow.reducers.core.probes import Change, HighestRows, PeakRows
 
 
 class Reader(Reading):
     """Of this module."""
 
-    asked = (PeakRows("text"), PeakRows("visual"), Change())
+    asked = (PeakRows("text"), PeakRows("visual"), HighestRows("text"), Change())
     seen = []  # noqa: RUF012
 
 
@@ -36,9 +36,10 @@ def test_they_are_those_of_the_model(family: str) -> None:
             if trunk is None:
                 moved, matrix = (states[2] - states[1]).norm(dim=-1), weights[0]
     assert len(Reader.seen) == 6
-    for number, (layout, (text, visual, change)) in enumerate(Reader.seen):
+    for number, (layout, (text, visual, highest, change)) in enumerate(Reader.seen):
         start = matrix.shape[-1] - layout.length
         peaks = matrix[number % 2, :, start:, start:].amax(0)
         for rows, got in ((layout.question, text), (layout.visual, visual)):
             assert torch.allclose(got, peaks[rows].sum(0), atol=1e-5)
+        assert torch.allclose(highest, peaks[layout.question].amax(0), atol=1e-6)
         assert torch.allclose(change, moved[number % 2, start:], atol=1e-4)

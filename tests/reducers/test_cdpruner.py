@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from tokens import Rows, cosine, dot, prompt_of
+from torch import Tensor
 from views import layout, view
 
 from winnow.reducers.cdpruner import CDPruner
@@ -144,6 +145,42 @@ def test_by_clip_it_is_the_released_code(seed: int) -> None:
         picks = released(visual[start : start + per].tolist(), scaled, count)
         kept += [start + place for place in picks]
     assert (list(range(frames * per)) if answer is None else (answer.keep - 3).tolist()) == kept
+
+
+def official(tokens: Tensor, relevance: Tensor, count: int) -> list[int]:
+    """Theia-4869/CDPruner, `llava_arch.py`: a mask of what is picked, by roots of what may be below nothing."""
+    units = (tokens / tokens.norm(dim=1, keepdim=True)).float()
+    kernel = relevance[:, None] * (units @ units.mT) * relevance
+    left, rows, kept = kernel.diagonal().clone(), torch.zeros(0, 1, len(kernel)), set[int]()
+    for _ in range(count):
+        best = int(left.argmax())  # what is unknown counts as the largest
+        kept.add(best)
+        row = (kernel[best] - torch.einsum("tb,tbn->bn", rows[:, :, best], rows)[0]) / left[best].sqrt()
+        rows, left = torch.cat([rows, row[None, None]]), left - row**2
+        left[best] = -math.inf
+    return sorted(kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("width", [48, 6])
+def test_official_picks_again_what_it_has_picked(width: int, dtype: torch.dtype) -> None:
+    """Beyond the dimensions of the tokens fewer stay than were asked for."""
+    fewer = 0
+    for seed in range(20):
+        random = torch.Generator().manual_seed(seed)
+        prompt = layout((1, 1, 12 + seed))
+        visual = torch.randn(12 + seed, width, generator=random).to(dtype)
+        method = CDPruner(ratio=0.8, variant="official", text_tower="random")
+        alike = torch.randn(prompt.length, generator=random) / 10
+        signals, told = {method.tower_probes(CLIP)[0]: alike}, -alike[prompt.visual]
+        states = prompt_of(visual, prompt).to(dtype)
+        answer = method.reduce(view(prompt, hidden=states, signals=signals))
+        scaled = (told - told.min() + 1e-6) / (told.max() - told.min())
+        count = int((12 + seed) * 0.8 + 0.5)
+        kept = official(visual, scaled, count)
+        assert (answer.keep - 3).tolist() == kept and method.adaptive
+        fewer += len(kept) < count
+    assert (fewer > 10) == (width == 6)
 
 
 def test_the_variant_decides_what_is_not_said() -> None:

@@ -5,9 +5,9 @@ from typing import Literal
 
 import pytest
 import torch
+from answers import check, memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_inside_llm import check, memory
 from views import layout, view, walk
 
 from winnow.reducers.average import Average

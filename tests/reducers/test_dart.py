@@ -3,20 +3,26 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tokens import Rows, cosine, natural, prompt_of, tied
 from views import layout, view
 
 from winnow.reducers.core.errors import WinnowError
-from winnow.reducers.core.layout import Grid, Scope
+from winnow.reducers.core.layout import Grid, Layout, Scope, Span
 from winnow.reducers.core.probes import Keys
 from winnow.reducers.core.schedule import K
 from winnow.reducers.dart import DART
 
 
-def engine(states: Rows, spans: list[list[int]], removed: float, pivots: int, text_pivots: int) -> list[int]:
+def engine(
+    states: Rows, spans: list[list[int]], removed: float, pivots: int = 4, text_pivots: int = 4, least: int = 0
+) -> list[int]:
     """Prompt indices of the visual tokens kept; the text pivots come from everything that is not visual."""
+    removed = float(np.float32(removed))
+    if sum(map(len, spans)) < least:
+        return [place for span in spans for place in span]
     visual = {place for span in spans for place in span}
 
     def longest(places: list[int], count: int) -> list[int]:
@@ -56,6 +62,25 @@ def test_the_mask_is_the_engines(seed: int) -> None:
     kept = prompt.visual.tolist() if answer is None else answer.keep.tolist()
     spans = [span.positions.tolist() for span in prompt.spans] if scope == "span" else [prompt.visual.tolist()]
     assert kept == engine(states.tolist(), spans, removed, pivots, text)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_the_engine_cuts_videos_where_text_stands_and_leaves_few_tokens_alone(seed: int) -> None:
+    """NVIDIA/TensorRT-Edge-LLM, `visualTokenPruner.cpp`: runs of placeholders, 16 tokens at least, a float's share."""
+    random = torch.Generator().manual_seed(seed)
+    apart, runs, spans, place = bool(seed % 2), [], [], 3
+    for frames, rows, cols in torch.randint(1, 5, (1 + seed % 3, 3), generator=random).tolist():
+        steps = [torch.arange(rows * cols) + place + f * (rows * cols + 2 * apart) for f in range(frames)]
+        place = int(steps[-1][-1]) + 3
+        spans.append(Span(torch.cat(steps), frames, rows, cols))
+        runs += [step.tolist() for step in (steps if apart else [torch.cat(steps)])]
+    prompt = Layout(place + 4, tuple(spans))
+    states = torch.randn(prompt.length, 8, generator=random).double()
+    removed = [0.9, 0.8, 0.7, 0.6, 0.3][seed % 5]
+    method = DART(R=removed, parts="frame" if apart else "span", least=16)
+    answer, expected = method.reduce(view(prompt, hidden=states)), engine(states.tolist(), runs, removed, least=16)
+    assert (prompt.visual if answer is None else answer.keep).tolist() == expected
+    assert method.plan([span.grid for span in spans], 2) == [len(expected)] * 2
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -103,3 +128,6 @@ def test_numbers_are_checked() -> None:
         DART(pivots=0)
     with pytest.raises(WinnowError, match="1-R="):
         DART(R=1.0)
+    with pytest.raises(WinnowError, match="parts=frame is of at=embedding"):
+        DART(at="layer", parts="frame")
+    assert DART(R=0.9).plan([(1, 10)], 1) == [2] and DART(R=0.9, at="layer").plan([(1, 10)], 3)[-1] == 1

@@ -108,7 +108,5 @@ def test_where_the_second_stage_acts() -> None:
     assert [str(site) for site in DyCoke().sites(28)] == ["entrance"]
     assert DyCoke(decode="code").knobs(28)["schedule"] == "k=3" and not {"p", "schedule"} & DyCoke().knobs(28).keys()
     assert DyCoke(decode="paper").plan([(32, 196)], 28) == [2960] * 28
-    with pytest.raises(WinnowError, match="choose a layer from 1 on"):
-        Site.decode(0, 28)
     with pytest.raises(WinnowError, match="1-p=0 is not allowed"):
         DyCoke(p=1)

@@ -38,7 +38,7 @@ def released(
     size = one.side**2
     held = one.tiles * size if official else one.rows * one.cols
     total = int((size + held) * ratio)
-    first = min(max(int(total * alpha), 1 if alpha else 0), size)
+    first = min(max(int(total * alpha), 1 if alpha and not official else 0), size)
     rest = min(total - first, held)
     counts = content(one, set(rank(early[0])[: int(size * (1 - alpha))]), official)
     kept = []
@@ -47,6 +47,7 @@ def released(
         quota = int(share * rest)
         order = [patch for patch in rank(late[1 + tile]) if official or one.cell(tile, patch) >= 0]
         kept += [one.cell(tile, patch) for patch in order[:quota]]
+    first = first or int(not any(cell >= 0 for cell in kept))  # the released code leaves nothing of the picture
     return sorted(rank(late[0])[:first]), sorted(cell for cell in kept if cell >= 0)
 
 
@@ -93,6 +94,7 @@ def test_newlines_stay_on_request() -> None:
 def test_numbers() -> None:
     assert HiRED().tower_probes(CLIP) == ((ClsRow(), 0), (ClsRow(), 22))
     assert HiRED().tower_probes(Tower(26, 26, 27, 27, cls=False)) == ((ColumnMean(), 0), (ColumnMean(), 25))
+    assert HiRED().tower_probes(Tower(26, 26, 27, 27, cls=False, slots=196)) == ((ColumnMean(), 25),)
     assert HiRED().plan([(1, 576), (1, 2304, 48, 1)], 32) == [115 + 461] * 32
     with pytest.raises(WinnowError, match=r"reducer\.alpha=2 is not allowed"):
         HiRED(alpha=2)

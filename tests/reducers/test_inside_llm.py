@@ -2,24 +2,19 @@
 
 import pytest
 import torch
+from answers import check, memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from views import layout, view, walk
 
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.probes import Keys, LookAhead
-from winnow.reducers.core.reduction import Reduction
 from winnow.reducers.core.schedule import Cuts, First, K
 from winnow.reducers.core.site import Site
 from winnow.reducers.pdrop import PDrop
 from winnow.reducers.tome import ToMe
 from winnow.reducers.vcc import VCC
 from winnow.reducers.vtw import VTW
-
-
-def memory(plan: list[int]) -> float:
-    """VAS' Img-Memory."""
-    return sum(plan) / len(plan) / plan[0]
 
 
 def test_vtw_withdraws_everything_at_k() -> None:
@@ -114,18 +109,6 @@ def test_vcc_is_its_paragraph(frames: int, rows: int, cols: int, how: tuple[str,
     members = [window for window in members if len(window) == stride] if drop else members
     check(answer, members, [window[0] for window in members], len(prompt.visual))
     assert method.plan([prompt.spans[0].grid], 4)[-1] == len(members)
-
-
-def check(answer: Reduction | None, members: list[list[int]], anchors: list[int], visual: int) -> None:
-    """Compare with the plain means of groups."""
-    if answer is None:
-        assert members == [[i] for i in range(visual)]
-        return
-    assert (answer.keep - 3).tolist() == anchors
-    expected = torch.zeros(len(members), visual)
-    for row, window in enumerate(members):
-        expected[row, window] = 1 / len(window)
-    assert torch.allclose(answer.weights.to_dense(), expected)
 
 
 def test_vcc_ratios_are_one_over_a_stride() -> None:

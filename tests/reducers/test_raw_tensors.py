@@ -70,15 +70,19 @@ def test_statistics_of_the_tower(seed: int) -> None:
         assert headless_attention(query, key, cls).tolist() == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("far", ["", "above", "below"])
 @pytest.mark.parametrize("sized", [False, True])
-def test_a_mean_over_blocks_of_rows_is_that_of_the_softmax(far: bool, sized: bool) -> None:
-    random = torch.Generator().manual_seed(far + 2 * sized)
+def test_a_mean_over_blocks_of_rows_is_that_of_the_softmax(far: str, sized: bool) -> None:
+    random = torch.Generator().manual_seed(len(far) + 2 * sized)
     query, key = (torch.randn(2, 2 * ROWS + 7, 8, generator=random) for _ in range(2))
-    query[0, 5], key[0, 9] = query[0, 5] * (40 if far else 1), key[0, 9] * (40 if far else 1)
+    if far == "above":
+        query[0, 5], key[0, 9] = query[0, 5] * 40, key[0, 9] * 40
+    elif far == "below":
+        query[0, 5], key[0] = -60, key[0].abs() + 1
     log_sizes = torch.randint(1, 700, (2 * ROWS + 7,), generator=random).log() if sized else None
     logits = query.double() @ key.double().mT * 0.7
-    assert bool(logits.max() > 100) == far  # whose exponential float32 cannot hold
+    assert bool(logits.max() > 100) == (far == "above")  # whose exponential float32 cannot hold
+    assert bool(logits.amax(-1).min() < -110) == (far == "below")  # of whose exponentials float32 holds none
     expected = (logits if log_sizes is None else logits + log_sizes.double()).softmax(-1)
     assert torch.allclose(mean_attention(query, key, 0.7, log_sizes).double(), expected.mean((0, 1)), rtol=1e-4)
     class_token = mean_attention(query, key, 0.7, log_sizes, cls=True).double()

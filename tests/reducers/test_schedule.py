@@ -38,6 +38,14 @@ def test_interval_must_come() -> None:
         Rounds(3, 5, 0)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "interval", "due"),
+    [(6, 8, 3, [6]), (6, 9, 3, [6, 9]), (6, 6, 1, [6]), (6, 5, 2, []), (1, 3, 1, [1, 2, 3])],
+)
+def test_rounds_end_with_the_window(start: int, end: int, interval: int, due: list[int]) -> None:
+    assert list(Rounds(start, end, interval).forced()) == due
+
+
 def test_forced_rounds() -> None:
     assert list(Rounds(6, -4, 3).resolve(32).forced()) == [6, 9, 12, 15, 18, 21, 24, 27]
 

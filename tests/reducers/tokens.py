@@ -36,14 +36,14 @@ def tokens(n: int, seed: int) -> Tensor:
 def prompt_of(visual: Tensor, prompt: Layout, seed: int = 0, scale: float = 1.0) -> Tensor:
     """States of a prompt whose visual tokens are given and whose text is drawn."""
     states = torch.randn(prompt.length, visual.shape[1], generator=torch.Generator().manual_seed(seed)).double() * scale
-    states[prompt.visual] = visual
+    states[prompt.visual] = visual.double()
     return states
 
 
 def left(method: Reducer, visual: Tensor, grid: tuple[int, int, int]) -> list[int]:
     """Places of one span whose contents a method leaves, in their order."""
     prompt = layout(grid)
-    answer = method.reduce(view(prompt, hidden=prompt_of(visual, prompt)))
+    answer = method.reduce(view(prompt, hidden=prompt_of(visual, prompt).to(visual.dtype)))
     if answer is None:
         return list(range(len(visual)))
     assert bool((answer.keep[1:] > answer.keep[:-1]).all()) and bool(torch.isin(answer.keep, prompt.visual).all())

@@ -76,3 +76,24 @@ def test_a_package_without_its_folder_is_named(site: Path) -> None:
     choices.folders.cache_clear()
     with pytest.raises(WinnowError, match="theirs names theirs as the home of reducer=last_ones, where there is no"):
         choices.options("reducer")
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        (0.1 + 0.2, 0.3), (1234567890.123456, 1234567890.12), (1 / 3, 0.333333333333), (2, 2), (True, True),
+        ("0.30", "0.30"), ([0.1 + 0.2, [0.7000000000000001]], [0.3, [0.7]]),
+        ({"a": {"b": 0.1 + 0.2}, "c": None}, {"a": {"b": 0.3}, "c": None}),
+    ],
+)  # fmt: skip
+def test_numbers_are_taken_at_twelve_digits_at_any_depth(value: object, taken: object) -> None:
+    found = choices.rounded(value)
+    assert found == taken and type(found) is type(taken)
+
+
+def test_what_is_listed_may_be_changed() -> None:
+    first = choices.listed("reducer", "fastv")
+    first["new"] = 1
+    assert "new" not in choices.listed("reducer", "fastv") and choices.options("reducer") is not choices.options(
+        "reducer"
+    )

@@ -1,13 +1,18 @@
 """What was composed once is used again, and is what Hydra would compose anew."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cells import by_hydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError
+from values import usual
 
 from winnow.harness.config import choices
 from winnow.harness.config.compose import cell_at
-from winnow.harness.config.composed import remembered
+from winnow.harness.config.composed import Composed, remembered
 from winnow.harness.config.expand import each, expand
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.sweep.cells import cells_of
@@ -37,6 +42,25 @@ def test_values_are_those_of_one_command_alone() -> None:
     assert cell_from(["seed=3", "reducer=fastv", "schedule.k=4"]).seed == 3
     after = cell_from(["reducer=fastv"])
     assert after.seed == 0 and after == by_hydra("reducer=fastv")
+
+
+@pytest.mark.parametrize("name", ["ratio", "seed", "limit", "batch_size"])
+def test_a_base_that_refers_to_a_number_is_not_free_of_it(name: str) -> None:
+    class Loader:
+        def load_configuration(self, config: str, words: list[str], mode: RunMode) -> Any:
+            assert (config, mode) == ("config", RunMode.RUN)
+            told = {
+                "runtime": {"choices": {"reducer": "fastv"}},
+                "mode": RunMode.MULTIRUN if "sweep" in words else None,
+            }
+            return OmegaConf.create({name: 1, "x": f"${{{words[0]}}}", "hydra": told})
+
+    memory = Composed(Loader(), {})
+    free, bound = memory.base(("other",)), memory.base((name, "sweep"))
+    assert (free.free, free.sweeps, bound.free, bound.sweeps) == (True, False, False, True)
+    assert free.choices == {"reducer": "fastv"} and "hydra" not in free.config and memory.base(("other",)) is free
+    with pytest.raises(ConfigAttributeError):
+        free.config.unheard = 1
 
 
 def test_a_preset_that_sweeps_does_so_without_being_told() -> None:
@@ -70,3 +94,7 @@ def test_a_folder_of_ones_own_is_read_anew(tmp_path: Path) -> None:
         (tmp_path / "tasks" / "mine.yaml").write_text(f"name: mine\ntasks: [{name}]\n")
         (cell,) = cells_of(expand(words, multirun=False))
         assert cell.tasks.tasks == [name]
+
+
+def test_what_is_told_is_whole_and_stays() -> None:
+    assert usual(Composed) == {}

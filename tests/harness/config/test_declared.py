@@ -8,6 +8,7 @@ from types import UnionType
 from typing import get_args, get_type_hints
 
 import pytest
+from values import usual
 
 from winnow.harness.config.declared import Declared, declared
 from winnow.reducers.core.errors import WinnowError
@@ -15,6 +16,13 @@ from winnow.reducers.core.registry import METHODS, find
 from winnow.reducers.core.schedule import SCHEDULES
 
 TARGETS = [f"winnow.reducers.{name}:{cls}" for name, cls in METHODS.items()]
+
+
+def test_a_class_that_declares_nothing_has_and_needs_nothing() -> None:
+    assert usual(Declared) == {
+        "schedules": (), "takes_ratio": False, "ratio": None, "native": (), "seeded": False, "needs_relevance": False,
+        "checkpoints": (), "positions": (),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("target", TARGETS)

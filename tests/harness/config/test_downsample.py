@@ -1,5 +1,6 @@
 """Downsampling gives fewer tokens by less input; identity, plan, cost and labels see it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 from cells import cell
 from runs import FASTV, Run, result_of
 
+from winnow.harness.config.downsample import check_downsample, downsample
+from winnow.harness.config.schema import DownsampleConfig, ModelConfig, NominalConfig
 from winnow.harness.plan.identity import identify
 from winnow.harness.plan.nominal import nominal
 from winnow.harness.results.tables import runs as tables
 from winnow.harness.run.loaded import load_model
 from winnow.harness.run.result import results_below
 from winnow.models.families.prompt import Prompt
+from winnow.reducers.core.errors import WinnowError
 
 TINY = ("model=qwen2_vl", "model.weights=random", "model.scale=tiny", "model.dtype=float32", "model.device=cpu")
 
@@ -25,6 +29,18 @@ def test_plan_and_identity_see_it() -> None:
     assert seen.visual == 16 * 64 and {layer.tokens for layer in seen.projector} == {64}
     one, two = identify(whole), identify(half)
     assert one.run != two.run and one.context == two.context and one.settings != two.settings
+
+
+def test_less_input_is_whole_frames_and_at_least_one_token() -> None:
+    model = ModelConfig("m", frames=8, pixels=2, nominal=NominalConfig(8, 25, 20))
+    less = downsample(model, DownsampleConfig(4, 3))
+    assert (less.frames, less.pixels, less.nominal) == (2, 6, NominalConfig(2, 8, 20))
+    assert downsample(model, DownsampleConfig(1, 100)).nominal == NominalConfig(8, 1, 20)
+    assert downsample(model, DownsampleConfig()) == model
+    odd = replace(model, frames=8, nominal=NominalConfig(12, 25, 20))
+    assert check_downsample(DownsampleConfig(4, 1), odd) == DownsampleConfig(4, 1)
+    with pytest.raises(WinnowError, match=r"frames=8 does not divide the 8 frames of model=m: choose 1 \| 2 \| 4$"):
+        check_downsample(DownsampleConfig(8, 1), odd)
 
 
 def test_run_has_half_the_tokens_and_is_no_baseline(run: Run, results: Path) -> None:

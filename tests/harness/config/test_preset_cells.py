@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.config import preset_cells
 
@@ -44,3 +45,7 @@ def test_a_table_that_is_modelled_says_so(asked: list[Any], capsys: pytest.Captu
     config: Any = SimpleNamespace(only="nothing", smoke=False, table=TABLE)
     assert preset_cells.planned_by(config, "t", []) == []
     assert capsys.readouterr().out == "t is modelled, and there is nothing to run: `winnow tables t` prints it\n"
+
+
+def test_what_is_planned_is_whole_and_stays() -> None:
+    assert usual(preset_cells.Planned) == {}

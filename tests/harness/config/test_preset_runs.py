@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.config.preset import PaperRow, Preset
 from winnow.harness.config.preset_runs import Part, choice, merge, overrides, parts
@@ -67,3 +68,7 @@ def test_what_cannot_be_chosen_is_said() -> None:
         ran("x")
     with pytest.raises(WinnowError, match="only=trained cannot be run: it needs training"):
         ran("trained")
+
+
+def test_what_is_told_is_whole_and_stays() -> None:
+    assert usual(Part) == {}

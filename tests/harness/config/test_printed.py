@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from values import usual
 
 from winnow.harness.config import printed as module
-from winnow.harness.config.preset import PaperRow, Preset, parse
+from winnow.harness.config.preset import PaperRow, Preset
 from winnow.harness.config.printed import Printed, benchmarks, columns, facts, group, label, lines, printed
 
 
@@ -33,6 +34,10 @@ def published(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines_are_those_of_the_row_and_of_its_further_columns() -> None:
     assert lines(TABLE, ROWS[0]) == FILES["t"][:2] and lines(TABLE, ROWS[1]) == [FILES["t"][2]]
     assert lines(TABLE, ROWS[2]) == [] == lines(replace(TABLE, published=None), ROWS[0])
+
+
+def test_what_is_meant_where_nothing_is_said() -> None:
+    assert usual(Printed) == {"note": ""}
 
 
 def test_cells() -> None:
@@ -67,28 +72,3 @@ def test_what_the_paper_calls_a_row() -> None:
     assert (group(TABLE, ROWS[1]), label(TABLE, ROWS[1])) == ("group 2", "row 2")
     assert (group(TABLE, ROWS[2]), label(TABLE, ROWS[2])) == ("", "ours")
     assert facts(TABLE, ROWS[0], ["l1", "l2"]) == {"l1": "14", "l2": ""} and facts(TABLE, ROWS[2], ["l1"]) == {"l1": ""}
-
-
-def test_a_preset_is_parsed() -> None:
-    node = {
-        "title": "T", "set": ["seed=1"], "rows": {"a": {"row": 3, "set": ["reducer=none"], "scheduled": 5}},
-        "grid": {"half": {
-            "set": ["x=1"], "budgets": {"low": {"n": 4}, "high": {"n": 8}},
-            "methods": {"fastv": ["reducer=fastv", "reducer.k={n}"], "none": ["reducer=none"]},
-        }},
-    }  # fmt: skip
-    made = parse("name", node)
-    assert (made.name, made.title, made.published, made.set, made.smoke) == ("name", "T", "name", ("seed=1",), ())
-    assert (made.pivot, made.machine) == (None, "a100_40g")
-    assert [row.key for row in made.rows] == [
-        "a",
-        *(f"half_{b}_{m}" for b in ("low", "high") for m in ("fastv", "none")),
-    ]
-    assert made.find("half_high_fastv") == PaperRow(
-        "half_high_fastv", set=("x=1", "reducer=fastv", "reducer.k=8"), label="half high: fastv"
-    )
-    assert made.find("a") == PaperRow("a", 3, set=("reducer=none",), scheduled=5)
-    assert made.find("a").base and made.find("half_low_none").base and not made.find("half_low_fastv").base
-    more = parse("name", {"title": "T", "published": "", "pivot": "k", "machine": "v100", "notes": ["n"]})
-    assert (more.published, more.pivot, more.machine, more.notes, more.rows) == (None, "k", "v100", ("n",), ())
-    assert PaperRow("f", set=("model.attn=flash_attention_2",)).fused and not made.find("a").fused

@@ -56,6 +56,8 @@ def test_what_is_taken(kinds: tuple[str, ...], node: dict[str, Any], chosen: dic
             "schedule.l2=4 lies before schedule.l1=5: set schedule.l2 to 5 or more, or schedule.l1 to 4 or less",
         ),
         (("rounds",), {"kind": "rounds", "start": 5, "end": 4, "interval": 1}, "schedule.end=4 lies before"),
+        (("window",), {"kind": "window", "l1": 2, "l2": 1}, "schedule.l2=1 lies before schedule.l1=2"),
+        (("cuts",), {"kind": "cuts", "cuts": [1, 1]}, r"layers must rise, say schedule.cuts=\[1\]"),
         (("first",), SEVERAL, "this schedule offers the kinds k, window, none, but reducer=x takes first: choose"),
         (("k",), SEVERAL | {"k": 3}, "schedule.k=3 is not allowed: this schedule has several kinds, say schedule.k.k"),
         (("k",), SEVERAL | {"k": {"l": 3}}, "unknown option 'l' of schedule"),

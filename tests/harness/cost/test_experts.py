@@ -1,6 +1,7 @@
 """A mixture of experts in closed form."""
 
 import pytest
+from values import usual
 
 from winnow.harness.cost.experts import Experts
 from winnow.harness.cost.op import Op, linear
@@ -9,6 +10,7 @@ ARCH = {"experts": 64, "experts_per_token": 6, "expert_mlp": 1408}
 
 
 def test_arch() -> None:
+    assert usual(Experts) == {"shared": 0, "gated": True, "first": 0}
     assert Experts.from_arch({}) is None and Experts.from_arch({"experts": 0}) is None
     assert Experts.from_arch(ARCH) == Experts(64, 6, 1408, shared=0, gated=True, first=0)
     more = ARCH | {"shared_mlp": 2816, "shared_gate": False, "dense_layers": 3}

@@ -1,8 +1,9 @@
 """A machine's roofline."""
 
 import pytest
+from values import usual
 
-from winnow.harness.cost.hardware import Hardware, Peak, hardware
+from winnow.harness.cost.hardware import WIDTHS, Hardware, Peak, hardware
 from winnow.harness.cost.op import Op
 from winnow.reducers.core.errors import WinnowError
 
@@ -14,6 +15,14 @@ MACHINE = Hardware("some card", bandwidth=2000, peak=Peak(fp16=300, int8=600, fp
 )
 def test_the_unit_of_a_type(dtype: str, tera: float) -> None:
     assert MACHINE.flops(dtype) == tera * 1e12
+
+
+def test_a_machine_is_told_in_gigabytes_and_teraflops() -> None:
+    """Exactly: a thousand millionth of a second less or more would be another unit."""
+    assert MACHINE.seconds([Op("a", 3e14)], "float16") == 1 and MACHINE.seconds([Op("a", 0, load=2e12)], "int4") == 1
+    assert WIDTHS == {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5}
+    assert usual(Peak, frozen=False) == dict.fromkeys(("fp16", "fp8", "int8", "fp32"))
+    assert usual(Hardware, frozen=False) == {"memory": None, "peak": Peak(), "sources": {}, "unverified": []}
 
 
 def test_each_operator_is_bound_by_arithmetic_or_by_traffic() -> None:

@@ -1,6 +1,7 @@
 """Linear attention in closed form, at the size of Qwen3.5 4B."""
 
 import pytest
+from values import usual
 
 from winnow.harness.cost import LLMShape, kv_bytes, physical
 from winnow.harness.cost.decode import step_op
@@ -21,6 +22,7 @@ def test_numbers_of_a_token_and_of_the_state() -> None:
 
 
 def test_arch() -> None:
+    assert usual(States) == {}
     row = {"key_heads": 16, "value_heads": 32, "key_dim": 128, "value_dim": 96, "kernel": 4}
     assert States.from_arch({"linear": row, "full_every": 4}) == STATES and States.from_arch({}) is None
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.cost.op import Op, linear
 from winnow.harness.cost.vision import Linear, TowerShape, projector_from, projector_ops, tower_ops
@@ -31,6 +32,12 @@ def named(ops: list[Op], *names: str) -> list[Op]:
 
 def flops(ops: list[Op], *names: str) -> float:
     return sum(op.flops for op in (named(ops, *names) if names else ops))
+
+
+def test_a_tower_is_plain_unless_it_is_told() -> None:
+    assert usual(Linear) == {} and usual(TowerShape) == {
+        "extra": 0, "gated": False, "window": None, "full": (), "merged_after": 0, "averaged": 0
+    }  # fmt: skip
 
 
 def test_patches_of_a_fixed_and_of_a_merging_tower() -> None:

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from values import usual
 
-from winnow.harness.plan.budget import solve
+from winnow.harness.plan.budget import Solution, solve
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -21,7 +22,7 @@ def test_by_hand() -> None:
     # (2 + 6 r) / 8 = 0.4 gives r = 0.2.
     found = solve(drop_after_two, mean_share, 0.4, 0.01, 0.99, 0.02)
     assert found.ratio == pytest.approx(0.2, abs=0.0026)
-    assert (found.asked, found.achieved) == (0.4, pytest.approx(0.4))
+    assert (found.asked, found.achieved) == (0.4, pytest.approx(0.4)) and usual(Solution) == {}
 
 
 @given(st.floats(0.26, 0.99))

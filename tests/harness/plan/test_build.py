@@ -8,12 +8,13 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
+from values import usual
 
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.label import headline, label
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
-from winnow.harness.plan.build import _check_budget, build_method
+from winnow.harness.plan.build import Built, Goal, _check_budget, build_method
 from winnow.harness.plan.nominal import nominal
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.field_types import check_types
@@ -39,6 +40,17 @@ def test_ratio_and_schedule_reach_the_reducer() -> None:
     assert built.ratio == 0.5 and built.planned is None
     assert nominal(MODEL).plan(built.reducer) == [200] * 4 + [100] * 4
     assert built.knobs["schedule"] == "k=4"
+
+
+def test_what_is_kept_is_told_in_per_cent() -> None:
+    assert build_method(cell(FASTV)).kept == "75 % of the visual tokens (100 % at first, 50 % at last)"
+    assert build_method(cell(replace(FASTV, ratio=1 / 3))).kept == (
+        "66.8 % of the visual tokens (100 % at first, 33.5 % at last)"
+    )  # 67 of 200, and (4 * 200 + 4 * 67) / 1600
+    looking = build_method(cell(VAS, mean=0.75)).kept  # at tokens, which a plan cannot
+    assert looking == "about 74.9 % of the visual tokens (100 % at first, 37.5 % at last)"
+    assert usual(Goal) == {"unit": ""}
+    assert usual(Built) == {"ratio": None, "planned": None, "kept": "", "visual": [], "moved": ""}
 
 
 def test_native_knob_wins() -> None:
@@ -83,9 +95,7 @@ def test_method_that_drops_nothing_is_refused() -> None:
 
 
 def test_impossible_pair_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "winnow.harness.plan.build.impossible", lambda family, reducer, depth: "needs a CLS token: use guide=mean"
-    )
+    monkeypatch.setattr("winnow.harness.plan.build.impossible", lambda *facts: "needs a CLS token: use guide=mean")
     with pytest.raises(WinnowError, match="reducer=fastv cannot work on model=pico: needs a CLS token: use guide=mean"):
         build_method(cell(FASTV))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from values import anew
 
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.schema import (
@@ -166,9 +167,10 @@ def changed(thing: Any, field: str, value: Any) -> Any:
 
 
 def effect(cell: Cell, made: Case, root: Path) -> set[str]:
-    value = made.value.format(root=root) if isinstance(made.value, str) else made.value
+    value = anew(made.value.format(root=root) if isinstance(made.value, str) else made.value)
     for name, given in made.given:
         cell = changed(cell, name, given)
+    cell = anew(cell)
     before, after = identify(cell), identify(changed(cell, made.field, value))
     return {
         name for name in (RUN, CONTEXT, LINE, SETTINGS, SCORE, REPORT) if getattr(before, name) != getattr(after, name)

@@ -6,12 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.config.cell import Cell, Method
-from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
+from winnow.harness.config.schema import (
+    BudgetConfig,
+    DownsampleConfig,
+    MediaConfig,
+    ModelConfig,
+    NominalConfig,
+    ShareConfig,
+    StressConfig,
+    TasksConfig,
+)
 from winnow.harness.data.inventory import Inventory
 from winnow.harness.plan import identity
-from winnow.harness.plan.identity import identify
+from winnow.harness.plan.identity import Identity, identify, settings_of, short, without
 
 ARCH = {"layers": 8, "hidden": 128}
 
@@ -136,3 +146,55 @@ def test_weights_beside_the_model_count_by_content(cell: Cell, tmp_path: Path, m
 def test_a_device_is_asked_for_where_one_is_named(cell: Cell) -> None:
     assert "device" not in identify(cell).inputs["asked"]["model"]
     assert identify(model(device="cuda:1")(cell)).inputs["asked"]["model"]["device"] == "cuda:1"
+
+
+PLAIN = Cell(
+    ModelConfig("m", "llava", "org/model", frames=8, has_cls=True, nominal=NominalConfig(8, 25, 20), arch=ARCH),
+    fastv(), TasksConfig("t", ["some"]), BudgetConfig(), Path("runs"),
+)  # fmt: skip
+
+
+def test_what_was_asked_names_settings_as_older_versions_did() -> None:
+    """A name that changes parts a run from its newer ones, which then no longer count as outdated."""
+    asked = {
+        "model": {
+            "repo": "org/model", "revision": None, "family": "llava", "dtype": "float32", "attn": "sdpa", "frames": 8
+        },
+        "tasks": {"names": ["some"], "metric": None, "limit": None, "max_new_tokens": None, "generation": {}},
+        "method": {"target": "winnow.reducers.fastv:FastV", "args": {"rows": "last"}, "schedule": {"kind": "k", "k": 2},
+                   "ratio": 0.5},
+    }  # fmt: skip
+    assert settings_of(PLAIN) == short(asked)
+    more = {"dtype": "bfloat16", "max_pixels": 9, "pixels": 2, "quant": "int8", "positions": "trained"}
+    more |= {"trust_remote_code": "abc", "device": "cpu", "revision": "v2"}
+    model: Any = replace(PLAIN.model, own_pruning=True, **more)  # type: ignore[arg-type]
+    tasks = TasksConfig("t", ["some", "more"], metric="m", max_new_tokens=4, generation={"num_beams": 2}, prompt="p")
+    full = replace(
+        PLAIN, model=model, tasks=tasks, limit=3, batch_size=2, method=replace(PLAIN.method, seeded=True), seed=5,
+        downsample=DownsampleConfig(2, 1), stress=StressConfig(order=1), budget=BudgetConfig(tokens=64, scope="tile"),
+        media=MediaConfig(accept_damaged=True), share=ShareConfig("all"),
+    )  # fmt: skip
+    assert settings_of(full) == short({
+        "model": asked["model"] | more,
+        "tasks": {
+            "names": ["some", "more"], "metric": "m", "limit": 3, "max_new_tokens": 4, "generation": {"num_beams": 2},
+            "prompt": "p",
+        },
+        "method": asked["method"] | {
+            "seed": 5, "own_pruning": True, "downsample": {"frames": 2, "pixels": 1}, "stress": {"order": 1},
+            "budget": {"mean": None, "flops": None, "tol": 0.02, "tokens": 64, "scope": "tile",
+                       "nominal": {"frames": 8, "tokens_per_frame": 25, "text": 20}},
+        },
+        "batch_size": 2, "accept_damaged": True, "share": "all",
+    })  # fmt: skip
+
+
+def test_a_run_is_named_by_twelve_letters_that_are_no_number_whatever_the_order_of_keys() -> None:
+    names = {short({"n": n, "m": {"a": [1, (2,)]}}) for n in range(3000)}
+    assert len(names) == 3000 and {len(name) for name in names} == {12}
+    for name in names:
+        with pytest.raises(ValueError, match="could not convert"):
+            float(name)
+    assert short({"a": {"x": 1, "y": 2}, "b": (1, [2])}) == short({"b": [1, (2,)], "a": {"y": 2, "x": 1}})
+    assert without({"a": 1, "b": 2, "c": 3}, ("a", "c")) == {"b": 2}
+    assert usual(Identity) == {}

@@ -2,18 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from winnow.harness.config.cell import Cell
+from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.choices import options
 from winnow.harness.config.compose import _method
 from winnow.harness.config.compose_parts import OTHERS, expand
 from winnow.harness.config.overrides import cell_from
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig, TasksConfig
 from winnow.harness.plan.build import build_method
+from winnow.harness.plan.idle import _mend, _ought_to_drop
+from winnow.harness.plan.nominal import nominal
 from winnow.reducers.core.errors import WinnowError
+from winnow.reducers.none import NoReduction
 
 LLM = {"llm": "qwen2", "layers": 8, "hidden": 128, "heads": 4, "kv_heads": 2, "mlp": 320, "vocab": 48, "tied": True}
 VISION = {"layers": 4, "hidden": 128, "heads": 4, "mlp": 256, "image": 60, "patch": 12}
@@ -65,3 +69,58 @@ def test_of_two_methods_each_has_to_drop(words: list[str], why: str) -> None:
         return
     with pytest.raises(WinnowError, match=why):
         build_method(cell, runs=False)
+
+
+def method(ratio: bool = True, schedule: dict[str, Any] | None = None, name: str = "m") -> Method:
+    return Method(name, "x:Y", {}, schedule, takes_ratio=ratio)
+
+
+@pytest.mark.parametrize(
+    ("asked", "knobs", "key", "said"),
+    [
+        (method(), {}, "reducer", "choose a smaller ratio"),
+        (method(ratio=False), {}, "reducer", "choose settings that drop some"),
+        (method(), {}, "reducer.llm.name", "choose a smaller reducer.llm.ratio"),
+        (method(), {"R": 0.5, "tau": None}, "reducer", "change reducer.R"),
+        (method(), {"R": 0.5, "tau": 1}, "reducer.entrance.name",
+         "change reducer.entrance.R, or change reducer.entrance.tau"),
+        (method(schedule={"kind": "k", "k": 8}), {}, "reducer", "set schedule.k within 1..8"),
+        (method(schedule={"kind": "window", "l1": 8}), {"R": 1}, "reducer.llm.name",
+         "change reducer.llm.R, or set reducer.llm.schedule.l1 and reducer.llm.schedule.l2 within 1..8"),
+    ],
+)  # fmt: skip
+def test_what_would_drop_some_is_said(asked: Method, knobs: dict[str, Any], key: str, said: str) -> None:
+    """Where the prompt has several frames; of what is not at work in a method nothing is said."""
+    made = SimpleNamespace(native=tuple(knobs), plan=lambda *_: [0] * 8, **knobs)
+    assert _mend(asked, made, nominal(MODEL), key) == said
+
+
+@pytest.mark.parametrize(
+    ("more", "present", "ought"),
+    [
+        ({}, 200, True), ({"prune": "text"}, 200, False), ({"prune": "visual"}, 200, True),
+        ({"ratio": 1.0}, 200, False), ({"ratio": 0.9976}, 200, False), ({"ratio": 0.9974}, 200, True),
+        ({"ratio": None}, 200, True), ({"ratio": 0.9}, 4, False), ({"ratio": 0.8}, 4, True),
+    ],
+)  # fmt: skip
+def test_a_method_ought_to_drop_unless_it_was_told_to_keep_all(more: dict[str, Any], present: int, ought: bool) -> None:
+    made: Any = SimpleNamespace(adaptive=False, **more)
+    assert _ought_to_drop(method(), made, nominal(MODEL), present) == ought
+    assert not _ought_to_drop(method(), NoReduction(), nominal(MODEL), present)
+
+
+@pytest.mark.parametrize(
+    ("asked", "drops", "ought"),
+    [(method(), True, False), (method(), False, True), (method(ratio=False), False, False),
+     (method(name="custom"), False, False)],
+)  # fmt: skip
+def test_what_looks_at_the_content_ought_to_drop_where_its_plan_of_a_picture_keeps_all(
+    asked: Method, drops: bool, ought: bool
+) -> None:
+    def plan(spans: Any, depth: int, tower: Any) -> list[int]:
+        ((frames, tokens, *_),) = spans
+        assert (frames, depth) == (1, 8)
+        return [tokens, tokens - drops] + [tokens] * 6
+
+    made: Any = SimpleNamespace(adaptive=True, plan=plan)
+    assert _ought_to_drop(asked, made, nominal(MODEL), 200) == ought

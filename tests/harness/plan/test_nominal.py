@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.config.schema import BudgetConfig, ModelConfig, NominalConfig
 from winnow.harness.cost.vision import Linear
-from winnow.harness.plan.nominal import cost_of, llm_shape, model_spec, nominal, vision_tower
+from winnow.harness.plan.nominal import Nominal, cost_of, llm_shape, model_spec, nominal, vision_tower
 from winnow.models.families.arch import tiny
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.schedule import K
@@ -44,7 +45,7 @@ def test_the_tower_that_methods_see(vision: dict[str, Any], tokens: int, tower: 
 
 def test_a_nominal_prompt() -> None:
     made = nominal(model(attn="eager", dtype="float16", mlp_add=False, pixels=4))
-    assert (made.span, made.text, made.visual) == (Grid(8, 25), 20, 200)
+    assert (made.span, made.text, made.visual) == (Grid(8, 25), 20, 200) and usual(Nominal) == {}
     assert (made.tied, made.mlp_add, made.attn, made.dtype) == (True, False, "eager", "float16")
     assert made.projector == (Linear(6, 128, 256),) and made.vision.patches == 25 and made.vision.extra == 1
     assert made.plan(FastV(ratio=0.5, schedule=K(2))) == [200] * 2 + [100] * 6 == made.mlp(None, [200] * 2 + [100] * 6)

@@ -1,21 +1,35 @@
 """The cost of a whole prompt by part, in closed form, for a method that acts in tower, features and LLM."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.config.schema import BudgetConfig
-from winnow.harness.cost import physical
+from winnow.harness.cost import llm_viewer, physical
 from winnow.harness.cost.decode import step_op
 from winnow.harness.cost.hardware import Hardware, Peak
 from winnow.harness.cost.memory import kv_bytes, peak_bytes, weight_bytes
 from winnow.harness.cost.op import Op
 from winnow.harness.cost.shape import LLMShape
-from winnow.harness.cost.vision import Linear, TowerShape
+from winnow.harness.cost.vision import Linear, TowerShape, projector_ops, tower_ops
 from winnow.harness.plan.nominal import Nominal, cost_of
-from winnow.harness.plan.prefill import HEAD, LLM, METHOD, PROJECTOR, TOWER, cost, memory, papers, whole
+from winnow.harness.plan.prefill import (
+    HEAD,
+    LLM,
+    METHOD,
+    PROJECTOR,
+    TOWER,
+    Cost,
+    Memory,
+    Prefill,
+    cost,
+    memory,
+    papers,
+    whole,
+)
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.probes import Rows
@@ -110,6 +124,43 @@ def test_decoder_and_head_process_visual_and_text_tokens() -> None:
     assert flops(made.parts[HEAD]) == [2 * 3584 * 152064]
 
 
+def test_a_tower_in_which_methods_cannot_act_is_whole_and_costs_them_nothing() -> None:
+    sealed = replace(PROMPT, tower=None)
+    cut, plain = whole(sealed, VISUAL, Cuts()), whole(sealed, VISUAL)
+    assert cut.parts[TOWER] == plain.parts[TOWER] and cut.parts[PROJECTOR] == plain.parts[PROJECTOR]
+    before, inside = FRAMES * 144, FRAMES * 36
+    assert [op.flops for op in cut.parts[METHOD] if op.name == "merge"] == [100 * before, 1000 * inside]
+
+
+def test_numbers_of_the_models_type_are_moved_and_of_the_papers_always_sixteen_bit() -> None:
+    wide = replace(PROMPT, dtype="float32", attn="eager")
+    made = whole(wide, VISUAL, Cuts())
+    assert made.dtype == "float32" and made.profile == "physical"
+    assert made.parts[HEAD] == [physical.head_op(QWEN2, 4)]
+    assert made.layers[0] == physical.layer_ops(QWEN2, VISUAL[0] + TEXT, "eager", 4, VISUAL[0] + TEXT)
+    assert made.parts[TOWER] == tower_ops(PROMPT.vision, FRAMES, [576, 300, 300], "eager", 4)
+    assert made.parts[PROJECTOR] == projector_ops(PROMPT.projector, FRAMES, 144, 4)
+    changes = [op for op in made.parts[METHOD] if op.name == "merge"]
+    assert changes[0].store == 4 * 3584 * FRAMES * 144 and changes[-1].store == 4 * 1024 * FRAMES * 300
+    half = papers(wide, VISUAL, Cuts())
+    assert (half.profile, half.dtype) == ("llm-viewer-compat", "float16")
+    assert half.parts[HEAD] == [llm_viewer.head_op(QWEN2, 2)]
+    behind = [*VISUAL[:9], VISUAL[10], *VISUAL[10:]]
+    for layer in (0, 9, 27):
+        left = behind[layer] + TEXT
+        assert half.layers[layer] == llm_viewer.layer_ops(QWEN2, VISUAL[layer] + TEXT, True, 2, False, left)
+    bare = papers(replace(PROMPT, mlp_add=False), VISUAL)
+    assert not any(op.name == "mlp_add" for op in bare.parts[LLM])
+
+
+def test_a_total_is_that_of_all_parts() -> None:
+    machine = Hardware("x", bandwidth=1, peak=Peak(fp16=1))
+    made = whole(PROMPT, VISUAL, Cuts())
+    every = [op for ops in made.parts.values() for op in ops]
+    assert usual(Cost) == usual(Prefill) == usual(Memory) == {}
+    assert made.total(machine) == cost(every, machine, "float16") and len(made.parts) == 5
+
+
 def test_without_a_method_nothing_is_cut_and_nothing_is_added() -> None:
     made = whole(PROMPT, [PROMPT.visual] * DEPTH)
     assert made.parts[METHOD] == []
@@ -142,6 +193,10 @@ def test_memory_of_a_prompt() -> None:
     )
     assert found.peak == peak_bytes(QWEN2, tokens, found.weights, PROMPT.vision, FRAMES)
     assert found.step == pytest.approx(step_op(QWEN2, tokens).bytes / 1e9)
+    wide = memory(replace(PROMPT, dtype="float32", attn="eager"), VISUAL, replace(machine, peak=Peak(fp32=1e6)))
+    assert (wide.kv, wide.weights) == (2 * found.kv, 2 * found.weights)
+    assert wide.peak == peak_bytes(QWEN2, tokens, wide.weights, PROMPT.vision, FRAMES, "eager", 4)
+    assert wide.step == pytest.approx(step_op(QWEN2, tokens, width=4).bytes / 1e9)
     # One step reads decoder and head (no embedding), and the cache; each cached token takes two products.
     decoder = DEPTH * (2 * 3584 * 32 * 128 + 3 * 3584 * 18944) + 3584 * 152064
     step = step_op(QWEN2, tokens, done=3)

@@ -1,7 +1,10 @@
 """The tree that plans foretell is the one that runs, and its costs add up."""
 
+from dataclasses import replace
+
 import pytest
 from cells import cell
+from values import usual
 
 from winnow.harness.cost import physical
 from winnow.harness.plan.nominal import nominal
@@ -88,3 +91,39 @@ def test_the_tree_is_drawn_with_who_goes_where() -> None:
 
 def test_who_keeps_most_for_longest_comes_first() -> None:
     assert in_turn([[9, 2], [9, 9], [4, 4], [9, 3]]) == [1, 3, 0, 2]
+
+
+def node(first: int, tokens: tuple[int, ...], cells: tuple[int, ...], *below: Node) -> Node:
+    return Node(first, tokens, cells, [*below])
+
+
+def test_a_drawing_tells_single_layers_long_lists_and_who_stays_together() -> None:
+    """Four different counts are listed, of more the first three and the last."""
+    assert usual(Node) == {"below": []}
+    leaves = node(2, (7, 6, 5, 4), (1, 2)), node(2, (6, 5, 4, 3, 3, 2), (3,))
+    tree = node(0, (9,), (0, 1, 2, 3), node(1, (8, 8), (1, 2, 3), *leaves), node(1, (1,), (0,)))
+    assert draw([tree, node(0, (5, 5), (4,))], [*"abcde"]) == [
+        "layer 0: 9 tokens, 4 cells",
+        "|- layers 1-2: 8 tokens, 3 cells",
+        "|  |- layers 2-5: 7 > 6 > 5 > 4 tokens, b, c",
+        "|  `- layers 2-7: 6 > 5 > 4 > .. > 2 tokens, d",
+        "`- layer 1: 1 tokens, a",
+        "layers 0-1: 5 tokens, e",
+    ]
+
+
+def test_cells_that_end_together_share_their_layers_but_have_a_head_each() -> None:
+    small = replace(PROMPT, shape=replace(PROMPT.shape, layers=3))
+    tree = node(0, (50,), (0, 1, 2), node(1, (50, 50), (0, 1)), node(1, (20, 10), (2,)))
+    once, alone = shared_flops(small, [tree])
+    layer = {n: physical.layer_flops(small.shape, n, small.attn) for n in (50, 20, 10)}
+    head = physical.head_op(small.shape).flops
+    assert once == pytest.approx(3 * layer[50] + layer[20] + layer[10] + 3 * head)
+    assert alone == pytest.approx(7 * layer[50] + layer[20] + layer[10] + 3 * head)
+    keys = 2 * small.shape.kv_heads * small.shape.head_dim
+    kept = (keys * 50 + 2 * small.shape.hidden * 50) + (keys * 100 + 2 * small.shape.hidden * 50)
+    assert shared_bytes(small, [tree], 5) == 5 * 2 * kept
+
+
+def test_nothing_to_answer_is_no_tree() -> None:
+    assert trees(PROMPT, [], []) == [] and shared_flops(PROMPT, []) == (0, 0) and draw([], []) == []

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from winnow.harness.common.folders import PACKAGE
 from winnow.harness.config.schema import ModelConfig
-from winnow.harness.plan.weights import INDEX, _missing, source_of, weights_here
+from winnow.harness.plan.weights import INDEX, _missing, check_weights, source_of, weights_here
 from winnow.harness.sweep.plan import plan
 from winnow.reducers.core.errors import WinnowError
 
@@ -47,3 +49,46 @@ def test_an_index_names_the_files_that_are_needed(tmp_path: Path) -> None:
     for name in ("1.safetensors", "2.safetensors"):
         (tmp_path / name).write_text("")
     assert _missing(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "looked"),
+    [
+        ("./mine", True), ("~/mine", True), ("/mine", True), ("here", True), ("org/model", False), ("random", False),
+        (f"{PACKAGE}x/weights", False),
+    ],
+)  # fmt: skip
+def test_folders_alone_are_looked_at_before_a_run(
+    source: str, looked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("winnow.models.loading.pretrained.check_folder", asked.append)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    cells: Any = [SimpleNamespace(model=ModelConfig(repo="org/other", weights=source)) for _ in range(2)]
+    check_weights([*cells, SimpleNamespace(model=ModelConfig(repo="org/other"))])
+    assert asked == [source] * looked
+
+
+@pytest.mark.parametrize(
+    ("cached", "names", "here", "said"),
+    [
+        (None, [], False, "org/model is not in the hub's cache: hf download org/model"),
+        (object(), [], False, "org/model is not in the hub's cache"),
+        ("config.json", ["a.bin"], True, "there ("), ("config.json", [], False, "lacks weights: hf download org/model"),
+    ],
+)  # fmt: skip
+def test_weights_of_a_hub_lie_in_its_cache(
+    cached: Any, names: list[str], here: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = str(tmp_path / cached) if isinstance(cached, str) else cached
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, name, revision: found)
+    for name in names:
+        (tmp_path / name).write_text("")
+    there, words = weights_here(ModelConfig(repo="org/model", revision=None))
+    assert there == here and said in words and (str(tmp_path) in words) == isinstance(cached, str)
+
+
+def test_a_folder_that_is_not_there_has_no_weights(tmp_path: Path) -> None:
+    there, words = weights_here(ModelConfig(repo=str(tmp_path / "gone")))
+    assert not there and words.startswith(f"'{tmp_path / 'gone'}' is no folder")

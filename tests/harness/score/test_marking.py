@@ -2,20 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from marked import benchmark, mark
+from values import usual
 
-from winnow.harness.run.record import Row
 from winnow.harness.score.benchmarks import _submit
-from winnow.harness.score.marking import Mark, break_down, figure_of, units
-from winnow.harness.tasks.benchmark import Reading
-
-
-def mark(number: int, score: float = 1.0, status: str = "ok", parsed: bool = True, **doc: Any) -> Mark:
-    row = Row("t", number, f"print {number}", status=status, media=doc.pop("media", ""))  # type: ignore[arg-type]
-    return Mark(number, doc, row, Reading(score, parsed))
+from winnow.harness.score.marking import Mark, Unit, break_down, figure_of, units
 
 
 @pytest.mark.parametrize(
@@ -27,11 +21,8 @@ def test_an_answer_counts_that_is_there_and_can_be_understood(status: str, parse
     assert (found.score, found.parsed) == (0.7 if counts else 0.0, counts)
 
 
-def benchmark(**more: Any) -> Any:
-    usual: dict[str, Any] = {
-        "unit": None, "counted": None, "worth": "mean", "strata": None, "combine": "mean", "breakdown": (),
-    }  # fmt: skip
-    return SimpleNamespace(**usual | more)
+def test_a_mark_and_a_unit_say_as_little_as_there_is() -> None:
+    assert usual(Mark) == {"value": None, "readings": None} and usual(Unit) == {"counted": True}
 
 
 PAIR = [mark(1, 1.0, group="a", kind="x"), mark(2, 0.0, group="b", kind="y"), mark(3, 0.0, group="a", kind="x")]

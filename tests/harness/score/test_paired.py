@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from values import usual
 from written import Rows, result, write_scores
 
-from winnow.harness.score.paired import compare
+from winnow.harness.score.paired import Compared, compare
 from winnow.reducers.core.errors import WinnowError
 
 
@@ -78,3 +79,7 @@ def test_what_a_result_keeps_is_rounded(tmp_path: Path) -> None:
     found = compared(tmp_path, rows(1, 1, 1), rows(0, 1, 1))
     assert found.plain()["mean"] == 33.3333 and found.plain()["p"] == found.difference.p == 1
     assert set(found.plain()) == {"mean", "low", "high", "p"}
+
+
+def test_what_is_told_is_whole_and_stays() -> None:
+    assert usual(Compared) == {}

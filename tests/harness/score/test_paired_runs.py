@@ -4,12 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from written import result, write_run
+from values import anew
+from written import result as plain
+from written import write_run
 
 from winnow.harness.common import files
 from winnow.harness.score.paired_runs import baselines, drops, replays, settle
 
 FULL, HALF, GOOD = [1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]
+
+
+def result(*words: str, **more: Any) -> Any:
+    """A run as its file gives it."""
+    return anew(plain(*words, **more))
 
 
 def unreduced(run: str = "base", **more: Any) -> Any:
@@ -40,6 +47,33 @@ def test_the_newest_finished_replay_counts() -> None:
         assert replays(runs)["method"]["id"] == "new"
     half = result("half", "t", day=9, status="incomplete", **like)
     assert replays([new, half, result("method", "t")]) == {"method": new}
+
+
+def test_a_run_under_stress_stands_for_no_other() -> None:
+    stressed = {"stress": {"order": 1}}
+    assert baselines([unreduced(), unreduced("stressed", **stressed)]) == {"c": unreduced()}
+    like = {"reducer": "random", "knobs": {"like": "method"}}
+    calm, late = result("calm", "t", **like), result("late", "t", day=5, **like, **stressed)
+    assert replays([calm, late]) == {"method": calm}
+    plain = result("plain", "t", reducer="random", knobs={"like": None}), result("other", "t", knobs={"like": "method"})
+    assert replays(plain) == {}
+
+
+def test_what_was_settled_is_written_once(tmp_path: Path) -> None:
+    base, method = write_run(tmp_path, FULL, "base", reducer="none"), write_run(tmp_path, HALF, "method")
+    settle([base, method], tmp_path)
+    path = tmp_path / "method/result.json"
+    path.unlink()
+    settle([base, method], tmp_path)  # which is known
+    assert not path.exists()
+
+
+def test_scores_that_are_gone_leave_no_difference_and_stop_nothing(tmp_path: Path) -> None:
+    base, method = write_run(tmp_path, FULL, "base", reducer="none"), write_run(tmp_path, HALF, "method")
+    other = write_run(tmp_path, GOOD, "other")
+    (tmp_path / "method/scores.parquet").unlink()
+    settle([base, method, other], tmp_path)
+    assert "drop" not in method and other["drop"]["tasks"]["t"]["mean"] == -25
 
 
 def test_a_difference_is_method_minus_baseline_in_points(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from winnow.harness.common import files
+from winnow.harness.common.run_files import Score, read_samples, read_scores
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.config.schema import BudgetConfig, DownsampleConfig, ModelConfig, NominalConfig, TasksConfig
 from winnow.harness.cost import llm_viewer, physical
@@ -13,7 +16,7 @@ from winnow.harness.cost.shape import LLMShape
 from winnow.harness.plan.build import Built
 from winnow.harness.plan.identity import Identity
 from winnow.harness.run.record import Row
-from winnow.harness.score.result import summarise
+from winnow.harness.score.result import finish, summarise
 from winnow.harness.score.scoring import Scored
 from winnow.reducers.none import NoReduction
 
@@ -106,6 +109,41 @@ def test_a_budget_is_measured_over_answered_documents_with_pictures() -> None:
     assert flops["achieved"] == pytest.approx(sum(shares) / 2)
     assert (flops["kind"], flops["profile"]) == ("flops", "physical")
     assert summary(FAILED, budget=BudgetConfig(mean=0.6))["budget"]["achieved"] is None
+
+
+def test_what_a_method_could_win_is_told_by_part_in_teraflops() -> None:
+    """The nominal prompt of one frame: 100 visual and 20 other tokens, whatever was answered."""
+    parts = summary(SECOND)["cost"]["parts"]
+    assert set(parts) == {"LLM layers", "LM head", "vision tower", "projector"}
+    assert parts["LM head"] == 2 * 64 * 100 / 1e12 and parts["projector"] == 2 * 100 * 8 * 64 / 1e12
+    whole = physical.prefill_flops(SHAPE, [120] * 4) - 2 * 64 * 100
+    assert parts["LLM layers"] == whole / 1e12
+
+
+@pytest.mark.parametrize(("rows", "whole"), [((FIRST, SECOND), True), ((FIRST, FAILED), False)])
+def test_a_run_is_done_when_every_document_was_answered(rows: Any, whole: bool, tmp_path: Path) -> None:
+    """Samples, scores and result are there before it is told to be done; the verdict of a judge is kept."""
+    closed: list[Any] = []
+
+    def close(given: Any) -> None:
+        closed.append((given, sorted(path.name for path in tmp_path.iterdir())))
+
+    run = SimpleNamespace(folder=tmp_path, cell=cell(), identity=IDENTITY, finish=close)
+    score = {"task": "t", "doc_id": 0, "metric": "m", "score": 0.5, "stratum": "", "media": ""}
+    scored = Scored({"task": "t", "metric": "m", "mean": 50.0}, [{"doc_id": 0, "answer": "red"}], [score])
+    work: Any = SimpleNamespace(run=run, built=Built(NoReduction(), {}))
+    found = finish(work, rows, [scored], {"answering": 1.5})
+    assert found["status"] == ("complete" if whole else "incomplete") and found["spent"] == {"answering": 1.5}
+    names = ["result.json", "samples_t.jsonl", "scores.parquet"]
+    assert closed == ([(rows, names)] if whole else []) and sorted(path.name for path in tmp_path.iterdir()) == names
+    assert files.read_json(tmp_path / "result.json") == found
+    assert [*read_samples(tmp_path, "t")] == scored.samples
+    assert read_scores(tmp_path) == {("t", "m"): {0: Score(0.5)}}
+
+
+def test_shares_are_told_to_a_millionth() -> None:
+    rows = [row(n, 3, 9, *[kept] * 4) for n, kept in enumerate((1, 2, 2))]
+    assert summary(*rows)["shares"] == {"entrance": 0.555556, "mean": 0.555556, "last": 0.555556}
 
 
 def test_nothing_answered_has_neither_shares_nor_cost() -> None:

@@ -4,17 +4,21 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.config.schema import TasksConfig
 from winnow.harness.data.document import Document
 from winnow.harness.data.documents import Tasks
 from winnow.harness.run.record import Row
 from winnow.harness.score import evaluation
-from winnow.harness.score.scoring import Scored, score_task
+from winnow.harness.score.evaluation import Evaluation, Judged
+from winnow.harness.score.scoring import Scored, _check_metric, _score_by_metric, rehearse, score_task
 from winnow.reducers.core.errors import WinnowError
 
 YAML = """
@@ -255,3 +259,114 @@ def test_replay_survives_being_cleaned(bench: Bench) -> None:
     for method in (model.loglikelihood, model.generate_until_multi_round):
         with pytest.raises(WinnowError, match="cannot be run: choose one"):
             method([])
+
+
+def test_what_is_told_is_whole_and_stays() -> None:
+    assert usual(Scored) == {}
+
+
+def row_of(number: int, answer: str = "said") -> Row:
+    return Row("quiz", number, f"print {number}", answer)
+
+
+DOCUMENTS: Any = [SimpleNamespace(task="quiz", doc_id=n, fingerprint=f"print {n}", text="?") for n in range(2)]
+
+
+@pytest.fixture
+def marked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a benchmark's own scoring is given, and what lmms-eval is made to say."""
+    known: dict[str, Any] = {"says": {"m": 0.5, "other": 0.7}, "asked": 0}
+
+    def evaluate(tasks: Any, name: str, answers: Any, folder: Path) -> Any:
+        known["asked"] += 1
+        if isinstance(known["says"], Exception):
+            raise known["says"]
+        return SimpleNamespace(figures=known["says"], judged={})
+
+    def score_benchmark(tasks: Any, benchmark: Any, documents: Any, rows: Any, theirs: Any, folder: Path) -> Any:
+        known.update(theirs=theirs, answers=[row.answer for row in rows])
+        return {}, [{"answer": row.answer} for row in rows], []
+
+    monkeypatch.setattr("winnow.harness.score.scoring.evaluate", evaluate)
+    monkeypatch.setattr("winnow.harness.score.benchmarks.score_benchmark", score_benchmark)
+    monkeypatch.setattr("winnow.harness.score.scoring.as_asked", lambda *words: "/".join(map(str, words)))
+    return known
+
+
+def told(metric: str | None = "m", barred: Any = None, boxes: bool = False) -> Any:
+    benchmark = SimpleNamespace(metric=metric, barred=barred, boxes=boxes)
+    return SimpleNamespace(benchmark=lambda name: benchmark, config=SimpleNamespace(metric="m"))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "says", "theirs", "asked"),
+    [
+        (told(), {"m": 0.5, "other": 0.7}, 0.5, 1), (told("none"), {"m": 0.5}, None, 1),
+        (told(None), {"m": 0.5}, None, 0), (told(), WinnowError("no judge"), "no judge", 1),
+        (told(barred=lambda: "needs java"), {"m": 0.5}, "needs java", 0),
+        (told(barred=lambda: ""), {"m": 0.5}, 0.5, 1),
+    ],
+)  # fmt: skip
+def test_lmms_evals_figure_or_why_there_is_none_goes_beside_a_benchmarks_own(
+    tasks: Any, says: Any, theirs: Any, asked: int, marked: dict[str, Any], tmp_path: Path
+) -> None:
+    marked["says"] = says
+    scored = score_task(tasks, "quiz", DOCUMENTS, {row_of(n).key: row_of(n) for n in (1, 0)}, tmp_path)
+    assert (marked["theirs"], marked["asked"], marked["answers"]) == (theirs, asked, ["said", "said"])
+    assert scored.samples == [{"answer": "said"}] * 2
+
+
+def test_a_box_is_scored_in_the_asked_scale_and_kept_as_it_was_said(marked: dict[str, Any], tmp_path: Path) -> None:
+    rows = {row.key: row for row in (row_of(0, "a"), row_of(1, "b"))}
+    scored = score_task(told(boxes=True), "quiz", DOCUMENTS, rows, tmp_path, "qwen2_vl")
+    assert marked["answers"] == ["a/qwen2_vl/[]", "b/qwen2_vl/[]"]
+    assert scored.samples == [{"answer": "a", "box": "a/qwen2_vl/[]"}, {"answer": "b", "box": "b/qwen2_vl/[]"}]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "documents", "asked"), [(True, DOCUMENTS, 0), (False, [], 0), (False, DOCUMENTS, 1)]
+)
+def test_scoring_is_rehearsed_where_lmms_evals_figure_is_the_only_one(
+    benchmark: bool, documents: Any, asked: int, marked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("winnow.harness.score.scoring._score_by_metric", lambda *words: seen.append(words[:4]))
+    tasks = told()
+    found = tasks.benchmark("quiz") if benchmark else None
+    rehearse(SimpleNamespace(benchmark=lambda name: found, config=tasks.config), "quiz", documents)  # type: ignore[arg-type]
+    assert marked["asked"] == asked == len(seen)
+    assert seen in ([], [("m", "quiz", DOCUMENTS[:1], [Row("quiz", 0, "print 0")])])
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [(0.0, True), (1.0, True), (0.5, True), (1.001, False), (-0.001, False), (None, False)]
+)
+def test_a_metric_is_there_and_between_0_and_1(value: float | None, fits: bool) -> None:
+    samples: list[Any] = [{"scores": {"m": 0.0}}, {"scores": {"b": 1.0} if value is None else {"m": value, "b": 9.0}}]
+    if fits:
+        assert _check_metric("m", "quiz", samples) == "m"
+    else:
+        said = "gives no 'm' per document: set tasks.metric to one of b, m" if value is None else "only 0 to 1"
+        with pytest.raises(WinnowError, match=said):
+            _check_metric("m", "quiz", samples)
+    with pytest.raises(WinnowError, match="gives no 'None' per document"):
+        _check_metric(None, "quiz", samples)
+
+
+def test_a_task_of_anybodys_is_worth_the_mean_of_its_metric() -> None:
+    """A failed document scores nothing in any metric; one that leaves 0 to 1 has no interval and no part."""
+    judged = {n: Judged(f"t{n}", {"m": float(n), "big": 2.0 * n}) for n in range(2)}
+    judged[2] = Judged("t2", {"m": 1.0, "big": 0.0})
+    rows = [row_of(0), row_of(1), replace(row_of(2), status="failed", reason="late", media="v")]
+    documents: Any = [*DOCUMENTS, SimpleNamespace(task="quiz", doc_id=2, text="?")]
+    made = _score_by_metric("m", "quiz", documents, rows, Evaluation(judged, {"m": 0.7}))
+    assert (made.summary["mean"], made.summary["documents"], made.summary["failed"]) == (33.3333, 3, 1)
+    assert made.summary["lmms_eval"] == 0.7 and made.summary["reasons"] == {"late": 1}
+    assert {name: (part["mean"], part["documents"]) for name, part in made.summary["breakdown"].items()} == {
+        "m": (33.3333, 3)
+    }  # fmt: skip
+    assert [sample["scores"] for sample in made.samples] == [{"m": 0, "big": 0}, {"m": 1, "big": 2}, {"m": 0, "big": 0}]
+    assert made.scores[4] == {
+        "task": "quiz", "doc_id": 2, "doc": "print 2", "status": "failed", "metric": "m", "score": 0, "stratum": "",
+        "media": "v",
+    }  # fmt: skip

@@ -16,14 +16,32 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from values import usual
 
 from winnow.harness.score.layout import lay_out
-from winnow.harness.score.stats import Z, difference, figure, holm, median_interval, sign_flip
+from winnow.harness.score.stats import (
+    Difference,
+    Figure,
+    Z,
+    difference,
+    figure,
+    holm,
+    median_interval,
+    percent,
+    sign_flip,
+)
 from winnow.reducers.core.errors import WinnowError
 
 BITS = st.lists(st.integers(0, 1), min_size=1, max_size=80)
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80)
 CLUSTERED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.sampled_from("abcdefgh")), min_size=1)
+
+
+def test_a_figure_is_whole_and_stays() -> None:
+    assert usual(Figure) == {} == usual(Difference)
+    assert percent(Figure(1 / 3, 0.123456789, math.nan)) == {
+        "mean": 33.3333, "low": 12.3457, "high": pytest.approx(math.nan, nan_ok=True)
+    }  # fmt: skip
 
 
 def test_wilson_by_hand() -> None:
@@ -69,6 +87,14 @@ def test_no_interval_of_few_scores_goes_beyond_what_can_be(pairs: list[tuple[flo
 def test_a_sum_over_strata_may_be_more_than_one() -> None:
     found = figure([0.5, 1.5, 2.0, 1.0], lay_out([""] * 4, ["a", "a", "b", "b"], "sum"))
     assert found.mean == 2.5 and found.high > 2.5
+
+
+@pytest.mark.parametrize("scores", [(-0.5, 0.5, 0.5, -0.5), (1.5, 0.5, 0.5, 1.5), (-0.25, 0.75, 0.75, -0.25)])
+def test_scores_beyond_0_and_1_have_the_whole_interval(scores: tuple[float, ...]) -> None:
+    # s = 0.57735: half of the width is 3.18245 * 0.57735 / 2 = 0.91869.
+    for found in (figure(scores), difference(scores, [0.0] * 4)):
+        middle = sum(scores) / 4
+        assert (found.low, found.high) == pytest.approx((middle - 0.91869, middle + 0.91869), abs=1e-5)
 
 
 def test_one_score_that_is_not_binary_has_no_interval() -> None:
@@ -233,7 +259,7 @@ def test_holm_by_hand() -> None:
 
 def test_holm_equals_statsmodels() -> None:
     rng = np.random.default_rng(0)
-    for n in range(1, 20):
+    for n in (1, 6, 19):  # theirs collects all garbage each time
         p_values = [*rng.uniform(0, 0.3, n).round(2)]
         assert holm(p_values) == pytest.approx([*multipletests(p_values, method="holm")[1]])
 
@@ -256,6 +282,32 @@ def test_figures_of_a_run_need_no_library_that_takes_a_second_to_import(tmp_path
     pq.write_table(pa.Table.from_pylist(scores), tmp_path / "scores.parquet")
     command = [sys.executable, "-c", FIGURES, str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[] 9\n"
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high", "level"),
+    [(1, 1, 1, 0), (2, 1, 2, 0.5), (4, 1, 4, 0.875), (5, 1, 5, 0.9375), (6, 1, 6, 0.96875), (8, 1, 8, 1 - 2 / 256),
+     (9, 2, 8, 1 - 20 / 512)],
+)  # fmt: skip
+def test_median_interval_of_few_values(n: int, low: float, high: float, level: float) -> None:
+    """From the smallest to the largest, as sure as that can be; of nine values one on each side is not needed."""
+    values = np.arange(n, 0, -1, dtype=float)
+    assert median_interval(values) == ((n + 1) / 2, low, high, pytest.approx(level))
+    with pytest.raises(WinnowError, match="no scores"):
+        median_interval(np.array([]))
+
+
+@pytest.mark.parametrize(("near", "p"), [(0.9995001, 1.0), (0.9994999, 6 / 8)])
+def test_sizes_that_differ_by_less_than_half_a_thousandth_of_the_largest_are_one(near: float, p: float) -> None:
+    """Of 1 - x + 1/4 no sum is smaller where x counts as 1; else 1 - x - 1/4 is, with either sign."""
+    assert sign_flip(np.array([1, -near, 0.25])) == pytest.approx(p)
+
+
+@pytest.mark.parametrize(("near", "least"), [(0.9993751, True), (0.9993749, False)])
+def test_many_sizes_are_told_apart_by_two_hundred_thousandths_of_their_sum(near: float, least: bool) -> None:
+    """Their sum is 62.5: steps of 0.00125, 800 to one and 799.5 to 0.999375; no sum is smaller where both are 800."""
+    totals = np.array([*[1.0, -1.0] * 30, 1, -near, 1.5 - near])
+    assert (sign_flip(totals) == pytest.approx(1)) == least
 
 
 def test_median_interval_equals_scipy() -> None:

@@ -45,6 +45,15 @@ def test_a_task_that_lacks_the_name_is_of_another_version() -> None:
         pass
 
 
+def test_a_name_that_one_copy_alone_has_is_changed_there() -> None:
+    task = a_task()
+    other: dict[str, Any] = {}
+    exec("def score(doc, results):\n    return 'other'\n", other)
+    task.aggregation = lambda: {"m": other["score"], "mean": max}
+    with steadied(benchmark(ask=of_nobody), task):
+        assert task.config.process_results(None, None) == "no judge" and "ask" not in other
+
+
 def test_most_tasks_are_left_alone() -> None:
     task = a_task()
     for one in None, benchmark():

@@ -132,4 +132,7 @@ def _yes_sayer() -> Any:
         def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
             raise NotImplementedError
 
+        def clean(self) -> None:
+            """Let lmms-eval collect no garbage, which takes as long as the rest."""
+
     return YesSayer()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from winnow.models.families.support import impossible
 from winnow.reducers.core.base import Reducer
 from winnow.reducers.core.decoding import StepView
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
-from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.reduction import Reduction, View
 from winnow.reducers.core.site import Site
 
 PROMPTS = [video_prompt(), text_prompt(), image_prompt()]
@@ -67,6 +67,37 @@ def test_answers_are_the_oracles(family: str, attn: str) -> None:
     assert (logits[0, 2] - plain.logits[2][0]).abs().max() > 1e-3  # and something at the second
     shown = Reading.seen[0]
     assert len(shown.attention) == len(shown.visual) and 0 < float(shown.attention.sum()) < 1
+
+
+@dataclass(frozen=True)
+class Carrying(Reducer):
+    """Drops every other visual token in front of layer 2, and while decoding in the layers before, too."""
+
+    adaptive: ClassVar[bool] = True
+    reads: bool = True
+
+    def sites(self, depth: int, tower: object = None) -> tuple[Site, ...]:
+        return (Site.layer(2, depth), *([Site.decode(0, depth)] if self.reads else []))
+
+    def reduce(self, view: View | StepView) -> Reduction:
+        if isinstance(view, StepView):
+            assert len(view.attention) == len(view.visual) and not view.attention.any()
+            return Reduction(view.told)
+        return Reduction(view.visual[::2], told=view.visual[::2])
+
+
+def test_what_the_prefill_chose_is_read_from_the_first_layer_on() -> None:
+    loaded: Any = tiny_model("llava", "sdpa")
+    out, trace = decode("llava", "sdpa", Carrying(), PROMPTS)
+    kept, _ = decode("llava", "sdpa", Carrying(reads=False), PROMPTS)
+    parts, logits = loaded.family.parts(loaded.model), torch.stack(out.logits, 1)
+    for row, (prompt, told) in enumerate(zip(PROMPTS, trace.prompts, strict=True)):
+        inputs = loaded.family.encode(loaded.processor, [prompt])
+        expected = oracle_logits(loaded.model, parts, inputs, out.sequences[row, -STEPS:], told)
+        assert (logits[row] - expected).abs().max() < 2e-4
+        read = [None if step is None else step.reduction.keep.tolist() for step in told.decoded]
+        assert read == [told.layout.visual[::2].tolist() or None] * (STEPS - 1)
+    assert torch.equal(logits[:, 0], kept.logits[0]) and (logits[0, 1] - kept.logits[1][0]).abs().max() > 1e-3
 
 
 def test_the_attention_that_is_shown_is_the_models() -> None:

@@ -48,6 +48,16 @@ def test_parts() -> None:
     assert made.columns.tolist() == [[2, 3, 4]] * 2 and made.valid.all() and made.shift is None
 
 
+def test_of_another_layers_keys_those_count_that_one_still_has() -> None:
+    """A layer that reads the keys of one that held 0, 2, 3 and 5, and has itself lost 3 and weighs 2."""
+    owner = held(0, 2, 3, 5, shift=1, added=(9.0, 9.0, 9.0, 9.0))
+    assert plain(owner.left(held(0, 2, 5))) == [[0, 2, 3, 5], [True, True, False, True], [1], None]
+    assert plain(owner.left(held(0, 2, 5, added=(0.0, 1.5, 0.0))))[3] == [0, 1.5, 0, 0]
+    padded = Held(torch.tensor([[0, 2, 5]]), torch.tensor([[False, True, True]]))
+    assert plain(owner.left(padded))[1] == [False, True, False, True]
+    assert plain(padded.left(owner))[1] == [False, True, True]
+
+
 def test_layers_that_hold_all_need_no_books() -> None:
     books = Ledger("me", 2, batch=1)
     books.grow([None, None], 5)

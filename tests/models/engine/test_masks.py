@@ -151,3 +151,13 @@ def test_windows_count_what_was_dropped() -> None:
 def test_padding_is_closed_though_transformers_made_no_mask() -> None:
     columns = held([[4, 4, 9], [0, 4, 9]], [1, 0])
     assert mask(columns, columns, wanted=False) is not None and mask(columns.last(1), columns, wanted=False) is not None
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 2), (1, 3), (3, 5), (6, 8), (0, 3), (3, 6)])
+def test_a_window_needs_a_mask_once_the_first_key_has_left_it(first: int, last: int) -> None:
+    """Of three tokens back, the row itself included, wherever in the conversation they stand."""
+    columns = held([[first, first + 1, last]], [0])
+    made = attention_mask(columns.last(1), columns, 3, "sdpa", NONE, False)
+    assert (made is None) is (last - first < 3)
+    ragged = held([[first, first + 1, last], [last - 2, last - 1, last]], [0, 0])
+    assert (attention_mask(ragged.last(1), ragged, 3, "sdpa", NONE, False) is None) is (last - first < 3)

@@ -58,3 +58,10 @@ def test_partitions_keep_every_token_once(groups: list[int]) -> None:
     anchor, size = merged(made, torch.arange(n), keep, torch.arange(n), torch.ones(n, dtype=torch.long))
     assert anchor.tolist() == [members[names.index(group)][0] for group in groups]
     assert size.tolist() == [len(found) for found in members] and int(size.sum()) == n
+
+
+def test_of_equal_weights_the_last_row_counts_however_many_there_are() -> None:
+    index, keep = torch.arange(40), torch.arange(20)
+    all_alike = torch.ones(20, 40).to_sparse()
+    anchors, sizes = merged(all_alike, index, keep, torch.arange(40), torch.ones(40, dtype=torch.long))
+    assert anchors.tolist() == [19] * 40 and sizes.tolist() == [40] * 20

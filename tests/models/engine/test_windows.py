@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from winnow.models.engine.windows import FULL, LINEAR, SLIDING, linear_layers, windows
+from winnow.models.engine.windows import FULL, LINEAR, SLIDING, both_ways_layers, linear_layers, owners, windows
 from winnow.reducers.core.errors import UnsupportedError
 
 
@@ -31,3 +31,21 @@ def test_linear_layers_have_no_window() -> None:
     assert windows(hybrid, 4) == [None, 8, None, None]
     assert linear_layers(hybrid, 4) == {0, 2}
     assert linear_layers(SimpleNamespace(), 4) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("both", "sliding", "layers"), [(False, False, []), (False, True, []), (True, False, [0, 1, 2]), (True, True, [1])]
+)
+def test_pictures_are_seen_both_ways_in_all_layers_or_in_sliding_ones(
+    both: bool, sliding: bool, layers: list[int]
+) -> None:
+    family = SimpleNamespace(both_ways=both, both_ways_sliding=sliding)
+    assert sorted(both_ways_layers(family, [None, 4, None])) == layers
+
+
+def test_the_last_layers_read_the_keys_of_the_last_of_their_type_that_has_some() -> None:
+    kinds = [SLIDING, FULL, SLIDING, FULL, SLIDING, SLIDING, FULL]
+    assert owners(SimpleNamespace(layer_types=kinds, num_kv_shared_layers=3), 7) == [0, 1, 2, 3, 2, 2, 3]
+    assert owners(SimpleNamespace(num_kv_shared_layers=2), 4) == [0, 1, 1, 1]
+    assert owners(SimpleNamespace(layer_types=kinds, num_kv_shared_layers=None), 7) == list(range(7))
+    assert owners(SimpleNamespace(), 3) == [0, 1, 2]

@@ -2,8 +2,9 @@
 
 import pytest
 from papers import ours
+from values import usual
 
-from winnow.harness.results.paper.cell import Entry
+from winnow.harness.results.paper.cell import Entry, Line, Table
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,11 @@ def test_what_was_not_compared_is_neither() -> None:
 def test_the_difference_is_ours_minus_printed() -> None:
     assert ours(50, value=53.5).difference == -3.5
     assert ours(50, value=None).difference is None is Entry().difference is Entry(ours(1).ours).difference
+
+
+def test_what_is_meant_where_nothing_is_said() -> None:
+    assert usual(Entry) == dict.fromkeys(("ours", "printed", "base", "random", "p_base", "p_random")) | {
+        "best": False, "missing": False
+    }  # fmt: skip
+    assert usual(Line) == {"retained": None}
+    assert usual(Table) == {"smoke": False, "gates": [], "commands": {}, "sorted_by_place": []}

@@ -3,12 +3,16 @@
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.cost import llm_viewer
 from winnow.harness.cost.hardware import hardware
 from winnow.harness.cost.shape import LLMShape
 from winnow.harness.results.paper import cost_cells
 from winnow.harness.results.paper.cost_cells import CostCell, rows, tokens
+from winnow.reducers.aim_merge import AIMMerge
+from winnow.reducers.core.layout import Grid, Width
+from winnow.reducers.core.site import Site
 
 LISTED = {"layers": 4, "hidden": 64, "heads": 4, "kv_heads": 2, "mlp": 100, "vocab": 1000, "mlp_add": True}
 SHAPE = LLMShape.from_arch(LISTED)
@@ -31,6 +35,23 @@ def cell(printed: str, ours: float, **more: Any) -> CostCell:
 )  # fmt: skip
 def test_rounding_to_the_printed_digits(printed: str, ours: float, rounds: bool) -> None:
     assert cell(printed, ours).rounds == rounds
+
+
+def test_a_cell_is_right_until_it_is_said_why_not() -> None:
+    assert usual(CostCell) == {"why": "", "slip": None}
+    assert cell("2.5", 2.55).rounds and cell("3", 3.5).rounds and not cell("3", 3.5 + 1e-8).rounds
+
+
+@pytest.mark.usefixtures("published")
+def test_a_unit_of_gigabytes_is_a_thousandth_of_a_teraflop(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = USUAL | {"cells": {"t": [1]}, "visual": 100, "why": "slip", "slip": {"visual": 50}, "basis": "fit"}
+    tera, _ = cost_cells._case(case, {"small": LISTED})
+    small = [one | {"unit": "GB"} for one in LINES] + [LINES[0] | {"metric": "Total Memory", "unit": "GB"}]
+    monkeypatch.setattr(cost_cells, "read", lambda file: small)
+    giga, time, memory = cost_cells._case(case, {"small": LISTED})
+    assert (giga.ours, giga.slip) == (1e3 * tera.ours, 1e3 * (tera.slip or 0)) and giga.basis == "fit"
+    figures = cost_cells._figures(case, {"small": LISTED})
+    assert (time.ours, memory.ours) == (figures["Prefill Time"], figures["Total Memory"])
 
 
 def test_error_is_relative_to_print() -> None:
@@ -66,8 +87,8 @@ def test_a_case_gives_the_cost_cells_of_its_rows() -> None:
         (row, f"row {row}", metric) for row in ("1", "3") for metric in ("FLOPs", "Prefill Time")
     ]
     ops = [op for n in [110] * 4 for op in llm_viewer.layer_ops(SHAPE, n)] + [llm_viewer.head_op(SHAPE)]
-    assert found[0].ours == pytest.approx(sum(op.flops for op in ops) / 1e12)
-    assert found[1].ours == pytest.approx(1e3 * hardware("a100_40g").seconds(ops, "float16"))
+    assert found[0].ours == sum(op.flops for op in ops) / 1e12
+    assert found[1].ours == 1e3 * hardware("a100_40g").seconds(ops, "float16")
     assert (found[0].parameters, found[0].basis, found[0].why) == ("small, 100 visual + 10 others", "repo", "")
 
 
@@ -92,8 +113,8 @@ def test_figures_follow_their_parameters() -> None:
     assert figures(dtype="int8")["Storing Activation"] == pytest.approx(usual["Storing Activation"] / 2)
     assert usual["FLOPs"] - figures(llm="bare")["FLOPs"] == pytest.approx(4 * 110 * 64 / 1e12)
     ops = [op for _ in range(4) for op in llm_viewer.layer_ops(SHAPE, 110)] + [llm_viewer.head_op(SHAPE)]
-    assert usual["Total Memory"] == pytest.approx(sum(op.bytes for op in ops) / 1e9)
-    assert usual["Storing Activation"] == pytest.approx(sum(op.store for op in ops) / 1e9)
+    assert usual["Total Memory"] == sum(op.bytes for op in ops) / 1e9
+    assert usual["Storing Activation"] == sum(op.store for op in ops) / 1e9
     assert usual["Total Memory"] - figures(head_bytes=1)["Total Memory"] == pytest.approx(64 * 1000 / 1e9)
     assert figures(fused=True)["Storing Activation"] < usual["Storing Activation"]
     assert figures(machine="v100")["Prefill Time"] > usual["Prefill Time"]
@@ -106,7 +127,9 @@ def test_methods_are_counted_without_the_llm() -> None:
     one, two, three = (cost_cells._figures(case, {"small": LISTED})["FLOPs"] for case in (merge, prune, both))
     assert three == pytest.approx(one + two) and one > 0
     # PageRank's 5 products in layers 1 and 2, where the schedule begins a layer later: 110 tokens, then 60.
-    assert two == pytest.approx(sum(16 * 4 * n * n + 9 * n for n in (110, 60)) / 1e12)
+    assert two == sum(16 * 4 * n * n + 9 * n for n in (110, 60)) / 1e12
+    work = AIMMerge(ratio=0.25).work(Site.entrance(4), Grid(2, 16), 32, Width(64, 16))
+    assert one == work / 1e12
 
 
 @pytest.mark.usefixtures("published")

@@ -89,3 +89,17 @@ def test_on_a_terminal_ours_stands_above_printed(capsys: pytest.CaptureFixture[s
     assert text[text.index("Missing, and what fills it:") + 1] == "b: t: run b"
     show(table, "md")
     assert capsys.readouterr().out.startswith("**title**")
+
+
+def test_words_keep_to_a_readable_line_and_commands_to_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal a table is as wide as it needs: no name is broken, and numbers stand to the right."""
+    name, command = "a long name of a row " * 6, "run " + "word " * 60
+    wide = Table(preset(), [TASK], [replace(line("a"), label=name.strip()), line("b", QA=ours(50, 2))],
+                 commands={"b: t": command.strip()})  # fmt: skip
+    show(wide, "rich")
+    text = capsys.readouterr().out.splitlines()
+    assert any(row.strip() == name.strip() for row in text) and f"  b: t: {command.strip()}" in [*map(str.rstrip, text)]
+    words = [row for row in text if row.strip() and not row.startswith(("  b: t", " "))]
+    assert len(words) > 2 and 100 < max(map(len, words)) <= 170
+    (number,) = (row for row in text if row.lstrip().startswith("b ") and "50.0" in row)
+    assert number.rstrip().endswith("50.0 ± 2.0") and len(number.rstrip()) > len(name)

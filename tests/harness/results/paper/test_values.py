@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from values import usual
 
 from winnow.harness.results.paper.values import Value, average, figure, img_memory, scored
 
@@ -14,6 +15,10 @@ def task(name: str, mean: float | None, half: float = 2.0, **more: Any) -> dict[
 
 def result(*tasks: dict[str, Any], **more: Any) -> Any:
     return {"tasks": [*tasks]} | more
+
+
+def test_a_value_may_be_a_number_alone() -> None:
+    assert usual(Value) == {"low": None, "high": None, "text": ""}
 
 
 def test_half_is_half_of_the_intervals_width() -> None:
