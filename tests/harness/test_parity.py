@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from transformers.video_utils import VideoMetadata
 
 from winnow.harness.config.schema import TasksConfig
@@ -17,7 +18,7 @@ from winnow.harness.data.media import decode_video, make_prompt
 from winnow.harness.run.generate import answer, cut, encode
 from winnow.harness.tasks.lmms_eval import quiet
 from winnow.harness.tasks.pico.data import write_video
-from winnow.models.check.cases import ARCH, tiny_model
+from winnow.models.check.cases import ARCH, drawn, tiny_model
 from winnow.models.families.arch import tiny
 from winnow.models.loading.load import load
 from winnow.models.loading.spec import ModelSpec
@@ -54,8 +55,9 @@ STEPS = QWEN.replace(MARKED, f"('<video>' if part['type'] == 'video' else {MARKE
 GEMMA4 = QWEN.replace(MARKED, "('<image>' if part['type'] == 'image' else '<|video|>')")
 
 TEMPLATES = {"qwen2_vl": QWEN, "qwen2_5_vl": QWEN, "qwen3_vl": STEPS, "qwen3_5": STEPS, "glm4v": GLM}
-TEMPLATES |= {"gemma4": GEMMA4}
-HALF = ("qwen2_5_vl", "qwen3_vl", "qwen3_5", "glm4v", "gemma4")
+GEMMA3 = QWEN.replace(MARKED, "'<|begin_of_image|>'")
+TEMPLATES |= {"gemma4": GEMMA4, "gemma3": GEMMA3}
+HALF = ("qwen2_5_vl", "qwen3_vl", "qwen3_5", "glm4v", "gemma4", "gemma3")
 """What wrappers load in bfloat16, whatever the checkpoint says."""
 TOLD = ("qwen3_vl", "qwen3_5", "gemma4")
 """Those that are told the time of their frames by a wrapper, which reads it from the file."""
@@ -80,9 +82,18 @@ def qwen_model(family: str) -> Any:
     return made
 
 
+def gemma3_model() -> Any:
+    """A tiny model with a projector, which transformers draws as zeros, so that answers differ with the picture."""
+    made: Any = drawn("gemma3", "sdpa", ARCH)
+    weight = made.model.model.multi_modal_projector.mm_input_projection_weight
+    weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    return made
+
+
 def checkpoint(family: str, template: str, folder: Path) -> None:
     """A tiny random model with what it needs to be loaded by anybody."""
     made: Any = tiny_model(family, "sdpa") if not family.startswith("qwen") else qwen_model(family)
+    made = gemma3_model() if family == "gemma3" else made
     if family == "gemma4":  # whose processor has a mark of films of its own
         made.model.config.video_token_id = made.processor.video_token_id
     made.model.save_pretrained(folder)
@@ -114,7 +125,8 @@ def _unpadded(processor: Any) -> None:
     template = processor.apply_chat_template
 
     def plain(messages: Any, **options: Any) -> Any:
-        del options["processor_kwargs"]["text_kwargs"]["pad_to_multiple_of"]
+        told = options["processor_kwargs"]
+        del told.get("text_kwargs", told)["pad_to_multiple_of"]
         return template(messages, **options)
 
     processor.apply_chat_template = plain
@@ -172,6 +184,7 @@ def ours(folder: Path, family: str, tasks: Tasks, name: str, frames: int) -> Ite
         ("qwen3_5", "qwen3_5:Qwen3_5", "videomme", 4),
         ("gemma4", "gemma4:Gemma4", "pope", 1),
         ("gemma4", "gemma4:Gemma4", "videomme", 4),
+        ("gemma3", "gemma3:Gemma3", "pope", 1),
         ("glm4v", "glm4v:GLM4V", "pope", 1),
     ],
 )
@@ -192,8 +205,9 @@ def test_the_same_answers(
         options = options if family in TEMPLATES else {"max_frames_num": frames}
         options |= {"enable_thinking": False} if family == "qwen3_5" else {}
         made = cls(pretrained=str(folder), device="cpu", device_map="cpu", **options)
-        if family == "gemma4":
+        if family.startswith("gemma"):
             _unpadded(made.processor)
+        if family == "gemma4":
             _decoding(made.processor.video_processor)
         expected = theirs(made, tasks.load(task), folder)
     found = list(ours(folder, family, tasks, task, frames))

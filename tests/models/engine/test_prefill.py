@@ -130,6 +130,16 @@ def test_sequences_of_a_prompt_share_the_first_ones_answer() -> None:
     assert len(method.seen) == 2
 
 
+@pytest.mark.parametrize(("first", "second", "asked"), [("a", "a", 1), ("a", "b", 2), ("b", "a", 2)])
+def test_what_was_said_of_a_prompt_is_said_again_of_the_same_sample_alone(first: str, second: str, asked: int) -> None:
+    method = Keeps()
+    prefills = [Prefill(method, [LONG], 8, DEPTH, keys=[key]) for key in (first, second)]
+    prefills[1].notes = prefills[0].notes
+    for prefill in prefills:
+        prefill.reduce(ENTRANCE, states(1, 8), None)
+    assert len(method.seen) == asked
+
+
 def test_text_may_be_dropped_and_what_is_added_later_too() -> None:
     method = Keeps({(MIDDLE, "0"): keep(2, drop_text=torch.tensor([5, 6]))})
     prefill = Prefill(method, [LONG], 8, DEPTH)

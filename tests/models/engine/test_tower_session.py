@@ -218,6 +218,15 @@ def test_what_leaves_the_tower_fills_the_slots_that_the_model_expects() -> None:
         pooled._after_projector(nobody, (), torch.ones(2, 3, 1))
 
 
+def test_a_method_is_asked_inside_a_block_of_the_pass_that_is_under_way() -> None:
+    own, features, site = session(), torch.arange(8.0).view(2, 4, 1), Site.tower(1, TOWER)
+    assert own._inside(site, features) is features
+    own.passes = {1: TowerPass(Half(), TOWER, 2)}
+    assert own._inside(site, features) is features  # of another tower
+    own.current = 1
+    assert own._inside(site, features)[..., 0].tolist() == [[0, 1], [4, 5]] and own._reduced
+
+
 @pytest.mark.parametrize(("args", "kwargs"), [((1,), {}), ((1, None), {}), ((), {"x": 1})])
 def test_blocks_behind_a_reduction_get_their_mask(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     def block(attention: str) -> Any:
