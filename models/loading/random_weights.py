@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from winnow.models.loading.spec import ModelSpec
 
 
+SPREAD = 0.02
+"""Standard deviation of what is drawn here, transformers' usual one."""
+
+
 def random_config(family: Family, spec: ModelSpec) -> PretrainedConfig:
     """Build the configuration of a model with random weights from its architecture numbers."""
     arch = tiny(spec.arch, family.tiny_image) if spec.scale == "tiny" else spec.arch
@@ -52,7 +56,16 @@ def random_model(config: PretrainedConfig, spec: ModelSpec, device: str) -> nn.M
         torch.manual_seed(0)
         with torch.device(device):
             model: nn.Module = AutoModelForImageTextToText.from_config(config, dtype=dtype)
+        _draw_constants(model)
     return model.eval()
+
+
+@torch.no_grad()
+def _draw_constants(model: nn.Module) -> None:
+    """Draw the matrices that begin with one value, where trained ones do not stay: Gemma 3's projector, positions."""
+    for weight in model.parameters():
+        if weight.ndim > 1 and bool((weight == weight.flatten()[0]).all()):
+            weight.normal_(std=SPREAD)
 
 
 def free_bytes(device: str) -> int:

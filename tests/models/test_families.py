@@ -139,6 +139,13 @@ def test_a_saved_checkpoint_answers_as_before(family: str, tmp_path: Path) -> No
         assert torch.equal(before, after)
 
 
+@pytest.mark.parametrize("family", ["gemma3", "gemma4", "internvl"])
+def test_no_random_matrix_has_one_value(family: str) -> None:
+    """In transformers 5.23 some begin so: Gemma 3's projector as zeros, by which it would see nothing in a picture."""
+    matrices = [weight for weight in tiny_model(family, "sdpa").model.parameters() if weight.ndim > 1]
+    assert matrices and not [weight.shape for weight in matrices if bool((weight == weight.flatten()[0]).all())]
+
+
 @pytest.mark.parametrize(("field", "value"), [("dtype", "int3"), ("family", "gpt")])
 def test_unknown_choices_are_listed(field: str, value: str) -> None:
     with pytest.raises(WinnowError, match=rf"'?{value}'? is not known: choose"):
