@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from winnow.harness.config.preset import PaperRow, Preset, Words
 from winnow.harness.config.preset_cells import planned
@@ -55,9 +56,14 @@ def build(preset: Preset, results: Sequence[Result], folder: Path, smoke: bool =
     lines = best([retained(preset, line, lines) for line in lines], names)
     gates = gate.check(preset, lines) if not smoke else []
     words = [*(["smoke=true"] if smoke else []), *extra]
-    ordered = sorted({each.cell.method.name for each in found if each.cell.method.args.get("order") == "raster"})
+    ordered = sorted({each.cell.method.name for each in found if _by_place(each.cell.method.args)})
     missing = commands(preset, found, runs, replays(results), words, folder)
     return Table(preset, names, lines, smoke, gates, missing, ordered)
+
+
+def _by_place(args: Mapping[str, Any]) -> bool:
+    """Whether a method sorts what is left by place, where its released code does not; null is as the variant says."""
+    return "order" in args and (args["order"] or args.get("variant")) in ("raster", "mended")
 
 
 def _ordered(preset: Preset) -> list[PaperRow]:

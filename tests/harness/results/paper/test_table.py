@@ -12,7 +12,7 @@ from winnow.harness.config.printed import Printed
 from winnow.harness.results.paper import table as module
 from winnow.harness.results.paper.cell import EXECUTED, Entry, Line
 from winnow.harness.results.paper.modelled import Modelled
-from winnow.harness.results.paper.table import _cost, _line, _ordered, _speedup
+from winnow.harness.results.paper.table import _by_place, _cost, _line, _ordered, _speedup
 from winnow.harness.results.paper.values import Value
 
 ROW = PaperRow("half", 1, set=("reducer=fastv",))
@@ -150,3 +150,15 @@ def test_a_speedup_is_measured_or_not_told(monkeypatch: pytest.MonkeyPatch, base
     assert _speedup(preset(), row, False, ()) is None
     monkeypatch.setattr(module, "cell_of_row", lambda *_: None)
     assert _speedup(preset(), row, False, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("args", "sorts"),
+    [
+        ({}, False), ({"variant": "mended"}, False), ({"order": "raster", "variant": "official"}, True),
+        ({"order": None, "variant": "mended"}, True), ({"order": None, "variant": "official"}, False),
+        ({"order": "official", "variant": "mended"}, False), ({"order": "raster"}, True),
+    ],
+)  # fmt: skip
+def test_an_order_about_which_nothing_is_said_is_the_variants(args: dict[str, Any], sorts: bool) -> None:
+    assert _by_place(args) is sorts
