@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, dot, prompt_of
 from torch import Tensor
 from views import layout, view
@@ -62,7 +63,7 @@ def engine(tokens: Rows, words: Rows, size: int, method: CDPruner) -> list[int]:
     return sorted(kept)
 
 
-@pytest.mark.parametrize("seed", range(240))
+@seeds(240)
 def test_the_mask_is_the_engines(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     grid = tuple(int(torch.randint(1, most, (), generator=random)) for most in (4, 4, 5))
@@ -122,7 +123,7 @@ def released(tokens: Rows, relevance: list[float], count: int) -> list[int]:
     return sorted(picks)
 
 
-@pytest.mark.parametrize("seed", range(160))
+@seeds(160)
 def test_by_clip_it_is_the_released_code(seed: int) -> None:
     """Scaled over all pictures of the prompt (official), or over each."""
     random = torch.Generator().manual_seed(seed)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, natural, prompt_of, tied
 from views import layout, view
 
@@ -47,7 +48,7 @@ def engine(
     return sorted(kept)
 
 
-@pytest.mark.parametrize("seed", range(250))
+@seeds(250)
 def test_the_mask_is_the_engines(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     grids = [
@@ -64,7 +65,7 @@ def test_the_mask_is_the_engines(seed: int) -> None:
     assert kept == engine(states.tolist(), spans, removed, pivots, text)
 
 
-@pytest.mark.parametrize("seed", range(120))
+@seeds(120)
 def test_the_engine_cuts_videos_where_text_stands_and_leaves_few_tokens_alone(seed: int) -> None:
     """NVIDIA/TensorRT-Edge-LLM, `visualTokenPruner.cpp`: runs of placeholders, 16 tokens at least, a float's share."""
     random = torch.Generator().manual_seed(seed)
@@ -83,7 +84,7 @@ def test_the_engine_cuts_videos_where_text_stands_and_leaves_few_tokens_alone(se
     assert method.plan([span.grid for span in spans], 2) == [len(expected)] * 2
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_the_official_loop_at_a_layer(seed: int) -> None:
     """Keys rank, states under the final norm are compared, and a Python set says whose turn it is."""
     random = torch.Generator().manual_seed(seed)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, left, natural, tied
 
 from winnow.reducers.core import greedy
@@ -22,7 +23,7 @@ def by_hand(tokens: Rows, count: int, again: bool) -> list[int]:
 
 
 @pytest.mark.parametrize("variant", ["mended", "official"])
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_divprune_is_algorithm_1(seed: int, variant: str) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, side = (int(torch.randint(1, 4, (), generator=random)) for _ in range(2))
@@ -34,7 +35,7 @@ def test_divprune_is_algorithm_1(seed: int, variant: str) -> None:
     assert kept == by_hand(visual.tolist(), max(1, round(n * ratio)), variant == "official")
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_divprune_on_real_numbers(seed: int) -> None:
     visual = natural(24, seed)
     assert left(DivPrune(ratio=0.4), visual, (2, 3, 4)) == by_hand(visual.tolist(), 10, again=False)

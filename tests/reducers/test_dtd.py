@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peaks import video
+from seeds import seeds
 from tokens import cosine, left
 
 from winnow.reducers.core.errors import WinnowError
@@ -10,7 +11,7 @@ from winnow.reducers.core.layout import Grid
 from winnow.reducers.dtd import DTD
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(60)
 def test_a_relative_threshold_takes_the_most_alike_of_each_frame(seed: int) -> None:
     """yaolinli/TimeChat-Online, `modeling_qwen2_5_vl_DTD.py`: a share of the places, rounded down."""
     random = torch.Generator().manual_seed(seed)
@@ -26,7 +27,7 @@ def test_a_relative_threshold_takes_the_most_alike_of_each_frame(seed: int) -> N
     assert method.plan([Grid(count, size)], 2) == [len(expected)] * 2 and not method.adaptive
 
 
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_a_token_goes_if_it_is_like_the_frame_before(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     count, size = (int(n) for n in torch.randint(1, 9, (2,), generator=random))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, left, tokens
 from views import layout
 
@@ -43,7 +44,7 @@ def intended(tokens: Rows, frames: int, keep: int) -> list[int]:
     return kept
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_dycoke_is_its_loops(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, rows, cols = (int(torch.randint(1, most, (), generator=random)) for most in (11, 4, 4))
@@ -84,7 +85,7 @@ def stepped(attention: list[list[float]], method: DyCoke) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("decode", ["code", "paper"])
-@pytest.mark.parametrize("seed", range(80))
+@seeds(80)
 def test_the_second_stage_is_its_loops(seed: int, decode: str) -> None:
     random = torch.Generator().manual_seed(seed)
     method = DyCoke(decode=decode, p=[0.7, 0.2, 0.95][seed % 3], variant=["mended", "official"][seed % 2])  # type: ignore[arg-type]

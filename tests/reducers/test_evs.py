@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, left, tokens
 
 from winnow.reducers.core.errors import WinnowError
@@ -16,7 +17,7 @@ def engine(tokens: Rows, frames: int, q: float) -> list[int]:
     return sorted(sorted(range(len(tokens)), key=lambda i: (-round(change[i], 12), i))[:keep])
 
 
-@pytest.mark.parametrize("seed", range(300))
+@seeds(300)
 def test_the_mask_is_the_engines(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, rows, cols = (int(torch.randint(1, top, (), generator=random)) for top in (8, 4, 5))

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from peaks import mean, peaks, segments, video
+from seeds import seeds
 from tokens import Rows, cosine, prompt_of
 from views import layout, view
 
@@ -82,7 +83,7 @@ def released_for_qwen(
     return out
 
 
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 @pytest.mark.parametrize("ignore", [None, 0.95, 0.5])
 def test_it_is_the_released_code(seed: int, ignore: float | None) -> None:
     random = torch.Generator().manual_seed(seed)

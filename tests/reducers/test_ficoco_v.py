@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from seeds import seeds
 from towers import CLIP, check, contents, draw, leaves
 
 from winnow.reducers.core.errors import WinnowError
@@ -113,7 +114,7 @@ def drawn(seed: int) -> Tower:
     return Tower(blocks=6, used=6 - seed % 2, rows=rows, cols=cols, cls=seed % 3 > 0)
 
 
-@pytest.mark.parametrize("seed", range(120))
+@seeds(120)
 def test_official_is_the_released_code_from_block_to_block(seed: int) -> None:
     tower = drawn(seed)
     r = [None, 1, 3][seed % 3]
@@ -133,7 +134,7 @@ def test_official_is_the_released_code_from_block_to_block(seed: int) -> None:
         answer, told = found, found.told
 
 
-@pytest.mark.parametrize("seed", range(120))
+@seeds(120)
 def test_mended_is_its_paragraph(seed: int) -> None:
     tower = drawn(seed)
     method = FiCoCoV(ratio=[0.3, 0.1][seed % 2], quantile=[0.998, 0.6][seed % 2], alpha=[0.35, 0.8][seed % 2])

@@ -2,8 +2,8 @@
 
 import itertools
 
-import pytest
 import torch
+from seeds import seeds
 from views import layout, view
 
 from winnow.reducers.core.layout import Grid
@@ -12,7 +12,7 @@ from winnow.reducers.core.site import Site
 from winnow.reducers.fitprune import FITTED, FitPrune
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_deletes_the_smallest_products(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     grids = [(1, 1, int(n)) for n in torch.randint(1, 40, (1 + seed % 2,), generator=random)]

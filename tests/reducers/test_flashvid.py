@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from peaks import mean, peaks, segments, video
+from seeds import seeds
 from tokens import Rows, cosine, dot, prompt_of
 from views import layout, view
 
@@ -93,7 +94,7 @@ def segment(frames: list[Rows], attention: list[list[float]], method: FlashVID) 
     return made
 
 
-@pytest.mark.parametrize("seed", range(160))
+@seeds(160)
 def test_it_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, per = int(torch.randint(1, 7, (), generator=random)), int(torch.randint(4, 12, (), generator=random))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from seeds import seeds
 from tokens import cosine
 from torch import Tensor
 from views import layout, view
@@ -72,7 +73,7 @@ def drawn(seed: int) -> tuple[FrameFusion, int, int, int, torch.Generator]:
     return method, frames, size, 4 + seed % 5, random
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_released_code(seed: int) -> None:
     method, frames, size, depth, random = drawn(seed)
     prompt, released = layout((frames, 1, size)), Released(method, frames, size, depth)

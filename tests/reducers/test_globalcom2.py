@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from seeds import seeds
 from tiled import Picture, draw_pictures, prompt_of, seen
 from views import layout, view
 
@@ -63,7 +64,7 @@ def released(one: Picture, said: list[list[float]], ratio: float, official: bool
 
 
 @pytest.mark.parametrize("variant", ["mended", "official"])
-@pytest.mark.parametrize("seed", range(120))
+@seeds(120)
 def test_it_is_the_released_code(seed: int, variant: str) -> None:
     random, side, pictures = draw_pictures(seed)
     drawn = [torch.randn(1 + one.tiles, side**2, generator=random, dtype=torch.double) * 2 for one in pictures]

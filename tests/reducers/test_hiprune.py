@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from seeds import seeds
 from towers import check, draw, frame, natural
 
 from winnow.reducers.core.errors import WinnowError
@@ -13,7 +14,7 @@ def around(anchors: list[int], n: int, cols: int) -> set[int]:
     return {min(max(p + step, 0), n - 1) for p in anchors for step in (0, -1, 1, -cols, cols)}
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_released_code(seed: int) -> None:
     random = draw(seed)
     rows, cols = (int(n) for n in torch.randint(2, 9, (2,), generator=random))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from seeds import seeds
 from tiled import Picture, draw_pictures, prompt_of, seen
 
 from winnow.reducers.core.errors import WinnowError
@@ -52,7 +53,7 @@ def released(
 
 
 @pytest.mark.parametrize("variant", ["mended", "official"])
-@pytest.mark.parametrize("seed", range(120))
+@seeds(120)
 def test_it_is_the_released_code(seed: int, variant: str) -> None:
     random, side, pictures = draw_pictures(seed)
     ratio, alpha = [0.2, 0.05, 0.6, 0.95][seed % 4], [0.5, 0.2, 0.9, 0.0, 1.0][seed % 5]

@@ -6,6 +6,7 @@ from itertools import pairwise, product
 import pytest
 import torch
 from peaks import mean, peaks, video
+from seeds import seeds
 from tokens import Rows, cosine, prompt_of
 from views import layout, view
 
@@ -68,7 +69,7 @@ def released(frames: list[Rows], attention: list[list[float]], method: HoliTom) 
     return made
 
 
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_the_outer_stage_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, per = int(torch.randint(1, 7, (), generator=random)), int(torch.randint(4, 12, (), generator=random))
@@ -91,7 +92,7 @@ def test_the_outer_stage_is_the_released_code(seed: int) -> None:
     assert torch.allclose(answer.weights.to_dense(), dense, atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_windows_are_the_best_partition(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, per = (int(n) for n in torch.randint(1, 8, (2,), generator=random))
@@ -102,7 +103,7 @@ def test_windows_are_the_best_partition(seed: int) -> None:
     assert found == expected[0]
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_the_inner_stage_adds_one_by_one(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     prompt = layout((2, 2, 3), (1, 2, 2))

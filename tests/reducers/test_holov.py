@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, dot, tokens
 from views import layout, view
 
@@ -66,7 +67,7 @@ def chosen(method: HoloV, frames: torch.Tensor, attention: torch.Tensor) -> list
 
 
 @pytest.mark.parametrize("variant", ["official", "mended"])
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_it_is_the_released_code(seed: int, variant: str) -> None:
     random = torch.Generator().manual_seed(seed)
     size, runs = int(torch.randint(1, 40, (), generator=random)), [16, 3, 7, 1][seed % 4]

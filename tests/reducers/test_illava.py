@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from seeds import seeds
 from towers import SIGLIP, check, contents, draw, frame, leaves, natural
 from views import layout, view
 
@@ -29,7 +30,7 @@ def merged(states: list[Row], attention: Row, left: int, weights: str) -> tuple[
     return kept, [fused if place == anchor else states[place] for place in kept]
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_the_tower_is_the_released_code(seed: int) -> None:
     random = draw(seed)
     tower = Tower(8, 8 - seed % 2, *(int(n) for n in torch.randint(2, 7, (2,), generator=random)), cls=seed % 3 == 0)
@@ -51,7 +52,7 @@ def test_the_tower_is_the_released_code(seed: int) -> None:
     assert torch.allclose(contents(state, answer), torch.tensor(expected, dtype=torch.double), atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_the_llm_is_the_released_code(seed: int) -> None:
     random = draw(seed)
     prompt = layout(*((int(torch.randint(1, 9, (), generator=random)), 1, 3) for _ in range(1 + seed % 2)))

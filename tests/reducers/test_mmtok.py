@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, left, natural, prompt_of
 from views import layout, view
 
@@ -29,7 +30,7 @@ def released(tokens: Rows, text: Rows, count: int, method: MMTok) -> list[int]:
     return sorted(picks)
 
 
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_it_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     n = int(torch.randint(2, 25, (), generator=random))
@@ -43,7 +44,7 @@ def test_it_is_the_released_code(seed: int) -> None:
     assert [place - 3 for place in kept] == expected
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_asking_few_tokens_anew_changes_nothing(seed: int) -> None:
     """More tokens than are asked at once, some alike; the plain greedy loop asks all."""
     random = torch.Generator().manual_seed(seed)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from seeds import seeds
 from towers import draw
 from views import layout, view
 
@@ -39,7 +40,7 @@ def by_rounds(keys: list[Row], cutoff: float) -> set[int]:
     return centres
 
 
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_a_prompt_is_the_released_code(seed: int) -> None:
     random = draw(seed)
     prompt = layout(*((int(torch.randint(1, 5, (), generator=random)), 2, 3) for _ in range(1 + seed % 2)))
@@ -81,7 +82,7 @@ def test_a_prompt_is_the_released_code(seed: int) -> None:
     assert torch.allclose(weights @ hidden[state.visual], torch.stack(expected), atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(60)
 def test_centres_are_those_of_the_rounds(seed: int) -> None:
     random = draw(seed)
     keys = torch.randn(60, 3, generator=random)

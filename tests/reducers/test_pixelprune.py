@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from seeds import seeds
 
 from winnow.reducers.core.errors import WinnowError
 from winnow.reducers.core.layout import Grid
@@ -38,7 +39,7 @@ def kept(squares: list[Square], rows: int, cols: int, method: PixelPrune) -> lis
     return left
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     rows, cols = (int(n) for n in torch.randint(1, 8, (2,), generator=random))

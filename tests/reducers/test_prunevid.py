@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from peaks import peaks, video
+from seeds import seeds
 from tokens import Rows, cosine, prompt_of
 from views import layout, view
 
@@ -87,7 +88,7 @@ def grouped(tokens: Rows, ratio: float) -> list[list[int]]:
     return peaks(tokens, int(len(tokens) * ratio)) if len(tokens) > 14 else [[i] for i in range(len(tokens))]
 
 
-@pytest.mark.parametrize("seed", range(120))
+@seeds(120)
 def test_prunevid_is_its_loops(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, rows = int(torch.randint(1, 13, (), generator=random)), int(torch.randint(1, 6, (), generator=random))
@@ -124,7 +125,7 @@ def stays(weights: list[Rows], sizes: list[tuple[int, int, int]], alpha: float) 
     return sorted(kept)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(60)
 def test_the_second_stage_is_its_loops(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, rows = int(torch.randint(1, 13, (), generator=random)), int(torch.randint(1, 6, (), generator=random))
@@ -180,7 +181,7 @@ def test_where_the_second_stage_acts() -> None:
         PruneVid(second=0)
 
 
-@pytest.mark.parametrize("seed", range(300))
+@seeds(300)
 def test_pieces_go_to_their_neighbours(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     size = int(torch.randint(1, 14, (), generator=random))

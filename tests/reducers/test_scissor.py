@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peaks import mean, video
+from seeds import seeds
 from tokens import Rows, cosine
 from views import layout, view
 
@@ -28,7 +29,7 @@ def found(tokens: Rows, tau: float) -> list[tuple[int, list[int]]]:
     return sorted(told)
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_published_rule(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, size = (int(n) for n in torch.randint(1, 6, (2,), generator=random))

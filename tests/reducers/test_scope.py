@@ -1,5 +1,6 @@
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, tied
 from towers import check, draw, frame, natural
 
@@ -23,7 +24,7 @@ def by_hand(features: Rows, attention: list[float], total: int, alpha: float) ->
     return sorted(picks)
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_scope_is_its_loops(seed: int) -> None:
     random = draw(seed)
     tower = Tower(3, 2, *(int(torch.randint(2, 6, (), generator=random)) for _ in range(2)), cls=seed % 4 < 2)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from peaks import peaks
+from seeds import seeds
 from tokens import dot
 from views import layout, view
 
@@ -15,7 +16,7 @@ from winnow.reducers.core.schedule import Cuts
 from winnow.reducers.sparsevlm import SparseVLM
 
 
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_a_cut_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     prompt = layout((2, 1, int(torch.randint(1, 40, (), generator=random))))
@@ -69,7 +70,7 @@ def test_mistakes() -> None:
         SparseVLM(heads=0)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_raters_are_text_that_gets_more_than_its_share(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     visual, text = (torch.randn(n, 4, generator=random) for n in torch.randint(1, 9, (2,), generator=random).tolist())
@@ -79,7 +80,7 @@ def test_raters_are_text_that_gets_more_than_its_share(seed: int) -> None:
     assert bool(raters(visual, text).any())
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(100)
 def test_rated_attention_is_its_matrices(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     n, kv, groups, d = int(torch.randint(2, 12, (), generator=random)), 2, 3, 4

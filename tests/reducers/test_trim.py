@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from seeds import seeds
 from towers import CLIP, SIGLIP, check, draw, frame
 
 from winnow.reducers.core.errors import UnsupportedError
@@ -33,7 +34,7 @@ def by_hand(alike: list[float], ratio: float | None) -> list[int]:
     return sorted(sorted(range(len(alike)), key=lambda p: (alike[p], p))[:kept])
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_released_code(seed: int) -> None:
     random = draw(seed)
     tower = Tower(3, 2, *(int(torch.randint(2, 7, (), generator=random)) for _ in range(2)), cls=True)

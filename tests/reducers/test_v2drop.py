@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from seeds import seeds
 from views import layout, view
 
 from winnow.reducers.core.errors import WinnowError
@@ -11,7 +12,7 @@ from winnow.reducers.core.schedule import Cuts
 from winnow.reducers.v2drop import V2Drop
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames, size = (int(n) for n in torch.randint(1, 8, (2,), generator=random))

@@ -3,9 +3,9 @@
 import math
 from itertools import pairwise
 
-import pytest
 import torch
 from peaks import mean, video
+from seeds import seeds
 from tokens import Rows, cosine, left
 
 from winnow.reducers.core.layout import Grid
@@ -28,7 +28,7 @@ def shares(means: Rows, total: int, size: int, spread: bool) -> list[int]:
     return given
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     count, size = (int(n) for n in torch.randint(2, 9, (2,), generator=random))

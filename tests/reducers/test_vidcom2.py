@@ -2,8 +2,8 @@
 
 import math
 
-import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, left, natural
 
 from winnow.reducers.vidcom2 import VidCom2
@@ -68,13 +68,13 @@ def case(seed: int) -> tuple[torch.Tensor, tuple[int, int, int], float]:
     return visual + (seed % 2) * 3, (frames, rows, cols), [0.1, 0.3, 0.5, 0.75, 0.9, 0.99][seed % 6]
 
 
-@pytest.mark.parametrize("seed", range(250))
+@seeds(250)
 def test_the_mask_is_vllms(seed: int) -> None:
     visual, grid, q = case(seed)
     assert left(VidCom2(q=q), visual, grid) == engine(visual.tolist(), grid[0], q)
 
 
-@pytest.mark.parametrize("seed", range(150))
+@seeds(150)
 def test_official_counts(seed: int) -> None:
     visual, grid, q = case(seed)
     kept, _ = official(visual.tolist(), grid[0], 1 - q)

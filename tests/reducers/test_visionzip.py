@@ -1,5 +1,6 @@
 import pytest
 import torch
+from seeds import seeds
 from tokens import cosine
 from towers import CLIP, check, contents, draw, frame, natural
 
@@ -32,7 +33,7 @@ def by_hand(view: TowerView, total: int, targets: int, contextual: str) -> tuple
     return dominant + chosen, rows
 
 
-@pytest.mark.parametrize("seed", range(250))
+@seeds(250)
 def test_visionzip_is_its_loops(seed: int) -> None:
     random = draw(seed)
     tower = Tower(3, 2, *(int(torch.randint(2, 8, (), generator=random)) for _ in range(2)), cls=seed % 4 < 2)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, tied
 from towers import check, draw, frame, natural
 
@@ -41,7 +42,7 @@ def case(seed: int, method: VisPruner) -> tuple[list[int], list[int]]:
     return answer.keep.tolist(), expected
 
 
-@pytest.mark.parametrize("seed", range(250))
+@seeds(250)
 def test_vispruner_is_its_loops(seed: int) -> None:
     method = VisPruner(ratio=[0.02, 0.1, 0.25, 0.6, 0.95][seed % 5], important=[0.5, 0.0, 0.3][seed % 3])
     kept, expected = case(seed, method)

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from seeds import seeds
 from tokens import Rows, cosine, prompt_of, tokens
 from views import layout, view
 
@@ -45,7 +46,7 @@ def released(
     return groups
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(200)
 def test_it_is_the_released_code(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     rows, cols = (int(n) for n in torch.randint(1, 6, (2,), generator=random))

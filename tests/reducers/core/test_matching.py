@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import seeds
 
 from winnow.reducers.core.matching import (
     bipartite_match,
@@ -81,7 +82,7 @@ def test_ties_go_to_the_lower_place_and_nothing_is_merged_of_nothing() -> None:
     assert [one.tolist() for one in bipartite_match(torch.ones(6, 2), -1)] == [[], []]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(60)
 def test_the_largest_of_each_row_are_those_of_a_stable_sort(seed: int) -> None:
     """With few different values, where ties go to the lower place, and with real numbers."""
     random = torch.Generator().manual_seed(seed)
