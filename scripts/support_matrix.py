@@ -42,8 +42,9 @@ QUOTAS = """## Spans and quotas
 
 A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision`,
 `llava_next` and `llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and
-one for the thumbnail, on `smolvlm` one for each tile and one for the whole; on `llava` and `gemma3` pictures that
-follow each other are the frames of one video, since their tokens cannot be told from such. Methods keep their share of
+one for the thumbnail, on `smolvlm` and `perception_lm` one for each tile and one for the whole; on `llava` and
+`gemma3` pictures that follow each other are the frames of one video, and on `perception_lm` the tiles of one picture,
+since their tokens cannot be told from such. Methods keep their share of
 each span, with two exceptions:
 
 - those with the option `scope` rank over all visual tokens of the prompt by `scope=prompt`, on every family alike, and

@@ -14,6 +14,7 @@ from winnow.harness.common.sources import (
 )
 from winnow.harness.config.cell import Cell, Method
 from winnow.harness.data.decoders import chosen
+from winnow.harness.plan.family import family_facts
 
 ANSWERING = (
     *(f"winnow.harness.run.{name}" for name in ("generate", "turns")),
@@ -101,7 +102,7 @@ def _folder(root: str) -> str:
 def libraries(cell: Cell, videos: bool) -> dict[str, str | None]:
     """Versions of what reaches the answers of a cell, and nothing of what does not."""
     model = cell.model
-    names = list(EVERYWHERE)
+    names = [*EVERYWHERE, *family_facts(model.family).requires]
     names += ["av", READERS[chosen()]] if videos else []
     names += [package for start, package in QUANTISERS.items() if (model.quant or "").startswith(start)]
     names += ["accelerate"] if model.quant or model.device == "spread" else []

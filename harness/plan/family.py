@@ -13,6 +13,7 @@ from winnow.models.families import target_of
 class FamilyFacts:
     """The attributes of `winnow.models.families.base.Family` that plans ask for."""
 
+    requires: tuple[str, ...]
     cls: bool
     mrope: bool
     both_ways: bool

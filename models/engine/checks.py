@@ -194,7 +194,10 @@ def check_turn(family: Family, parts: Parts, prompts: Sequence[Tensor], unnumber
 
 def check_copies(family: Family, layouts: Sequence[Layout], inputs: Mapping[str, Any], copies: int) -> None:
     """Refuse several sequences of a prompt with several pictures where transformers repeats these one by one."""
-    if copies == 1 or not TAKES_APART or family.mrope:
+    if copies == 1 or family.mrope:
+        return
+    if not TAKES_APART:
+        _check_films(layouts, inputs.get("pixel_values_videos"))
         return
     if family.packed and len(layouts) > copies:
         raise UnsupportedError(
@@ -206,6 +209,16 @@ def check_copies(family: Family, layouts: Sequence[Layout], inputs: Mapping[str,
         raise UnsupportedError(
             "transformers 5.17 mixes up the pictures of a prompt that has several, and several sequences: ask for one "
             "sequence, or install transformers>=5.18"
+        )
+
+
+def _check_films(layouts: Sequence[Layout], frames: Tensor | None) -> None:
+    """Refuse films that `generate` did not encode beforehand, as PerceptionLM's: what it leaves is repeated in rows."""
+    holders = sum(any(span.film for span in layout.spans) for layout in layouts)
+    if frames is not None and len(frames) > holders:
+        raise UnsupportedError(
+            "transformers mixes up the frames of a film of this model where a prompt has several sequences: give them "
+            "as pictures, or ask for one sequence"
         )
 
 

@@ -35,6 +35,7 @@ FAMILIES = {
     "glm4v_moe": "winnow.models.families.glm4v_moe:Glm4vMoe",
     "minicpmv4_6": "winnow.models.families.minicpmv4_6:MiniCPMV46",
     "video_llama_3": "winnow.models.families.video_llama_3:VideoLlama3",
+    "perception_lm": "winnow.models.families.perception_lm:PerceptionLM",
     "pllava": "winnow.models.families.pllava:Pllava",
     "vila": "winnow.models.families.vila:Vila",
     "longva": "winnow.models.families.longva:LongVA",

@@ -51,6 +51,8 @@ class Family(ABC):
     name: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
     """Types of the models that the family covers, see `winnow.models.families.kind_of`."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Packages that its model or processor needs, which transformers does not bring."""
     mrope: ClassVar[bool] = False
     """Whether positions are three-dimensional, so that compact numbering is undefined."""
     cls: ClassVar[bool] = False

@@ -41,6 +41,7 @@ class SmolVLM(Family):
 
     name = "smolvlm"
     model_types = ("smolvlm",)
+    requires = ("num2words",)
     tiny_image = 24
     no_tower = "its connector joins squares of patches, so that vectors that are no grid cannot pass it"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 from torch import nn
@@ -61,9 +62,10 @@ def load(spec: ModelSpec) -> Loaded:
     Raises
     ------
     WinnowError
-        If the weights cannot be had, or would not fit into memory.
+        If the weights cannot be had, or would not fit into memory, or a package is missing.
     """
     family = find_family(spec.family)
+    _check_packages(family)
     check_choice("dtype", spec.dtype, DTYPES)
     check_choice("scale", spec.scale, SCALES)
     check_attention(spec.attn, spec.dtype)
@@ -99,6 +101,12 @@ def load_processor(spec: ModelSpec) -> tuple[ProcessorMixin, Family, bool]:
     _cap(family, processor, spec)
     _prune(family, processor, spec)
     return processor, family, own
+
+
+def _check_packages(family: Family) -> None:
+    for package in family.requires:
+        if find_spec(package) is None:
+            raise WinnowError(f"models of the family {family.name} need the package {package}: pip install {package}")
 
 
 def _cap(family: Family, processor: ProcessorMixin, spec: ModelSpec) -> None:

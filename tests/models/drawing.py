@@ -59,6 +59,7 @@ TIMED = tuple(name for name in MROPE if not name.startswith("qwen2"))
 TILED = (
     "internvl",
     "smolvlm",
+    "perception_lm",
     "glm4v",
     "glm46v",
     "glm4v_moe",
@@ -68,7 +69,7 @@ TILED = (
     "video_llama_3",
     "minicpmv4_6",
 )
-"""Those whose pictures 5.17 repeats one by one for several sequences, see the docs."""
+"""Those whose pictures 5.17 repeats one by one for several sequences, see the docs; PerceptionLM's films all do."""
 ONCE = ("gemma4", "gemma4_e")
 """Those that are asked once: padding between turns counts in a window, and drafts behind a second picture, with which
 transformers 5.23 fails by itself, differ."""
@@ -117,7 +118,8 @@ def draw(seed: int) -> Draw:
         seen = turn == 0 or not loaded.family.mrope
         asked.append(tuple(_prompt(dice, family, film, seen, alone=many) for _ in range(batch)))
     options, cache = _options(dice, batch, turns), dice.choice(("own", "given", "bare", "copied" if many else "none"))
-    if family in TILED and transformers.__version__.startswith("5.17."):
+    films = family == "perception_lm" and any(prompt.videos for turn in asked for prompt in turn)
+    if films or (family in TILED and transformers.__version__.startswith("5.17.")):
         options = {name: value for name, value in options.items() if name not in ("num_beams", "num_return_sequences")}
     if "prompt_lookup_num_tokens" in options and states:
         options = {}  # which forgets no draft

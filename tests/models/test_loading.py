@@ -39,8 +39,10 @@ PUBLISHED = {
     "smolvlm2_2b": 2.25, "smolvlm2_500m": 0.507, "glm4v_9b": 10.3,
     "gemma3_4b": 4.3, "gemma3_12b": 12.2, "gemma3_27b": 27.4, "gemma4_31b": 31.3, "glm46v": 107.7, "minicpmv4_6": 1.3,
     "gemma4_26b_a4b": 25.8, "gemma4_e2b": 5.1, "gemma4_e4b": 8.0,
+    "perception_lm_1b": 1.23 + 0.30, "perception_lm_3b": 3.21 + 0.30, "perception_lm_8b": 8.03 + 1.88 * 47 / 50,
 }  # fmt: skip
-"""Billions of parameters, as the hub's pages round them; tied weights count once. For PLLaVA, LongVA, VILA1.5 and
+"""Billions of parameters, as the hub's pages round them; tied weights count once. PerceptionLM's round to 2, 4 and 10:
+these are Llama's with those of the encoder, of which the largest runs 47 of 50 blocks. For PLLaVA, LongVA, VILA1.5 and
 Video-LLaVA no such figure was at hand."""
 SOUND = {"gemma4_e2b": 307e6, "gemma4_e4b": 309e6}
 """What checkpoints hold besides, and the YAML does not build: an encoder of sound as in transformers' defaults."""
@@ -58,6 +60,13 @@ def test_random_weights_of_every_yaml_have_the_published_size(name: str) -> None
     if name in PUBLISHED:
         assert abs(count / 1e9 / PUBLISHED[name] - 1) < 0.01
     assert count > 1e6
+
+
+def test_a_package_that_a_family_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("winnow.models.loading.load.find_spec", lambda name: None)
+    node = listed("perception_lm_1b")
+    with pytest.raises(WinnowError, match="of the family perception_lm need the package timm: pip install timm"):
+        load(ModelSpec(node["family"], node["repo"], "random", scale="tiny", device="cpu", arch=node["arch"]))
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,7 @@ def spec(model: str, device: str = "cpu") -> ModelSpec:
         ("qwen2_vl", 32, (16, 16, 16), 0),
         ("smolvlm2_2b", 12, (12, 9, 9), 11 * 21),
         ("smolvlm2_500m", 12, (12, 8, 8), 11 * 21),
+        ("perception_lm_1b", 32, (32, 16, 16), 0),
     ],
 )
 def test_tokens_of_a_video_at_full_scale(model: str, frames: int, span: tuple[int, int, int], separators: int) -> None:
@@ -92,12 +93,13 @@ def test_tokens_of_a_video_at_full_scale(model: str, frames: int, span: tuple[in
         ("glm4v_9b", 2 * 2, 12 * 21),
         ("video_llama3", 5 * 5, 24 * 42),
         ("gemma4_31b", 16 * 16, 12 * 22),
+        ("perception_lm_1b", 37 * 256, 33 * 256),
         pytest.param("llava_ov", 729 + 27 * 27, 729 + 60 * 108, marks=pytest.mark.full),
         pytest.param("minicpmv4_6", 64, 66 + 8 * 64, marks=[pytest.mark.full, alike]),
     ],
 )
 def test_tokens_of_a_small_picture_and_of_a_large_one(model: str, small: int, large: int) -> None:
-    """Of 64 x 64 and of 1920 x 1080 pixels: some families make more of a small one than it has, SmolVLM2 the most."""
+    """Of 64 x 64 and of 1920 x 1080 pixels: some families make more of a small one, PerceptionLM the most."""
     entry, asked = yaml.safe_load((configs.FOLDER / "model" / f"{model}.yaml").read_text()), spec(model)
     family = find_family(asked.family)
     config: Any = random_config(family, asked)

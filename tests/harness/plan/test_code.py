@@ -22,7 +22,8 @@ CPU = ModelConfig("m", "llava", "r", device="cpu")
         ({"device": "spread"}, "", {"triton", "accelerate"}), ({"attn": "flash_attention_2"}, "", {"flash-attn"}),
         ({"quant": "bnb-int8"}, "", {"bitsandbytes", "accelerate"}),
         ({"quant": "torchao-int4"}, "", {"torchao", "accelerate"}), ({}, "auto", {"av"}), ({}, "av", {"av"}),
-        ({}, "decord", {"av", "decord"}), ({}, "torchcodec", {"av", "torchcodec"}),
+        ({"family": "perception_lm"}, "", {"timm"}), ({}, "decord", {"av", "decord"}),
+        ({}, "torchcodec", {"av", "torchcodec"}),
     ],
 )  # fmt: skip
 def test_libraries_that_reach_an_answer(
