@@ -127,7 +127,18 @@ def test_a_checkpoint_of_another_family_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "family", ["gemma3", "glm4v", "internvl", "llava", "llava_next_video", "llava_onevision", "smolvlm", "video_llava"]
+    "family",
+    [
+        "gemma3",
+        "glm4v",
+        "internvl",
+        "llava",
+        "llava_next_video",
+        "llava_onevision",
+        "perception_lm",
+        "smolvlm",
+        "video_llava",
+    ],
 )
 def test_a_saved_checkpoint_answers_as_before(family: str, tmp_path: Path) -> None:
     made: Any = tiny_model(family, "sdpa")
