@@ -42,7 +42,8 @@ QUOTAS = """## Spans and quotas
 
 A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision`,
 `llava_next` and `llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and
-one for the thumbnail, on `smolvlm` one for each tile and one for the whole; on `llava` and `gemma3` pictures that
+one for the thumbnail, on `smolvlm` one for each tile and one for the whole, on `molmo2` one for the whole and one for
+all crops; on `llava` and `gemma3` pictures that
 follow each other are the frames of one video, since their tokens cannot be told from such. Methods keep their share of
 each span, with two exceptions:
 
@@ -56,7 +57,7 @@ each span, with two exceptions:
 
 COUNTS = """`model=<name>`, with the frames that a video gives by default and the tokens that methods may drop.
 Separators are not among them: the CLS token of each of Video-LLaVA's frames, newlines, the text between the frames
-of InternVL3 and SmolVLM2, the marks between Gemma 3's.
+of InternVL3 and SmolVLM2, the marks between Gemma 3's, those around Molmo 2's views and the newlines in them.
 """
 
 

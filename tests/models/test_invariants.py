@@ -222,6 +222,7 @@ ALIKE = {
     "video_llama_3": {"none", "random-entrance", "fastv"},
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
     "minicpmv4_6": {"none", "random-entrance", "fastv"},
+    "molmo2": {"none", "random-entrance", "fastv", "tome"},
     "gemma4": {"none", "fastv", "tome"},
     "gemma4_e": {"none", "fastv", "tome"},
 }
