@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from winnow.models.engine.ledger import Ledger
-from winnow.models.engine.windows import windows
+from winnow.models.engine.windows import readers, windows
 from winnow.models.families.base import Family, Parts
 from winnow.models.families.support import impossible
 from winnow.models.transformers_api import CACHE_NAMES, TAKES_APART, attention_of, carries_state, held_keys
@@ -45,8 +45,7 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
         raise UnsupportedError(
             f"attn={attention_of(config)} has no mask in which pictures see each other both ways: choose sdpa | eager"
         )
-    readers = getattr(config, "num_kv_shared_layers", 0)
-    if reason := impossible(family, reducer, len(parts.layers), readers):
+    if reason := impossible(family, reducer, len(parts.layers), readers(config)):
         raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
 
 

@@ -34,10 +34,15 @@ def both_ways_layers(family: Any, within: Sequence[int | None]) -> frozenset[int
     return frozenset(layers if family.both_ways else ())
 
 
+def readers(config: Any) -> int:
+    """How many layers at the end read the keys of earlier ones (Gemma 4 E2B, E4B)."""
+    return getattr(config, "num_kv_shared_layers", None) or 0
+
+
 def owners(config: Any, depth: int) -> list[int]:
-    """Whose keys each layer reads: its own, or those of the last layer of its type that has some (Gemma 4 E2B, E4B)."""
+    """Whose keys each layer reads: its own, or those of the last layer of its type that has some."""
     kinds = getattr(config, "layer_types", None) or [FULL] * depth
-    own = depth - (getattr(config, "num_kv_shared_layers", None) or 0)
+    own = depth - readers(config)
     last = {kind: layer for layer, kind in enumerate(kinds[:own])}
     return [layer if layer < own else last[kinds[layer]] for layer in range(depth)]
 

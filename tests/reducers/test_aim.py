@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Literal
 
 import pytest
 import torch
@@ -236,6 +237,16 @@ def test_the_ablation_prunes_text(prune: str) -> None:
         candidates - int(candidates * share + 1e-9) for share in (1, 1, 1, 2 / 3, 1 / 3, 0, 0)
     ]
     assert AIMPrune(prune=prune, schedule=EARLY).plan([(2, 4), (1, 4)], 7) == [12] * 7
+
+
+@pytest.mark.parametrize(("select", "gone"), [("highest", [5, 6, 7, 8]), ("lowest", [2, 3, 4, 7])])
+def test_pruned_text_is_the_least_or_the_most_attended(select: Literal["highest", "lowest"], gone: list[int]) -> None:
+    """Of seven between the first token and the last three stay half way through the window."""
+    prompt = layout((1, 1, 1), head=1, tail=8)
+    method = AIMPrune(prune="text", select=select, schedule=Window(2, 4))
+    score = torch.tensor([1.0, 0, 7, 6, 8, 3, 2, 5, 4, 0])
+    answer = method.reduce(view(prompt, 3, {(PageRank(), 2): score}, depth=7))
+    assert answer.drop_text is not None and answer.drop_text.tolist() == gone
 
 
 def test_each_span_has_its_own_share() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 from seeds import seeds
 from views import layout, view
@@ -9,7 +10,7 @@ from views import layout, view
 from winnow.reducers.core.layout import Grid
 from winnow.reducers.core.probes import PeakRows
 from winnow.reducers.core.site import Site
-from winnow.reducers.fitprune import FITTED, FitPrune
+from winnow.reducers.fitprune import FITTED, FitPrune, left
 
 
 @seeds(200)
@@ -42,6 +43,14 @@ def test_the_counts_are_those_of_the_tables() -> None:
         assert len(method.sites(32)) == sum(n > 0 for n in deleted)
     means = [sum(FitPrune(ratio=ratio).plans(image, 32)[1]) / 32 / 576 for ratio in (0.5, 0.4, 0.1)]
     assert [round(mean, 3) for mean in means] == [0.502, 0.401, 0.097]
+
+
+def test_between_two_tables_and_beyond_them_lines_are_drawn() -> None:
+    """The tables of 0.9 and 0.8 delete 1 and 3 of 576 tokens in the first three layers; at 1 all stay, at 0 none."""
+    kept = {ratio: left(ratio, 2, 32) * 576 for ratio in (1.0, 0.95, 0.9, 0.85, 0.8)}
+    assert kept == pytest.approx({1.0: 576, 0.95: 575.5, 0.9: 575, 0.85: 574, 0.8: 573})
+    last = min(FITTED)
+    assert left(last / 2, 31, 32) == pytest.approx(left(last, 31, 32) / 2)
 
 
 def test_other_ratios_and_depths_lie_between() -> None:

@@ -1,6 +1,7 @@
 """VidCom2 against the released rule and against vLLM's exact counts, both written as loops."""
 
 import math
+from dataclasses import replace
 
 import torch
 from seeds import seeds
@@ -84,7 +85,9 @@ def test_official_counts(seed: int) -> None:
 def test_the_official_sum_is_not_the_budget() -> None:
     sums = [len(left(VidCom2(counts="official"), natural(8 * 40, seed), (8, 5, 8))) for seed in range(5)]
     assert any(count != 80 for count in sums)
-    assert VidCom2(counts="official").adaptive and not VidCom2().adaptive
+    official = VidCom2(ratio=0.3, counts="official")
+    assert official.adaptive and not VidCom2().adaptive
+    assert official.plan([(8, 45)], 1) == [8 * 14] and replace(official, ratio=0.01).plan([(8, 45)], 1) == [8]
 
 
 def test_the_floor_is_that_of_one_minus_q() -> None:

@@ -1,5 +1,6 @@
 """Errors of Hydra and OmegaConf in one line, from errors made by hand."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -34,6 +35,21 @@ def test_an_error_of_hydra(error: Exception, said: str) -> None:
     assert found.startswith(said) and "\n" not in found
 
 
+@dataclass
+class Kind:
+    """A method's schedule that has no numbers."""
+
+    kind: str = ""
+
+
+@dataclass
+class Scheduled:
+    """Settings with two groups of one name."""
+
+    schedule: Kind = field(default_factory=Kind)
+    other: Kind = field(default_factory=Kind)
+
+
 def broken(cls: type, key: str, value: Any) -> OmegaConfBaseException:
     node = OmegaConf.structured(cls)
     try:
@@ -49,6 +65,14 @@ def broken(cls: type, key: str, value: Any) -> OmegaConfBaseException:
         (BudgetConfig, "mean", "half", "mean=half is not allowed: give a value of type float"),
         (BudgetConfig, "meen", 1, "unknown option 'meen': did you mean mean? choose flops, mean, scope, tokens, tol"),
         (TasksConfig, "tasks", 3, "tasks takes a list: say tasks=[…]"),
+        (
+            Scheduled,
+            "schedule.k",
+            2,
+            "this method has no schedule that schedule.k could set: "
+            "leave schedule.k out, in a sweep by a plan of its own",
+        ),
+        (Scheduled, "other.k", 2, "unknown option 'k' of other: choose kind"),
     ],
 )
 def test_an_error_of_omegaconf(cls: type, key: str, value: Any, said: str) -> None:

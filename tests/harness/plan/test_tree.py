@@ -41,6 +41,12 @@ def test_cells_part_where_the_first_of_them_acts() -> None:
     assert found == [(0, 2, (1, 3, 2, 0)), (2, 4, (1, 3)), (6, 22, (1,)), (6, 22, (3,)), (2, 26, (2,)), (2, 26, (0,))]
 
 
+def test_adaptive_cells_of_equal_counts_part_where_the_counts_fall() -> None:
+    """VAS first acts in front of layer 6; in front of each other one that is no round nothing is done."""
+    found = shape(VAS(r=0.3), VAS(r=0.3, forced="spatial"))
+    assert found == [(0, 6, (0, 1)), (6, 22, (0,)), (6, 22, (1,))]
+
+
 def test_equal_counts_are_not_equal_tokens() -> None:
     assert len(shape(RandomDrop(ratio=0.25), AIMMerge(ratio=0.25))) == 2
     assert len(shape(FastV(ratio=0.25), RandomDrop(ratio=0.25, schedule=K(2)))) == 3

@@ -57,6 +57,16 @@ def test_documents_are_counted_by_what_became_of_them() -> None:
     }  # fmt: skip
 
 
+def test_visual_tokens_are_those_of_documents_that_were_answered() -> None:
+    marks = [
+        replace(found, row=replace(found.row, visual=visual, visual_per_layer=[visual, visual]))
+        for found, visual in ((mark(0), 10), (mark(1, status="failed"), 90))
+    ]
+    assert _counts(benchmark(), marks, TASKS)["visual_tokens"] == {
+        "prompt": 10, "entrance": 10, "mean": 10, "last": 10
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("unparsed", "verdict"), [(0, None), (2, None), (3, "Failed"), (4, "Failed")])
 def test_answers_that_are_mostly_not_understood_failed_as_a_whole(unparsed: int, verdict: str | None) -> None:
     marks = [mark(n, parsed=n >= unparsed) for n in range(4)]

@@ -51,6 +51,14 @@ def test_another_call_is_another_pass(args: tuple[Any, ...], kwargs: dict[str, A
     assert (tower.passes, reuse.passes, reuse.spared) == (2, 2, 0)
 
 
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
+def test_another_number_is_another_pass(numbers: tuple[int, int]) -> None:
+    tower, _, forward = watched()
+    for number in numbers:
+        forward(torch.arange(4.0), flag=number)
+    assert tower.passes == 2
+
+
 def test_the_last_call_alone_is_remembered() -> None:
     tower, reuse, forward = watched()
     for number in (0, 1, 0):

@@ -4,7 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from winnow.models.engine.windows import FULL, LINEAR, SLIDING, both_ways_layers, linear_layers, owners, windows
+from winnow.models.engine.windows import (
+    FULL,
+    LINEAR,
+    SLIDING,
+    both_ways_layers,
+    linear_layers,
+    owners,
+    readers,
+    windows,
+)
 from winnow.reducers.core.errors import UnsupportedError
 
 
@@ -49,3 +58,5 @@ def test_the_last_layers_read_the_keys_of_the_last_of_their_type_that_has_some()
     assert owners(SimpleNamespace(num_kv_shared_layers=2), 4) == [0, 1, 1, 1]
     assert owners(SimpleNamespace(layer_types=kinds, num_kv_shared_layers=None), 7) == list(range(7))
     assert owners(SimpleNamespace(), 3) == [0, 1, 2]
+    told = (SimpleNamespace(num_kv_shared_layers=3), SimpleNamespace(num_kv_shared_layers=None), SimpleNamespace())
+    assert [*map(readers, told)] == [3, 0, 0]
