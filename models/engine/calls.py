@@ -236,12 +236,12 @@ def check_drafts(model: Any, bound: Mapping[str, Any]) -> None:
 
 
 def check_late_drafts(model: Any, family: Family, bound: Mapping[str, Any]) -> None:
-    """Refuse drafts in a later turn with pictures, where transformers counts those of the turns before again."""
+    """Refuse drafts in a later turn with pictures, where transformers counts or masks them wrongly."""
     pictures = any(bound.get("kwargs", {}).get(name) is not None for name in PIXELS)
     if pictures and not family.late_drafts and (asked := drafts(model, bound)):
         raise UnsupportedError(
-            f"{asked}: in a later turn with pictures {type(model).__name__} looks for those of the turns before as "
-            "well: leave it out, or pass the conversation as one prompt"
+            f"{asked}: in a later turn with pictures {type(model).__name__} is wrong about its drafts: leave it out, or "
+            "pass the conversation as one prompt"
         )
 
 

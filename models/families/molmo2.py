@@ -45,6 +45,7 @@ class Molmo2(Family):
     one_block = True
     kinds = "mm_token_type_ids"
     tiny_image = 28
+    late_drafts = False
     sizes = ("image_grids", "video_grids")
     no_tower = "its projector pools squares of patches, so that vectors that are no grid cannot pass it"
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from calling import joined, oracle_gap
 from PIL import Image
 
 from winnow import configs
@@ -31,7 +32,7 @@ def grids(layout: Any) -> list[tuple[int, int, int, int]]:
     return [(span.frames, span.rows, span.cols, span.view) for span in layout.spans]
 
 
-def told(family: Any, outer: Any, inputs: Any) -> list[Any]:
+def layouts_of(family: Any, outer: Any, inputs: Any) -> list[Any]:
     prompts = [ids[mask.bool()] for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)]
     layouts: list[Any] = family.layouts(outer, prompts, inputs)
     return layouts
@@ -48,7 +49,7 @@ def test_pictures_and_frames_at_full_scale(size: tuple[int, int], whole: Any, cr
     processor: Any = family.processor(config, byte_tokenizer())
     film = np.zeros((2, *size[::-1], 3), np.uint8)
     inputs = family.encode(processor, [Prompt("?", images=[Image.new("RGB", size)]), Prompt("?", videos=[film])])
-    still, frames = told(family, SimpleNamespace(config=config), inputs)
+    still, frames = layouts_of(family, SimpleNamespace(config=config), inputs)
     assert grids(still) == [(1, *whole, 0), (1, *crops, 1)] and grids(frames) == [(2, 9, 9, 0)]
     assert processor.image_processor.get_number_of_image_patches(*size[::-1]) == len(still.visual)
     rows = whole[0] + crops[0]
@@ -58,7 +59,7 @@ def test_pictures_and_frames_at_full_scale(size: tuple[int, int], whole: Any, cr
 def test_what_sees_each_other_is_what_the_model_is_told() -> None:
     loaded: Any = tiny_model("molmo2", "sdpa")
     inputs = loaded.encode([mixed_prompt(), video_prompt(3), text_prompt()])
-    layouts = told(loaded.family, loaded.model.model, inputs)
+    layouts = layouts_of(loaded.family, loaded.model.model, inputs)
     for layout, kinds, mask in zip(layouts, inputs["mm_token_type_ids"], inputs["attention_mask"], strict=True):
         seen = torch.cat([layout.visual, layout.separators]).sort().values
         assert torch.equal(kinds[mask.bool()].nonzero().flatten(), seen)
@@ -120,3 +121,14 @@ def test_flash_attention_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaded.model.config.text_config, "_attn_implementation", "flash_attention_2")
     with pytest.raises(UnsupportedError, match="both ways: choose sdpa"), attach(loaded.model, NoReduction()):
         pass
+
+
+def test_later_turns_bring_new_films() -> None:
+    """Two frames of 7 x 7 patches come first where all turns are one prompt; tokens pool up to 3 x 3 of them."""
+    loaded: Any = tiny_model("molmo2", "sdpa")
+    turns = [video_prompt(2), text_prompt("and then ?"), video_prompt(3)]
+    told, inputs, answer, logits = joined(loaded, RandomDrop(ratio=0.3), turns)
+    later = inputs["image_token_pooling"][2 * 9 :]
+    later[later >= 0] += 2 * 49
+    assert told[0].shares[2] < 0.5 and told[2].shares[2] < 0.5
+    assert oracle_gap(loaded, inputs, answer, told, logits) < 2e-4
