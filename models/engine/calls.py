@@ -240,8 +240,8 @@ def check_late_drafts(model: Any, family: Family, bound: Mapping[str, Any]) -> N
     pictures = any(bound.get("kwargs", {}).get(name) is not None for name in PIXELS)
     if pictures and not family.late_drafts and (asked := drafts(model, bound)):
         raise UnsupportedError(
-            f"{asked}: in a later turn with pictures {type(model).__name__} is wrong about its drafts: leave it out, or "
-            "pass the conversation as one prompt"
+            f"{asked}: in a later turn with pictures {type(model).__name__} is wrong about its drafts: leave it out, "
+            "or pass the conversation as one prompt"
         )
 
 
