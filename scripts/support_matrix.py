@@ -42,9 +42,9 @@ QUOTAS = """## Spans and quotas
 
 A *span* is what has a grid of its own: a video, a picture, or what a picture is cut into. On `llava_onevision`,
 `llava_next` and `llava_next_video` a picture has two, its base view and its tiles; on `internvl` one for each tile and
-one for the thumbnail, on `smolvlm` and `perception_lm` one for each tile and one for the whole; on `llava` and
-`gemma3` pictures that follow each other are the frames of one video, and on `perception_lm` the tiles of one picture,
-since their tokens cannot be told from such. Methods keep their share of
+one for the thumbnail, on `smolvlm` and `perception_lm` one for each tile and one for the whole, on `molmo2` one for the
+whole and one for all crops; on `llava` and `gemma3` pictures that follow each other are the frames of one video, and on
+`perception_lm` the tiles of one picture, since their tokens cannot be told from such. Methods keep their share of
 each span, with two exceptions:
 
 - those with the option `scope` rank over all visual tokens of the prompt by `scope=prompt`, on every family alike, and
@@ -57,7 +57,7 @@ each span, with two exceptions:
 
 COUNTS = """`model=<name>`, with the frames that a video gives by default and the tokens that methods may drop.
 Separators are not among them: the CLS token of each of Video-LLaVA's frames, newlines, the text between the frames
-of InternVL3 and SmolVLM2, the marks between Gemma 3's.
+of InternVL3 and SmolVLM2, the marks between Gemma 3's, those around Molmo 2's views and the newlines in them.
 """
 
 

@@ -184,28 +184,38 @@ def _around(n: int, hidden: int, width: float) -> list[Op]:
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear layer of the projector: the vectors of one frame that pass it, its inputs and outputs."""
+    """A linear layer of the projector: the vectors of one frame that pass it, its inputs and outputs.
+
+    Where tokens are pooled by attention it makes the keys, or the values, of the `patches` that each of them asks.
+    """
 
     tokens: int
     inputs: int
     outputs: int
+    patches: int = 0
 
 
 def projector_from(arch: Mapping[str, Any], pixels: int = 1) -> tuple[Linear, ...]:
     """Read ``arch.projector`` of a model's YAML; what divides the pixels of a picture divides its vectors."""
     rows = arch.get("projector", ())
-    return tuple(Linear(max(1, int(row["tokens"]) // pixels), int(row["in"]), int(row["out"])) for row in rows)
+    return tuple(
+        Linear(max(1, int(row["tokens"]) // pixels), int(row["in"]), int(row["out"]), int(row.get("patches", 0)))
+        for row in rows
+    )
 
 
 def projector_ops(layers: Sequence[Linear], frames: int, most: int | None = None, width: float = 2) -> list[Op]:
     """List the projector's linear layers; at most `most` vectors of a frame pass where a method acts in the tower."""
-    return [
-        linear(
-            f"projector.{i}",
-            frames * (layer.tokens if most is None else min(most, layer.tokens)),
-            layer.inputs,
-            layer.outputs,
-            width,
-        )
-        for i, layer in enumerate(layers)
-    ]
+    ops = []
+    for i, layer in enumerate(layers):
+        n = frames * (layer.tokens if most is None else min(most, layer.tokens))
+        ops.append(linear(f"projector.{i}", n * max(1, layer.patches), layer.inputs, layer.outputs, width))
+        if layer.patches:
+            ops.append(_asked(f"projector.{i}.matmul", n, layer, width))
+    return ops
+
+
+def _asked(name: str, n: int, layer: Linear, width: float) -> Op:
+    """What keys are to the queries, or values to the weights, of tokens that ask their patches."""
+    flops = LINEAR_FLOPS * n * layer.patches * layer.outputs
+    return Op(name, flops, load=n * (layer.patches + 1) * layer.outputs * width, store=n * layer.outputs * width)

@@ -117,8 +117,11 @@ def read_while_decoding(trace: PromptTrace, layer: int, tokens: Tensor) -> Tenso
 
 def same_picture(model: nn.Module, turns: Sequence[PromptTrace], total: int) -> Tensor:
     """Which of a conversation's tokens are of one picture, ``(total, total)``, where these see each other both ways."""
-    number = torch.zeros(total, dtype=torch.long)
-    for trace in turns if family_of(model).both_ways else ():
+    number, family = torch.zeros(total, dtype=torch.long), family_of(model)
+    for trace in turns if family.both_ways else ():
+        if family.one_block:
+            number[torch.cat([trace.layout.visual, trace.layout.separators]) + trace.start] = number.max() + 1
+            continue
         last = -2
         for place in (trace.layout.visual + trace.start).tolist():
             number[place] = int(number.max()) + (place != last + 1)

@@ -132,6 +132,7 @@ FORWARD: dict[str, Rule] = {
     **_all("image_grid_thw video_grid_thw mm_token_type_ids second_per_grid_ts batch_num_images frames", PICTURES),
     **_all("image_merge_sizes video_merge_sizes video_compression_mask", PICTURES),
     **_all("target_sizes target_sizes_videos", PICTURES),
+    **_all("image_token_pooling image_grids image_num_crops video_token_pooling video_grids", PICTURES),
     "downsample_mode": Rule("refused", "set it in the model's configuration, likewise"),
     **_all("image_position_ids video_position_ids num_frames_per_video", PICTURES),
     **_all("input_features input_features_mask", Rule("refused", "sound is nothing that Winnow reduces: leave it out")),
@@ -235,12 +236,12 @@ def check_drafts(model: Any, bound: Mapping[str, Any]) -> None:
 
 
 def check_late_drafts(model: Any, family: Family, bound: Mapping[str, Any]) -> None:
-    """Refuse drafts in a later turn with pictures, where transformers counts those of the turns before again."""
+    """Refuse drafts in a later turn with pictures, where transformers counts or masks them wrongly."""
     pictures = any(bound.get("kwargs", {}).get(name) is not None for name in PIXELS)
     if pictures and not family.late_drafts and (asked := drafts(model, bound)):
         raise UnsupportedError(
-            f"{asked}: in a later turn with pictures {type(model).__name__} looks for those of the turns before as "
-            "well: leave it out, or pass the conversation as one prompt"
+            f"{asked}: in a later turn with pictures {type(model).__name__} is wrong about its drafts: leave it out, "
+            "or pass the conversation as one prompt"
         )
 
 

@@ -41,6 +41,10 @@ def check_model(model: nn.Module, parts: Parts, family: Family, reducer: Reducer
     config: Any = parts.llm.config
     if any(windows(config, len(parts.layers))) and "flash" in attention_of(config):
         raise UnsupportedError(f"attn={attention_of(config)} counts a sliding window in survivors: choose sdpa | eager")
+    if family.both_ways and "flash" in attention_of(config):
+        raise UnsupportedError(
+            f"attn={attention_of(config)} has no mask in which pictures see each other both ways: choose sdpa | eager"
+        )
     if reason := impossible(family, reducer, len(parts.layers), readers(config)):
         raise UnsupportedError(f"reducer={reducer.name} on {family.name}: {reason}")
 

@@ -31,6 +31,8 @@ class Forward:
         Whether the caller gave the position ids.
     prefill : Prefill or None
         None in decoding.
+    one_block : bool
+        See `Family.one_block`.
 
     Attributes
     ----------
@@ -39,9 +41,16 @@ class Forward:
     """
 
     def __init__(
-        self, ledger: Ledger, new: int, mask: Tensor | None, numbered: bool, prefill: Prefill | None = None
+        self,
+        ledger: Ledger,
+        new: int,
+        mask: Tensor | None,
+        numbered: bool,
+        prefill: Prefill | None = None,
+        one_block: bool = False,
     ) -> None:
         self.ledger, self.new, self.numbered, self.prefill = ledger, new, numbered, prefill
+        self.one_block = one_block
         self.mask = None if mask is None else mask.bool().cpu()
         self.start = ledger.width
         self.cache: Any = None
@@ -112,6 +121,9 @@ class Forward:
         made = torch.full((self.ledger.batch, self.start + self.new), -1)
         layouts = () if self.prefill is None else self.prefill.layouts
         for row, (layout, places) in enumerate(zip(layouts, self.places(), strict=True)):
+            if self.one_block:
+                made[row, places[torch.cat([layout.visual, layout.separators])]] = 0
+                continue
             for number, (begin, end) in enumerate(runs(layout.is_visual)):
                 made[row, places[begin:end]] = number
         return made

@@ -169,7 +169,7 @@ class Session:
             self.numbering.look(kwargs)
         numbered = kwargs.get("position_ids") is not None
         self._recall_offset(ledger, numbered)
-        self.forward, self.branch = Forward(ledger, new, mask, numbered), None
+        self.forward, self.branch = Forward(ledger, new, mask, numbered, one_block=self.family.one_block), None
         turn = not self.answering and (new > 1 if self.call is None else self.call.first)
         if self.choosing is not None:
             self.choosing.check_step(self.forward, turn)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from winnow.reducers.core.errors import UnsupportedError, WinnowError, choose
@@ -34,6 +36,7 @@ FAMILIES = {
     "glm46v": "winnow.models.families.glm46v:Glm46v",
     "glm4v_moe": "winnow.models.families.glm4v_moe:Glm4vMoe",
     "minicpmv4_6": "winnow.models.families.minicpmv4_6:MiniCPMV46",
+    "molmo2": "winnow.models.families.molmo2:Molmo2",
     "video_llama_3": "winnow.models.families.video_llama_3:VideoLlama3",
     "perception_lm": "winnow.models.families.perception_lm:PerceptionLM",
     "pllava": "winnow.models.families.pllava:Pllava",
@@ -43,6 +46,23 @@ FAMILIES = {
 }
 """Family name -> class; the name is also what `kind_of` says of a model's configuration."""
 
+SINCE = {
+    "molmo2": "5.23",
+}
+"""Versions of transformers that families need, where the oldest one that Winnow supports lacks them."""
+
+
+def missing(name: str) -> str:
+    """The version of transformers that a family needs; empty where the installed one is new enough."""
+    installed, needed = (
+        [int(part) for part in re.findall(r"\d+", told)[:2]]
+        for told in (version("transformers"), SINCE.get(name, "0.0"))
+    )
+    return SINCE[name] if installed < needed else ""
+
+
+FAMILIES = {name: target for name, target in FAMILIES.items() if not missing(name)}
+
 
 def target_of(name: str) -> str:
     """Where the class of a family is, ``module:Class``.
@@ -50,8 +70,13 @@ def target_of(name: str) -> str:
     Raises
     ------
     WinnowError
-        Lists the families.
+        Lists the families, or tells the version of transformers that this one needs.
     """
+    if needed := missing(name):
+        raise WinnowError(
+            f"model family '{name}' needs transformers>={needed}, and {version('transformers')} is installed: "
+            f"pip install 'transformers>={needed}'"
+        )
     if name not in FAMILIES:
         raise WinnowError(f"model family '{name}' is not known: {choose(name, FAMILIES)}")
     return FAMILIES[name]

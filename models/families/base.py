@@ -71,6 +71,8 @@ class Family(ABC):
     """Whether the tokens of a picture see also those behind them, which `kinds` tell the model."""
     both_ways_sliding: ClassVar[bool] = False
     """Whether they do so in sliding layers alone."""
+    one_block: ClassVar[bool] = False
+    """Whether all pictures of a prompt do so together, with their separators, instead of each for itself."""
     kinds: ClassVar[str] = "token_type_ids"
     """The input that tells tokens of pictures from text."""
     late_drafts: ClassVar[bool] = True

@@ -10,8 +10,10 @@ MARKS = (
     *(f"<|{word}_of_{kind}|>" for kind in ("image", "video") for word in ("begin", "end")),
     *("<fake_token_around_image>", "<global-img>"),
     *(f"<row_{row}_col_{col}>" for row in range(1, 5) for col in range(1, 5)),
+    *(f"<{part}>" for part in ("im_patch", "im_col", "im_start", "low_res_im_start", "frame_start")),
+    *(f"<{part}>" for part in ("im_end", "frame_end", "im_low")),
 )
-"""What GLM and SmolVLM write around pictures."""
+"""What GLM, SmolVLM and Molmo 2 write around pictures."""
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -70,14 +70,14 @@ TILED = (
     "minicpmv4_6",
 )
 """Those whose pictures 5.17 repeats one by one for several sequences, see the docs; PerceptionLM's films all do."""
-ONCE = ("gemma4", "gemma4_e")
-"""Those that are asked once: padding between turns counts in a window, and drafts behind a second picture, with which
-transformers 5.23 fails by itself, differ."""
+ONCE = ("gemma4", "gemma4_e", "molmo2")
+"""Those that are asked once: padding between turns counts in a window, drafts behind a second picture, with which
+transformers 5.23 fails by itself, differ, and Molmo 2 counts patches from the first of all pictures of a call."""
 LONG = (20, 128, 768)
 """Frames of the longest films, with one token in two frames, where no time is written beside each of these."""
 CHANNELS = ("pixel_values", "pixel_values_images", "pixel_values_videos", "image_sizes", "frames")
 GRIDS = ("image_grid_thw", "video_grid_thw", "second_per_grid_ts", "image_position_ids")
-GRIDS += ("target_sizes", "target_sizes_videos")
+GRIDS += ("target_sizes", "target_sizes_videos", "image_grids", "image_token_pooling")
 MERGED = ("image_merge_sizes", "video_merge_sizes", "video_compression_mask")
 KINDS = ("mm_token_type_ids", "token_type_ids")
 WORDS = ("what is this ?", "red ?", "count them all , please .", "why ?", "is it red ? is it red ? is it")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from winnow.models.check.cases import ARCH, text_prompt, tiny_model, video_prompt
 from winnow.models.engine import attach
+from winnow.models.families import SINCE, find_family
 from winnow.models.families.prompt import Prompt
 from winnow.models.loading.load import load
 from winnow.models.loading.pretrained import locate
@@ -167,3 +168,9 @@ def test_packaged_weights_are_found() -> None:
     assert Path(locate("package://winnow/models/pico/weights")).parts[-3:] == ("models", "pico", "weights")
     with pytest.raises(WinnowError, match="names no installed package"):
         locate("package://no_such_package/weights")
+
+
+def test_a_family_that_the_installed_transformers_lacks_names_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SINCE, "llava", "99.1")
+    with pytest.raises(WinnowError, match=r"'llava' needs transformers>=99\.1, and 5\.[\d.]+ is installed"):
+        find_family("llava")

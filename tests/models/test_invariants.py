@@ -223,6 +223,7 @@ ALIKE = {
     "gemma3": {"none", "random-entrance", "fastv", "vas", "tome", "aim-prune"},
     "minicpmv4_6": {"none", "random-entrance", "fastv"},
     "perception_lm": {"none", "random-entrance", "fastv", "tome"},
+    "molmo2": {"none", "random-entrance", "fastv", "tome"},
     "gemma4": {"none", "fastv", "tome"},
     "gemma4_e": {"none", "fastv", "tome"},
 }

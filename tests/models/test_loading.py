@@ -38,7 +38,7 @@ PUBLISHED = {
     "qwen3_vl_2b": 2.13, "qwen3_vl_4b": 4.44, "qwen3_vl_32b": 33.4, "qwen3_vl_30b_a3b": 31.1, "internvl3_5": 8.53,
     "smolvlm2_2b": 2.25, "smolvlm2_500m": 0.507, "glm4v_9b": 10.3,
     "gemma3_4b": 4.3, "gemma3_12b": 12.2, "gemma3_27b": 27.4, "gemma4_31b": 31.3, "glm46v": 107.7, "minicpmv4_6": 1.3,
-    "gemma4_26b_a4b": 25.8, "gemma4_e2b": 5.1, "gemma4_e4b": 8.0,
+    "molmo2_4b": 4.85, "gemma4_26b_a4b": 25.8, "gemma4_e2b": 5.1, "gemma4_e4b": 8.0,
     "perception_lm_1b": 1.23 + 0.30, "perception_lm_3b": 3.21 + 0.30, "perception_lm_8b": 8.03 + 1.88 * 47 / 50,
 }  # fmt: skip
 """Billions of parameters, as the hub's pages round them; tied weights count once. PerceptionLM's round to 2, 4 and 10:

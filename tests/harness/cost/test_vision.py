@@ -35,7 +35,7 @@ def flops(ops: list[Op], *names: str) -> float:
 
 
 def test_a_tower_is_plain_unless_it_is_told() -> None:
-    assert usual(Linear) == {} and usual(TowerShape) == {
+    assert usual(Linear) == {"patches": 0} and usual(TowerShape) == {
         "extra": 0, "gated": False, "window": None, "full": (), "merged_after": 0, "averaged": 0
     }  # fmt: skip
 
