@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sweeping import ONE_SIZE
 
 from winnow.models.check import INVARIANTS, Case, InvariantError, invariants
 from winnow.models.check.cases import BACKENDS, BATCHES, batches, tiny_model
@@ -195,7 +196,11 @@ METHODS: dict[str, Reducer] = {  # those that act in the tower keep a quarter, a
 THOROUGH = {"llava": ("eager", "padded"), "qwen2_vl": ("sdpa", "films")}
 """Families of unlike kinds, on which every method is checked in each run of the tests; its further settings in turn."""
 
-COVERING = {"llava_next": ("sdpa", "image"), "llava_onevision": ("sdpa", "video")}
+COVERING = {
+    "llava_next": ("sdpa", "image"),
+    "llava_onevision": ("sdpa", "video"),
+    "minicpmv4_6": ("sdpa", ONE_SIZE),
+}
 """Where another batch than the padded one stands for the family: one of tiles, and one whose grid is whole."""
 
 TILED = {"llava_onevision", "llava_next_video"}
