@@ -20,6 +20,7 @@ from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.matching import merge_into
 from winnow.reducers.core.probes import Probe, Rows
 from winnow.reducers.core.reduction import Reduction, View
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower
 
@@ -77,8 +78,7 @@ class FrameFusion(Reducer):
         if not -1 <= self.tau <= 1 or not 0 <= self.least <= 1 or (self.layers is not None and self.layers < 1):
             numbers = f"tau={self.tau}, least={self.least} or layers={self.layers}"
             raise WinnowError(f"reducer.{numbers} is not allowed: choose a cosine, a share and 1 or more layers")
-        if self.variant == "official" and self.layers is None:
-            object.__setattr__(self, "layers", OFFICIAL_LAYERS)
+        settle(self, layers=(None, OFFICIAL_LAYERS))
         super().__post_init__()
 
     def sites(self, depth: int, tower: Tower | None = None) -> tuple[Site, ...]:

@@ -16,6 +16,7 @@ from winnow.reducers.core.base import top
 from winnow.reducers.core.entrance import Variant
 from winnow.reducers.core.layout import Grid, Width
 from winnow.reducers.core.reduction import Reduction
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.site import Site
 from winnow.reducers.core.tower import Tower, TowerProbe, TowerView
 from winnow.reducers.core.tower_methods import Order, TowerReducer, arrange, text_probe
@@ -65,8 +66,7 @@ class TRIM(TowerReducer):
 
     def __post_init__(self) -> None:
         """Turn the variant into its counts, then check."""
-        if self.counts is None:
-            object.__setattr__(self, "counts", "batch" if self.variant == "official" else "picture")
+        settle(self, counts=("picture", "batch"))
         super().__post_init__()
 
     @property

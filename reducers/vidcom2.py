@@ -16,6 +16,7 @@ from winnow.reducers.core.entrance import Chooser
 from winnow.reducers.core.greedy import unit
 from winnow.reducers.core.layout import Grid, Span, Width
 from winnow.reducers.core.reduction import View
+from winnow.reducers.core.released import settle
 from winnow.reducers.core.site import Site
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ class VidCom2(Chooser):
         if self.q is not None:
             check_ratio(1 - self.q, "1-q")
             object.__setattr__(self, "ratio", 1 - self.q)
-        if self.counts is None:
-            object.__setattr__(self, "counts", "exact" if self.variant == "engine" else "official")
+        settle(self, counts=("exact", "official"))
         super().__post_init__()
 
     @property

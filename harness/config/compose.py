@@ -30,7 +30,7 @@ from winnow.harness.config.schema import (
     TrackerConfig,
 )
 from winnow.models.loading.spec import ATTENTIONS, DTYPES, POSITIONS, QUANTISED, SCALES, check_choice, check_device_word
-from winnow.reducers.core.errors import WinnowError, choose
+from winnow.reducers.core.errors import WinnowError
 
 if TYPE_CHECKING:
     from winnow.harness.config.expand import Job
@@ -137,14 +137,9 @@ def cell_of(found: Settings, reducer: str, numbers: Mapping[str, Any] | None = N
 
 def check_stress(stress: StressConfig) -> StressConfig:
     """Refuse what is no way to change the input."""
-    _check_word("stress.media", stress.media or "null", ("null", *STRESSED))
-    _check_word("stress.question", stress.question, QUESTIONS)
+    check_choice("stress.media", stress.media or "null", ("null", *STRESSED))
+    check_choice("stress.question", stress.question, QUESTIONS)
     return stress
-
-
-def _check_word(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise WinnowError(f"{key}={value} is not known: {choose(value, choices, ' | ')}")
 
 
 def _share(share: ShareConfig) -> ShareConfig:
@@ -155,8 +150,8 @@ def _share(share: ShareConfig) -> ShareConfig:
 
 def _tracker(tracker: TrackerConfig) -> TrackerConfig:
     """Refuse a tracker whose library is not here, before anything is computed."""
-    _check_word("tracker.name", tracker.name, ("none", *TRACKERS))
-    _check_word("tracker.mode", tracker.mode, ("online", "offline"))
+    check_choice("tracker.name", tracker.name, ("none", *TRACKERS))
+    check_choice("tracker.mode", tracker.mode, ("online", "offline"))
     if tracker.name != "none" and find_spec(tracker.name) is None:
         raise WinnowError(f'tracker={tracker.name} is not installed: pip install "winnow-vlm[trackers]"')
     return tracker
@@ -262,12 +257,12 @@ def depth_of(model: ModelConfig) -> int | None:
 
 def _check_model(model: ModelConfig) -> None:
     """Refuse words of the model that loading it would refuse, before it takes seconds to get there."""
-    check_choice("dtype", model.dtype, DTYPES)
-    check_choice("scale", model.scale, SCALES)
-    check_choice("attn", model.attn, ATTENTIONS)
+    check_choice("model.dtype", model.dtype, DTYPES)
+    check_choice("model.scale", model.scale, SCALES)
+    check_choice("model.attn", model.attn, ATTENTIONS)
     check_device_word(model.device)
-    check_choice("quant", model.quant or "null", ("null", *QUANTISED))
-    check_choice("positions", model.positions or "null", ("null", *POSITIONS))
+    check_choice("model.quant", model.quant or "null", ("null", *QUANTISED))
+    check_choice("model.positions", model.positions or "null", ("null", *POSITIONS))
 
 
 def _check_counts(plain: dict[str, Any], model: ModelConfig) -> None:

@@ -66,8 +66,8 @@ def load(spec: ModelSpec) -> Loaded:
     """
     family = find_family(spec.family)
     _check_packages(family)
-    check_choice("dtype", spec.dtype, DTYPES)
-    check_choice("scale", spec.scale, SCALES)
+    check_choice("model.dtype", spec.dtype, DTYPES)
+    check_choice("model.scale", spec.scale, SCALES)
     check_attention(spec.attn, spec.dtype)
     positions, device = numbering(family, spec.positions), check_device(spec.device)
     if spec.weights == "random":

@@ -18,7 +18,7 @@ SPREAD = "spread"
 
 def check_attention(attn: str, dtype: str) -> None:
     """Refuse an attention implementation that is not known, not installed or does not compute in `dtype`."""
-    check_choice("attn", attn, ATTENTIONS)
+    check_choice("model.attn", attn, ATTENTIONS)
     if not attn.startswith("flash"):
         return
     if dtype == "float32":
@@ -37,7 +37,7 @@ def numbering(family: Family, positions: str | None) -> str | None:
     """
     if positions is None:
         return POSITIONS[0] if family.mrope else None
-    check_choice("positions", positions, POSITIONS)
+    check_choice("model.positions", positions, POSITIONS)
     if not family.mrope:
         raise WinnowError(f"model.positions={positions} has no meaning for {family.name}: leave it out")
     return positions
@@ -80,7 +80,7 @@ def quantisation(quant: str | None, dtype: torch.dtype) -> Any:
     """
     if quant is None:
         return None
-    check_choice("quant", quant, ("null", *QUANTISED))
+    check_choice("model.quant", quant, ("null", *QUANTISED))
     package = QUANTISED[quant]
     if importlib.util.find_spec(package) is None:
         raise WinnowError(

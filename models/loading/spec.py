@@ -24,7 +24,7 @@ DEVICES = ("auto", "cpu", "cuda", "cuda:1", "meta", "spread")
 DEVICE = re.compile(r"auto|spread|meta|cpu|(cuda|xpu|mps)(:\d+)?")
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a value that is not among the choices.
 
     Raises
@@ -33,7 +33,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         Lists them.
     """
     if value not in choices:
-        raise WinnowError(f"model.{name}={value} is not known: {choose(value, choices, ' | ')}")
+        raise WinnowError(f"{key}={value} is not known: {choose(value, choices, ' | ')}")
 
 
 def check_device_word(device: str) -> None:

@@ -160,15 +160,12 @@ def determinant(kernel: Tensor, count: int, epsilon: float, again: bool = False)
         taken[best] = True
         if step + 1 < count:
             seen = factor[:step, None]
-            row = (
-                kernel[best]
-                - (  # by the official code's own operation, as its rounding decides what is picked again
-                    torch.einsum("tb,tbn->bn", seen[..., best], seen)[0]
-                    if again
-                    else factor[:step, best] @ factor[:step]
-                )
-            )
-            root = (left[best] if again else left[best].clamp_min(0) + epsilon).sqrt()
+            if again:  # by the official code's own operation, as its rounding decides what is picked again
+                row = kernel[best] - torch.einsum("tb,tbn->bn", seen[..., best], seen)[0]
+                root = left[best].sqrt()
+            else:
+                row = kernel[best] - factor[:step, best] @ factor[:step]
+                root = (left[best].clamp_min(0) + epsilon).sqrt()
             factor[step] = row / root if epsilon or again else torch.where(root > 0, row / root, 0)
             left = left - factor[step].square()
             left[best] = -math.inf if again else left[best]
