@@ -230,3 +230,10 @@ def fill(text: str, token: str, written: Sequence[str]) -> str:
             f"the prompt says {token} {len(rest)} times for {len(written)} pictures: take it out of the text"
         )
     return first + "".join(map("".join, zip(written, rest, strict=True)))
+
+
+def prepared_film(processor: Any, film: Any, clock: Mapping[str, Any], **more: Any) -> BatchFeature:
+    """What a processor makes of one film and its times, of which no frame is sampled away."""
+    told = {"video_metadata": [clock], "do_sample_frames": False, "return_metadata": True}
+    made: BatchFeature = processor.video_processor([film], **told, **more, return_tensors="pt")
+    return made

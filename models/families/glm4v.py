@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, Glm4vConfig, PretrainedConfig, ProcessorMixin
 
-from winnow.models.families.base import fill
+from winnow.models.families.base import fill, prepared_film
 from winnow.models.families.llava import question
 from winnow.models.families.prompt import Prompt
 from winnow.models.families.qwen2_vl import Qwen2VL
@@ -157,8 +157,7 @@ def _film(processor: Any, film: np.ndarray, clock: dict[str, Any]) -> Any:
     film = np.concatenate([film, film[-1:]])[:frames]
     least, most = processor.image_processor.size["shortest_edge"], processor.image_processor.size["longest_edge"] // 2
     size = {"shortest_edge": least, "longest_edge": min(video.size["longest_edge"], most * frames)}
-    told = {"video_metadata": [clock], "do_sample_frames": False, "return_metadata": True}
-    return video([film], size=size, **told, return_tensors="pt")
+    return prepared_film(processor, film, clock, size=size)
 
 
 def _steps(films: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import BatchFeature, Molmo2Config, PretrainedConfig, ProcessorMixin
 
-from winnow.models.families.base import Family, Parts, fill
+from winnow.models.families.base import Family, Parts, fill, prepared_film
 from winnow.models.families.llava import CHAT_TEMPLATE, question
 from winnow.models.families.prompt import Prompt
 from winnow.reducers.core.errors import UnsupportedError, WinnowError
@@ -81,7 +81,7 @@ class Molmo2(Family):
         begin = processor.tokenizer.bos_token or processor.tokenizer.eos_token  # templates leave it out
         for prompt in prompts:
             stills = [processor.image_processor([image], return_tensors="pt") for image in prompt.images]
-            films = [_film(processor, *one) for one in zip(prompt.videos, prompt.clocks, strict=True)]
+            films = [prepared_film(processor, *one) for one in zip(prompt.videos, prompt.clocks, strict=True)]
             written = [processor.replace_image_token(one, 0) for one in stills]
             text = fill(question(processor, prompt), processor.image_token, written)
             text = fill(text, processor.video_token, [processor.replace_video_token(one, 0) for one in films])
@@ -147,13 +147,6 @@ def _text_numbers(arch: Mapping[str, Any], tokens: Mapping[str, int]) -> dict[st
         "bos_token_id": tokens["<s>"],
         "eos_token_id": tokens["</s>"],
     }
-
-
-def _film(processor: Any, film: Any, clock: Mapping[str, Any]) -> BatchFeature:
-    """A film prepared, of which no frame is sampled away."""
-    told = {"video_metadata": [clock], "do_sample_frames": False, "return_metadata": True}
-    made: BatchFeature = processor.video_processor([film], **told, return_tensors="pt")
-    return made
 
 
 def _joined(made: Sequence[tuple[Tensor, Tensor, list[int]]]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, SmolVLM
 from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
 
 from winnow.models.families.arch import llm_config, vit_numbers
-from winnow.models.families.base import Family, Parts, fill, runs
+from winnow.models.families.base import Family, Parts, fill, prepared_film, runs
 from winnow.models.families.llava import CHAT_TEMPLATE, question
 from winnow.models.families.prompt import Prompt
 from winnow.reducers.core.errors import WinnowError
@@ -104,8 +104,7 @@ def _written(processor: Any, prompt: Prompt) -> tuple[str, Tensor]:
         tiles.append(made["pixel_values"][0])
         pictures = [processor.replace_image_token(made, number) for number in range(len(prompt.images))]
     for video, clock in zip(prompt.videos, prompt.clocks, strict=True):
-        told = {"video_metadata": [clock], "do_sample_frames": False, "return_metadata": True}
-        made = processor.video_processor([video], **told, return_tensors="pt")
+        made = prepared_film(processor, video, clock)
         tiles.append(made["pixel_values"][0])
         films.append(processor.replace_video_token(made, 0))
     text = fill(question(processor, prompt), processor.image_token, pictures)

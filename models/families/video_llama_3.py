@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import BatchFeature, PretrainedConfig, ProcessorMixin, VideoLlama3Config
 
 from winnow.models.families.arch import llm_config, vit_numbers
-from winnow.models.families.base import Family, Parts, fill
+from winnow.models.families.base import Family, Parts, fill, prepared_film
 from winnow.models.families.llava import CHAT_TEMPLATE, question
 from winnow.models.families.prompt import Prompt
 from winnow.reducers.core.errors import WinnowError
@@ -132,9 +132,7 @@ def _film(processor: Any, film: Any, clock: dict[str, Any]) -> Any:
         "shortest_edge": min(picture.size["shortest_edge"], token),
         "longest_edge": min(picture.size["longest_edge"] * len(film), FILM * token),
     }
-    return video(
-        [film], size=size, video_metadata=[clock], do_sample_frames=False, return_metadata=True, return_tensors="pt"
-    )
+    return prepared_film(processor, film, clock, size=size)
 
 
 def _pictures(inputs: Mapping[str, Any]) -> Iterator[tuple[int, int, int, int]]:
